@@ -1,0 +1,1 @@
+# systemd units and shell completion: see Makefile.am for the lists.

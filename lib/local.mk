@@ -1,0 +1,38 @@
+# libvhdkit: see Makefile.am for the lists.
+#
+# Every source goes into a convenience library, lib/libvhdkit-core.la; the
+# installed lib/libvhdkit.la is that plus the symbol map.  Programs link with
+# libvhdkit.la and so can use only what vhdkit.h offers; unit tests, the
+# simulator and the fuzz targets link with libvhdkit-core.la and see it all.
+#
+# Everything is compiled with hidden visibility: vhdkit.h wraps its
+# declarations in  #pragma GCC visibility push(default) / pop,  and
+# lib/vhdkit.map lists the same names.
+
+LIB_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib
+LIB_LIBS = $(UUID_LIBS)
+
+noinst_LTLIBRARIES += lib/libvhdkit-core.la
+lib_libvhdkit_core_la_CPPFLAGS = $(LIB_CPPFLAGS) $(UUID_CFLAGS)
+lib_libvhdkit_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
+lib_libvhdkit_core_la_LIBADD = $(LIB_LIBS)
+# One source or header a line, sorted, rooms in order: base format image store
+# ops.  Headers too, or they are missing from the tarball.
+lib_libvhdkit_core_la_SOURCES =
+
+# To switch on when lib/vhdkit.h and lib/vhdkit.map are there:
+#
+# include_HEADERS += lib/vhdkit.h
+# lib_LTLIBRARIES += lib/libvhdkit.la
+# lib_libvhdkit_la_SOURCES =
+# lib_libvhdkit_la_LIBADD = lib/libvhdkit-core.la
+# lib_libvhdkit_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined \
+# 	-version-info $(VHDKIT_VERSION_INFO) \
+# 	-Wl,--version-script=$(srcdir)/lib/vhdkit.map
+# EXTRA_lib_libvhdkit_la_DEPENDENCIES = $(srcdir)/lib/vhdkit.map
+# EXTRA_DIST += lib/vhdkit.map
+# dist_man_MANS += lib/libvhdkit.3
+# EXTRA_DIST += lib/libvhdkit.pod
+
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = lib/vhdkit.pc

@@ -1,0 +1,89 @@
+# How tests are run: see Makefile.am for the lists.
+#
+# Every entry of TESTS runs through tests/run-test.sh, which gives it a scratch
+# directory, no standard input, a time limit and the environment below, kills
+# (and reports) what it leaves running, and turns its outcome into TAP for
+# Automake's driver.  A test may
+#   - print TAP (cmocka programs do by themselves; each case is counted), or
+#   - just exit: 0 passed, 77 skipped, anything else failed (one case).
+# A skipped test says why in a line  SKIP: reason.  A reason that begins with
+# the word "package" (SKIP: package fio is not installed) counts as a failure
+# in CI, where everything is to be installed; other reasons (the kernel lacks a
+# feature, VHDKIT_IMAGES is not set) do not.
+#
+# To add a unit test (tests/unit/local.mk):
+#   if HAVE_CMOCKA
+#   check_PROGRAMS += tests/unit/test-bytes
+#   TESTS += tests/unit/test-bytes
+#   tests_unit_test_bytes_CPPFLAGS = $(UNIT_CPPFLAGS)
+#   tests_unit_test_bytes_CFLAGS = $(UNIT_CFLAGS)
+#   tests_unit_test_bytes_LDADD = $(UNIT_LIBS)
+#   tests_unit_test_bytes_SOURCES = tests/unit/test-bytes.c
+#   endif
+# To add a script (tests/functional/local.mk; executable, any language):
+#   dist_check_SCRIPTS += tests/functional/test-serve.sh
+#   TESTS += tests/functional/test-serve.sh
+# A test that starts threads also goes into TSAN_TESTS: .ci/run builds with
+# ThreadSanitizer and runs that list (make check TESTS='$(TSAN_TESTS)').
+#
+# The environment of a test:
+#   SRCDIR BUILDDIR     top of the source and of the build tree, absolute
+#   VHDKIT VHDKITD      the programs just built
+#   VHDKIT_PLUGIN       the nbdkit plugin just built (empty without nbdkit)
+#   TMPDIR              its own empty directory, also its working directory;
+#                       removed afterwards (kept if it fails and KEEP=1)
+#   PYTHON              python3 with the nbd module (Debian's /usr/bin/python3)
+#   SANITIZE            "", "address" or "thread"
+#   ASAN_PRELOAD        libasan.so, for programs that load what is instrumented
+#   VHDKIT_IMAGES       a folder of real images, if you have one; skip without
+#   TEST_TIMEOUT        seconds, default 300
+
+dist_check_SCRIPTS += tests/run-test.sh
+
+# cmocka programs that test the library's inside.
+UNIT_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib -I$(top_srcdir)/server \
+	-I$(top_srcdir)/tests -I$(top_srcdir)
+UNIT_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+UNIT_LIBS = lib/libvhdkit-core.la $(CMOCKA_LIBS)
+
+if ENABLE_ASAN
+test_sanitize = address
+else
+if ENABLE_TSAN
+test_sanitize = thread
+else
+test_sanitize =
+endif
+endif
+
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) \
+	$(top_srcdir)/build-aux/tap-driver.sh
+AM_LOG_DRIVER_FLAGS = --comments
+LOG_COMPILER = $(SHELL)
+AM_LOG_FLAGS = $(top_srcdir)/tests/run-test.sh
+TEST_EXTENSIONS =
+
+AM_TESTS_ENVIRONMENT = \
+	SRCDIR='$(abs_top_srcdir)'; export SRCDIR; \
+	BUILDDIR='$(abs_top_builddir)'; export BUILDDIR; \
+	VHDKIT='$(abs_top_builddir)/tool/vhdkit'; export VHDKIT; \
+	VHDKITD='$(abs_top_builddir)/server/vhdkitd'; export VHDKITD; \
+	VHDKIT_PLUGIN='$(test_plugin)'; export VHDKIT_PLUGIN; \
+	PYTHON='$(PYTHON)'; export PYTHON; \
+	SANITIZE='$(test_sanitize)'; export SANITIZE; \
+	ASAN_PRELOAD='$(ASAN_PRELOAD)'; export ASAN_PRELOAD; \
+	CC='$(CC)'; export CC;
+
+if HAVE_NBDKIT
+test_plugin = $(abs_top_builddir)/plugin/.libs/nbdkit-vhd-plugin.so
+else
+test_plugin =
+endif
+
+# What make check leaves behind goes with make clean.
+MOSTLYCLEANFILES += tests/*/*.log tests/*/*.trs
+
+# Run only the tests that start threads (in a tree built with --enable-tsan).
+.PHONY: check-tsan
+check-tsan:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TSAN_TESTS)'

@@ -1,0 +1,121 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# run-test.sh PROGRAM [ARGUMENT...]
+#
+# Runs one test the way tests/local.mk promises and prints its outcome as TAP
+# on standard output.  Always exits 0: the verdict is in the TAP.
+
+set -u
+
+program=$1
+name=$(basename -- "$program")
+timeout=${TEST_TIMEOUT:-300}
+
+# A directory of its own: short, because the path of a Unix socket is limited
+# to 107 bytes.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/vk.XXXXXX") || exit 99
+out=$scratch.out
+session=
+
+# shellcheck disable=SC2317  # called by trap
+cleanup()
+{
+  if [ -n "$session" ]; then
+    pkill -KILL -s "$session" 2>/dev/null
+  fi
+  rm -rf -- "$scratch" "$out"
+}
+trap cleanup EXIT
+trap 'exit 99' HUP INT TERM
+
+case $program in
+  /*) ;;
+  *) program=$PWD/$program ;;
+esac
+shift
+
+CMOCKA_MESSAGE_OUTPUT=TAP
+: "${ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:allocator_may_return_null=1}"
+: "${UBSAN_OPTIONS=print_stacktrace=1}"
+: "${TSAN_OPTIONS=second_deadlock_stack=1}"
+LC_ALL=C.UTF-8
+export CMOCKA_MESSAGE_OUTPUT ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS LC_ALL
+TMPDIR=$scratch
+export TMPDIR
+
+# setsid makes what the test starts findable afterwards, whoever its parent is
+# by then.  setsid need not fork here, so $! is the session.
+cd "$scratch" || exit 99
+setsid timeout -k 10 "$timeout" "$program" "$@" </dev/null >"$out" 2>&1 &
+session=$!
+wait "$session"
+status=$?
+
+# A moment for what is just ending by itself, then no mercy.
+left=
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  left=$(pgrep -a -s "$session" | head -n 5)
+  [ -z "$left" ] && break
+  sleep 0.1
+done
+
+# One stream of TAP out of whatever there is: points are renumbered (a cmocka
+# program may run several groups, each with a plan), and a death between the
+# first and the last point is a failed point of its own.
+awk -v status="$status" -v name="$name" -v timeout="$timeout" -v left="$left" '
+  function point(ok, text) { print ok " " ++points " - " text }
+  /^TAP version/ { next }
+  /^1\.\.[0-9]+/ {
+    split($1, plan, /\.\./); planned += plan[2]; tap = 1
+    if (/^1\.\.0/) { sub(/^1\.\.0[ #]*/, ""); skip = $0; print "# " $0 }
+    next
+  }
+  /^(not )?ok\>/ {
+    tap = 1
+    ok = /^not/ ? "not ok" : "ok"
+    if (ok == "not ok" && !/# *(TODO|todo)/) failed++
+    sub(/^(not )?ok *[0-9]*[ -]*/, "")
+    point(ok, $0 == "" ? name : $0)
+    next
+  }
+  /^Bail out!/ { tap = 1; bailed = 1; print "# " $0; next }
+  { if (/^SKIP:/) { reason = $0; sub(/^SKIP: */, "", reason) }
+    print "# " $0 }
+  END {
+    why = "exit status " status
+    if (status == 124 || status == 137)
+      why = "not finished after " timeout " s"
+    else if (status > 128)
+      why = "killed by signal " (status - 128)
+    if (!tap) {
+      if (status == 0)
+        point("ok", name)
+      else if (status == 77)
+        point("ok", name " # SKIP " (reason == "" ? "no reason" : reason))
+      else
+        point("not ok", name ": " why)
+    } else {
+      if (bailed)
+        point("not ok", name ": bailed out")
+      else if (planned != points)
+        point("not ok", name ": " points " of " planned " cases ran, " why)
+      else if (points == 0)
+        point("ok", name " # SKIP " skip)
+      else if (status != 0 && !failed)
+        point("not ok", name ": all cases passed, but " why)
+    }
+    if (left != "") {
+      gsub(/\n/, "; ", left)
+      point("not ok", name ": left running: " left)
+    }
+    print "1.." points
+  }' "$out"
+
+if [ "${KEEP:-0}" = 1 ]; then
+  echo "# kept: $scratch"
+  rm -f -- "$out"
+  trap - EXIT
+  [ -n "$left" ] && pkill -KILL -s "$session"
+fi
+exit 0
