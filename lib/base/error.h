@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* error.h: filling a struct vhd_error.  Any thread. */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include "vhdkit.h"
+
+/* Sets err (if not NULL) to code, errnum and the sentence, and returns
+ * -errnum, so that `return vhd_fail(...)` says it all.  errnum must not be 0.
+ * Control bytes in the finished sentence become '?'. */
+int vhd_fail(struct vhd_error *err, int code, int errnum, const char *fmt, ...)
+  __attribute__((format(printf, 4, 5)));
+
+/* The same for a failed system call: ": strerror" is added. */
+int vhd_fail_sys(struct vhd_error *err, int errnum, const char *fmt, ...)
+  __attribute__((format(printf, 3, 4)));
+
+#endif

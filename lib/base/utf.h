@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* utf.h: UTF-16 of either byte order to UTF-8 and back (iconv is not used:
+ * lone surrogates must survive a look and become U+FFFD, not an error).  Pure. */
+#ifndef BASE_UTF_H
+#define BASE_UTF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Decodes at most len bytes, up to the first NUL character, into UTF-8 with a
+ * terminating NUL.  An odd last byte and what does not fit in size is left out;
+ * a lone surrogate becomes U+FFFD.  Returns the length written. */
+size_t utf16_decode(const uint8_t *in, size_t len, bool big_endian, char *out,
+                    size_t size);
+
+/* Encodes UTF-8 without a terminating NUL.  Returns the bytes written, or
+ * -EILSEQ for invalid UTF-8, -ENAMETOOLONG where it does not fit. */
+long utf16_encode(const char *in, bool big_endian, uint8_t *out, size_t size);
+
+/* Is it well-formed UTF-8 (no overlong forms, no surrogates)? */
+bool utf8_valid(const char *s, size_t len);
+
+#endif

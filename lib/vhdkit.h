@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vhdkit.h: the one header of libvhdkit, which opens, serves and manages
+ * VHD images (fixed, dynamic, differencing).
+ *
+ * Two ideas carry the whole interface:
+ *
+ *  - A struct vhd_image is an opened image and the chain of parents below it.
+ *
+ *  - A struct vhd_request is one read, write, zero, trim, flush or map of such
+ *    an image, as a step machine that does no I/O itself.  Each step hands the
+ *    caller a list of I/Os to carry out in any order, by whatever means the
+ *    caller likes; or says that the request is parked behind another; or that
+ *    it is done.  vhd_pread() and its sisters are that machine under the
+ *    simplest driver, with plain system calls.
+ *
+ * Conventions: offsets and lengths are bytes unless a name says sec (sectors
+ * of 512 bytes) or blk (blocks).  Functions return 0 or a negative errno; those
+ * that take a struct vhd_error fill it, when it is not NULL, with a code and
+ * a sentence for a person.  The library never prints and never exits.
+ *
+ * Threads: a struct vhd_image may be used by any number of threads at once,
+ * save that nobody else may use it while it is being closed.  A struct
+ * vhd_request belongs to one thread at a time.
+ */
+#ifndef VHDKIT_H
+#define VHDKIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VHD_SECTOR_SIZE 512
+/* No image has more ancestors than this; a longer chain is refused. */
+#define VHD_MAX_DEPTH 128
+/* The largest dynamic or differencing disk: 2040 GiB. */
+#define VHD_MAX_DYNAMIC_SIZE (2040ULL << 30)
+
+struct vhd_image;
+struct vhd_file;
+
+/* ------------------------------------------------------------------ errors */
+
+/* Codes below 0x100 are the low byte of the error that Windows gives for the
+ * same fault (facility 0x3A, 0xC03A00xx). */
+enum vhd_code {
+  VHD_OK = 0,
+  VHD_FOOTER_MISSING = 0x01,
+  VHD_FOOTER_CHECKSUM = 0x02,
+  VHD_FOOTER_CORRUPT = 0x03,
+  VHD_FORMAT_UNKNOWN = 0x04,
+  VHD_FORMAT_VERSION = 0x05,
+  VHD_HEADER_CHECKSUM = 0x06,
+  VHD_HEADER_VERSION = 0x07,
+  VHD_HEADER_CORRUPT = 0x08,
+  VHD_ALLOCATION_FAILED = 0x09,
+  VHD_BAT_CORRUPT = 0x0a,
+  VHD_BLOCK_SIZE = 0x0b,
+  VHD_BITMAP_MISMATCH = 0x0c,
+  VHD_PARENT_MISSING = 0x0d,
+  VHD_PARENT_ID = 0x0e,
+  VHD_PARENT_TIMESTAMP = 0x0f,
+  VHD_METADATA_READ = 0x10,
+  VHD_METADATA_WRITE = 0x11,
+  VHD_SIZE = 0x12,
+  VHD_FILE_SIZE = 0x13,
+  VHD_PARENT_DENIED = 0x16,
+  VHD_PARENT_SIZE = 0x17,
+  VHD_CHAIN_CYCLE = 0x18,
+  VHD_CHAIN_PARENT = 0x19,
+  VHD_LIMIT = 0x1a,
+  VHD_TYPE = 0x1b,
+  VHD_STATE = 0x1c,
+  /* Ours, without a Windows counterpart. */
+  VHD_SYSTEM = 0x100, /* a system call failed; see .sys */
+  VHD_BUSY = 0x101,   /* another program holds the image */
+  VHD_READ_ONLY = 0x102,
+  VHD_ARGUMENT = 0x103, /* the caller asked for something impossible */
+  VHD_LOCATOR = 0x104,  /* a parent locator is malformed */
+  VHD_BATMAP = 0x105,   /* Xen's batmap is malformed or untrue */
+  VHD_LEAK = 0x106,     /* space that nothing refers to */
+  VHD_JOURNAL = 0x107,  /* what a killed server left cannot be replayed */
+};
+
+struct vhd_error {
+  int code; /* enum vhd_code */
+  int sys;  /* errno, 0 where none applies */
+  char message[1024];
+};
+
+/* A short fixed name such as "bat-corrupt"; "unknown" for other values. */
+const char *vhd_code_name(int code);
+
+/* ----------------------------------------------------------------- opening */
+
+enum vhd_type {
+  VHD_FIXED = 2,
+  VHD_DYNAMIC = 3,
+  VHD_DIFFERENCING = 4,
+};
+
+enum vhd_open_flags {
+  /* Never write; other readers are welcome, writers are kept out. */
+  VHD_OPEN_READONLY = 1 << 0,
+  /* Take the size from the geometry (C*H*S), as old Virtual PC did, instead
+   * of from current_size. */
+  VHD_OPEN_SIZE_CHS = 1 << 1,
+  /* Accept a differencing disk whose parent id is all zero as having a raw
+   * parent (a Xen extension).  The parent's bytes are then whatever the
+   * locator names: only for images you trust. */
+  VHD_OPEN_RAW_PARENT = 1 << 2,
+  /* Take no lock: for looking at an image that another program holds.  What
+   * is read may be torn.  Needs VHD_OPEN_READONLY. */
+  VHD_OPEN_UNLOCKED = 1 << 3,
+  /* Do not open the parents; such an image can be inspected, not read.
+   * Needs VHD_OPEN_READONLY. */
+  VHD_OPEN_NO_PARENT = 1 << 4,
+};
+
+struct vhd_open_options {
+  uint32_t flags; /* enum vhd_open_flags */
+  /* Parents must lie below one of these folders.  With none given, the
+   * folder that holds the image itself. */
+  const char *const *roots;
+  size_t nroots;
+  /* Where the journal of acknowledged but not yet ordered metadata is kept, so
+   * that a killed process loses nothing; a tmpfs.  NULL chooses one of
+   * $VHDKIT_JOURNAL_DIR, /run/vhdkit, $XDG_RUNTIME_DIR/vhdkit and
+   * /dev/shm/vhdkit-UID; where none can be used, each write that changes
+   * metadata is made durable before it is acknowledged. */
+  const char *journal_dir;
+};
+
+/* Opens an image and its parents.  A NULL opt means all defaults: read and
+ * write.  On success *image is the caller's to vhd_close(). */
+int vhd_open(const char *path, const struct vhd_open_options *opt,
+             struct vhd_image **image, struct vhd_error *err);
+
+/* Makes everything durable, gives unused space at the end of the file back,
+ * and frees the image, whatever it returns; an error means that something
+ * acknowledged since the last good flush may not survive a power cut.  No
+ * request may be in flight.  NULL is no error. */
+int vhd_close(struct vhd_image *image, struct vhd_error *err);
+
+/* --------------------------------------------------------------- inspecting */
+
+struct vhd_info {
+  const char *path; /* as opened; these strings live as long as the image */
+  const char *parent_name;    /* as stored in the image, UTF-8; "" if none */
+  enum vhd_type type;
+  uint64_t size;              /* of the virtual disk */
+  uint64_t original_size;
+  uint64_t file_size;         /* at open */
+  uint64_t geometry_size;     /* C*H*S*512 */
+  uint32_t cylinders, heads, sectors_per_track;
+  uint32_t block_size;        /* 0 for fixed */
+  uint32_t nblk;              /* blocks of the disk; 0 for fixed */
+  uint32_t nblk_allocated;    /* now */
+  uint32_t bat_entries;       /* as declared */
+  unsigned char id[16];       /* raw bytes, as compared */
+  unsigned char parent_id[16];
+  char id_text[37];           /* in the order that makes a valid UUID */
+  char parent_id_text[37];
+  bool id_little_endian;      /* stored as Windows does, not RFC order */
+  char creator[5];            /* printable: others become '?' */
+  char creator_os[5];
+  uint32_t creator_version;   /* major << 16 | minor */
+  uint32_t features;
+  int64_t timestamp;          /* seconds since 1970 */
+  int64_t parent_timestamp;   /* 0: not recorded */
+  bool saved_state;
+  bool read_only;
+  bool aligned;               /* every block's data lies on 4 KiB */
+  bool batmap;                /* carries Xen's batmap */
+  unsigned depth;             /* number of ancestors */
+};
+
+void vhd_get_info(struct vhd_image *image, struct vhd_info *info);
+uint64_t vhd_size(const struct vhd_image *image);
+
+/* The parent in the chain, or NULL; lives as long as the child does. */
+struct vhd_image *vhd_parent(struct vhd_image *image);
+
+/* What opening noticed that does no harm by itself, for instance a parent
+ * whose timestamp has changed: a sentence, or NULL past the last. */
+const char *vhd_warning(const struct vhd_image *image, unsigned i);
+
+/* ------------------------------------------------------------ plain calls */
+
+enum vhd_request_flags {
+  VHD_FUA = 1 << 0,     /* write, zero, trim: durable before it is done */
+  VHD_NO_HOLE = 1 << 1, /* zero: keep or provision the space */
+  /* zero: -ENOTSUP at once, with nothing changed, unless it is quicker than
+   * writing zeros would be */
+  VHD_FAST_ZERO = 1 << 2,
+  /* map, and read with .runs: the runs stay valid until vhd_request_end() */
+  VHD_PIN = 1 << 3,
+  /* map: only one run, no longer than was asked */
+  VHD_ONE_RUN = 1 << 4,
+};
+
+/* Reads and writes in the calling thread; they block.  Ranges beyond the
+ * disk's end are -EINVAL (-ENOSPC for a write or zero); a write to a read-only
+ * image is -EROFS.  flags: enum vhd_request_flags. */
+int vhd_pread(struct vhd_image *image, void *buf, size_t len, uint64_t off);
+int vhd_pwrite(struct vhd_image *image, const void *buf, size_t len,
+               uint64_t off, uint32_t flags);
+/* The range reads as zeros afterwards. */
+int vhd_zero(struct vhd_image *image, uint64_t len, uint64_t off,
+             uint32_t flags);
+/* The content is no longer needed; what can be given back is. */
+int vhd_trim(struct vhd_image *image, uint64_t len, uint64_t off,
+             uint32_t flags);
+/* Everything that was done before survives a power cut afterwards. */
+int vhd_flush(struct vhd_image *image);
+
+/* Where a range lies. */
+enum vhd_run_kind {
+  VHD_RUN_DATA, /* in .file at .file_off */
+  VHD_RUN_ZERO, /* an image of the chain says: zeros, with space set aside */
+  VHD_RUN_HOLE, /* no image of the chain holds it: reads as zeros */
+};
+
+struct vhd_run {
+  uint64_t len;      /* of the virtual disk */
+  uint64_t file_off; /* DATA */
+  struct vhd_file *file; /* DATA */
+  int fd;            /* DATA: of the file, or -1 where it has none */
+  uint16_t kind;     /* enum vhd_run_kind */
+  uint16_t depth;    /* the image that decided: 0 this one, 1 its parent...;
+                      * of a hole the deepest */
+};
+
+/* Fills at most *nruns runs that begin at off, end within len, follow each
+ * other and differ in kind, depth or place from their neighbour, and sets
+ * *nruns (at least 1 where len is not 0). */
+int vhd_map(struct vhd_image *image, uint64_t len, uint64_t off,
+            struct vhd_run *runs, unsigned *nruns);
+
+/* ----------------------------------------------------------- step machine */
+
+enum vhd_io_kind {
+  VHD_IO_READ,     /* fill buf; a short read is -EIO */
+  VHD_IO_WRITE,    /* all of buf */
+  VHD_IO_SYNC,     /* fdatasync: what was completed before is durable after */
+  VHD_IO_PUNCH,    /* the range reads as zeros and uses no space */
+  VHD_IO_ZERO,     /* the range reads as zeros and keeps its space */
+  VHD_IO_EXTEND,   /* the file grows to off + len; new bytes read as zeros and,
+                    * with VHD_IO_RESERVE, have their space */
+  VHD_IO_TRUNCATE, /* the file ends at off */
+};
+
+enum vhd_io_flags {
+  VHD_IO_DURABLE = 1 << 0, /* WRITE: on stable storage when complete */
+  VHD_IO_RESERVE = 1 << 1, /* EXTEND */
+};
+
+/* One I/O that a step asks for.  The caller sets .result, to 0 or a negative
+ * errno, before the next step. */
+struct vhd_io {
+  struct vhd_file *file;
+  void *buf;
+  uint64_t off, len;
+  int fd; /* for engines of the caller's own; -1: only vhd_io_perform() */
+  int result;
+  uint8_t kind;  /* enum vhd_io_kind */
+  uint8_t flags; /* enum vhd_io_flags */
+};
+
+/* Carries out one I/O with blocking system calls and sets its result.  Any
+ * thread, without order between I/Os of one step. */
+void vhd_io_perform(struct vhd_io *io);
+
+enum vhd_op {
+  VHD_READ,
+  VHD_WRITE,
+  VHD_ZERO,
+  VHD_TRIM,
+  VHD_FLUSH,
+  VHD_MAP,
+};
+
+enum vhd_step {
+  VHD_STEP_DONE,   /* .result says how */
+  VHD_STEP_IO,     /* carry out .io[0 .. nio-1], then step again */
+  VHD_STEP_PARKED, /* step again once .wake has been called */
+};
+
+#define VHD_REQUEST_IOS 8
+#define VHD_REQUEST_WORDS 200
+
+/* The caller owns and embeds it; nothing else is allocated for a request. */
+struct vhd_request {
+  /* Set by vhd_request_start(). */
+  struct vhd_image *image;
+  uint64_t off, len;
+  void *buf;      /* READ: filled; WRITE: only read.  Must last until done. */
+  uint32_t flags; /* enum vhd_request_flags */
+  uint8_t op;     /* enum vhd_op */
+  /* Set by the caller after vhd_request_start(), before the first step. */
+  /* MAP: where to put the runs, how many fit; nruns says how many came. */
+  struct vhd_run *runs;
+  unsigned max_runs;
+  /* A parked request may go on.  Called once for each PARKED, from whichever
+   * thread unparked it, perhaps before the parking step has returned, inside a
+   * step of another request, without locks held; must not step or block. */
+  void (*wake)(struct vhd_request *);
+  void *opaque; /* the caller's own */
+  /* The answers. */
+  unsigned nruns;
+  int result;
+  unsigned nio;
+  struct vhd_io io[VHD_REQUEST_IOS];
+  /* The machine's own. */
+  uint64_t machine[VHD_REQUEST_WORDS];
+};
+
+/* Begins a request.  Returns 0, or a negative errno when the arguments are
+ * refused (then it must not be stepped).  off and len are checked here; a MAP
+ * or READ past the end, and an unknown flag, is -EINVAL. */
+int vhd_request_start(struct vhd_request *req, struct vhd_image *image,
+                      enum vhd_op op, uint64_t off, uint64_t len, void *buf,
+                      uint32_t flags);
+
+/* Takes the request one step on.  Never blocks on I/O. */
+enum vhd_step vhd_request_step(struct vhd_request *req);
+
+/* Lets the pinned runs of a request go (VHD_PIN); no-op otherwise. */
+void vhd_request_end(struct vhd_request *req);
+
+/* Steps a request to its end with vhd_io_perform(), waiting where it is
+ * parked; uses .wake and .opaque.  Returns .result. */
+int vhd_request_run(struct vhd_request *req);
+
+/* ------------------------------------------------------------- operations */
+
+enum vhd_create_flags {
+  VHD_CREATE_FULL = 1 << 0,      /* preallocate everything */
+  VHD_CREATE_OVERWRITE = 1 << 1, /* replace an existing regular file */
+  VHD_CREATE_ABSOLUTE = 1 << 2,  /* child: record no relative path */
+};
+
+struct vhd_create_options {
+  enum vhd_type type;   /* 0: dynamic, or differencing where parent is set */
+  uint64_t size;        /* multiple of 512; 0 with parent: the parent's */
+  uint32_t block_size;  /* 0: 2 MiB, or the parent's */
+  const char *parent;   /* path of the parent: makes a differencing image */
+  uint32_t flags;       /* enum vhd_create_flags */
+  /* The parent's own parents are looked for as in vhd_open(). */
+  const char *const *roots;
+  size_t nroots;
+};
+
+/* Creates an image; either the whole image is there afterwards, durable, or
+ * nothing is. */
+int vhd_create(const char *path, const struct vhd_create_options *opt,
+               struct vhd_error *err);
+
+enum vhd_severity {
+  VHD_NOTE,   /* unusual, harmless */
+  VHD_LEAKED, /* space that nothing refers to */
+  VHD_BROKEN,
+};
+
+struct vhd_finding {
+  enum vhd_severity severity;
+  int code;            /* enum vhd_code */
+  const char *path;    /* of the file it is in */
+  const char *message; /* valid during the call */
+};
+
+struct vhd_check_result {
+  uint32_t notes, leaks, errors;
+  uint64_t leaked; /* bytes */
+  uint64_t nblk_allocated;
+};
+
+/* Looks at everything that can be wrong with an image and its chain, and
+ * calls found for each finding.  0: could look; see *result.  Negative errno:
+ * could not. */
+int vhd_check(const char *path, const struct vhd_open_options *opt,
+              void (*found)(void *opaque, const struct vhd_finding *finding),
+              void *opaque, struct vhd_check_result *result,
+              struct vhd_error *err);
+
+/* "10G", "512", "64K", "1.5T": powers of two.  0 or -EINVAL, -ERANGE. */
+int vhd_parse_size(const char *text, uint64_t *size);
+
+const char *vhd_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
