@@ -36,7 +36,7 @@
 #   SANITIZE            "", "address" or "thread"
 #   ASAN_PRELOAD        libasan.so, for programs that load what is instrumented
 #   VHDKIT_IMAGES       a folder of real images, if you have one; skip without
-#   TEST_TIMEOUT        seconds, default 300
+#   TEST_TIMEOUT        seconds, default 600
 
 dist_check_SCRIPTS += tests/run-test.sh
 

@@ -10,21 +10,29 @@ set -u
 
 program=$1
 name=$(basename -- "$program")
-timeout=${TEST_TIMEOUT:-300}
+timeout=${TEST_TIMEOUT:-600}
 
 # A directory of its own: short, because the path of a Unix socket is limited
 # to 107 bytes.
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/vk.XXXXXX") || exit 99
 out=$scratch.out
-session=
+mark=$(basename -- "$scratch").$$
 
-# shellcheck disable=SC2317  # called by trap
+# What the test started and is still there.  The mark is in the environment of
+# all its descendants, whatever session or parent they are in by now; the dead
+# whom nobody has reaped have none.
+survivors()
+{
+  grep -lzsx "VHDKIT_TEST_MARK=$mark" /proc/[0-9]*/environ | cut -d/ -f3
+}
+
+# shellcheck disable=SC2317,SC2046  # called by trap; a list of numbers
 cleanup()
 {
-  if [ -n "$session" ]; then
-    pkill -KILL -s "$session" 2>/dev/null
-  fi
-  rm -rf -- "$scratch" "$out"
+  set -- $(survivors)
+  [ $# -gt 0 ] && kill -KILL "$@" 2>/dev/null
+  rm -f -- "$out"
+  [ "${KEEP:-0}" = 1 ] || rm -rf -- "$scratch"
 }
 trap cleanup EXIT
 trap 'exit 99' HUP INT TERM
@@ -44,21 +52,26 @@ export CMOCKA_MESSAGE_OUTPUT ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS LC_ALL
 TMPDIR=$scratch
 export TMPDIR
 
-# setsid makes what the test starts findable afterwards, whoever its parent is
-# by then.  setsid need not fork here, so $! is the session.
+# A process group and session of its own, so that what a test does to its group
+# does not reach make.
 cd "$scratch" || exit 99
-setsid timeout -k 10 "$timeout" "$program" "$@" </dev/null >"$out" 2>&1 &
-session=$!
-wait "$session"
+env VHDKIT_TEST_MARK="$mark" setsid -w timeout -k 10 "$timeout" \
+  "$program" "$@" </dev/null >"$out" 2>&1 &
+wait $!
 status=$?
+cd / || exit 99
 
 # A moment for what is just ending by itself, then no mercy.
 left=
 for _ in 1 2 3 4 5 6 7 8 9 10; do
-  left=$(pgrep -a -s "$session" | head -n 5)
+  left=$(survivors)
   [ -z "$left" ] && break
   sleep 0.1
 done
+for pid in $left; do
+  left="$left $(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -c1-80)"
+done 2>/dev/null
+left=$(printf '%s' "$left" | tr '\n' ' ')
 
 # One stream of TAP out of whatever there is: points are renumbered (a cmocka
 # program may run several groups, each with a plan), and a death between the
@@ -71,7 +84,7 @@ awk -v status="$status" -v name="$name" -v timeout="$timeout" -v left="$left" '
     if (/^1\.\.0/) { sub(/^1\.\.0[ #]*/, ""); skip = $0; print "# " $0 }
     next
   }
-  /^(not )?ok\>/ {
+  /^(not )?ok( |$)/ {
     tap = 1
     ok = /^not/ ? "not ok" : "ok"
     if (ok == "not ok" && !/# *(TODO|todo)/) failed++
@@ -99,23 +112,17 @@ awk -v status="$status" -v name="$name" -v timeout="$timeout" -v left="$left" '
       if (bailed)
         point("not ok", name ": bailed out")
       else if (planned != points)
-        point("not ok", name ": " points " of " planned " cases ran, " why)
+        point("not ok", name ": " points+0 " of " planned " cases ran, " why)
       else if (points == 0)
         point("ok", name " # SKIP " skip)
       else if (status != 0 && !failed)
         point("not ok", name ": all cases passed, but " why)
     }
     if (left != "") {
-      gsub(/\n/, "; ", left)
       point("not ok", name ": left running: " left)
     }
     print "1.." points
   }' "$out"
 
-if [ "${KEEP:-0}" = 1 ]; then
-  echo "# kept: $scratch"
-  rm -f -- "$out"
-  trap - EXIT
-  [ -n "$left" ] && pkill -KILL -s "$session"
-fi
+[ "${KEEP:-0}" = 1 ] && echo "# kept: $scratch"
 exit 0
