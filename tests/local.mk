@@ -72,7 +72,14 @@ AM_TESTS_ENVIRONMENT = \
 	PYTHON='$(PYTHON)'; export PYTHON; \
 	SANITIZE='$(test_sanitize)'; export SANITIZE; \
 	ASAN_PRELOAD='$(ASAN_PRELOAD)'; export ASAN_PRELOAD; \
-	CC='$(CC)'; export CC;
+	CC='$(CC)'; export CC; \
+	ALL_CPPFLAGS='$(test_cppflags)'; export ALL_CPPFLAGS;
+
+# Where the foreign libraries' headers are, for tests that compile.
+test_cppflags = $(EVENT_CFLAGS) $(EVENT_EXTRA_CFLAGS) $(TLS_CFLAGS) \
+	$(LIBURING_CFLAGS) $(LIBSYSTEMD_CFLAGS) $(LIBSECCOMP_CFLAGS) \
+	$(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) $(UUID_CFLAGS) $(NBDKIT_CFLAGS) \
+	$(CMOCKA_CFLAGS) $(LIBNBD_CFLAGS)
 
 if HAVE_NBDKIT
 test_plugin = $(abs_top_builddir)/plugin/.libs/nbdkit-vhd-plugin.so

@@ -48,7 +48,9 @@ CMOCKA_MESSAGE_OUTPUT=TAP
 : "${UBSAN_OPTIONS=print_stacktrace=1}"
 : "${TSAN_OPTIONS=second_deadlock_stack=1}"
 LC_ALL=C.UTF-8
+PYTHONDONTWRITEBYTECODE=1
 export CMOCKA_MESSAGE_OUTPUT ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS LC_ALL
+export PYTHONDONTWRITEBYTECODE
 TMPDIR=$scratch
 export TMPDIR
 
@@ -94,7 +96,7 @@ awk -v status="$status" -v name="$name" -v timeout="$timeout" -v left="$left" '
   }
   /^Bail out!/ { tap = 1; bailed = 1; print "# " $0; next }
   { if (/^SKIP:/) { reason = $0; sub(/^SKIP: */, "", reason) }
-    print "# " $0 }
+    print (/^#/ ? "" : "# ") $0 }
   END {
     why = "exit status " status
     if (status == 124 || status == 137)

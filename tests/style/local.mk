@@ -1,3 +1,14 @@
 # Checks of the source tree itself: includes, headers, symbols, manual pages,
-# scripts.
-# See tests/local.mk for how to add a test.
+# scripts.  See tests/local.mk for how to add a test.  Each check also shows
+# that it can fail.
+
+style_tests = \
+	tests/style/test-files.py \
+	tests/style/test-headers.sh \
+	tests/style/test-includes.py \
+	tests/style/test-pod.sh \
+	tests/style/test-shell.sh
+
+dist_check_SCRIPTS += $(style_tests)
+TESTS += $(style_tests)
+EXTRA_DIST += tests/style/tap.py

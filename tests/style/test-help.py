@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a program says with --help, what its manual page lists and what the
+shell completes is the same.
+
+Options are those that --help names and those in the =item lines of the page.
+The tool has a --help of its own for each verb; the page has a =head2 for each.
+"""
+
+import os
+import re
+import subprocess
+
+from tap import Tap
+
+SRCDIR = os.environ["SRCDIR"]
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+
+
+def read(path):
+    with open(os.path.join(SRCDIR, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def run(*command):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
+                          capture_output=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def page_options(text):
+    found = set()
+    for line in re.findall(r"^=item .*$", text, flags=re.M):
+        found |= set(OPTION.findall(line))
+    return found
+
+
+def difference(one, one_name, other, other_name):
+    for name in sorted(one - other):
+        yield f"{name} is in {one_name}, not in {other_name}"
+    for name in sorted(other - one):
+        yield f"{name} is in {other_name}, not in {one_name}"
+
+
+def check_common(tap, name, command):
+    """--help and --version go to standard output and succeed; an unknown
+    option fails and points to the help."""
+    status, out, err = run(*command, "--help")
+    faults = []
+    if status != 0 or err:
+        faults.append(f"{name} --help: status {status}, said {err!r}")
+    if not out.startswith("usage: " + name):
+        faults.append(f"{name} --help does not begin with 'usage: {name}'")
+    status, version, err = run(*command, "--version")
+    if status != 0 or not re.match(name + r" \d+\.\d+\.\d+\n", version):
+        faults.append(f"{name} --version: status {status}, said {version!r}")
+    status, unknown, err = run(*command, "--no-such-option")
+    if status == 0 or unknown or "--help" not in err:
+        faults.append(f"{name} --no-such-option: status {status}, "
+                      f"said {unknown + err!r}")
+    tap.case(f"{name} knows --help and --version, and refuses other options",
+             faults)
+    return out
+
+
+def completed(script, *words):
+    """What bash would complete the last of words to."""
+    program = ('source "$1"; shift; COMP_WORDS=("$@"); '
+               'COMP_CWORD=$(($# - 1)); COMPREPLY=(); '
+               'fn=$(complete -p "$1"); fn=${fn#*-F }; ${fn%% *} '
+               '"$1" "${@: -1}" "${@: -2:1}"; '
+               'printf "%s\\n" "${COMPREPLY[@]}"')
+    status, out, err = run("bash", "-c", program, "bash",
+                           os.path.join(SRCDIR, script), *words)
+    if status != 0 or err:
+        return {f"(bash: {err.strip()})"}
+    return {word.rstrip(" =") for word in out.split()}
+
+
+def check_server(tap):
+    server = os.environ["VHDKITD"]
+    text = check_common(tap, "vhdkitd", [server])
+    options = set(OPTION.findall(text))
+    tap.case("vhdkitd --help and vhdkitd(8) list the same options",
+             difference(options, "--help",
+                        page_options(read("server/vhdkitd.pod")), "the page"))
+    tap.case("bash completes vhdkitd's options",
+             difference(options, "--help",
+                        completed("contrib/completions/vhdkitd",
+                                  "vhdkitd", "--"), "the completion"))
+
+
+def check_tool(tap):
+    tool = os.environ["VHDKIT"]
+    text = check_common(tap, "vhdkit", [tool])
+    page = read("tool/vhdkit.pod")
+    verbs = set(re.findall(r"^  ([a-z][a-z-]+) ", text, flags=re.M))
+    sections = set(re.findall(r"^=head2 (?:B<)?([a-z][a-z-]+)", page,
+                              flags=re.M))
+    tap.case("vhdkit --help and vhdkit(1) list the same verbs",
+             difference(verbs, "--help", sections, "the page"))
+    tap.case("bash completes vhdkit's verbs",
+             difference(verbs, "--help",
+                        {word for word in
+                         completed("contrib/completions/vhdkit", "vhdkit", "")
+                         if not word.startswith("-")},
+                        "the completion"))
+    parts = re.split(r"^=head2 (?:B<)?([a-z][a-z-]+).*$", page, flags=re.M)
+    by_verb = dict(zip(parts[1::2], parts[2::2]))
+    general = set(OPTION.findall(text)) | page_options(parts[0])
+    for verb in sorted(verbs):
+        status, out, err = run(tool, verb, "--help")
+        faults = []
+        if status != 0 or err or not out.startswith(f"usage: vhdkit {verb}"):
+            faults.append(f"vhdkit {verb} --help: status {status}, said "
+                          f"{(out + err)[:200]!r}")
+        options = set(OPTION.findall(out)) - {"--help"}
+        section = re.split(r"^=head1", by_verb.get(verb, ""), flags=re.M)[0]
+        listed = page_options(section)
+        # An option that many verbs take may be described once, before them.
+        faults += difference(options - (general - listed), "--help", listed,
+                             "the page")
+        words = completed("contrib/completions/vhdkit", "vhdkit", verb, "--")
+        faults += difference(options, "--help", words - {"--help"},
+                             "the completion")
+        tap.case(f"vhdkit {verb}: --help, page and completion agree", faults)
+
+
+def check_plugin(tap):
+    plugin = os.environ["VHDKIT_PLUGIN"]
+    if not plugin or not os.path.exists(plugin):
+        tap.skip("the plugin's --help and page agree", "built without nbdkit")
+        return
+    environment = dict(os.environ)
+    if os.environ["ASAN_PRELOAD"]:
+        environment["LD_PRELOAD"] = os.environ["ASAN_PRELOAD"]
+        environment["ASAN_OPTIONS"] = "detect_leaks=0"
+    if os.environ["SANITIZE"] == "thread":
+        tap.skip("the plugin's --help and page agree", "built with TSan")
+        return
+    try:
+        out = subprocess.run(["nbdkit", plugin, "--help"], text=True,
+                             capture_output=True, timeout=60, check=False,
+                             env=environment, stdin=subprocess.DEVNULL).stdout
+    except FileNotFoundError:
+        tap.skip("the plugin's --help and page agree",
+                 "package nbdkit is not installed")
+        return
+    own = out.split("(magic)")[0] if "(magic)" in out else out
+    own = out[len(own) - len(own.lstrip()):]
+    parameters = set(re.findall(r"^\s*\[?([a-z][a-z-]*)=", own, flags=re.M))
+    page = set(re.findall(r"^=item (?:\[B<[a-z]+=>\]|B<)([a-z][a-z-]*)=?",
+                          read("plugin/nbdkit-vhd-plugin.pod"), flags=re.M))
+    tap.case("nbdkit vhd --help and nbdkit-vhd-plugin(1) list the same "
+             "parameters", difference(parameters, "--help", page, "the page"))
+
+
+def main():
+    tap = Tap()
+    check_server(tap)
+    check_tool(tap)
+    check_plugin(tap)
+    tap.case("a difference would be seen",
+             [] if list(difference({"--a"}, "x", {"--b"}, "y")) ==
+             ["--a is in x, not in y", "--b is in y, not in x"] else ["no"])
+    tap.end()
+
+
+main()

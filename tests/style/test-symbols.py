@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What libvhdkit.so exports, what lib/vhdkit.map lists, what vhdkit.h declares
+and what libvhdkit(3) documents is the same."""
+
+import os
+import re
+import subprocess
+
+from tap import Tap
+
+SRCDIR = os.environ["SRCDIR"]
+BUILDDIR = os.environ["BUILDDIR"]
+
+
+def read(path):
+    with open(os.path.join(SRCDIR, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def exported():
+    library = os.path.join(BUILDDIR, "lib/.libs/libvhdkit.so")
+    if not os.path.exists(library):
+        return None
+    out = subprocess.run(["nm", "-D", "--defined-only", library], check=True,
+                         capture_output=True, text=True).stdout
+    return {line.split()[2].split("@")[0] for line in out.splitlines()
+            if line.split()[1] != "A"}
+
+
+def mapped():
+    text = re.sub(r"/\*.*?\*/", "", read("lib/vhdkit.map"), flags=re.S)
+    return set(re.findall(r"\b(vhd\w*[\w*])\s*;", text))
+
+
+def declared():
+    text = re.sub(r"/\*.*?\*/", "", read("lib/vhdkit.h"), flags=re.S)
+    # A declaration begins at the margin; (*wake)(...) and the like do not.
+    text = re.sub(r"\n\s+", " ", text)
+    return set(re.findall(r"\n[a-z][\w *]*\b(vhd_\w+)\s*\(", text))
+
+
+def documented():
+    """Functions that have a prototype in the page."""
+    return set(re.findall(r"^ +[a-z][\w *]*\b(vhd_\w+)\s*\(",
+                          read("lib/libvhdkit.pod"), flags=re.M))
+
+
+def difference(one, one_name, other, other_name):
+    for name in sorted(one - other):
+        yield f"{name} is in {one_name}, not in {other_name}"
+    for name in sorted(other - one):
+        yield f"{name} is in {other_name}, not in {one_name}"
+
+
+def mentioned():
+    """vhd_x() in the text of any page."""
+    for folder in ("lib", "server", "tool", "plugin"):
+        for name in sorted(os.listdir(os.path.join(SRCDIR, folder))):
+            if name.endswith(".pod"):
+                path = os.path.join(folder, name)
+                for word in re.findall(r"\b(vhd_\w+)(?=>?\()", read(path)):
+                    yield path, word
+
+
+def main():
+    tap = Tap()
+    header = declared()
+    tap.case("vhdkit.h declares what vhdkit.map lists",
+             difference(header, "vhdkit.h", mapped(), "vhdkit.map"))
+    tap.case("libvhdkit.pod has the prototype of what vhdkit.h declares",
+             difference(header, "vhdkit.h", documented(), "libvhdkit.pod"))
+    tap.case("no page speaks of a function that vhdkit.h lacks",
+             [f"{path}: {word}()" for path, word in mentioned()
+              if word not in header])
+    symbols = exported()
+    if symbols is None:
+        tap.skip("libvhdkit.so exports what vhdkit.map lists",
+                 "built without a shared library")
+    else:
+        tap.case("libvhdkit.so exports what vhdkit.map lists",
+                 difference(symbols, "libvhdkit.so", mapped(), "vhdkit.map"))
+        tap.case("libvhdkit.so exports something",
+                 [] if symbols else ["nothing"])
+    tap.end()
+
+
+main()
