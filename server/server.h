@@ -92,11 +92,6 @@ struct server_config {
    * must only post or write to a pipe.  May be NULL. */
   void (*idle)(void *opaque);
   void *idle_opaque;
-
-  /* A line for the log; any thread.  The text has no newline and no control
-   * bytes.  NULL: none. */
-  void (*log)(void *opaque, int priority, const char *text); /* LOG_ERR... */
-  void *log_opaque;
 };
 
 struct server {
@@ -132,9 +127,5 @@ int server_stop(struct server *server, struct vhd_error *err);
 
 /* After server_stop(), or if server_start() has failed.  NULL is fine. */
 void server_free(struct server *server);
-
-/* For the server's own files. */
-void server_log(struct server *server, int priority, const char *fmt, ...)
-  __attribute__((format(printf, 3, 4)));
 
 #endif
