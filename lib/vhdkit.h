@@ -33,6 +33,9 @@
 extern "C" {
 #endif
 
+/* These names are all that the library exports. */
+#pragma GCC visibility push(default)
+
 #define VHD_SECTOR_SIZE 512
 /* No image has more ancestors than this; a longer chain is refused. */
 #define VHD_MAX_DEPTH 128
@@ -386,10 +389,13 @@ int vhd_check(const char *path, const struct vhd_open_options *opt,
               void *opaque, struct vhd_check_result *result,
               struct vhd_error *err);
 
-/* "10G", "512", "64K", "1.5T": powers of two.  0 or -EINVAL, -ERANGE. */
+/* "10G", "512", "64K", "1.5T": powers of two; K M G T P E in either case, and
+ * a fraction where it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
 int vhd_parse_size(const char *text, uint64_t *size);
 
 const char *vhd_version(void);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

@@ -7,11 +7,13 @@
 
 /* Sets err (if not NULL) to code, errnum and the sentence, and returns
  * -errnum, so that `return vhd_fail(...)` says it all.  errnum must not be 0.
- * Control bytes in the finished sentence become '?'. */
+ * Control characters and what is not UTF-8 become '?' in the finished sentence:
+ * names from files end on terminals and in JSON.  An argument may lie in *err
+ * itself. */
 int vhd_fail(struct vhd_error *err, int code, int errnum, const char *fmt, ...)
   __attribute__((format(printf, 4, 5)));
 
-/* The same for a failed system call: ": strerror" is added. */
+/* The same for a failed system call, code VHD_SYSTEM: ": strerror" is added. */
 int vhd_fail_sys(struct vhd_error *err, int errnum, const char *fmt, ...)
   __attribute__((format(printf, 3, 4)));
 

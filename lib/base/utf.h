@@ -14,11 +14,19 @@
 size_t utf16_decode(const uint8_t *in, size_t len, bool big_endian, char *out,
                     size_t size);
 
-/* Encodes UTF-8 without a terminating NUL.  Returns the bytes written, or
+/* Encodes a string of UTF-8, without a terminating NUL.  Returns the bytes written, or
  * -EILSEQ for invalid UTF-8, -ENAMETOOLONG where it does not fit. */
 long utf16_encode(const char *in, bool big_endian, uint8_t *out, size_t size);
 
 /* Is it well-formed UTF-8 (no overlong forms, no surrogates)? */
 bool utf8_valid(const char *s, size_t len);
+
+/* Makes a string fit for a terminal: each control character (C0, DEL, C1) and
+ * each byte that is not part of well-formed UTF-8 becomes '?'.  In place; the
+ * string never grows. */
+void utf8_make_printable(char *s);
+
+/* Is there a control character (C0, DEL, C1) in this well-formed UTF-8? */
+bool utf8_has_control(const char *s, size_t len);
 
 #endif
