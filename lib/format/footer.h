@@ -33,7 +33,8 @@ struct footer {
   uint8_t hidden; /* tapdisk's byte 85 */
 };
 
-/* Does it begin with the cookie? */
+/* Does it begin with the cookie, or with the one that vhd-util leaves while a
+ * resize is under way (which footer_parse() refuses by name, VHD_STATE)? */
 bool footer_has_cookie(const uint8_t *buf);
 
 /* Parses and validates FOOTER_SIZE bytes that were found at `place`, a word

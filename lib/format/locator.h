@@ -3,6 +3,7 @@
 #ifndef FORMAT_LOCATOR_H
 #define FORMAT_LOCATOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,34 +18,42 @@
 #define LOCATOR_MACX 0x4D616358 /* UTF-8 file URL */
 #define LOCATOR_MAC  0x4D616320 /* alias, never used */
 
-/* Longer paths are refused: (data_len is hostile). */
+/* Longer paths are refused (data_len is hostile). */
 #define LOCATOR_MAX_LEN 4096
 
 struct locator {
   uint32_t code;
   uint32_t space; /* bytes set aside, whichever unit the file used */
+  bool sectors;   /* the file used sectors: kept for writing it back */
   uint32_t len;   /* bytes of the path */
   uint64_t off;   /* in the file */
 };
 
-/* The 24 bytes.  0, or -EINVAL for a space that is neither sectors (< 512) nor
- * a multiple of 512 bytes, a length greater than the space (when both are set),
- * or a length over LOCATOR_MAX_LEN; *locator is then filled all the same, and
- * *why a constant sentence fragment. */
-int locator_parse(const uint8_t *buf, struct locator *locator,
-                  const char **why);
+/* Can it be followed at all?  0, or -EINVAL for a space that is neither sectors (< 512) nor
+ * a multiple of 512 bytes, a length greater than the space (a space of 0 says
+ * nothing), a length over LOCATOR_MAX_LEN, or a place beyond 2^62; *why is then
+ * a constant sentence fragment.  Whether it lies within the file is not known
+ * here. */
+int locator_check(const struct locator *locator, const char **why);
+
+/* The 24 bytes; they always become a struct, which locator_check() may not
+ * like. */
+void locator_parse(const uint8_t *buf, struct locator *locator);
 void locator_format(const struct locator *locator, uint8_t *buf);
 
 /* Turns the raw bytes of a locator into a POSIX path: decoded by its code,
  * '\' to '/', a drive letter and a file URL's scheme and host dropped, %XX of a
  * URL decoded.  Sets *relative as the code or the text says (a W2ku may hold a
- * relative path).  0; -ENOENT for an unknown or empty code or an empty path;
- * -EINVAL for NULs, newlines or control characters in it. */
+ * relative path).  NULs at the end are left out.  0; -ENOENT for an unknown or
+ * empty code or an empty path; -EINVAL for half a character, NULs, newlines or
+ * control characters in it; -ENAMETOOLONG where it does not fit. */
 int locator_path(uint32_t code, const uint8_t *data, size_t len, char *path,
-                 size_t size, int *relative);
+                 size_t size, bool *relative);
 
-/* The other way, for what we write: path is POSIX, of the kind (relative or
- * absolute) that code asks for.  Returns bytes, or -errno. */
+/* The other way, for what we write (W2RU, W2KU, MACX): path is POSIX, UTF-8, of
+ * the kind (relative or absolute) that code asks for.  Returns bytes, or
+ * -EINVAL where the path cannot be said so (a backslash in a name), -EILSEQ,
+ * -ENAMETOOLONG. */
 long locator_encode(uint32_t code, const char *path, uint8_t *data,
                     size_t size);
 
