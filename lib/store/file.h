@@ -37,6 +37,7 @@ int file_write(struct vhd_file *file, const void *buf, size_t len,
 int file_do(struct vhd_file *file, enum vhd_io_kind kind, uint64_t off,
             uint64_t len, unsigned flags);
 int file_size(struct vhd_file *file, uint64_t *size);
+/* Lets go of the locks and frees it; NULL is none. */
 void file_close(struct vhd_file *file);
 
 #endif

@@ -23,12 +23,14 @@ enum local_mode {
 int local_open(const char *path, enum local_mode mode, struct vhd_file **file,
                struct vhd_error *err);
 
-/* Creates a new file, alone; -EEXIST unless overwrite is set. */
+/* Creates a new, empty file and holds it alone; -EEXIST if the name is taken,
+ * by whatever. */
 int local_create(const char *path, struct vhd_file **file,
                  struct vhd_error *err);
 
 /* The canonical path of the file that is really open, links resolved, into
- * path[size]; for checking it against the allowed roots. */
+ * path[size]; for checking it against the allowed roots.  0; -ENOENT where the file has no
+ * name any more; -ENAMETOOLONG. */
 int local_real_path(struct vhd_file *file, char *path, size_t size);
 
 #endif

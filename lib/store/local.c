@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* local.c: images in local regular files, by plain system calls.
+ *
+ * A struct local_file owns its descriptor, and with it the locks.  perform is
+ * called by any thread; only changes of the file's size take turns, since
+ * "grow, but never shrink" is two system calls. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "store/local.h"
+#include "store/lock.h"
+
+struct local_file {
+  struct vhd_file file; /* first */
+  pthread_mutex_t resize;
+};
+
+/* The largest single write of zeros, where the file system cannot punch. */
+#define ZEROS_SIZE ((size_t)64 << 10)
+
+/* ------------------------------------------------------- reading and writing */
+
+static int
+do_read(int fd, char *buf, uint64_t len, uint64_t off)
+{
+  while (len > 0) {
+    ssize_t n = pread(fd, buf, MIN(len, SSIZE_MAX), (off_t)off);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return -errno;
+    if (n == 0)
+      return -EIO;
+    buf += n;
+    off += (uint64_t)n;
+    len -= (uint64_t)n;
+  }
+  return 0;
+}
+
+static int
+do_write(int fd, const char *buf, uint64_t len, uint64_t off, bool durable)
+{
+  bool dsync = durable;
+  while (len > 0) {
+    struct iovec iov = {
+      .iov_base = (void *)(uintptr_t)buf,
+      .iov_len = MIN(len, SSIZE_MAX),
+    };
+    ssize_t n = pwritev2(fd, &iov, 1, (off_t)off, dsync ? RWF_DSYNC : 0);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && dsync && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+      dsync = false;
+      continue;
+    }
+    if (n < 0)
+      return -errno;
+    if (n == 0)
+      return -EIO;
+    buf += n;
+    off += (uint64_t)n;
+    len -= (uint64_t)n;
+  }
+  return durable && !dsync && fdatasync(fd) < 0 ? -errno : 0;
+}
+
+static int
+current_size(int fd, uint64_t *size)
+{
+  struct stat st;
+  if (fstat(fd, &st) < 0)
+    return -errno;
+  *size = (uint64_t)st.st_size;
+  return 0;
+}
+
+/* For file systems that cannot do better; never grows the file. */
+static int
+write_zeros(int fd, uint64_t off, uint64_t len)
+{
+  static const char zeros[ZEROS_SIZE];
+  uint64_t size;
+  int r = current_size(fd, &size);
+  if (r == 0 && off < size)
+    len = MIN(len, size - off);
+  else
+    len = 0;
+
+  while (r == 0 && len > 0) {
+    uint64_t n = MIN(len, ZEROS_SIZE);
+    r = do_write(fd, zeros, n, off, false);
+    off += n;
+    len -= n;
+  }
+  return r;
+}
+
+/* --------------------------------------------------------------- the others */
+
+static int
+do_fallocate(int fd, int mode, uint64_t off, uint64_t len)
+{
+  int r;
+  do
+    r = fallocate(fd, mode, (off_t)off, (off_t)len);
+  while (r < 0 && errno == EINTR);
+  return r < 0 ? -errno : 0;
+}
+
+static int
+do_clear(int fd, int mode, uint64_t off, uint64_t len)
+{
+  if (len == 0)
+    return 0;
+  int r = do_fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, off, len);
+  return r == -EOPNOTSUPP || r == -ENOSYS ? write_zeros(fd, off, len) : r;
+}
+
+static int
+do_truncate(int fd, uint64_t size)
+{
+  int r;
+  do
+    r = ftruncate(fd, (off_t)size);
+  while (r < 0 && errno == EINTR);
+  return r < 0 ? -errno : 0;
+}
+
+static int
+do_extend(int fd, uint64_t off, uint64_t len, bool reserve)
+{
+  if (reserve && len > 0) {
+    int r = do_fallocate(fd, 0, off, len);
+    if (r != -EOPNOTSUPP && r != -ENOSYS)
+      return r;
+  }
+  uint64_t size;
+  int r = current_size(fd, &size);
+  if (r < 0 || size >= off + len)
+    return r;
+  return do_truncate(fd, off + len);
+}
+
+static int
+do_resize(struct local_file *local, const struct vhd_io *io)
+{
+  int fd = local->file.fd;
+  pthread_mutex_lock(&local->resize);
+  int r = io->kind == VHD_IO_EXTEND
+            ? do_extend(fd, io->off, io->len, io->flags & VHD_IO_RESERVE)
+            : do_truncate(fd, io->off);
+  pthread_mutex_unlock(&local->resize);
+  return r;
+}
+
+static int
+local_perform(struct vhd_file *file, struct vhd_io *io)
+{
+  int fd = file->fd;
+  /* What the kernel takes as offsets; nothing valid comes near. */
+  if (!range_fits(io->off, io->len, INT64_MAX))
+    return -EFBIG;
+
+  switch ((enum vhd_io_kind)io->kind) {
+  case VHD_IO_READ:
+    return do_read(fd, io->buf, io->len, io->off);
+  case VHD_IO_WRITE:
+    return do_write(fd, io->buf, io->len, io->off,
+                    io->flags & VHD_IO_DURABLE);
+  case VHD_IO_SYNC:
+    return fdatasync(fd) < 0 ? -errno : 0;
+  case VHD_IO_PUNCH:
+    return do_clear(fd, FALLOC_FL_PUNCH_HOLE, io->off, io->len);
+  case VHD_IO_ZERO:
+    return do_clear(fd, FALLOC_FL_ZERO_RANGE, io->off, io->len);
+  case VHD_IO_EXTEND:
+  case VHD_IO_TRUNCATE:
+    return do_resize((struct local_file *)file, io);
+  }
+  return -EINVAL;
+}
+
+static int
+local_size(struct vhd_file *file, uint64_t *size)
+{
+  return current_size(file->fd, size);
+}
+
+static void
+local_close(struct vhd_file *file)
+{
+  struct local_file *local = (struct local_file *)file;
+  pthread_mutex_destroy(&local->resize);
+  close(file->fd);
+  free(file->path);
+  free(local);
+}
+
+static const struct file_ops local_ops = {
+  .perform = local_perform,
+  .size = local_size,
+  .close = local_close,
+};
+
+/* ------------------------------------------------------------------ opening */
+
+/* Takes over *fd and sets it to -1, on success. */
+static int
+local_new(int *fd, const char *path, struct vhd_file **file,
+          struct vhd_error *err)
+{
+  struct stat st;
+  if (fstat(*fd, &st) < 0)
+    return vhd_fail_sys(err, errno, "%s: fstat", path);
+
+  struct local_file *local = calloc(1, sizeof *local);
+  char *copy = strdup(path);
+  if (local == NULL || copy == NULL) {
+    free(local);
+    free(copy);
+    return vhd_fail_sys(err, ENOMEM, "%s", path);
+  }
+  local->file = (struct vhd_file) {
+    .ops = &local_ops,
+    .fd = *fd,
+    .path = copy,
+    .dev = st.st_dev,
+    .ino = st.st_ino,
+  };
+  pthread_mutex_init(&local->resize, NULL);
+  *fd = -1;
+  *file = &local->file;
+  return 0;
+}
+
+static int
+check_kind(const struct stat *st, const char *path, struct vhd_error *err)
+{
+  static const struct {
+    mode_t type;
+    const char *name;
+  } kinds[] = {
+    { S_IFDIR, "a directory" },        { S_IFIFO, "a FIFO" },
+    { S_IFCHR, "a character device" }, { S_IFBLK, "a block device" },
+    { S_IFSOCK, "a socket" },
+  };
+  if (S_ISREG(st->st_mode))
+    return 0;
+  const char *what = "of an unknown kind";
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+    if ((st->st_mode & S_IFMT) == kinds[i].type)
+      what = kinds[i].name;
+  return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                  "%s: it is %s; an image must be a regular file", path, what);
+}
+
+/* File systems whose regular files are no files: the kernel speaks there. */
+static int
+check_filesystem(int fd, const char *path, struct vhd_error *err)
+{
+  static const unsigned long not_files[] = {
+    PROC_SUPER_MAGIC,   SYSFS_MAGIC,         DEBUGFS_MAGIC, TRACEFS_MAGIC,
+    SECURITYFS_MAGIC,   CGROUP_SUPER_MAGIC,  SELINUX_MAGIC, EFIVARFS_MAGIC,
+    CGROUP2_SUPER_MAGIC,
+  };
+  struct statfs fs;
+  if (fstatfs(fd, &fs) < 0)
+    return vhd_fail_sys(err, errno, "%s: fstatfs", path);
+  for (size_t i = 0; i < sizeof not_files / sizeof not_files[0]; i++)
+    if ((unsigned long)fs.f_type == not_files[i])
+      return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                      "%s: it lies in a file system of the kernel's own; an "
+                      "image must be a regular file",
+                      path);
+  return 0;
+}
+
+/* Opens a regular file and nothing else.  Looked at before, because to open
+ * some devices is to use them, and after, because the name may have changed
+ * hands; O_NONBLOCK so that a FIFO that slips in between cannot hold us. */
+static int
+open_regular(const char *path, int flags, struct vhd_error *err)
+{
+  struct stat st;
+  if (stat(path, &st) < 0)
+    return vhd_fail_sys(err, errno, "%s", path);
+  int r = check_kind(&st, path, err);
+  if (r < 0)
+    return r;
+
+  CLEANUP_CLOSE int fd =
+    open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0)
+    return vhd_fail_sys(err, errno, "%s", path);
+  if (fstat(fd, &st) < 0)
+    return vhd_fail_sys(err, errno, "%s: fstat", path);
+  r = check_kind(&st, path, err);
+  if (r == 0)
+    r = check_filesystem(fd, path, err);
+  if (r < 0)
+    return r;
+
+  /* Left on, it would make io_uring give up where it should wait. */
+  if (fcntl(fd, F_SETFL, 0) < 0)
+    return vhd_fail_sys(err, errno, "%s: fcntl", path);
+  int opened = fd;
+  fd = -1;
+  return opened;
+}
+
+int
+local_open(const char *path, enum local_mode mode, struct vhd_file **file,
+           struct vhd_error *err)
+{
+  CLEANUP_CLOSE int fd =
+    open_regular(path, mode == LOCAL_WRITE ? O_RDWR : O_RDONLY, err);
+  if (fd < 0)
+    return fd;
+  int r = 0;
+  if (mode != LOCAL_UNLOCKED)
+    r = lock_take(fd, mode == LOCAL_WRITE, path, err);
+  return r < 0 ? r : local_new(&fd, path, file, err);
+}
+
+int
+local_create(const char *path, struct vhd_file **file, struct vhd_error *err)
+{
+  CLEANUP_CLOSE int fd =
+    open(path, O_RDWR | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, 0666);
+  if (fd < 0)
+    return vhd_fail_sys(err, errno, "%s", path);
+  int r = lock_take(fd, true, path, err);
+  if (r == 0)
+    r = local_new(&fd, path, file, err);
+  if (r < 0)
+    unlink(path);
+  return r;
+}
+
+int
+local_real_path(struct vhd_file *file, char *path, size_t size)
+{
+  char link[32];
+  struct stat st;
+  assert(size > 0);
+
+  snprintf(link, sizeof link, "/proc/self/fd/%d", file->fd);
+  ssize_t n = readlink(link, path, size);
+  if (n < 0)
+    return -errno;
+  if ((size_t)n == size)
+    return -ENAMETOOLONG;
+  path[n] = '\0';
+  /* An unlinked file's is "name (deleted)": see that this is the file. */
+  if (stat(path, &st) < 0)
+    return -errno;
+  return st.st_dev == file->dev && st.st_ino == file->ino ? 0 : -ENOENT;
+}
