@@ -18,21 +18,47 @@ lib_libvhdkit_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 lib_libvhdkit_core_la_LIBADD = $(LIB_LIBS)
 # One source or header a line, sorted, rooms in order: base format image store
 # ops.  Headers too, or they are missing from the tarball.
-lib_libvhdkit_core_la_SOURCES =
+lib_libvhdkit_core_la_SOURCES = \
+	lib/vhdkit.c \
+	lib/base/arith.h \
+	lib/base/bitmap.c \
+	lib/base/bitmap.h \
+	lib/base/bytes.h \
+	lib/base/cleanup.h \
+	lib/base/error.c \
+	lib/base/error.h \
+	lib/base/utf.c \
+	lib/base/utf.h \
+	lib/format/batmap.c \
+	lib/format/batmap.h \
+	lib/format/footer.c \
+	lib/format/footer.h \
+	lib/format/geometry.c \
+	lib/format/geometry.h \
+	lib/format/guid.c \
+	lib/format/guid.h \
+	lib/format/header.c \
+	lib/format/header.h \
+	lib/format/locator.c \
+	lib/format/locator.h \
+	lib/store/file.c \
+	lib/store/file.h \
+	lib/store/local.c \
+	lib/store/local.h \
+	lib/store/lock.c \
+	lib/store/lock.h
 
-# To switch on when lib/vhdkit.h and lib/vhdkit.map are there:
-#
-# include_HEADERS += lib/vhdkit.h
-# lib_LTLIBRARIES += lib/libvhdkit.la
-# lib_libvhdkit_la_SOURCES =
-# lib_libvhdkit_la_LIBADD = lib/libvhdkit-core.la
-# lib_libvhdkit_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined \
-# 	-version-info $(VHDKIT_VERSION_INFO) \
-# 	-Wl,--version-script=$(srcdir)/lib/vhdkit.map
-# EXTRA_lib_libvhdkit_la_DEPENDENCIES = $(srcdir)/lib/vhdkit.map
-# EXTRA_DIST += lib/vhdkit.map
-# dist_man_MANS += lib/libvhdkit.3
-# EXTRA_DIST += lib/libvhdkit.pod
+include_HEADERS += lib/vhdkit.h
+lib_LTLIBRARIES += lib/libvhdkit.la
+lib_libvhdkit_la_SOURCES =
+lib_libvhdkit_la_LIBADD = lib/libvhdkit-core.la
+lib_libvhdkit_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined \
+	-version-info $(VHDKIT_VERSION_INFO) \
+	-Wl,--version-script=$(srcdir)/lib/vhdkit.map
+EXTRA_lib_libvhdkit_la_DEPENDENCIES = $(srcdir)/lib/vhdkit.map
+EXTRA_DIST += lib/vhdkit.map
+dist_man_MANS += lib/libvhdkit.3
+EXTRA_DIST += lib/libvhdkit.pod
 
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = lib/vhdkit.pc
