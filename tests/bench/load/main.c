@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * nbd-load: an NBD client that puts load on a server and measures it. This file
+ * only strings the parts together:
+ *
+ *   options -> load -> report     load -> conn -> handshake, wire, stream -> tls
+ *                                 load -> content, cpu, histogram
+ */
+
+#include "config.h"
+
+#include <signal.h>
+
+#include "fail.h"
+#include "load.h"
+#include "options.h"
+#include "report.h"
+
+int
+main(int argc, char **argv)
+{
+  static struct result result;
+  struct options options;
+
+  signal(SIGPIPE, SIG_IGN);
+  options_parse(&options, argc, argv);
+  load_run(&options, &result, report_ready);
+  if (options.operation->kind == OPERATION_IDLE)
+    return 0;
+  report_result(&options, &result);
+  if (result.errors)
+    fail(FAIL_REPLIES, "the server refused %llu requests, the first with "
+         "error %u", (unsigned long long)result.errors, result.first_error);
+  return 0;
+}
