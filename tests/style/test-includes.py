@@ -18,6 +18,7 @@ from tap import Tap
 # the room with the longest matching path.
 ROOMS = {
     "lib/vhdkit.h": [],
+    "lib/vhdkit.c": ["lib/base", "lib/vhdkit.h"],
     "lib/base": ["lib/base", "lib/vhdkit.h"],
     "lib/format": ["lib/format", "lib/base", "lib/vhdkit.h"],
     "lib/store": ["lib/store", "lib/base", "lib/vhdkit.h"],
