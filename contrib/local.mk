@@ -1,6 +1,7 @@
 # systemd units and shell completion: see Makefile.am for the lists.
 
 dist_bashcompletion_DATA = \
+	contrib/completions/vhdkit \
 	contrib/completions/vhdkitd
 
 EXTRA_DIST += \
