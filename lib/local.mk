@@ -46,7 +46,12 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/local.c \
 	lib/store/local.h \
 	lib/store/lock.c \
-	lib/store/lock.h
+	lib/store/lock.h \
+	lib/store/newfile.c \
+	lib/store/newfile.h \
+	lib/ops/create.c \
+	lib/ops/parent_ref.c \
+	lib/ops/parent_ref.h
 
 include_HEADERS += lib/vhdkit.h
 lib_LTLIBRARIES += lib/libvhdkit.la

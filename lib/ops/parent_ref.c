@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* parent_ref.c: see parent_ref.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/utf.h"
+#include "format/footer.h"
+#include "ops/parent_ref.h"
+#include "store/newfile.h"
+
+/* The real path of the folder that holds path, without a final slash ("" for
+ * the root). */
+static int
+real_folder(const char *path, char *folder)
+{
+  const char *slash = strrchr(path, '/');
+  CLEANUP_FREE char *dir = NULL;
+
+  if (slash == NULL)
+    dir = strdup(".");
+  else
+    dir = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+  if (dir == NULL)
+    return -ENOMEM;
+  if (realpath(dir, folder) == NULL)
+    return -errno;
+  if (strcmp(folder, "/") == 0)
+    folder[0] = '\0';
+  return 0;
+}
+
+/* The way from a folder (without a final slash) to a file, both absolute and
+ * real: "./name" or "./../name". */
+static int
+relative_path(const char *from, const char *to, char *out, size_t size)
+{
+  /* What they have in common, up to and without a slash. */
+  size_t common = 0;
+  for (size_t i = 0; from[i] == to[i] || from[i] == '\0'; i++) {
+    if ((from[i] == '\0' || from[i] == '/') && to[i] == '/')
+      common = i;
+    if (from[i] == '\0' || to[i] == '\0')
+      break;
+  }
+
+  size_t len = 0;
+  int n = snprintf(out, size, "./");
+  for (const char *p = from + common; n >= 0 && *p != '\0'; p++) {
+    if (*p != '/')
+      continue;
+    len += (size_t)n;
+    if (len >= size)
+      return -ENAMETOOLONG;
+    n = snprintf(out + len, size - len, "../");
+  }
+  len += (size_t)n;
+  if (len >= size)
+    return -ENAMETOOLONG;
+  n = snprintf(out + len, size - len, "%s", to + common + 1);
+  if ((size_t)n >= size - len)
+    return -ENAMETOOLONG;
+  return 0;
+}
+
+static const char *
+skip_dot(const char *path)
+{
+  return strncmp(path, "./", 2) == 0 ? path + 2 : path;
+}
+
+/* Encodes one path and makes sure that it is read back as it was: a name with
+ * a backslash or a control character would not be. */
+static int
+record_path(struct parent_path *out, uint32_t code, const char *path,
+            struct vhd_error *err)
+{
+  char back[PATH_MAX * 2];
+  bool relative;
+
+  long n = locator_encode(code, path, out->data, sizeof out->data);
+  int r = n < 0 ? (int)n
+                : locator_path(code, out->data, (size_t)n, back, sizeof back,
+                               &relative);
+  if (r < 0 || strcmp(skip_dot(back), skip_dot(path)) != 0)
+    return vhd_fail(err, VHD_LOCATOR, EINVAL,
+                    "%s: this path of the parent cannot be recorded in a VHD "
+                    "(it must be UTF-8 of at most %d characters, without "
+                    "backslashes and control characters): move or rename it",
+                    path, LOCATOR_MAX_LEN / 2);
+  out->code = code;
+  out->len = (uint32_t)n;
+  out->space = (uint32_t)round_up((uint64_t)n, VHD_SECTOR_SIZE);
+  return 0;
+}
+
+static int
+record_name(struct parent_ref *ref, const char *real, struct vhd_error *err)
+{
+  const char *name = strrchr(real, '/') + 1;
+
+  if (utf16_encode(name, true, ref->name, sizeof ref->name) < 0)
+    return vhd_fail(err, VHD_LOCATOR, EINVAL,
+                    "%s: the parent's name is not UTF-8, or too long, and "
+                    "cannot be recorded in a VHD: rename it", real);
+  return 0;
+}
+
+int
+parent_ref_make(struct parent_ref *ref, const char *child, const char *parent,
+                const struct vhd_info *info, bool relative,
+                struct vhd_error *err)
+{
+  char real[PATH_MAX], folder[PATH_MAX], way[PATH_MAX * 2];
+  struct stat st;
+
+  memcpy(ref->id, info->id, sizeof ref->id);
+  if (realpath(parent, real) == NULL || stat(real, &st) < 0)
+    return vhd_fail_sys(err, errno, "%s", parent);
+  /* 0 means that it is not recorded. */
+  if (st.st_mtime > VHD_EPOCH)
+    ref->timestamp = (uint32_t)(st.st_mtime - VHD_EPOCH);
+
+  int r = record_name(ref, real, err);
+  if (r == 0)
+    r = record_path(&ref->path[0], LOCATOR_W2KU, real, err);
+  if (r < 0 || !relative)
+    return r;
+
+  r = real_folder(child, folder);
+  if (r < 0)
+    return vhd_fail_sys(err, -r, "%s: cannot find its folder", child);
+  r = relative_path(folder, real, way, sizeof way);
+  if (r < 0)
+    return vhd_fail_sys(err, -r, "%s", parent);
+  return record_path(&ref->path[1], LOCATOR_W2RU, way, err);
+}
+
+uint64_t
+parent_ref_place(struct parent_ref *ref, uint64_t off)
+{
+  for (unsigned i = 0; i < PARENT_REF_PATHS; i++) {
+    ref->path[i].off = off;
+    off += ref->path[i].space;
+  }
+  return off;
+}
+
+void
+parent_ref_describe(const struct parent_ref *ref, struct header *header)
+{
+  memcpy(header->parent_id, ref->id, sizeof header->parent_id);
+  memcpy(header->parent_name, ref->name, sizeof header->parent_name);
+  header->parent_timestamp = ref->timestamp;
+  for (unsigned i = 0; i < PARENT_REF_PATHS; i++)
+    if (ref->path[i].code != LOCATOR_NONE)
+      header->locator[i] = (struct locator){
+        .code = ref->path[i].code,
+        .space = ref->path[i].space,
+        .len = ref->path[i].len,
+        .off = ref->path[i].off,
+      };
+}
+
+int
+parent_ref_write(const struct parent_ref *ref, struct newfile *file,
+                 struct vhd_error *err)
+{
+  for (unsigned i = 0; i < PARENT_REF_PATHS; i++) {
+    const struct parent_path *path = &ref->path[i];
+    int r = newfile_write(file, path->data, path->len, path->off, err);
+    if (r < 0)
+      return r;
+  }
+  return 0;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* newfile.c: see newfile.h.
+ *
+ * Order, so that a crash at any point leaves the old file or the new one, never
+ * part of one: content -> fsync of the file -> link or rename -> fsync of the
+ * folder. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/arith.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "store/local.h"
+#include "store/newfile.h"
+
+#define ZEROS_SIZE (1U << 20)
+
+static int
+open_folder(struct newfile *file, struct vhd_error *err)
+{
+  const char *slash = strrchr(file->path, '/');
+  char *folder;
+
+  if (slash == NULL)
+    folder = strdup(".");
+  else
+    folder = strndup(file->path, slash == file->path ? 1
+                                   : (size_t)(slash - file->path));
+  file->name = slash == NULL ? file->path : slash + 1;
+  if (folder == NULL)
+    return vhd_fail_sys(err, ENOMEM, "%s", file->path);
+  if (*file->name == '\0' || strcmp(file->name, ".") == 0 ||
+      strcmp(file->name, "..") == 0) {
+    free(folder);
+    return vhd_fail(err, VHD_ARGUMENT, EISDIR,
+                    "%s: is the name of a folder, not of a file", file->path);
+  }
+  file->dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int sys = errno;
+  free(folder);
+  if (file->dir < 0)
+    return vhd_fail_sys(err, sys, "%s: cannot open its folder", file->path);
+  return 0;
+}
+
+/* Makes sure that the name is free, or that what bears it may be replaced. */
+static int
+look_at_old(struct newfile *file, bool overwrite, struct stat *st,
+            struct vhd_error *err)
+{
+  st->st_mode = 0;
+  if (fstatat(file->dir, file->name, st, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (errno == ENOENT)
+      return 0;
+    return vhd_fail_sys(err, errno, "%s", file->path);
+  }
+  if (!overwrite)
+    return vhd_fail(err, VHD_ARGUMENT, EEXIST,
+                    "%s: already exists, and overwriting was not asked for",
+                    file->path);
+  if (!S_ISREG(st->st_mode))
+    return vhd_fail(err, VHD_ARGUMENT, EEXIST,
+                    "%s: only a regular file is overwritten, and this is none",
+                    file->path);
+  return local_open(file->path, LOCAL_WRITE, &file->old, err);
+}
+
+static int
+open_temporary(struct newfile *file)
+{
+  file->fd = openat(file->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+  if (file->fd >= 0)
+    return 0;
+  /* EISDIR: a kernel that does not know O_TMPFILE. */
+  if (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT &&
+      errno != EINVAL)
+    return -errno;
+
+  for (int i = 0; i < 100; i++) {
+    uint64_t random;
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+      return -EIO;
+    snprintf(file->temp, sizeof file->temp, ".vhdkit-%016" PRIx64 ".tmp",
+             random);
+    file->fd = openat(file->dir, file->temp,
+                      O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+    if (file->fd >= 0)
+      return 0;
+    if (errno != EEXIST)
+      break;
+  }
+  file->temp[0] = '\0';
+  return -errno;
+}
+
+int
+newfile_open(struct newfile *file, const char *path, bool overwrite,
+             struct vhd_error *err)
+{
+  struct stat st;
+
+  *file = (struct newfile){ .fd = -1, .dir = -1 };
+  file->path = strdup(path);
+  if (file->path == NULL)
+    return vhd_fail_sys(err, ENOMEM, "%s", path);
+
+  int r = open_folder(file, err);
+  if (r == 0)
+    r = look_at_old(file, overwrite, &st, err);
+  if (r == 0) {
+    r = open_temporary(file);
+    if (r < 0)
+      vhd_fail_sys(err, -r, "%s: cannot create", path);
+  }
+  /* Replaced, it stays its owner's; who may not give files away keeps it. */
+  if (r == 0 && file->old != NULL) {
+    if (fchown(file->fd, st.st_uid, st.st_gid) < 0 && errno != EPERM)
+      r = vhd_fail_sys(err, errno, "%s: cannot set the owner", path);
+    else if (fchmod(file->fd, st.st_mode & 0777) < 0)
+      r = vhd_fail_sys(err, errno, "%s: cannot set the mode", path);
+  }
+  if (r < 0)
+    newfile_close(file);
+  return r;
+}
+
+int
+newfile_write(struct newfile *file, const void *buf, size_t len, uint64_t off,
+              struct vhd_error *err)
+{
+  const char *p = buf;
+
+  while (len > 0) {
+    ssize_t n = pwrite(file->fd, p, len, (off_t)off);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return vhd_fail_sys(err, n < 0 ? errno : EIO,
+                          "%s: cannot write at %" PRIu64, file->path, off);
+    p += n;
+    off += (uint64_t)n;
+    len -= (size_t)n;
+  }
+  return 0;
+}
+
+static int
+write_zeros(struct newfile *file, uint64_t size, struct vhd_error *err)
+{
+  CLEANUP_FREE void *zeros = calloc(1, ZEROS_SIZE);
+
+  if (zeros == NULL)
+    return vhd_fail_sys(err, ENOMEM, "%s", file->path);
+  for (uint64_t off = 0; off < size; off += ZEROS_SIZE) {
+    int r = newfile_write(file, zeros, (size_t)MIN(ZEROS_SIZE, size - off),
+                          off, err);
+    if (r < 0)
+      return r;
+  }
+  return 0;
+}
+
+int
+newfile_reserve(struct newfile *file, uint64_t size, struct vhd_error *err)
+{
+  int r;
+
+  do
+    r = fallocate(file->fd, 0, 0, (off_t)size);
+  while (r < 0 && errno == EINTR);
+  if (r == 0)
+    return 0;
+  if (errno == EOPNOTSUPP || errno == ENOSYS)
+    return write_zeros(file, size, err);
+  return vhd_fail_sys(err, errno, "%s: cannot set aside %" PRIu64 " bytes",
+                      file->path, size);
+}
+
+/* Gives a nameless file a name in the folder, which must be free. */
+static int
+link_nameless(struct newfile *file, const char *name)
+{
+  char proc[40];
+
+  if (linkat(file->fd, "", file->dir, name, AT_EMPTY_PATH) == 0)
+    return 0;
+  if (errno == EEXIST)
+    return -errno;
+  /* Without CAP_DAC_READ_SEARCH this is the way. */
+  snprintf(proc, sizeof proc, "/proc/self/fd/%d", file->fd);
+  if (linkat(AT_FDCWD, proc, file->dir, name, AT_SYMLINK_FOLLOW) == 0)
+    return 0;
+  return -errno;
+}
+
+/* From the temporary name to a final one that must be free. */
+static int
+rename_to_free(struct newfile *file)
+{
+  if (renameat2(file->dir, file->temp, file->dir, file->name,
+                RENAME_NOREPLACE) < 0) {
+    /* NFS knows no RENAME_NOREPLACE, but links. */
+    if (errno != EINVAL && errno != ENOSYS)
+      return -errno;
+    if (linkat(file->dir, file->temp, file->dir, file->name, 0) < 0)
+      return -errno;
+    unlinkat(file->dir, file->temp, 0);
+  }
+  file->temp[0] = '\0';
+  return 0;
+}
+
+static int
+replace_old(struct newfile *file)
+{
+  if (file->temp[0] == '\0') {
+    uint64_t random;
+    char temp[sizeof file->temp];
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+      return -EIO;
+    snprintf(temp, sizeof temp, ".vhdkit-%016" PRIx64 ".tmp", random);
+    int r = link_nameless(file, temp);
+    if (r < 0)
+      return r;
+    memcpy(file->temp, temp, sizeof temp);
+  }
+  if (renameat(file->dir, file->temp, file->dir, file->name) < 0)
+    return -errno;
+  file->temp[0] = '\0';
+  return 0;
+}
+
+int
+newfile_commit(struct newfile *file, struct vhd_error *err)
+{
+  int r;
+
+  if (fsync(file->fd) < 0)
+    return vhd_fail_sys(err, errno, "%s: cannot make it durable", file->path);
+
+  if (file->old != NULL)
+    r = replace_old(file);
+  else if (file->temp[0] == '\0')
+    r = link_nameless(file, file->name);
+  else
+    r = rename_to_free(file);
+  if (r < 0)
+    return vhd_fail_sys(err, -r, "%s: cannot give the new file its name",
+                        file->path);
+
+  /* Some file systems do not sync folders: then there is nothing to wait for. */
+  if (fsync(file->dir) < 0 && errno != EINVAL && errno != EROFS)
+    return vhd_fail_sys(err, errno, "%s: cannot make its name durable",
+                        file->path);
+  return 0;
+}
+
+void
+newfile_close(struct newfile *file)
+{
+  if (file->temp[0] != '\0')
+    unlinkat(file->dir, file->temp, 0);
+  if (file->fd >= 0)
+    close(file->fd);
+  if (file->dir >= 0)
+    close(file->dir);
+  if (file->old != NULL)
+    file_close(file->old);
+  free(file->path);
+  *file = (struct newfile){ .fd = -1, .dir = -1 };
+}
