@@ -29,3 +29,6 @@ SERVER_LIBS = $(EVENT_LIBS) $(TLS_LIBS) $(LIBURING_LIBS) \
 # server_vhdkitd_SOURCES = server/main.c
 # dist_man_MANS += server/vhdkitd.8
 # EXTRA_DIST += server/vhdkitd.pod
+
+# What libserver.la needs from it: server/libnbdproto.la in its LIBADD.
+include server/nbd/local.mk

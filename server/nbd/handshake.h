@@ -12,7 +12,7 @@
  *
  *   MORE      everything was consumed: send out, receive more, feed it.
  *   FLUSH     too many replies are waiting: send out, then feed the rest of
- *             the input again (this bounds memory).
+ *             the input again, even if it is empty (this bounds memory).
  *   LIST      call nbd_handshake_list_item() for each export this client may
  *             see, then nbd_handshake_list_end().
  *   EXPORT    look up hs.want (open it, where .purpose says so); call
@@ -60,8 +60,7 @@ struct nbd_policy {
 #define NBD_DEFAULT_MAX_OPTIONS UINT32_C(4096)
 #define NBD_DEFAULT_MAX_DRAIN (UINT64_C(1) << 20)
 
-/* An nbd_out for a handshake must hold at least this much; it never holds more
- * than this plus what nbd_handshake_list_item() was allowed to add. */
+/* The .max of an nbd_out for a handshake must be at least this. */
 #define NBD_HANDSHAKE_OUT_MAX ((size_t)64 << 10)
 
 enum nbd_event {
@@ -161,7 +160,8 @@ enum nbd_event nbd_handshake_start(struct nbd_handshake *hs,
 enum nbd_event nbd_handshake_feed(struct nbd_handshake *hs, const void *bytes,
                                   size_t n, size_t *used, struct nbd_out *out);
 
-/* After LIST: one export.  False: out has no room now; send some, repeat. */
+/* After LIST: one export.  False: out has no room now; send some, repeat.  A
+ * name that the protocol cannot carry (not UTF-8, too long) is left out. */
 bool nbd_handshake_list_item(struct nbd_handshake *hs, struct nbd_out *out,
                              const char *name, const char *description);
 enum nbd_event nbd_handshake_list_end(struct nbd_handshake *hs,

@@ -28,6 +28,8 @@
 #define NBD_MAX_STRING 4096
 /* Any payload up to this is legal, whatever maximum was advertised. */
 #define NBD_LEGAL_PAYLOAD (UINT32_C(32) << 20)
+/* The largest maximum that this server may advertise. */
+#define NBD_MAX_PAYLOAD (UINT32_C(1) << 30)
 /* Descriptors of one block status chunk. */
 #define NBD_MAX_EXTENTS (UINT32_C(1) << 20)
 /* Zeros behind the reply to EXPORT_NAME, for old clients. */

@@ -1,0 +1,27 @@
+# NBD's protocol: a library of its own that needs no other, so that what it
+# must not know (sockets, the image library) it cannot use.
+
+noinst_LTLIBRARIES += server/libnbdproto.la
+server_libnbdproto_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/server
+server_libnbdproto_la_CFLAGS = $(AM_CFLAGS)
+server_libnbdproto_la_SOURCES = \
+	server/nbd/extents.c \
+	server/nbd/extents.h \
+	server/nbd/handshake.c \
+	server/nbd/handshake.h \
+	server/nbd/options.c \
+	server/nbd/options.h \
+	server/nbd/options_export.c \
+	server/nbd/options_meta.c \
+	server/nbd/out.c \
+	server/nbd/out.h \
+	server/nbd/protocol.c \
+	server/nbd/protocol.h \
+	server/nbd/reply.c \
+	server/nbd/reply.h \
+	server/nbd/session.h \
+	server/nbd/text.c \
+	server/nbd/text.h \
+	server/nbd/transmission.c \
+	server/nbd/transmission.h \
+	server/nbd/wire.h
