@@ -94,7 +94,8 @@ open_all_inherited(struct listen_set *set, const struct options *opt,
   for (int fd = 3; r == 0 && fd < 3 + n; fd++) {
     r = open_inherited(set, fd, err);
   }
-  if (r == 0 && opt->fd >= 0) {
+  /* A unit file may name with --fd what systemd passes anyway. */
+  if (r == 0 && opt->fd >= 0 && !(opt->fd >= 3 && opt->fd < 3 + n)) {
     r = open_inherited(set, opt->fd, err);
   }
   if (r == 0 && listen_connected(set) > 0 &&

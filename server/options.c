@@ -465,7 +465,7 @@ check_all(const struct options *opt, struct complaint *complaint)
 static void
 print_help(void)
 {
-  puts("Usage: vhdkitd [OPTION]... NAME=IMAGE ... | IMAGE | DIRECTORY\n"
+  puts("usage: vhdkitd [OPTION]... NAME=IMAGE ... | IMAGE | DIRECTORY\n"
        "Serves VHD images over NBD.\n");
   for (size_t i = 0; i < NOPTIONS; i++) {
     const struct option *o = &option_table[i];
@@ -527,7 +527,7 @@ parse_option(struct options *opt, char **argv, int *i,
   }
   if (option->parse == NULL) {
     if (strcmp(option->name, "version") == 0) {
-      printf("vhdkitd (vhdkit) %s\n", vhd_version());
+      printf("vhdkitd %s\n", vhd_version());
     } else {
       print_help();
     }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Changing user and group; see user.h.
+ */
+#include "config.h"
+
+#include "user.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fail.h"
+
+static bool
+parse_id(const char *text, unsigned *id)
+{
+  char *end;
+  if (*text == '\0' || strspn(text, "0123456789") != strlen(text)) {
+    return false;
+  }
+  errno = 0;
+  unsigned long value = strtoul(text, &end, 10);
+  *id = (unsigned) value;
+  return errno == 0 && value < (unsigned) -1;
+}
+
+int
+user_find(const char *name, const char *group, struct user *user,
+          struct vhd_error *err)
+{
+  unsigned id;
+
+  *user = (struct user){(uid_t) -1, (gid_t) -1};
+  if (name == NULL) {
+    return 0;
+  }
+  errno = 0;
+  const struct passwd *pw = getpwnam(name);
+  if (pw != NULL) {
+    user->uid = pw->pw_uid;
+    user->gid = pw->pw_gid;
+  } else if (parse_id(name, &id)) {
+    user->uid = id;
+    pw = getpwuid(id);
+    user->gid = pw != NULL ? pw->pw_gid : id;
+  } else {
+    return fail_argument(err, "--user: there is no user '%s'", name);
+  }
+  if (group == NULL) {
+    return 0;
+  }
+  const struct group *gr = getgrnam(group);
+  if (gr != NULL) {
+    user->gid = gr->gr_gid;
+  } else if (parse_id(group, &id)) {
+    user->gid = id;
+  } else {
+    return fail_argument(err, "--group: there is no group '%s'", group);
+  }
+  return 0;
+}
+
+int
+user_become(const struct user *user, struct vhd_error *err)
+{
+  if (user->uid == (uid_t) -1) {
+    return 0;
+  }
+  if (geteuid() != 0) {
+    /* A unit file may say both User= and --user: that is fine. */
+    return geteuid() == user->uid && getegid() == user->gid
+             ? 0
+             : fail_argument(err, "--user: only root can become another user");
+  }
+  if (setgroups(0, NULL) < 0 ||
+      setresgid(user->gid, user->gid, user->gid) < 0 ||
+      setresuid(user->uid, user->uid, user->uid) < 0) {
+    return fail_system(err, errno, "cannot become user %ld, group %ld",
+                       (long) user->uid, (long) user->gid);
+  }
+  if (user->uid != 0 && (setuid(0) == 0 || seteuid(0) == 0)) {
+    return fail_argument(err, "--user: the way back to root is still open");
+  }
+  return 0;
+}
