@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* engine.c: which way an I/O takes; and its way by a thread. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "io/engine.h"
+
+bool
+io_job_cancelled(const struct io_job *job)
+{
+  const struct io_batch *batch = job->batch;
+  const struct vhd_io *io = job->io;
+
+  if (io->kind != VHD_IO_WRITE || !batch->cancel ||
+      !atomic_load_explicit(batch->cancel, memory_order_relaxed))
+    return false;
+  const uintptr_t at = (uintptr_t)io->buf, data = (uintptr_t)batch->data;
+  return at >= data && at - data < batch->data_len;
+}
+
+void
+io_job_done(struct io_job *job)
+{
+  struct io_batch *batch = job->batch;
+
+  if (atomic_fetch_sub_explicit(&batch->left, 1, memory_order_acq_rel) == 1)
+    loop_post(batch->loop, &batch->done);
+}
+
+/* On a thread of the queue. */
+static void
+job_run(struct io_work *work)
+{
+  struct io_job *job = (struct io_job *)work;
+  struct vhd_io *io = job->io;
+
+  if (io_job_cancelled(job)) {
+    io->result = -ECANCELED;
+    io_job_done(job);
+    return;
+  }
+  io_class_find(job->batch->queue, io->fd);
+  if (io->kind == VHD_IO_WRITE && io->flags & VHD_IO_DURABLE) {
+    struct vhd_io plain = *io;
+    plain.flags &= ~VHD_IO_DURABLE;
+    vhd_io_perform(&plain);
+    io->result = plain.result;
+    if (io->result == 0) {
+      io_sync(job);
+      return;
+    }
+  } else {
+    vhd_io_perform(io);
+  }
+  io_job_done(job);
+}
+
+static void
+submit_durable(struct io_job *job)
+{
+  struct vhd_io plain = *job->io;
+
+  plain.flags &= ~VHD_IO_DURABLE;
+  if (!io_try(job->batch->queue, &plain)) {
+    io_queue_run(job->batch->queue, &job->work);
+    return;
+  }
+  job->io->result = plain.result;
+  if (plain.result == 0)
+    io_sync(job);
+  else
+    io_job_done(job);
+}
+
+void
+io_submit(struct io_batch *batch, unsigned n)
+{
+  assert(n > 0 && n <= VHD_REQUEST_IOS);
+  atomic_store_explicit(&batch->left, n, memory_order_relaxed);
+  for (unsigned i = 0; i < n; i++) {
+    struct io_job *job = &batch->jobs[i];
+    job->batch = batch;
+    job->done = 0;
+    job->work.run = job_run;
+    if (job->io->kind == VHD_IO_SYNC)
+      io_sync(job);
+    else if (job->io->kind == VHD_IO_WRITE && job->io->flags & VHD_IO_DURABLE)
+      submit_durable(job);
+    else if (!uring_take(job))
+      io_queue_run(batch->queue, &job->work);
+  }
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* engine.h: carries out the I/Os of requests without ever blocking a loop.
+ *
+ * Three ways, tried in this order:
+ *
+ *   io_try()      at once, on the loop, where it cannot block: reads of what is
+ *                 cached, writes to a store that has been quick so far
+ *   io_uring      reads and writes of local files (uring.c), one ring a loop
+ *   threads       everything else (queue.c), and everything where io_uring is
+ *                 refused
+ *
+ * A struct io_queue is what one export may use: its own few threads, started as
+ * needed, and a bounded share of each ring.  A disk that hangs hangs these,
+ * and nothing of another export.  Any file system that is not known to be
+ * local and quick (FUSE, NFS, ...) sees threads alone.
+ *
+ * Syncs are shared: all that wait for one while another is under way are served
+ * together by the next.  A durable write is a write and such a sync.
+ *
+ * The engine knows no protocol, and of images no more than struct vhd_io. */
+#ifndef IO_ENGINE_H
+#define IO_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "loop.h"
+#include "vhdkit.h"
+
+/* ------------------------------------------------------------------ threads */
+
+/* Something for a queue's thread; may block. */
+struct io_work {
+  STAILQ_ENTRY(io_work) link;
+  void (*run)(struct io_work *);
+};
+
+STAILQ_HEAD(io_works, io_work);
+
+/* No queue ever has more threads. */
+#define IO_QUEUE_THREADS 16
+
+/* What is known of an open file: see io/file_class.c. */
+enum io_class {
+  IO_UNKNOWN,   /* nobody has looked yet */
+  IO_FOREIGN,   /* may hang: threads only */
+  IO_LOCAL,     /* a local disk: cached I/O is quick */
+  IO_MEMORY,    /* tmpfs: never waits for a disk, knows no RWF_NOWAIT */
+};
+
+#define IO_CLASS_SLOTS 64
+
+/* How quick something done on a loop has been lately (times: monotonic ns). */
+struct io_pace {
+  _Atomic uint64_t slow_until; /* not on the loop before then */
+  _Atomic uint64_t last_slow;
+  _Atomic uint32_t penalty_ms;
+};
+
+struct io_queue {
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  struct io_works works;
+  unsigned nworks, nthreads, nidle;
+  bool closing; /* the last thread frees the queue */
+
+  /* Files of the image by descriptor: fd << 8 | class; one that does not fit
+   * is looked at again and again.  Descriptors of an image keep their meaning
+   * as long as its queue lives. */
+  _Atomic uint32_t class[IO_CLASS_SLOTS];
+
+  struct io_pace writing; /* writes, and growth of the file */
+  struct io_pace erasing; /* punches and zeroes */
+  atomic_uint in_rings;   /* I/Os in the loops' rings */
+
+  /* Those who wait for a sync, under .lock. */
+  struct io_works sync_waiting;
+  bool sync_running;
+  struct io_work sync_work;
+};
+
+struct io_queue *io_queue_new(void);
+
+/* Any thread, even one of the queue's own.  Nothing may be queued any more
+ * but the work that calls it. */
+void io_queue_free(struct io_queue *queue);
+
+/* Any thread.  The work is the caller's and may be reused (or freed) as soon as
+ * it runs.  Where no thread can be had it is run by the next one to be free,
+ * or by the caller if there is none at all. */
+void io_queue_run(struct io_queue *queue, struct io_work *work);
+
+enum io_class io_class_of(struct io_queue *queue, int fd);
+/* Looks at the file; may block. */
+enum io_class io_class_find(struct io_queue *queue, int fd);
+
+/* ------------------------------------------------------------------ batches */
+
+struct io_batch;
+
+struct io_job {
+  struct io_work work; /* first */
+  struct io_batch *batch;
+  struct vhd_io *io;
+  uint32_t done; /* bytes of it, by io_uring */
+};
+
+/* The I/Os of one step that could not be done at once. */
+struct io_batch {
+  struct loop *loop;
+  struct io_queue *queue;
+  struct task done; /* posted to .loop when all have their result */
+  /* Where set: data that has not been written yet when this becomes true is
+   * not written any more, but is -ECANCELED.  Data is what lies in [data, data
+   * + data_len) of memory. */
+  const atomic_bool *cancel;
+  const void *data;
+  uint64_t data_len;
+  atomic_uint left;
+  struct io_job jobs[VHD_REQUEST_IOS];
+};
+
+/* Must data of this job not be written any more? */
+bool io_job_cancelled(const struct io_job *job);
+
+/* Carries one I/O out at once, if it is sure not to block for long: true, with
+ * its result set.  On a loop's thread. */
+bool io_try(struct io_queue *queue, struct vhd_io *io);
+
+/* Whether the range [off, off + len) of a file is in memory for certain, so
+ * that reading it, by sendfile for instance, does not wait. */
+bool io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len);
+
+/* Carries out .jobs[0 .. n-1].io, where each .io has been set; the rest of the
+ * jobs is the engine's.  On .loop's thread; .done is always posted, never
+ * called directly. */
+void io_submit(struct io_batch *batch, unsigned n);
+
+/* For the ways to do it: job's io has its result.  Any thread. */
+void io_job_done(struct io_job *job);
+
+/* ------------------------------------------------------------------ io_uring */
+
+/* Gives the loop a ring.  On its thread.  0 or -errno: -ENOSYS or -EPERM where
+ * the kernel refuses (or this was built without), and then threads do it. */
+int uring_attach(struct loop *loop);
+void uring_detach(struct loop *loop);
+
+/* Takes a job, or not (no ring, not its kind, its export has enough in there
+ * already). */
+bool uring_take(struct io_job *job);
+
+/* ------------------------------------------------------------------- syncs */
+
+/* Sets the job's result once a sync that began after this call has ended, and
+ * calls io_job_done(). Any thread. */
+void io_sync(struct io_job *job);
+
+#endif

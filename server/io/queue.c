@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* queue.c: the threads of one export.
+ *
+ * Threads are started when work waits and none is idle, up to
+ * IO_QUEUE_THREADS, and leave when there has been nothing to do for a while: an
+ * idle export has none.  They are detached; the queue's memory is freed by
+ * io_queue_free() or, if threads are still about, by the last of them. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "io/engine.h"
+
+#define IDLE_SEC 5
+/* Small frames only: what runs here is system calls and the library. */
+#define STACK_SIZE (256 << 10)
+
+struct io_queue *
+io_queue_new(void)
+{
+  struct io_queue *queue = calloc(1, sizeof *queue);
+  if (!queue)
+    return NULL;
+
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&queue->wake, &attr);
+  pthread_condattr_destroy(&attr);
+  pthread_mutex_init(&queue->lock, NULL);
+  STAILQ_INIT(&queue->works);
+  STAILQ_INIT(&queue->sync_waiting);
+  return queue;
+}
+
+static void
+queue_delete(struct io_queue *queue)
+{
+  assert(STAILQ_EMPTY(&queue->works));
+  pthread_cond_destroy(&queue->wake);
+  pthread_mutex_destroy(&queue->lock);
+  free(queue);
+}
+
+void
+io_queue_free(struct io_queue *queue)
+{
+  if (!queue)
+    return;
+  pthread_mutex_lock(&queue->lock);
+  queue->closing = true;
+  pthread_cond_broadcast(&queue->wake);
+  const bool last = queue->nthreads == 0;
+  pthread_mutex_unlock(&queue->lock);
+  if (last)
+    queue_delete(queue);
+}
+
+/* Waits for work; NULL: there has been none for long, or never will be.  The
+ * lock is held. */
+static struct io_work *
+next_work(struct io_queue *queue)
+{
+  struct timespec until;
+
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += IDLE_SEC;
+  int err = 0;
+  while (STAILQ_EMPTY(&queue->works) && !queue->closing && err == 0) {
+    queue->nidle++;
+    err = pthread_cond_timedwait(&queue->wake, &queue->lock, &until);
+    queue->nidle--;
+  }
+  struct io_work *work = STAILQ_FIRST(&queue->works);
+  if (work) {
+    STAILQ_REMOVE_HEAD(&queue->works, link);
+    queue->nworks--;
+  }
+  return work;
+}
+
+static void *
+queue_thread(void *arg)
+{
+  struct io_queue *queue = arg;
+  struct io_work *work;
+
+  pthread_mutex_lock(&queue->lock);
+  while ((work = next_work(queue)) != NULL) {
+    pthread_mutex_unlock(&queue->lock);
+    work->run(work);
+    pthread_mutex_lock(&queue->lock);
+  }
+  const bool last = --queue->nthreads == 0 && queue->closing;
+  pthread_mutex_unlock(&queue->lock);
+  if (last)
+    queue_delete(queue);
+  return NULL;
+}
+
+static int
+start_thread(struct io_queue *queue)
+{
+  pthread_attr_t attr;
+  pthread_t thread;
+  sigset_t all, old;
+
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attr, STACK_SIZE);
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const int err = pthread_create(&thread, &attr, queue_thread, queue);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attr);
+  if (!err)
+    pthread_setname_np(thread, "io");
+  return err;
+}
+
+void
+io_queue_run(struct io_queue *queue, struct io_work *work)
+{
+  bool here = false;
+
+  pthread_mutex_lock(&queue->lock);
+  assert(!queue->closing);
+  STAILQ_INSERT_TAIL(&queue->works, work, link);
+  queue->nworks++;
+  /* An idle thread that was woken counts as idle until it runs, and its work
+   * as waiting: so the two are compared. */
+  if (queue->nworks <= queue->nidle) {
+    pthread_cond_signal(&queue->wake);
+  } else if (queue->nthreads < IO_QUEUE_THREADS) {
+    if (start_thread(queue) == 0) {
+      queue->nthreads++;
+    } else if (queue->nthreads == 0) {
+      STAILQ_REMOVE(&queue->works, work, io_work, link);
+      queue->nworks--;
+      here = true;
+    }
+  }
+  pthread_mutex_unlock(&queue->lock);
+  if (here)
+    work->run(work);
+}

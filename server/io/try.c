@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* try.c: I/O on the loop itself, where that does not block it.
+ *
+ * Reads never do: RWF_NOWAIT gives what is in the page cache or says EAGAIN.
+ * Not all file systems know that for buffered writes (ext4 does not), so
+ * writes to a local file system are just done, and timed: after two slow ones
+ * within a second they go to the engine for a while, then one is tried again.
+ * A write that would have to read the rest of a page first is not tried. */
+#include "config.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io/engine.h"
+
+#define PAGE 4096
+
+/* What a loop may be held up by; time slices of other processes included. */
+#define SLOW_NS UINT64_C(8000000)
+/* ... and per byte: 250 MB/s. */
+#define SLOW_NS_PER_BYTE 4
+#define STRIKE_NS UINT64_C(1000000000)
+#define PENALTY_MIN_MS 100
+#define PENALTY_MAX_MS 5000
+
+static uint64_t
+now_ns(void)
+{
+  struct timespec ts;
+
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static bool
+pace_ok(const struct io_pace *pace, uint64_t now)
+{
+  return now >= atomic_load_explicit(&pace->slow_until, memory_order_relaxed);
+}
+
+static void
+pace_note(struct io_pace *pace, uint64_t began, uint64_t len)
+{
+  const uint64_t now = now_ns();
+  const uint64_t last =
+    atomic_load_explicit(&pace->last_slow, memory_order_relaxed);
+
+  if (now - began < SLOW_NS + len * SLOW_NS_PER_BYTE) {
+    if (last != 0 && now - last > 10 * STRIKE_NS) {
+      atomic_store_explicit(&pace->last_slow, 0, memory_order_relaxed);
+      atomic_store_explicit(&pace->penalty_ms, 0, memory_order_relaxed);
+    }
+    return;
+  }
+
+  uint32_t penalty =
+    atomic_load_explicit(&pace->penalty_ms, memory_order_relaxed);
+  atomic_store_explicit(&pace->last_slow, now, memory_order_relaxed);
+  if (penalty == 0 && (last == 0 || now - last > STRIKE_NS))
+    return; /* the first: perhaps only an unlucky time slice */
+  penalty = penalty == 0 ? PENALTY_MIN_MS : 2 * penalty;
+  if (penalty > PENALTY_MAX_MS)
+    penalty = PENALTY_MAX_MS;
+  atomic_store_explicit(&pace->penalty_ms, penalty, memory_order_relaxed);
+  atomic_store_explicit(&pace->slow_until, now + penalty * UINT64_C(1000000),
+                        memory_order_relaxed);
+}
+
+static bool
+try_read(enum io_class class, struct vhd_io *io)
+{
+  const struct iovec iov = { .iov_base = io->buf, .iov_len = io->len };
+  const int flags = class == IO_MEMORY ? 0 : RWF_NOWAIT;
+  ssize_t n;
+
+  do
+    n = preadv2(io->fd, &iov, 1, (off_t)io->off, flags);
+  while (n < 0 && errno == EINTR);
+  if (n >= 0 && (uint64_t)n == io->len) {
+    io->result = 0;
+    return true;
+  }
+  return false; /* whatever it is, the engine will see it again */
+}
+
+/* cachestat, since Linux 6.5; its structures are not in our headers. */
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
+struct cachestat_range_arg {
+  uint64_t off, len;
+};
+
+struct cachestat_result {
+  uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
+};
+
+bool
+io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len)
+{
+  const enum io_class class = io_class_of(queue, fd);
+  const uint64_t first = off / PAGE, last = (off + len - 1) / PAGE;
+  struct cachestat_range_arg range = { .off = off, .len = len };
+  struct cachestat_result stat;
+
+  if (class == IO_MEMORY)
+    return true;
+  if (class != IO_LOCAL ||
+      syscall(SYS_cachestat, fd, &range, &stat, 0) != 0)
+    return false;
+  return stat.nr_cache >= last - first + 1;
+}
+
+/* A write of part of a page that is not in memory reads it first. */
+static bool
+reads_first(struct io_queue *queue, const struct vhd_io *io)
+{
+  const uint64_t end = io->off + io->len;
+
+  if (io->off % PAGE != 0 && !io_resident(queue, io->fd, io->off, 1))
+    return true;
+  return end % PAGE != 0 && !io_resident(queue, io->fd, end - 1, 1);
+}
+
+static bool
+try_timed(struct io_queue *queue, struct io_pace *pace, struct vhd_io *io)
+{
+  const uint64_t began = now_ns();
+
+  if (!pace_ok(pace, began))
+    return false;
+  if (io->kind == VHD_IO_WRITE && reads_first(queue, io))
+    return false;
+  vhd_io_perform(io);
+  pace_note(pace, began, io->kind == VHD_IO_WRITE ? io->len : 0);
+  return true;
+}
+
+bool
+io_try(struct io_queue *queue, struct vhd_io *io)
+{
+  const enum io_class class = io_class_of(queue, io->fd);
+
+  if (class != IO_LOCAL && class != IO_MEMORY)
+    return false;
+  switch (io->kind) {
+  case VHD_IO_READ:
+    return try_read(class, io);
+  case VHD_IO_WRITE:
+    if (io->flags & VHD_IO_DURABLE)
+      return false;
+    return try_timed(queue, &queue->writing, io);
+  case VHD_IO_EXTEND:
+    return try_timed(queue, &queue->writing, io);
+  case VHD_IO_PUNCH:
+  case VHD_IO_ZERO:
+    return try_timed(queue, &queue->erasing, io);
+  default:
+    return false;
+  }
+}
