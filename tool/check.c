@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* check.c: vhdkit check. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "image.h"
+#include "json.h"
+#include "message.h"
+#include "text.h"
+#include "verbs.h"
+
+enum {
+  CHECK_SOUND = 0,
+  CHECK_FAILED = 1, /* could not look */
+  CHECK_BROKEN = 2,
+  CHECK_LEAKED = 3,
+};
+
+static bool as_json, quiet;
+
+static const struct option_spec options[] = {
+  { .name = "json", .kind = OPTION_FLAG, .value = &as_json,
+    .help = "print JSON" },
+  { .name = "quiet", .kind = OPTION_FLAG, .value = &quiet,
+    .help = "print nothing about what is sound, and no notes" },
+  { .name = NULL },
+};
+
+static const char *const severities[] = {
+  [VHD_NOTE] = "note",
+  [VHD_LEAKED] = "leaked",
+  [VHD_BROKEN] = "broken",
+};
+
+/* opaque: the JSON array of findings, or NULL. */
+static void
+found(void *opaque, const struct vhd_finding *finding)
+{
+  if (opaque != NULL) {
+    struct json *item = json_object_new();
+    json_put_string(item, "severity", severities[finding->severity]);
+    json_put_string(item, "code", vhd_code_name(finding->code));
+    json_put_string(item, "path", finding->path);
+    json_put_string(item, "message", finding->message);
+    json_add(opaque, item);
+    return;
+  }
+  if (quiet && finding->severity == VHD_NOTE)
+    return;
+  char *path = text_safe(finding->path);
+  char *message = text_safe(finding->message);
+  printf("%s: %s: %s\n", severities[finding->severity], path, message);
+  free(path);
+  free(message);
+}
+
+static int
+verdict(const struct vhd_check_result *result)
+{
+  if (result->errors > 0)
+    return CHECK_BROKEN;
+  return result->leaks > 0 ? CHECK_LEAKED : CHECK_SOUND;
+}
+
+static void
+print_json(const char *image, const struct vhd_check_result *result,
+           struct json *findings)
+{
+  static const char *const words[] = {
+    [CHECK_SOUND] = "sound",
+    [CHECK_BROKEN] = "broken",
+    [CHECK_LEAKED] = "leaked",
+  };
+  struct json *top = json_object_new();
+
+  json_put_string(top, "image", image);
+  json_put_string(top, "result", words[verdict(result)]);
+  json_put_int(top, "errors", result->errors);
+  json_put_int(top, "leaks", result->leaks);
+  json_put_int(top, "notes", result->notes);
+  json_put_int(top, "leaked_bytes", result->leaked);
+  json_put_int(top, "allocated_blocks", result->nblk_allocated);
+  json_put(top, "findings", findings);
+  json_print(top);
+}
+
+static void
+print_summary(const char *image, const struct vhd_check_result *result)
+{
+  char size[TEXT_SIZE];
+  char *name = text_safe(image);
+
+  switch (verdict(result)) {
+  case CHECK_SOUND:
+    if (!quiet)
+      printf("%s: sound\n", name);
+    break;
+  case CHECK_LEAKED:
+    printf("%s: sound, but %s of its file is of no use\n", name,
+           text_size(result->leaked, size));
+    break;
+  default:
+    printf("%s: broken: %" PRIu32 " %s\n", name, result->errors,
+           result->errors == 1 ? "error" : "errors");
+  }
+  free(name);
+}
+
+static int
+run(char **args)
+{
+  struct vhd_open_options opt = image_open_options(VHD_OPEN_READONLY);
+  struct vhd_check_result result = { 0 };
+  struct vhd_error err = { 0 };
+  struct json *findings = as_json ? json_array_new() : NULL;
+
+  if (vhd_check(args[0], &opt, found, findings, &result, &err) < 0) {
+    image_complain(&err);
+    return CHECK_FAILED;
+  }
+  if (as_json)
+    print_json(args[0], &result, findings);
+  else
+    print_summary(args[0], &result);
+  return verdict(&result);
+}
+
+const struct verb check_verb = {
+  .name = "check",
+  .summary = "look for everything that can be wrong with an image",
+  .arguments = "IMAGE",
+  .min_args = 1,
+  .max_args = 1,
+  .options = { options, root_options, open_options, look_options },
+  .about = "Exit status: 0 sound, 1 it could not be looked at, 2 broken, 3 only "
+           "space leaked.\nNothing is changed.",
+  .run = run,
+};

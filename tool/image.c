@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* image.c: see image.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image.h"
+#include "message.h"
+
+static struct option_list roots;
+static bool size_chs, raw_parent, unlocked;
+
+const struct option_spec root_options[] = {
+  { .name = "root", .kind = OPTION_LIST, .value = &roots, .argument = "DIR",
+    .help = "parents may lie below DIR; may be given again "
+            "(default: $VHDKIT_ROOTS, else the folder of the image)" },
+  { .name = NULL },
+};
+
+const struct option_spec open_options[] = {
+  { .name = "size-chs", .kind = OPTION_FLAG, .value = &size_chs,
+    .help = "take the size of the disk from its geometry, as Virtual PC does" },
+  { .name = "raw-parent", .kind = OPTION_FLAG, .value = &raw_parent,
+    .help = "accept that a parent is a raw file (a Xen extension); only for "
+            "images you trust" },
+  { .name = NULL },
+};
+
+const struct option_spec look_options[] = {
+  { .name = "unlocked", .kind = OPTION_FLAG, .value = &unlocked,
+    .help = "look even if another program is writing to the image; what is "
+            "seen may be torn" },
+  { .name = NULL },
+};
+
+/* VHDKIT_ROOTS: folders with colons between them. */
+static void
+roots_from_environment(void)
+{
+  const char *env = getenv("VHDKIT_ROOTS");
+
+  if (roots.n > 0 || env == NULL || *env == '\0')
+    return;
+  /* Both live as long as the program. */
+  char *copy = strdup(env);
+  roots.item = calloc(strlen(env) / 2 + 1, sizeof *roots.item);
+  if (copy == NULL || roots.item == NULL)
+    abort();
+  for (char *dir = strtok(copy, ":"); dir != NULL; dir = strtok(NULL, ":"))
+    roots.item[roots.n++] = dir;
+}
+
+struct vhd_open_options
+image_open_options(uint32_t flags)
+{
+  roots_from_environment();
+  if (size_chs)
+    flags |= VHD_OPEN_SIZE_CHS;
+  if (raw_parent)
+    flags |= VHD_OPEN_RAW_PARENT;
+  if (unlocked)
+    flags |= VHD_OPEN_UNLOCKED;
+  return (struct vhd_open_options){
+    .flags = flags,
+    .roots = roots.item,
+    .nroots = roots.n,
+  };
+}
+
+void
+image_complain(const struct vhd_error *err)
+{
+  complain("%s", err->message);
+}
+
+struct vhd_image *
+image_open(const char *path, uint32_t flags)
+{
+  struct vhd_open_options opt = image_open_options(flags);
+  struct vhd_error err = { 0 };
+  struct vhd_image *image;
+
+  if (vhd_open(path, &opt, &image, &err) < 0) {
+    image_complain(&err);
+    return NULL;
+  }
+  return image;
+}
+
+bool
+image_is_file(struct vhd_image *image, const struct stat *file)
+{
+  for (; image != NULL; image = vhd_parent(image)) {
+    struct vhd_info info;
+    struct stat st;
+    vhd_get_info(image, &info);
+    if (stat(info.path, &st) == 0 && st.st_dev == file->st_dev &&
+        st.st_ino == file->st_ino)
+      return true;
+  }
+  return false;
+}
+
+int
+image_close(struct vhd_image *image)
+{
+  struct vhd_error err = { 0 };
+
+  if (vhd_close(image, &err) < 0) {
+    image_complain(&err);
+    return -1;
+  }
+  return 0;
+}
+
+struct vhd_image *
+image_ancestor(struct vhd_image *image, unsigned depth)
+{
+  while (image != NULL && depth-- > 0)
+    image = vhd_parent(image);
+  return image;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* image.h: opening images for a verb, with the options that all such verbs
+ * share. */
+#ifndef TOOL_IMAGE_H
+#define TOOL_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "options.h"
+#include "vhdkit.h"
+
+/* --root */
+extern const struct option_spec root_options[];
+/* --size-chs, --raw-parent: how images are to be understood. */
+extern const struct option_spec open_options[];
+/* --unlocked, for verbs that only look. */
+extern const struct option_spec look_options[];
+
+/* What those options and VHDKIT_ROOTS say, added to flags.  What it points to
+ * lives as long as the program. */
+struct vhd_open_options image_open_options(uint32_t flags);
+
+/* Opens; complains and returns NULL where that fails. */
+struct vhd_image *image_open(const char *path, uint32_t flags);
+
+/* Is that file the image or one of its parents? */
+bool image_is_file(struct vhd_image *image, const struct stat *file);
+
+/* Closes; complains and returns -1 where that fails.  NULL is fine. */
+int image_close(struct vhd_image *image);
+
+/* Complains about what went wrong, with a hint where there is one. */
+void image_complain(const struct vhd_error *err);
+
+/* The image `depth` below this one; NULL past the last. */
+struct vhd_image *image_ancestor(struct vhd_image *image, unsigned depth);
+
+#endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* info.c: vhdkit info.  What an image says of itself, and its chain.  An image
+ * whose parents are missing is shown all the same, with a warning. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image.h"
+#include "json.h"
+#include "message.h"
+#include "text.h"
+#include "verbs.h"
+
+static bool as_json, chain;
+
+static const struct option_spec options[] = {
+  { .name = "chain", .kind = OPTION_FLAG, .value = &chain,
+    .help = "show its parents too; fail if they cannot all be opened" },
+  { .name = "json", .kind = OPTION_FLAG, .value = &as_json,
+    .help = "print JSON (with --chain: an array, the image itself first)" },
+  { .name = NULL },
+};
+
+/* One image to show. */
+struct subject {
+  struct vhd_image *image;
+  struct vhd_info info;
+  const char *chain_error; /* why its parents are not open; or NULL */
+};
+
+static const char *
+type_name(enum vhd_type type)
+{
+  switch (type) {
+  case VHD_FIXED:
+    return "fixed";
+  case VHD_DYNAMIC:
+    return "dynamic";
+  case VHD_DIFFERENCING:
+    return "differencing";
+  }
+  return "unknown";
+}
+
+static const char *
+id_order(bool little_endian)
+{
+  return little_endian ? "Windows" : "RFC 4122";
+}
+
+static bool
+has_parents(const struct subject *s)
+{
+  return s->info.type == VHD_DIFFERENCING;
+}
+
+static const char *
+parent_path(const struct subject *s)
+{
+  struct vhd_info info;
+  struct vhd_image *parent = vhd_parent(s->image);
+
+  if (parent == NULL)
+    return NULL;
+  vhd_get_info(parent, &info);
+  return info.path;
+}
+
+/* --------------------------------------------------------------- for people */
+
+static void line(const char *label, const char *fmt, ...)
+  __attribute__((format(printf, 2, 3)));
+
+static void
+line(const char *label, const char *fmt, ...)
+{
+  char text[8192];
+  va_list ap;
+
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  text_sanitize(text);
+  printf("%-16s%s\n", label, text);
+}
+
+static void
+show_size(const char *label, uint64_t size, const char *more)
+{
+  char buf[TEXT_SIZE];
+
+  line(label, "%s (%" PRIu64 " bytes)%s", text_size(size, buf), size, more);
+}
+
+static void
+show_blocks(const struct vhd_info *info)
+{
+  char buf[TEXT_SIZE];
+
+  line("blocks", "%" PRIu32 " of %" PRIu32 " in use, of %s, %s",
+       info->nblk_allocated, info->nblk, text_size(info->block_size, buf),
+       info->aligned ? "aligned to 4 KiB" : "not aligned");
+}
+
+static void
+show_locators(struct vhd_image *image)
+{
+  struct vhd_locator loc;
+
+  for (unsigned i = 0; i < VHD_MAX_LOCATORS; i++)
+    if (vhd_get_locator(image, i, &loc) == 0)
+      line("locator", "%s at %" PRIu64 ", %" PRIu32 " of %" PRIu32
+           " bytes: %s", loc.code, loc.off, loc.len, loc.space,
+           loc.path[0] != '\0' ? loc.path : "(not understood)");
+}
+
+static void
+show_parent(const struct subject *s)
+{
+  const struct vhd_info *info = &s->info;
+  char buf[TEXT_SIZE];
+
+  line("parent", "%s", parent_path(s) != NULL ? parent_path(s) : "not opened");
+  line("parent name", "%s", info->parent_name);
+  line("parent id", "%s", info->parent_id_text);
+  line("parent time", "%s", info->parent_timestamp != 0
+                              ? text_time(info->parent_timestamp, buf)
+                              : "not recorded");
+  show_locators(s->image);
+  if (s->chain_error == NULL)
+    line("depth", "%u", info->depth);
+}
+
+static void
+show(const struct subject *s)
+{
+  const struct vhd_info *info = &s->info;
+  char buf[TEXT_SIZE];
+  const char *text;
+
+  line("image", "%s", info->path);
+  line("type", "%s", type_name(info->type));
+  show_size("size", info->size, "");
+  if (info->original_size != info->size)
+    show_size("original size", info->original_size, "");
+  show_size("file size", info->file_size, "");
+  line("geometry", "%" PRIu32 " cylinders, %" PRIu32 " heads, %" PRIu32
+       " sectors: %" PRIu64 " bytes", info->cylinders, info->heads,
+       info->sectors_per_track, info->geometry_size);
+  if (info->type != VHD_FIXED)
+    show_blocks(info);
+  line("creator", "\"%s\" %u.%u on \"%s\"", info->creator,
+       info->creator_version >> 16, info->creator_version & 0xffff,
+       info->creator_os);
+  line("created", "%s", text_time(info->timestamp, buf));
+  line("id", "%s (%s order)", info->id_text, id_order(info->id_little_endian));
+  if (has_parents(s))
+    show_parent(s);
+  if (info->batmap)
+    line("batmap", "yes");
+  if (info->saved_state)
+    line("saved state", "yes");
+  for (unsigned i = 0; (text = vhd_warning(s->image, i)) != NULL; i++)
+    line("warning", "%s", text);
+  if (s->chain_error != NULL)
+    line("warning", "%s", s->chain_error);
+}
+
+/* -------------------------------------------------------------- for programs */
+
+static struct json *
+json_locators(struct vhd_image *image)
+{
+  struct json *array = json_array_new();
+  struct vhd_locator loc;
+
+  for (unsigned i = 0; i < VHD_MAX_LOCATORS; i++) {
+    if (vhd_get_locator(image, i, &loc) < 0)
+      continue;
+    struct json *item = json_object_new();
+    json_put_string(item, "code", loc.code);
+    json_put_int(item, "offset", loc.off);
+    json_put_int(item, "length", loc.len);
+    json_put_int(item, "space", loc.space);
+    if (loc.path[0] != '\0') {
+      json_put_string(item, "path", loc.path);
+      json_put_bool(item, "relative", loc.relative);
+    } else {
+      json_put_null(item, "path");
+    }
+    json_add(array, item);
+  }
+  return array;
+}
+
+static struct json *
+json_parent(const struct subject *s)
+{
+  const struct vhd_info *info = &s->info;
+  struct json *parent = json_object_new();
+  char buf[TEXT_SIZE];
+
+  if (parent_path(s) != NULL)
+    json_put_string(parent, "path", parent_path(s));
+  else
+    json_put_null(parent, "path");
+  json_put_string(parent, "name", info->parent_name);
+  json_put_string(parent, "id", info->parent_id_text);
+  if (info->parent_timestamp != 0)
+    json_put_string(parent, "time",
+                    text_iso_time(info->parent_timestamp, buf));
+  else
+    json_put_null(parent, "time");
+  json_put(parent, "locators", json_locators(s->image));
+  return parent;
+}
+
+static struct json *
+json_geometry(const struct vhd_info *info)
+{
+  struct json *geometry = json_object_new();
+
+  json_put_int(geometry, "cylinders", info->cylinders);
+  json_put_int(geometry, "heads", info->heads);
+  json_put_int(geometry, "sectors", info->sectors_per_track);
+  json_put_int(geometry, "size", info->geometry_size);
+  return geometry;
+}
+
+static struct json *
+json_creator(const struct vhd_info *info)
+{
+  struct json *creator = json_object_new();
+  char version[24];
+
+  snprintf(version, sizeof version, "%u.%u", info->creator_version >> 16,
+           info->creator_version & 0xffff);
+  json_put_string(creator, "application", info->creator);
+  json_put_string(creator, "version", version);
+  json_put_string(creator, "os", info->creator_os);
+  return creator;
+}
+
+static struct json *
+json_blocks(const struct vhd_info *info)
+{
+  struct json *blocks = json_object_new();
+
+  json_put_int(blocks, "size", info->block_size);
+  json_put_int(blocks, "count", info->nblk);
+  json_put_int(blocks, "allocated", info->nblk_allocated);
+  json_put_int(blocks, "table_entries", info->bat_entries);
+  json_put_bool(blocks, "aligned", info->aligned);
+  return blocks;
+}
+
+static struct json *
+json_subject(const struct subject *s)
+{
+  const struct vhd_info *info = &s->info;
+  struct json *top = json_object_new();
+  struct json *warnings = json_array_new();
+  char buf[TEXT_SIZE];
+  const char *text;
+
+  json_put_string(top, "image", info->path);
+  json_put_string(top, "type", type_name(info->type));
+  json_put_int(top, "size", info->size);
+  json_put_int(top, "original_size", info->original_size);
+  json_put_int(top, "file_size", info->file_size);
+  json_put(top, "geometry", json_geometry(info));
+  if (info->type != VHD_FIXED)
+    json_put(top, "blocks", json_blocks(info));
+  json_put(top, "creator", json_creator(info));
+  json_put_string(top, "created", text_iso_time(info->timestamp, buf));
+  json_put_string(top, "id", info->id_text);
+  json_put_string(top, "id_order", info->id_little_endian ? "windows" : "rfc");
+  json_put_bool(top, "saved_state", info->saved_state);
+  json_put_bool(top, "batmap", info->batmap);
+  if (has_parents(s)) {
+    json_put(top, "parent", json_parent(s));
+    if (s->chain_error == NULL)
+      json_put_int(top, "depth", info->depth);
+    else
+      json_put_null(top, "depth");
+  }
+  for (unsigned i = 0; (text = vhd_warning(s->image, i)) != NULL; i++)
+    json_add_string(warnings, text);
+  if (s->chain_error != NULL)
+    json_add_string(warnings, s->chain_error);
+  json_put(top, "warnings", warnings);
+  return top;
+}
+
+/* --------------------------------------------------------------------- verb */
+
+static void
+show_all(struct vhd_image *image, const char *chain_error)
+{
+  struct json_list list = { 0 };
+
+  while (image != NULL) {
+    struct subject s = { .image = image, .chain_error = chain_error };
+    vhd_get_info(image, &s.info);
+    if (as_json && chain)
+      json_list_item(&list, json_subject(&s));
+    else if (as_json)
+      json_print(json_subject(&s));
+    else
+      show(&s);
+    image = chain ? vhd_parent(image) : NULL;
+    if (!as_json && image != NULL)
+      putchar('\n');
+  }
+  if (as_json && chain)
+    json_list_end(&list);
+}
+
+static int
+run(char **args)
+{
+  struct vhd_open_options opt = image_open_options(VHD_OPEN_READONLY);
+  struct vhd_error chain_err = { 0 }, err = { 0 };
+  struct vhd_image *image;
+  const char *chain_error = NULL;
+
+  if (vhd_open(args[0], &opt, &image, &chain_err) < 0) {
+    opt.flags |= VHD_OPEN_NO_PARENT;
+    if (vhd_open(args[0], &opt, &image, &err) < 0) {
+      image_complain(&err);
+      return EXIT_FAILED;
+    }
+    chain_error = chain_err.message;
+  }
+  show_all(image, chain_error);
+  if (image_close(image) < 0)
+    return EXIT_FAILED;
+  if (chain && chain_error != NULL) {
+    complain("%s", chain_error);
+    return EXIT_FAILED;
+  }
+  return EXIT_DONE;
+}
+
+const struct verb info_verb = {
+  .name = "info",
+  .summary = "show what an image says of itself, and its chain",
+  .arguments = "IMAGE",
+  .min_args = 1,
+  .max_args = 1,
+  .options = { options, root_options, open_options, look_options },
+  .run = run,
+};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* interrupt.h: work that writes ends in order when it is told to stop (SIGINT,
+ * SIGTERM, SIGHUP): it looks at interrupt_pending() between its pieces, closes
+ * what it has open, and lets the signal take its course. */
+#ifndef TOOL_INTERRUPT_H
+#define TOOL_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* From here on the signals are held. */
+void interrupt_catch(void);
+bool interrupt_pending(void);
+/* Dies of the signal that came, if one did. */
+void interrupt_obey(void);
+
+#endif

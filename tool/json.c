@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* json.c: see json.h; the one file that knows jansson.  A struct json is a
+ * json_t by another name. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "text.h"
+
+static json_t *
+own(struct json *value)
+{
+  return (json_t *)value;
+}
+
+static struct json *
+made(json_t *value)
+{
+  if (value == NULL)
+    abort();
+  return (struct json *)value;
+}
+
+struct json *
+json_object_new(void)
+{
+  return made(json_object());
+}
+
+struct json *
+json_array_new(void)
+{
+  return made(json_array());
+}
+
+static json_t *
+string_value(const char *text)
+{
+  json_t *value = json_string(text);
+
+  if (value == NULL) {
+    /* Not UTF-8: paths may be anything. */
+    char *safe = text_safe(text);
+    value = json_string(safe);
+    free(safe);
+  }
+  return (json_t *)made(value);
+}
+
+static void
+put(struct json *object, const char *key, json_t *value)
+{
+  made(value);
+  if (json_object_set_new(own(object), key, value) < 0)
+    abort();
+}
+
+void
+json_put_string(struct json *object, const char *key, const char *value)
+{
+  put(object, key, string_value(value));
+}
+
+void
+json_put_int(struct json *object, const char *key, uint64_t value)
+{
+  char text[24];
+
+  if (value <= INT64_MAX) {
+    put(object, key, json_integer((json_int_t)value));
+    return;
+  }
+  /* Nonsense from a hostile image, but to be told as it is. */
+  snprintf(text, sizeof text, "%" PRIu64, value);
+  put(object, key, json_string(text));
+}
+
+void
+json_put_bool(struct json *object, const char *key, bool value)
+{
+  put(object, key, json_boolean(value));
+}
+
+void
+json_put_null(struct json *object, const char *key)
+{
+  put(object, key, json_null());
+}
+
+void
+json_put(struct json *object, const char *key, struct json *value)
+{
+  put(object, key, own(value));
+}
+
+void
+json_add(struct json *array, struct json *value)
+{
+  if (json_array_append_new(own(array), own(value)) < 0)
+    abort();
+}
+
+void
+json_add_string(struct json *array, const char *value)
+{
+  if (json_array_append_new(own(array), string_value(value)) < 0)
+    abort();
+}
+
+void
+json_print(struct json *value)
+{
+  json_dumpf(own(value), stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+  putchar('\n');
+  json_decref(own(value));
+}
+
+void
+json_list_item(struct json_list *list, struct json *item)
+{
+  fputs(list->begun ? ",\n " : "[\n ", stdout);
+  list->begun = true;
+  json_dumpf(own(item), stdout, JSON_PRESERVE_ORDER);
+  json_decref(own(item));
+}
+
+void
+json_list_end(struct json_list *list)
+{
+  fputs(list->begun ? "\n]\n" : "[]\n", stdout);
+}

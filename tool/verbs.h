@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* verbs.h: what a verb of vhdkit is.  Each has a file of its own, which
+ * defines one struct verb; main.c has the table of them.  The tool has one
+ * thread. */
+#ifndef TOOL_VERBS_H
+#define TOOL_VERBS_H
+
+#include "options.h"
+
+/* Exit codes; those of check are in check.c. */
+#define EXIT_DONE 0
+#define EXIT_FAILED 1
+
+#define VERB_TABLES 4
+
+struct verb {
+  const char *name;
+  const char *summary;   /* for `vhdkit help` */
+  const char *arguments; /* after the options: "IMAGE [FILE]" */
+  int min_args, max_args;
+  /* Tables of options, own ones first; unused ones are NULL. */
+  const struct option_spec *options[VERB_TABLES];
+  const char *about; /* for `vhdkit help VERB`, below the options */
+  int (*run)(char **args); /* NULL-terminated; returns an exit code */
+};
+
+extern const struct verb create_verb;
+extern const struct verb info_verb;
+extern const struct verb map_verb;
+extern const struct verb check_verb;
+extern const struct verb read_verb;
+extern const struct verb write_verb;
+
+#endif
