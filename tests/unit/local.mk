@@ -1,3 +1,79 @@
 # Unit tests (cmocka, TAP): what each part of the library and of the server's
 # protocol does by itself, without files or sockets where that is possible.
 # See tests/local.mk for how to add a test.
+
+UNIT_COMMON = tests/unit/unit.c tests/unit/unit.h
+
+if HAVE_CMOCKA
+
+check_PROGRAMS += tests/unit/test-bytes
+TESTS += tests/unit/test-bytes
+tests_unit_test_bytes_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_bytes_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_bytes_LDADD = $(UNIT_LIBS)
+tests_unit_test_bytes_SOURCES = tests/unit/test-bytes.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-bitmap
+TESTS += tests/unit/test-bitmap
+tests_unit_test_bitmap_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_bitmap_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_bitmap_LDADD = $(UNIT_LIBS)
+tests_unit_test_bitmap_SOURCES = tests/unit/test-bitmap.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-utf
+TESTS += tests/unit/test-utf
+tests_unit_test_utf_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_utf_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_utf_LDADD = $(UNIT_LIBS)
+tests_unit_test_utf_SOURCES = tests/unit/test-utf.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-size
+TESTS += tests/unit/test-size
+tests_unit_test_size_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_size_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_size_LDADD = $(UNIT_LIBS)
+tests_unit_test_size_SOURCES = tests/unit/test-size.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-geometry
+TESTS += tests/unit/test-geometry
+tests_unit_test_geometry_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_geometry_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_geometry_LDADD = $(UNIT_LIBS)
+tests_unit_test_geometry_SOURCES = tests/unit/test-geometry.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-guid
+TESTS += tests/unit/test-guid
+tests_unit_test_guid_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_guid_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_guid_LDADD = $(UNIT_LIBS)
+tests_unit_test_guid_SOURCES = tests/unit/test-guid.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-footer
+TESTS += tests/unit/test-footer
+tests_unit_test_footer_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_footer_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_footer_LDADD = $(UNIT_LIBS)
+tests_unit_test_footer_SOURCES = tests/unit/test-footer.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-header
+TESTS += tests/unit/test-header
+tests_unit_test_header_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_header_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_header_LDADD = $(UNIT_LIBS)
+tests_unit_test_header_SOURCES = tests/unit/test-header.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-locator
+TESTS += tests/unit/test-locator
+tests_unit_test_locator_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_locator_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_locator_LDADD = $(UNIT_LIBS)
+tests_unit_test_locator_SOURCES = tests/unit/test-locator.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-batmap
+TESTS += tests/unit/test-batmap
+tests_unit_test_batmap_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_batmap_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_batmap_LDADD = $(UNIT_LIBS)
+tests_unit_test_batmap_SOURCES = tests/unit/test-batmap.c $(UNIT_COMMON)
+
+endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* unit.h: what the unit tests share.  Includes cmocka with what it needs. */
+#ifndef UNIT_H
+#define UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof(a)[0])
+
+/* Fails the test with a message that names the row of its table. */
+#define ROW_TRUE(name, condition)                                     \
+  do {                                                                \
+    if (!(condition))                                                 \
+      fail_msg("%s: not true: %s", (name), #condition);               \
+  } while (0)
+#define ROW_INT(name, value, expected)                                \
+  do {                                                                \
+    long long v_ = (long long)(value), e_ = (long long)(expected);    \
+    if (v_ != e_)                                                     \
+      fail_msg("%s: %s is %lld (%#llx), not %lld (%#llx)", (name),    \
+               #value, v_, (unsigned long long)v_, e_,                \
+               (unsigned long long)e_);                               \
+  } while (0)
+#define ROW_STRING(name, value, expected)                             \
+  do {                                                                \
+    const char *v_ = (value), *e_ = (expected);                       \
+    if (strcmp(v_, e_) != 0)                                          \
+      fail_msg("%s: %s is \"%s\", not \"%s\"", (name), #value, v_,    \
+               e_);                                                   \
+  } while (0)
+
+/* A pseudo-random number; the same sequence in every run. */
+uint32_t unit_random(void);
+
+/* Real images of other tools lie in $VHDKIT_IMAGES, NAME.vhd.xz each; without
+ * it the test is skipped. */
+extern const char *const unit_images[];
+/* Unpacks one; the caller frees. */
+uint8_t *unit_image(const char *name, size_t *size);
+/* Unpacks one into a file. */
+void unit_image_file(const char *name, const char *path);
+
+/* Big-endian fields of raw bytes, apart from the code under test. */
+uint64_t unit_get(const uint8_t *buf, size_t off, unsigned bytes);
+void unit_put(uint8_t *buf, size_t off, unsigned bytes, uint64_t value);
+/* Puts the right checksum at off of a footer or header. */
+void unit_checksum(uint8_t *buf, size_t len, size_t off);
+
+#endif
