@@ -20,15 +20,17 @@ import os
 import random
 import signal
 import ssl
+import struct
 import threading
 import time
 from dataclasses import asdict, dataclass, field
 
 import wire
-from proto import (BLOCK_STATUS_PAYLOAD, CAN_MULTI_CONN, READ_ONLY,
-                   SEND_CACHE, SEND_DF, SEND_FAST_ZERO, SEND_FLUSH, SEND_FUA,
-                   SEND_TRIM, SEND_WRITE_ZEROES, Closed, Cmd, Err, Garbled,
-                   Hung, Info, Opt, Rep, show, meta_data)
+from proto import (BLOCK_STATUS_PAYLOAD, CAN_MULTI_CONN, FIXED_NEWSTYLE,
+                   NO_ZEROES, READ_ONLY, SEND_CACHE, SEND_DF, SEND_FAST_ZERO,
+                   SEND_FLUSH, SEND_FUA, SEND_TRIM, SEND_WRITE_ZEROES, Closed,
+                   Cmd, Endpoint, Err, Garbled, Hung, Info, Opt, Rep,
+                   meta_data, show)
 
 CASES = {}
 
@@ -86,7 +88,7 @@ class Result:
 @dataclass
 class Target:
     """The server under test and how to reach it."""
-    endpoint: wire.Endpoint
+    endpoint: Endpoint
     export: str
     timeout: float = 5.0
     tls: bool = False               # ordinary cases speak TLS
@@ -181,7 +183,7 @@ NEEDS = {
                      lambda t, f: not f.flags & SEND_FAST_ZERO),
     "multi-conn": ("CAN_MULTI_CONN is not set", _flag(CAN_MULTI_CONN)),
     "no-zeroes": ("NO_ZEROES is not offered",
-                  lambda t, f: f.handshake_flags & wire.NO_ZEROES),
+                  lambda t, f: f.handshake_flags & NO_ZEROES),
     "64M": ("needs an export of 160 MiB or more",
             lambda t, f: f.size >= 160 << 20),
     "4G": ("needs an export of more than 4 GiB + 64 MiB",
@@ -274,12 +276,12 @@ class Probe:
         self.clients.append(c)
         return c
 
-    def greeted(self, flags=wire.FIXED_NEWSTYLE | wire.NO_ZEROES):
+    def greeted(self, flags=FIXED_NEWSTYLE | NO_ZEROES):
         """A plain connection past the client flags."""
         return self.connect().greet(flags)
 
     def haggle(self, tls=None,
-               flags=wire.FIXED_NEWSTYLE | wire.NO_ZEROES):
+               flags=FIXED_NEWSTYLE | NO_ZEROES):
         """A connection ready for options, on TLS where that is due."""
         c = self.greeted(flags)
         if self.target.tls if tls is None else tls:
@@ -413,7 +415,7 @@ def _survey_export(probe):
         probe.fail(f"export {t.export!r} to be served", a)
     f.size, f.flags = c.size, c.flags
     if Info.BLOCK_SIZE in a.infos:
-        f.block_size = wire.struct.unpack(">III", a.infos[Info.BLOCK_SIZE])
+        f.block_size = struct.unpack(">III", a.infos[Info.BLOCK_SIZE])
     c.submit(Cmd.DISC)
 
 
@@ -573,7 +575,3 @@ def summary(results):
 
 def terminate(pid):
     os.kill(pid, signal.SIGTERM)
-
-
-def error_name(value):
-    return show(Err, value)

@@ -16,7 +16,12 @@ import ssl
 import struct
 import time
 
-from proto import *     # noqa: F403  the protocol's vocabulary
+from proto import (DF, EXT_REPLY_MAGIC, EXT_REQUEST_MAGIC, FIXED_NEWSTYLE,
+                   IHAVEOPT, NBDMAGIC, NO_ZEROES, PAYLOAD_LEN, REPLY_CAP,
+                   REPLY_DONE, REPLY_MAGIC, REQUEST_MAGIC, REQ_ONE,
+                   SIMPLE_MAGIC, STRUCTURED_MAGIC, Answer, Chunk, Closed, Cmd,
+                   Garbled, Hung, Info, Opt, OptReply, Rep, Request, info_data,
+                   show, string_fault)
 
 
 class Client:
