@@ -1,0 +1,642 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* exports.c: see exports.h.
+ *
+ * An entry's life:
+ *
+ *   CLOSED --get--> OPENING --> OPEN --last unref, of a folder--> CLOSING
+ *      ^               | failed                                      |
+ *      +---------------+<--------------------------------------------+
+ *
+ *  1. Entries are found, made and forgotten under .lock, and so are their state
+ *     and counts changed; vhd_open() and vhd_close() are called without it.
+ *  2. Only one work of an entry (open or close) is under way, and only in
+ *     OPENING and CLOSING.  Besides it there may be one flush, which a close
+ *     waits for.
+ *  3. Who asks meanwhile waits in .waiters; when a close ends and somebody
+ *     waits, the entry is opened again.
+ *  4. An entry of a folder that is CLOSED without waiters is freed.
+ *  5. The fields of struct export change only in OPENING: nobody has a
+ *     reference then. */
+#include "config.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "exports.h"
+#include "fail.h"
+#include "log.h"
+#include "server.h"
+
+enum entry_state { CLOSED, OPENING, OPEN, CLOSING };
+
+struct entry {
+  struct export export; /* first */
+  struct exports *exports;
+  UT_hash_handle hh;
+  char *name; /* the key */
+  const char *path; /* of an image named at start, else NULL */
+  bool want_readonly;
+  enum entry_state state;
+  unsigned refs;
+  STAILQ_HEAD(, export_ticket) waiters;
+  struct io_work work;
+  struct io_work flush;
+  bool flushing, flush_again;
+  int close_error;
+  struct vhd_error close_err;
+};
+
+struct exports {
+  const struct server_config *config;
+  pthread_mutex_t lock;
+  pthread_cond_t changed; /* an entry was closed, freed or flushed */
+  struct entry *entries;
+  struct io_queue *folder; /* for looking into the folder */
+};
+
+/* --------------------------------------------------------------- sentences */
+
+/* A client may be anybody: folders are cut out of the sentence. */
+static void
+copy_without_folders(char *out, size_t size, const char *text,
+                     const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  const size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+  size_t n = 0, word = 0;
+
+  while (*text && n + 1 < size) {
+    if (folder && strncmp(text, path, folder) == 0) {
+      text += folder;
+      continue;
+    }
+    if (*text == '/' && text[1] != ' ' && text[1] != '\0') {
+      n = word; /* what came before the slash was a folder */
+      text++;
+      continue;
+    }
+    if (strchr(" '\"(:", *text))
+      word = n + 1;
+    out[n++] = *text++;
+  }
+  out[n] = '\0';
+}
+
+static void
+refuse(struct export_ticket *ticket, enum export_refusal why, const char *text)
+{
+  ticket->refusal = why;
+  ticket->export = NULL;
+  snprintf(ticket->text, sizeof ticket->text, "%s", text);
+  loop_post(ticket->loop, &ticket->done);
+}
+
+/* ----------------------------------------------------------------- entries */
+
+static struct entry *
+entry_new(struct exports *exports, const char *name)
+{
+  struct entry *entry = calloc(1, sizeof *entry);
+  if (!entry)
+    return NULL;
+  entry->exports = exports;
+  entry->name = strdup(name);
+  entry->export.name = entry->name;
+  entry->export.queue = io_queue_new();
+  STAILQ_INIT(&entry->waiters);
+  if (entry->name && entry->export.queue) {
+    HASH_ADD_KEYPTR(hh, exports->entries, entry->name, strlen(entry->name),
+                    entry);
+    if (entry->hh.tbl)
+      return entry;
+  }
+  io_queue_free(entry->export.queue);
+  free(entry->name);
+  free(entry);
+  return NULL;
+}
+
+/* The lock is held. */
+static void
+entry_free(struct entry *entry)
+{
+  assert(entry->refs == 0 && STAILQ_EMPTY(&entry->waiters));
+  HASH_DEL(entry->exports->entries, entry);
+  io_queue_free(entry->export.queue);
+  free(entry->name);
+  free(entry);
+}
+
+static int
+try_open(struct entry *entry, const char *path, struct vhd_error *err)
+{
+  struct vhd_open_options opt = entry->exports->config->open;
+
+  opt.flags &= ~(uint32_t)(VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED);
+  if (!entry->want_readonly) {
+    const int r = vhd_open(path, &opt, &entry->export.image, err);
+    if (r != -EACCES && r != -EROFS && r != -EPERM)
+      return r;
+    log_notice("%s: %s; serving it read-only", path, err->message);
+  }
+  opt.flags |= VHD_OPEN_READONLY;
+  return vhd_open(path, &opt, &entry->export.image, err);
+}
+
+static int
+open_image(struct entry *entry, const char *path, struct vhd_error *err)
+{
+  struct vhd_info info;
+  const char *warning;
+  int r = try_open(entry, path, err);
+
+  if (r < 0) {
+    entry->export.image = NULL;
+    return r;
+  }
+  vhd_get_info(entry->export.image, &info);
+  entry->export.size = info.size;
+  entry->export.readonly = info.read_only;
+  entry->export.has_depth = info.depth > 0;
+  for (unsigned i = 0; (warning = vhd_warning(entry->export.image, i)); i++)
+    log_warning("%s: %s", path, warning);
+  return 0;
+}
+
+/* Where an entry's image lies: into path[PATH_MAX].  May block. */
+static bool
+find_path(const struct entry *entry, char *path)
+{
+  static const char *const suffixes[] = { "vhd", "VHD" };
+  const char *folder = entry->exports->config->directory;
+
+  if (entry->path)
+    return snprintf(path, PATH_MAX, "%s", entry->path) < PATH_MAX;
+  for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+    if (snprintf(path, PATH_MAX, "%s/%s.%s", folder, entry->name,
+                 suffixes[i]) < PATH_MAX &&
+        access(path, F_OK) == 0)
+      return true;
+  errno = ENOENT;
+  return false;
+}
+
+/* The lock is held; takes the reference for each who waits. */
+static void
+tell_open(struct entry *entry)
+{
+  struct export_ticket *ticket;
+
+  entry->state = OPEN;
+  while ((ticket = STAILQ_FIRST(&entry->waiters)) != NULL) {
+    STAILQ_REMOVE_HEAD(&entry->waiters, link);
+    entry->refs++;
+    ticket->refusal = EXPORT_FINE;
+    ticket->export = &entry->export;
+    loop_post(ticket->loop, &ticket->done);
+  }
+}
+
+static void
+tell_refused(struct entry *entry, enum export_refusal why, const char *text)
+{
+  struct export_ticket *ticket;
+
+  entry->state = CLOSED;
+  while ((ticket = STAILQ_FIRST(&entry->waiters)) != NULL) {
+    STAILQ_REMOVE_HEAD(&entry->waiters, link);
+    refuse(ticket, why, text);
+  }
+  if (!entry->path)
+    entry_free(entry);
+}
+
+/* On a thread of the entry's queue. */
+static void
+run_open(struct io_work *work)
+{
+  struct entry *entry =
+    (struct entry *)((char *)work - offsetof(struct entry, work));
+  struct exports *exports = entry->exports;
+  char path[PATH_MAX], text[EXPORT_TEXT_MAX];
+  struct vhd_error err = { .code = 0 };
+  enum export_refusal why = EXPORT_BROKEN;
+  int r;
+
+  if (!find_path(entry, path)) {
+    r = -ENOENT;
+  } else {
+    r = open_image(entry, path, &err);
+    if (r < 0) {
+      log_warning("export '%s': %s", entry->name, err.message);
+      copy_without_folders(text, sizeof text, err.message, path);
+      if (err.code == VHD_BUSY)
+        why = EXPORT_BUSY;
+    }
+  }
+  if (r == -ENOENT && err.code != VHD_PARENT_MISSING) {
+    why = EXPORT_UNKNOWN;
+    snprintf(text, sizeof text, "there is no export of that name");
+  }
+
+  pthread_mutex_lock(&exports->lock);
+  if (r == 0)
+    tell_open(entry);
+  else
+    tell_refused(entry, why, text);
+  pthread_cond_broadcast(&exports->changed);
+  pthread_mutex_unlock(&exports->lock);
+}
+
+/* On a thread of the entry's queue. */
+static void
+run_close(struct io_work *work)
+{
+  struct entry *entry =
+    (struct entry *)((char *)work - offsetof(struct entry, work));
+  struct exports *exports = entry->exports;
+  struct vhd_error err = { .code = 0 };
+
+  const int r = vhd_close(entry->export.image, &err);
+  entry->export.image = NULL;
+  if (r < 0)
+    log_error("export '%s': %s", entry->name, err.message);
+
+  pthread_mutex_lock(&exports->lock);
+  entry->close_error = r;
+  entry->close_err = err;
+  const bool again = !STAILQ_EMPTY(&entry->waiters);
+  entry->state = again ? OPENING : CLOSED;
+  if (!again && !entry->path)
+    entry_free(entry);
+  pthread_cond_broadcast(&exports->changed);
+  pthread_mutex_unlock(&exports->lock);
+  if (again)
+    run_open(work);
+}
+
+/* The lock is held; the work is to be run without it. */
+static struct io_work *
+begin_close(struct entry *entry)
+{
+  assert(entry->state == OPEN && entry->refs == 0);
+  entry->state = CLOSING;
+  entry->work.run = run_close;
+  return &entry->work;
+}
+
+/* On a thread of the entry's queue: the last client of an image that stays
+ * open has gone. */
+static void
+run_flush(struct io_work *work)
+{
+  struct entry *entry =
+    (struct entry *)((char *)work - offsetof(struct entry, flush));
+  struct exports *exports = entry->exports;
+
+  for (;;) {
+    const int r = vhd_flush(entry->export.image);
+    if (r < 0)
+      log_error("export '%s': cannot make it durable: %s", entry->name,
+                strerror(-r));
+    pthread_mutex_lock(&exports->lock);
+    const bool again = entry->flush_again;
+    entry->flush_again = false;
+    if (!again) {
+      entry->flushing = false;
+      pthread_cond_broadcast(&exports->changed);
+    }
+    pthread_mutex_unlock(&exports->lock);
+    if (!again)
+      return;
+  }
+}
+
+/* --------------------------------------------------------- getting, giving */
+
+static bool
+name_is_sane(const char *name)
+{
+  return name[0] != '\0' && name[0] != '.' && !strchr(name, '/') &&
+         strlen(name) <= NAME_MAX - 4;
+}
+
+void
+exports_get(struct exports *exports, const char *name, bool tls,
+            struct export_ticket *ticket)
+{
+  struct io_work *work = NULL;
+  struct entry *entry;
+
+  if (name[0] == '/')
+    name++;
+  pthread_mutex_lock(&exports->lock);
+  HASH_FIND_STR(exports->entries, name, entry);
+  if (!entry && exports->config->directory && name_is_sane(name)) {
+    entry = entry_new(exports, name);
+    if (entry)
+      entry->want_readonly = exports->config->readonly;
+  }
+  if (!entry) {
+    refuse(ticket, EXPORT_UNKNOWN, "there is no export of that name");
+  } else if (entry->export.tls_only && !tls) {
+    refuse(ticket, EXPORT_TLS_ONLY, "this export is served over TLS only");
+  } else {
+    STAILQ_INSERT_TAIL(&entry->waiters, ticket, link);
+    if (entry->state == OPEN) {
+      tell_open(entry);
+    } else if (entry->state == CLOSED) {
+      entry->state = OPENING;
+      entry->work.run = run_open;
+      work = &entry->work;
+    }
+  }
+  pthread_mutex_unlock(&exports->lock);
+  if (work)
+    io_queue_run(entry->export.queue, work);
+}
+
+/* The lock is held: the last client of an image that stays open has gone. */
+static struct io_work *
+begin_flush(struct entry *entry)
+{
+  if (entry->flushing) {
+    entry->flush_again = true;
+    return NULL;
+  }
+  entry->flushing = true;
+  entry->flush.run = run_flush;
+  return &entry->flush;
+}
+
+void
+export_unref(struct exports *exports, struct export *export)
+{
+  struct entry *entry = (struct entry *)export;
+  struct io_queue *queue = export->queue;
+  struct io_work *work = NULL;
+
+  pthread_mutex_lock(&exports->lock);
+  assert(entry->refs > 0 && entry->state == OPEN);
+  if (--entry->refs == 0) {
+    if (!entry->path)
+      work = begin_close(entry);
+    else if (!export->readonly)
+      work = begin_flush(entry);
+    pthread_cond_broadcast(&exports->changed);
+  }
+  pthread_mutex_unlock(&exports->lock);
+  if (work)
+    io_queue_run(queue, work);
+}
+
+/* ----------------------------------------------------------------- listing */
+
+static int
+list_add(struct export_list *list, const char *name, size_t len,
+         const char *description)
+{
+  if ((list->n & (list->n - 1)) == 0) { /* a power of two: full */
+    const size_t cap = list->n ? 2 * list->n : 1;
+    struct export_item *items =
+      reallocarray(list->items, cap, sizeof *items);
+    if (!items)
+      return -ENOMEM;
+    list->items = items;
+  }
+  char *copy = strndup(name, len);
+  if (!copy)
+    return -ENOMEM;
+  list->items[list->n++] =
+    (struct export_item){ .name = copy, .description = description };
+  return 0;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+  return strcmp(((const struct export_item *)a)->name,
+                ((const struct export_item *)b)->name);
+}
+
+/* On a thread: the folder may lie on a disk that hangs. */
+static void
+run_list(struct io_work *work)
+{
+  struct export_list *list = (struct export_list *)work;
+  const size_t named = list->n;
+  DIR *dir = opendir(list->exports->config->directory);
+  struct dirent *d;
+
+  if (!dir)
+    list->error = -errno;
+  while (dir && list->error == 0 && (d = readdir(dir)) != NULL) {
+    const size_t len = strlen(d->d_name);
+    if (len > 4 && d->d_name[0] != '.' &&
+        strcasecmp(d->d_name + len - 4, ".vhd") == 0)
+      list->error = list_add(list, d->d_name, len - 4, NULL);
+  }
+  if (dir)
+    closedir(dir);
+  if (list->n > named)
+    qsort(list->items + named, list->n - named, sizeof list->items[0],
+          by_name);
+  loop_post(list->loop, &list->done);
+}
+
+void
+exports_list(struct exports *exports, bool tls, struct export_list *list)
+{
+  const struct server_config *config = exports->config;
+
+  list->exports = exports;
+  list->items = NULL;
+  list->n = 0;
+  list->error = 0;
+  for (size_t i = 0; i < config->nexports && list->error == 0; i++)
+    if (tls || !config->exports[i].tls_only)
+      list->error = list_add(list, config->exports[i].name,
+                             strlen(config->exports[i].name),
+                             config->exports[i].description);
+  if (config->directory && list->error == 0) {
+    list->work.run = run_list;
+    io_queue_run(exports->folder, &list->work);
+  } else {
+    loop_post(list->loop, &list->done);
+  }
+}
+
+void
+export_list_clear(struct export_list *list)
+{
+  for (size_t i = 0; i < list->n; i++)
+    free(list->items[i].name);
+  free(list->items);
+  list->items = NULL;
+  list->n = 0;
+}
+
+/* ------------------------------------------------------------ start, end */
+
+static int
+add_named(struct exports *exports, const struct server_export *named,
+          struct vhd_error *err)
+{
+  struct entry *entry;
+
+  HASH_FIND_STR(exports->entries, named->name, entry);
+  if (entry)
+    return fail_argument(err, "the export '%s' is named twice", named->name);
+  entry = entry_new(exports, named->name);
+  if (!entry)
+    return fail_system(err, ENOMEM, "export '%s'", named->name);
+  entry->path = named->path;
+  entry->want_readonly = named->readonly || exports->config->readonly;
+  entry->export.description = named->description;
+  entry->export.tls_only = named->tls_only;
+  return 0;
+}
+
+int
+exports_new(const struct server_config *config, struct exports **out,
+            struct vhd_error *err)
+{
+  struct exports *exports = calloc(1, sizeof *exports);
+  pthread_condattr_t attr;
+
+  if (!exports)
+    return fail_system(err, ENOMEM, "exports");
+  exports->config = config;
+  pthread_mutex_init(&exports->lock, NULL);
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&exports->changed, &attr);
+  pthread_condattr_destroy(&attr);
+  exports->folder = io_queue_new();
+  int r = exports->folder ? 0 : fail_system(err, ENOMEM, "exports");
+  for (size_t i = 0; i < config->nexports && r == 0; i++)
+    r = add_named(exports, &config->exports[i], err);
+  if (r < 0) {
+    exports_free(exports);
+    return r;
+  }
+  *out = exports;
+  return 0;
+}
+
+int
+exports_open(struct exports *exports, struct vhd_error *err)
+{
+  struct entry *entry, *next;
+
+  HASH_ITER(hh, exports->entries, entry, next) {
+    const int r = open_image(entry, entry->path, err);
+    if (r < 0)
+      return r;
+    entry->state = OPEN;
+  }
+  return 0;
+}
+
+/* The lock is held.  Nothing is under way and nobody has a reference? */
+static bool
+all_settled(struct exports *exports, bool closed)
+{
+  struct entry *entry, *next;
+
+  HASH_ITER(hh, exports->entries, entry, next)
+    if (entry->refs > 0 || entry->flushing || entry->state == OPENING ||
+        entry->state == CLOSING || (closed && entry->state != CLOSED))
+      return false;
+  return true;
+}
+
+static bool
+wait_settled(struct exports *exports, bool closed,
+             const struct timespec *until)
+{
+  int r = 0;
+
+  while (!all_settled(exports, closed) && r == 0)
+    r = pthread_cond_timedwait(&exports->changed, &exports->lock, until);
+  return all_settled(exports, closed);
+}
+
+/* One more image that nobody uses, to be closed; NULL: none. */
+static struct entry *
+next_to_close(struct exports *exports)
+{
+  struct entry *entry, *next, *found = NULL;
+
+  pthread_mutex_lock(&exports->lock);
+  HASH_ITER(hh, exports->entries, entry, next)
+    if (entry->state == OPEN && entry->refs == 0 && !entry->flushing) {
+      begin_close(entry);
+      found = entry;
+      break;
+    }
+  pthread_mutex_unlock(&exports->lock);
+  return found;
+}
+
+int
+exports_close(struct exports *exports, unsigned seconds,
+              struct vhd_error *err)
+{
+  struct entry *entry, *next;
+  struct timespec until;
+  int result = 0;
+
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += seconds;
+  pthread_mutex_lock(&exports->lock);
+  wait_settled(exports, false, &until);
+  pthread_mutex_unlock(&exports->lock);
+  while ((entry = next_to_close(exports)) != NULL)
+    io_queue_run(entry->export.queue, &entry->work);
+
+  pthread_mutex_lock(&exports->lock);
+  const bool good = wait_settled(exports, true, &until);
+  HASH_ITER(hh, exports->entries, entry, next)
+    if (entry->close_error < 0 && result == 0) {
+      result = entry->close_error;
+      *err = entry->close_err;
+    }
+  pthread_mutex_unlock(&exports->lock);
+  if (!good && result == 0)
+    result = fail_system(err, ETIMEDOUT,
+                         "not all images could be closed in time");
+  return result;
+}
+
+void
+exports_free(struct exports *exports)
+{
+  struct entry *entry, *next;
+
+  if (!exports)
+    return;
+  pthread_mutex_lock(&exports->lock);
+  HASH_ITER(hh, exports->entries, entry, next) {
+    if (entry->export.image) /* server_start() has failed half-way */
+      vhd_close(entry->export.image, NULL);
+    entry_free(entry);
+  }
+  pthread_mutex_unlock(&exports->lock);
+  io_queue_free(exports->folder);
+  pthread_cond_destroy(&exports->changed);
+  pthread_mutex_destroy(&exports->lock);
+  free(exports);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* exports.h: the names that are served, and the images behind them.
+ *
+ * Images named on the command line are opened at start and stay open; those of
+ * a folder are opened when a client asks for them and closed when the last one
+ * has gone.  However many connections use an export, its image is opened once.
+ *
+ * Opening and closing may take long, or for ever: a thread of the export's own
+ * queue does it, and who waits is told on his loop. */
+#ifndef EXPORTS_H
+#define EXPORTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "io/engine.h"
+#include "loop.h"
+#include "vhdkit.h"
+
+struct exports;
+struct server_config;
+
+/* An export that is open.  Constant while anybody holds a reference. */
+struct export {
+  const char *name;        /* canonical */
+  const char *description; /* or NULL */
+  struct vhd_image *image;
+  struct io_queue *queue;
+  uint64_t size;
+  bool readonly;
+  bool tls_only;
+  bool has_depth; /* a differencing image: depths are worth telling */
+};
+
+enum export_refusal {
+  EXPORT_FINE,
+  EXPORT_UNKNOWN,  /* there is none of that name */
+  EXPORT_TLS_ONLY,
+  EXPORT_BUSY,     /* somebody else holds the image */
+  EXPORT_BROKEN,   /* it cannot be opened */
+  EXPORT_SHUTDOWN,
+};
+
+#define EXPORT_TEXT_MAX 512
+
+/* Somebody who waits for an export.  Set .loop and .done.run. */
+struct export_ticket {
+  STAILQ_ENTRY(export_ticket) link;
+  struct loop *loop;
+  struct task done; /* posted to .loop, always, when the answer is below */
+  enum export_refusal refusal;
+  struct export *export; /* FINE: with a reference that is the asker's */
+  /* Why not: a sentence for the client, without folders in it. */
+  char text[EXPORT_TEXT_MAX];
+};
+
+/* Any thread.  A leading slash in name is ignored.  tls: the asker has it. */
+void exports_get(struct exports *exports, const char *name, bool tls,
+                 struct export_ticket *ticket);
+
+/* Any thread.  When the last one goes, what was written is made durable. */
+void export_unref(struct exports *exports, struct export *export);
+
+struct export_item {
+  char *name;
+  const char *description; /* lives as long as the exports; or NULL */
+};
+
+/* Somebody who waits for a list.  Set .loop and .done.run. */
+struct export_list {
+  struct io_work work; /* first */
+  struct exports *exports;
+  struct loop *loop;
+  struct task done; /* posted to .loop, always */
+  bool tls;
+  int error; /* -errno: the folder could not be read */
+  struct export_item *items;
+  size_t n;
+};
+
+void exports_list(struct exports *exports, bool tls, struct export_list *list);
+void export_list_clear(struct export_list *list);
+
+/* No image is opened yet. */
+int exports_new(const struct server_config *config, struct exports **exports,
+                struct vhd_error *err);
+/* Opens what is named on the command line; blocks. */
+int exports_open(struct exports *exports, struct vhd_error *err);
+/* No connection is left.  Flushes and closes; waits for that until the
+ * deadline (seconds from now), after which -ETIMEDOUT. */
+int exports_close(struct exports *exports, unsigned seconds,
+                  struct vhd_error *err);
+void exports_free(struct exports *exports);
+
+#endif
