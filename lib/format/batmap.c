@@ -56,7 +56,7 @@ batmap_parse(const uint8_t *buf, uint32_t entries, struct batmap *batmap,
   struct batmap_disk disk;
   memcpy(&disk, buf, sizeof disk);
 
-  *why = "no batmap";
+  *why = "is not there";
   if (memcmp(disk.cookie, cookie, sizeof cookie) != 0)
     return -ENOENT;
 
@@ -70,14 +70,14 @@ batmap_parse(const uint8_t *buf, uint32_t entries, struct batmap *batmap,
 
   uint64_t bits = (uint64_t)batmap->nsec * VHD_SECTOR_SIZE * 8;
   if (batmap->version != VERSION_1_1 && batmap->version != VERSION_1_2)
-    *why = "the batmap's version is neither 1.1 nor 1.2";
+    *why = "is of a version other than 1.1 and 1.2";
   else if (bits < entries)
-    *why = "the batmap has fewer bits than the block table has entries";
+    *why = "has fewer bits than the block table has entries";
   else if (batmap->nsec > MAX_SECTORS)
-    *why = "the batmap is larger than any disk needs";
+    *why = "is larger than any disk needs";
   else if (batmap->off % VHD_SECTOR_SIZE != 0 ||
            batmap->off < BATMAP_HEADER_SIZE || batmap->off > INT64_MAX / 2)
-    *why = "the batmap's offset is impossible";
+    *why = "says it lies at an impossible offset";
   else
     return 0;
   return -EINVAL;

@@ -25,7 +25,7 @@ bool batmap_expected(const struct footer *footer);
 uint64_t batmap_header_off(const struct header *header);
 
 /* Cookie, version, size against entries, offset a multiple of 512.  -EINVAL
- * with a sentence fragment in *why; -ENOENT without the cookie. */
+ * with the predicate of a sentence ("is larger ...") in *why; -ENOENT without the cookie. */
 int batmap_parse(const uint8_t *buf, uint32_t entries, struct batmap *batmap,
                  const char **why);
 bool batmap_sum_ok(const struct batmap *batmap, const uint8_t *map,

@@ -52,13 +52,13 @@ locator_check(const struct locator *locator, const char **why)
   if (locator->code == LOCATOR_NONE)
     return 0;
   if (locator->space % VHD_SECTOR_SIZE != 0)
-    *why = "its space is no number of sectors";
+    *why = "has a space that is no number of sectors";
   else if (locator->space > 0 && locator->len > locator->space)
-    *why = "its path is longer than its space";
+    *why = "is longer than its space";
   else if (locator->len > LOCATOR_MAX_LEN)
-    *why = "its path is too long";
+    *why = "is too long";
   else if (locator->off > INT64_MAX / 2)
-    *why = "its place is beyond any file";
+    *why = "lies beyond any file";
   return *why == NULL ? 0 : -EINVAL;
 }
 

@@ -221,9 +221,17 @@ static const struct file_ops local_ops = {
 
 /* ------------------------------------------------------------------ opening */
 
+/* Tried on the page behind the end of the file, where there is nothing. */
+static bool
+probe_punch(int fd, uint64_t size)
+{
+  return do_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      round_up(size, 4096), 4096) == 0;
+}
+
 /* Takes over *fd and sets it to -1, on success. */
 static int
-local_new(int *fd, const char *path, struct vhd_file **file,
+local_new(int *fd, bool writable, const char *path, struct vhd_file **file,
           struct vhd_error *err)
 {
   struct stat st;
@@ -241,6 +249,7 @@ local_new(int *fd, const char *path, struct vhd_file **file,
     .ops = &local_ops,
     .fd = *fd,
     .path = copy,
+    .can_punch = writable && probe_punch(*fd, (uint64_t)st.st_size),
     .dev = st.st_dev,
     .ino = st.st_ino,
   };
@@ -336,7 +345,7 @@ local_open(const char *path, enum local_mode mode, struct vhd_file **file,
   int r = 0;
   if (mode != LOCAL_UNLOCKED)
     r = lock_take(fd, mode == LOCAL_WRITE, path, err);
-  return r < 0 ? r : local_new(&fd, path, file, err);
+  return r < 0 ? r : local_new(&fd, mode == LOCAL_WRITE, path, file, err);
 }
 
 int
@@ -348,7 +357,7 @@ local_create(const char *path, struct vhd_file **file, struct vhd_error *err)
     return vhd_fail_sys(err, errno, "%s", path);
   int r = lock_take(fd, true, path, err);
   if (r == 0)
-    r = local_new(&fd, path, file, err);
+    r = local_new(&fd, true, path, file, err);
   if (r < 0)
     unlink(path);
   return r;

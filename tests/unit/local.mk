@@ -76,4 +76,18 @@ tests_unit_test_batmap_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_batmap_LDADD = $(UNIT_LIBS)
 tests_unit_test_batmap_SOURCES = tests/unit/test-batmap.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-images
+TESTS += tests/unit/test-images
+tests_unit_test_images_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_images_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_images_LDADD = $(UNIT_LIBS)
+tests_unit_test_images_SOURCES = tests/unit/test-images.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-local
+TESTS += tests/unit/test-local
+tests_unit_test_local_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_local_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_local_LDADD = $(UNIT_LIBS)
+tests_unit_test_local_SOURCES = tests/unit/test-local.c $(UNIT_COMMON)
+
 endif

@@ -25,6 +25,8 @@ struct talk {
   struct nbd_handshake hs;
   struct nbd_out out;
   struct bytes heard; /* what the server said and was not matched yet */
+  struct bytes all;   /* everything it said in this cut */
+  struct bytes first; /* and in the first one */
   enum nbd_event event;
   enum cut cut;
 };
@@ -35,7 +37,8 @@ static void
 put(struct bytes *b, const void *p, size_t n)
 {
   assert_true(n <= sizeof b->p - b->len);
-  memcpy(b->p + b->len, p, n);
+  if (n > 0)
+    memcpy(b->p + b->len, p, n);
   b->len += n;
 }
 
@@ -188,6 +191,7 @@ hear(struct talk *t)
 {
   ROW_TRUE(t->name, !t->out.failed);
   put(&t->heard, t->out.data, t->out.len);
+  put(&t->all, t->out.data, t->out.len);
   nbd_out_consume(&t->out, t->out.len);
 }
 
@@ -397,7 +401,7 @@ play(struct talk *t, char **lines, size_t n)
   size_t settled = 0;
 
   said.len = 0;
-  t->heard.len = 0;
+  t->heard.len = t->all.len = 0;
   t->out = (struct nbd_out){.max = NBD_HANDSHAKE_OUT_MAX};
   t->event = nbd_handshake_start(&t->hs, &t->out);
   for (size_t i = 0; i < n; i++)
@@ -425,6 +429,10 @@ nbd_talk(const char *name, const struct nbd_policy *policy, bool is_tls,
     t.name = name;
     nbd_handshake_init(&t.hs, policy, is_tls);
     play(&t, lines, n);
+    if (t.cut == CUT_WHOLE)
+      t.first = t.all;
+    ROW_INT(name, t.all.len, t.first.len);
+    ROW_TRUE(name, memcmp(t.all.p, t.first.p, t.all.len) == 0);
   }
   free(copy);
 }

@@ -8,8 +8,8 @@
  *                          length is that of DATA unless len= lies about it
  *   C raw DATA...
  *   S greeting
- *   S rep OPTION TYPE DATA...   a reply to an option; of an error (ERR_UNSUP...)
- *                          the text is checked for being valid, not compared
+ *   S rep OPTION TYPE DATA...   a reply to an option; of an error (ERR_...) the
+ *                          text is checked for being valid, not compared
  *   S raw DATA...
  *   TLS                    everything before was answered; TLS comes up
  *   SHUTDOWN               everything before was answered; the server stops

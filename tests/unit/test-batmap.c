@@ -152,35 +152,6 @@ test_header_off(void **state)
   assert_true(batmap_header_off(&h) == 1536 + (1ULL << 34));
 }
 
-static void
-test_real_images(void **state)
-{
-  (void)state;
-  static const char *const names[] = { "govhd-xapi", "xen-base", "xen-child",
-                                       "xen-grandchild" };
-  for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-    size_t size;
-    uint8_t *data = unit_image(names[i], &size);
-    struct header h = {
-      .table_offset = unit_get(data, 512 + 16, 8),
-      .max_table_entries = (uint32_t)unit_get(data, 512 + 28, 4),
-    };
-    uint64_t off = batmap_header_off(&h);
-    assert_true(off + BATMAP_HEADER_SIZE <= size);
-    struct batmap b;
-    const char *why;
-    ROW_INT(names[i],
-            batmap_parse(data + off, h.max_table_entries, &b, &why), 0);
-    size_t len = (size_t)b.nsec * 512;
-    assert_true(b.off + len <= size);
-    ROW_TRUE(names[i], batmap_sum_ok(&b, data + b.off, len));
-    uint8_t buf[BATMAP_HEADER_SIZE];
-    batmap_format(&b, data + b.off, len, buf);
-    ROW_TRUE(names[i], memcmp(buf, data + off, sizeof buf) == 0);
-    free(data);
-  }
-}
-
 int
 main(void)
 {
@@ -188,7 +159,6 @@ main(void)
     cmocka_unit_test(test_parse),      cmocka_unit_test(test_refused),
     cmocka_unit_test(test_sum),        cmocka_unit_test(test_format),
     cmocka_unit_test(test_expected),   cmocka_unit_test(test_header_off),
-    cmocka_unit_test(test_real_images),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -262,51 +262,13 @@ test_encode_long(void **state)
                    -ENAMETOOLONG);
 }
 
-static void
-test_real_images(void **state)
-{
-  (void)state;
-  static const struct {
-    const char *image;
-    unsigned slot;
-    const char *path;
-    bool relative;
-  } rows[] = {
-    { "xen-child", 0, "./xen-base.vhd", true },
-    { "xen-child", 1, "./xen-base.vhd", true },
-    { "xen-child", 2, "./xen-base.vhd", true },
-    { "govhd-win8-child", 0, "/Users/sergi/Downloads/win8.vhd", false },
-    { "govhd-win8-child", 1, "./win8.vhd", true },
-    { "dfvfs-fat-differential", 0,
-      "/Projects/dfvfs/test_data/fat-parent.vhd", false },
-    { "dfvfs-fat-differential", 1, "./fat-parent.vhd", true },
-  };
-  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-    size_t size;
-    uint8_t *data = unit_image(rows[i].image, &size);
-    struct locator l;
-    const char *why;
-    locator_parse(data + 512 + 576 + rows[i].slot * LOCATOR_SIZE, &l);
-    ROW_INT(rows[i].image, locator_check(&l, &why), 0);
-    char path[1024];
-    bool relative;
-    ROW_INT(rows[i].image,
-            locator_path(l.code, data + l.off, l.len, path, sizeof path,
-                         &relative),
-            0);
-    ROW_STRING(rows[i].image, path, rows[i].path);
-    ROW_INT(rows[i].image, relative, rows[i].relative);
-    free(data);
-  }
-}
-
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_parse),       cmocka_unit_test(test_path),
     cmocka_unit_test(test_path_small),  cmocka_unit_test(test_encode),
-    cmocka_unit_test(test_encode_long), cmocka_unit_test(test_real_images),
+    cmocka_unit_test(test_encode_long),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,8 +41,9 @@
 /* A pseudo-random number; the same sequence in every run. */
 uint32_t unit_random(void);
 
-/* Real images of other tools lie in $VHDKIT_IMAGES, NAME.vhd.xz each; without
- * it the test is skipped. */
+/* Real images of other tools lie in $VHDKIT_IMAGES, NAME.vhd.xz each.  Only
+ * programs of their own use them, which skip as a whole (exit 77) without it:
+ * cmocka's skip() is a failure to a reader of TAP. */
 extern const char *const unit_images[];
 /* Unpacks one; the caller frees. */
 uint8_t *unit_image(const char *name, size_t *size);

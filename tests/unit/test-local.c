@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test-local: local files: every kind of I/O, locks, what is refused. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/local.h"
+#include "unit/unit.h"
+
+#define PATH "disk"
+#define KIB 1024U
+
+static void
+make_file(const char *path, uint64_t size, int fill)
+{
+  unlink(path);
+  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  assert_true(fd >= 0);
+  char buf[4 * KIB];
+  memset(buf, fill, sizeof buf);
+  for (uint64_t off = 0; off < size; off += sizeof buf) {
+    size_t n = size - off < sizeof buf ? (size_t)(size - off) : sizeof buf;
+    assert_int_equal(write(fd, buf, n), n);
+  }
+  close(fd);
+}
+
+static struct vhd_file *
+open_file(const char *path, enum local_mode mode)
+{
+  struct vhd_file *file;
+  struct vhd_error err;
+  if (local_open(path, mode, &file, &err) < 0)
+    fail_msg("%s", err.message);
+  return file;
+}
+
+static uint64_t
+size_of(struct vhd_file *file)
+{
+  uint64_t size;
+  assert_int_equal(file_size(file, &size), 0);
+  return size;
+}
+
+static uint64_t
+space_of(struct vhd_file *file)
+{
+  struct stat st;
+  assert_int_equal(fstat(file->fd, &st), 0);
+  return (uint64_t)st.st_blocks * 512;
+}
+
+/* Every byte of [off, off + len). */
+static void
+check_bytes(struct vhd_file *file, uint64_t off, size_t len, int value)
+{
+  uint8_t *buf = malloc(len);
+  assert_non_null(buf);
+  assert_int_equal(file_read(file, buf, len, off), 0);
+  for (size_t i = 0; i < len; i++)
+    if (buf[i] != value)
+      fail_msg("byte %llu is %d, not %d", (unsigned long long)(off + i),
+               buf[i], value);
+  free(buf);
+}
+
+/* -------------------------------------------------------------------- I/O */
+
+static void
+test_read_write(void **state)
+{
+  (void)state;
+  make_file(PATH, 64 * KIB, 0x11);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  uint8_t buf[3000];
+  memset(buf, 0x22, sizeof buf);
+  assert_int_equal(file_write(file, buf, sizeof buf, 1001), 0);
+  check_bytes(file, 0, 1001, 0x11);
+  check_bytes(file, 1001, sizeof buf, 0x22);
+  check_bytes(file, 1001 + sizeof buf, 1000, 0x11);
+  assert_int_equal(size_of(file), 64 * KIB);
+  assert_int_equal(file_read(file, buf, 0, 0), 0);
+  assert_int_equal(file_write(file, buf, 0, 0), 0);
+  assert_int_equal(file_do(file, VHD_IO_SYNC, 0, 0, 0), 0);
+  file_close(file);
+}
+
+static void
+test_durable(void **state)
+{
+  (void)state;
+  make_file(PATH, 64 * KIB, 0x11);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  uint8_t buf[4096];
+  memset(buf, 0x33, sizeof buf);
+  struct vhd_io io = {
+    .file = file,
+    .buf = buf,
+    .off = 8192,
+    .len = sizeof buf,
+    .fd = file->fd,
+    .result = 1,
+    .kind = VHD_IO_WRITE,
+    .flags = VHD_IO_DURABLE,
+  };
+  vhd_io_perform(&io);
+  assert_int_equal(io.result, 0);
+  check_bytes(file, 8192, sizeof buf, 0x33);
+  check_bytes(file, 0, 8192, 0x11);
+  file_close(file);
+}
+
+static void
+test_short_read(void **state)
+{
+  (void)state;
+  make_file(PATH, 1000, 0x11);
+  struct vhd_file *file = open_file(PATH, LOCAL_READ);
+  uint8_t buf[100];
+  assert_int_equal(file_read(file, buf, 100, 900), 0);
+  assert_int_equal(file_read(file, buf, 100, 901), -EIO);
+  assert_int_equal(file_read(file, buf, 1, 1000), -EIO);
+  assert_int_equal(file_read(file, buf, 1, 1ULL << 40), -EIO);
+  file_close(file);
+}
+
+static void
+test_bad_offsets(void **state)
+{
+  (void)state;
+  make_file(PATH, 1000, 0x11);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  uint8_t buf[16] = { 0 };
+  assert_int_equal(file_read(file, buf, 16, UINT64_MAX), -EFBIG);
+  assert_int_equal(file_write(file, buf, 16, UINT64_MAX - 8), -EFBIG);
+  assert_int_equal(file_do(file, VHD_IO_EXTEND, 1ULL << 63, 1, 0), -EFBIG);
+  assert_int_equal(file_do(file, (enum vhd_io_kind)99, 0, 1, 0), -EINVAL);
+  assert_int_equal(size_of(file), 1000);
+  file_close(file);
+}
+
+static void
+test_read_only(void **state)
+{
+  (void)state;
+  make_file(PATH, 1000, 0x11);
+  struct vhd_file *file = open_file(PATH, LOCAL_READ);
+  uint8_t buf[16] = { 0 };
+  assert_true(file_write(file, buf, 16, 0) < 0);
+  assert_true(file_do(file, VHD_IO_TRUNCATE, 10, 0, 0) < 0);
+  assert_true(file_do(file, VHD_IO_PUNCH, 0, 512, 0) < 0);
+  check_bytes(file, 0, 1000, 0x11);
+  file_close(file);
+}
+
+static void
+test_clear(enum vhd_io_kind kind)
+{
+  static const struct {
+    uint64_t off, len;
+  } rows[] = {
+    { 0, 4096 },        { 4096, 65536 },        { 100, 1 },
+    { 4000, 200 },      { 256 * KIB - 10, 10 }, { 100, 300 * KIB },
+    { 256 * KIB, 4096 }, { 1 << 30, 4096 },      { 100, 0 },
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    uint64_t off = rows[i].off, end = off + rows[i].len, size = 256 * KIB;
+    make_file(PATH, size, 0x44);
+    struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+    assert_int_equal(file_do(file, kind, off, rows[i].len, 0), 0);
+    assert_int_equal(size_of(file), size);
+    off = off < size ? off : size;
+    end = end < size ? end : size;
+    check_bytes(file, 0, off, 0x44);
+    check_bytes(file, off, end - off, 0);
+    check_bytes(file, end, size - end, 0x44);
+    file_close(file);
+  }
+}
+
+static void
+test_punch(void **state)
+{
+  (void)state;
+  test_clear(VHD_IO_PUNCH);
+  make_file(PATH, 1024 * KIB, 0x44);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  file_do(file, VHD_IO_SYNC, 0, 0, 0);
+  uint64_t before = space_of(file);
+  assert_int_equal(file_do(file, VHD_IO_PUNCH, 256 * KIB, 512 * KIB, 0), 0);
+  assert_true(space_of(file) <= before - 512 * KIB);
+  file_close(file);
+}
+
+static void
+test_zero(void **state)
+{
+  (void)state;
+  test_clear(VHD_IO_ZERO);
+  make_file(PATH, 1024 * KIB, 0x44);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  file_do(file, VHD_IO_SYNC, 0, 0, 0);
+  uint64_t before = space_of(file);
+  assert_int_equal(file_do(file, VHD_IO_ZERO, 256 * KIB, 512 * KIB, 0), 0);
+  assert_true(space_of(file) >= before);
+  file_close(file);
+}
+
+static void
+test_extend(void **state)
+{
+  (void)state;
+  static const unsigned flags[] = { 0, VHD_IO_RESERVE };
+  for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+    make_file(PATH, 1000, 0x55);
+    struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+    assert_int_equal(
+      file_do(file, VHD_IO_EXTEND, 1000, 1024 * KIB, flags[i]), 0);
+    assert_int_equal(size_of(file), 1000 + 1024 * KIB);
+    check_bytes(file, 0, 1000, 0x55);
+    check_bytes(file, 1000, 1024 * KIB, 0);
+    assert_int_equal(space_of(file) >= 1024 * KIB,
+                     flags[i] == VHD_IO_RESERVE);
+
+    /* Never shrinks, never clears. */
+    assert_int_equal(file_do(file, VHD_IO_EXTEND, 0, 500, flags[i]), 0);
+    assert_int_equal(file_do(file, VHD_IO_EXTEND, 100, 0, flags[i]), 0);
+    assert_int_equal(size_of(file), 1000 + 1024 * KIB);
+    check_bytes(file, 0, 1000, 0x55);
+    file_close(file);
+  }
+}
+
+static void
+test_truncate(void **state)
+{
+  (void)state;
+  make_file(PATH, 10000, 0x55);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  assert_int_equal(file_do(file, VHD_IO_TRUNCATE, 700, 0, 0), 0);
+  assert_int_equal(size_of(file), 700);
+  check_bytes(file, 0, 700, 0x55);
+  file_close(file);
+}
+
+static void
+test_no_space(void **state)
+{
+  (void)state;
+  /* More than any disk has: an answer, not a signal, and no larger file. */
+  make_file(PATH, 1000, 0x55);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  int r = file_do(file, VHD_IO_EXTEND, 1000, 1ULL << 43, VHD_IO_RESERVE);
+  assert_true(r == -ENOSPC || r == -EFBIG);
+  file_close(file);
+}
+
+static void
+test_size_limit(void **state)
+{
+  (void)state;
+  /* A write that can be carried out only in part, and then not at all. */
+  make_file(PATH, 1000, 0x55);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  struct rlimit old, limit;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+  limit = old;
+  limit.rlim_cur = 6000;
+  signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  uint8_t buf[10000];
+  memset(buf, 0x66, sizeof buf);
+  int r = file_write(file, buf, sizeof buf, 0);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+  assert_int_equal(r, -EFBIG);
+  file_close(file);
+}
+
+/* ------------------------------------------------------------------- locks */
+
+/* Every pair of openings of one file by one process. */
+static void
+test_lock_pairs(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *name;
+    enum local_mode first, second;
+    int result;
+    const char *held;
+  } rows[] = {
+    { "reader, reader", LOCAL_READ, LOCAL_READ, 0, NULL },
+    { "reader, writer", LOCAL_READ, LOCAL_WRITE, -EBUSY, "for reading" },
+    { "writer, reader", LOCAL_WRITE, LOCAL_READ, -EBUSY, "for writing" },
+    { "writer, writer", LOCAL_WRITE, LOCAL_WRITE, -EBUSY, "for writing" },
+    { "writer, unlocked", LOCAL_WRITE, LOCAL_UNLOCKED, 0, NULL },
+    { "unlocked, writer", LOCAL_UNLOCKED, LOCAL_WRITE, 0, NULL },
+  };
+  make_file(PATH, 1000, 0);
+  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    struct vhd_file *first = open_file(PATH, rows[i].first), *second = NULL;
+    struct vhd_error err = { .message = "" };
+    int r = local_open(PATH, rows[i].second, &second, &err);
+    ROW_INT(rows[i].name, r, rows[i].result);
+    if (r < 0) {
+      ROW_INT(rows[i].name, err.code, VHD_BUSY);
+      char expected[64];
+      snprintf(expected, sizeof expected, "(pid %d)", (int)getpid());
+      ROW_TRUE(rows[i].name, strncmp(err.message, PATH ": ", 6) == 0);
+      ROW_TRUE(rows[i].name, strstr(err.message, rows[i].held) != NULL);
+      ROW_TRUE(rows[i].name, strstr(err.message, expected) != NULL);
+    } else {
+      file_close(second);
+    }
+    file_close(first);
+
+    /* Nothing is left behind, neither by the closed nor by the refused. */
+    file_close(open_file(PATH, LOCAL_WRITE));
+  }
+}
+
+static void
+test_lock_many_readers(void **state)
+{
+  (void)state;
+  struct vhd_file *file[20], *writer;
+  make_file(PATH, 1000, 0);
+  for (size_t i = 0; i < ARRAY_SIZE(file); i++)
+    file[i] = open_file(PATH, LOCAL_READ);
+  for (size_t i = 0; i < ARRAY_SIZE(file); i++) {
+    assert_int_equal(local_open(PATH, LOCAL_WRITE, &writer, NULL), -EBUSY);
+    file_close(file[i]);
+  }
+  file_close(open_file(PATH, LOCAL_WRITE));
+}
+
+/* Through another name, and through another link. */
+static void
+test_lock_names(void **state)
+{
+  (void)state;
+  make_file(PATH, 1000, 0);
+  unlink("hard");
+  unlink("soft");
+  assert_int_equal(link(PATH, "hard"), 0);
+  assert_int_equal(symlink(PATH, "soft"), 0);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE), *second;
+  assert_int_equal(local_open("hard", LOCAL_READ, &second, NULL), -EBUSY);
+  assert_int_equal(local_open("soft", LOCAL_READ, &second, NULL), -EBUSY);
+  file_close(file);
+  unlink("hard");
+  unlink("soft");
+}
+
+/* Holds the file in another process until killed; returns its pid. */
+static pid_t
+hold_elsewhere(const char *path, enum local_mode mode)
+{
+  int ready[2];
+  char byte;
+  assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    struct vhd_file *file;
+    if (local_open(path, mode, &file, NULL) < 0 ||
+        write(ready[1], "x", 1) != 1)
+      _exit(1);
+    pause();
+    _exit(0);
+  }
+  close(ready[1]);
+  assert_int_equal(read(ready[0], &byte, 1), 1);
+  close(ready[0]);
+  return pid;
+}
+
+static void
+test_lock_process(void **state)
+{
+  (void)state;
+  make_file(PATH, 1000, 0);
+  /* Somebody who merely has it open must not be named. */
+  int idle = open(PATH, O_RDONLY | O_CLOEXEC);
+  assert_true(idle >= 0);
+  pid_t pid = hold_elsewhere(PATH, LOCAL_WRITE);
+
+  struct vhd_file *file;
+  struct vhd_error err;
+  assert_int_equal(local_open(PATH, LOCAL_WRITE, &file, &err), -EBUSY);
+  char expected[64];
+  snprintf(expected, sizeof expected, "(pid %d)", (int)pid);
+  if (strstr(err.message, expected) == NULL)
+    fail_msg("%s", err.message);
+  assert_int_equal(local_open(PATH, LOCAL_READ, &file, &err), -EBUSY);
+
+  /* A kill lets go. */
+  assert_int_equal(kill(pid, SIGKILL), 0);
+  assert_int_equal(waitpid(pid, NULL, 0), pid);
+  file_close(open_file(PATH, LOCAL_WRITE));
+  close(idle);
+}
+
+/* The bytes themselves, since other programs go by them. */
+static void
+test_lock_bytes(void **state)
+{
+  (void)state;
+  static const struct {
+    enum local_mode mode;
+    int held[8]; /* up to 0 */
+  } rows[] = {
+    { LOCAL_READ, { 100, 201, 203 } },
+    { LOCAL_WRITE, { 100, 101, 103, 201, 203 } },
+    { LOCAL_UNLOCKED, { 0 } },
+  };
+  make_file(PATH, 1000, 0);
+  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    struct vhd_file *file = open_file(PATH, rows[i].mode);
+    int fd = open(PATH, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (int byte = 0; byte < 300; byte++) {
+      bool expected = false;
+      for (size_t h = 0; rows[i].held[h] != 0; h++)
+        expected = expected || rows[i].held[h] == byte;
+      /* A read lock conflicts with a write lock, not with another one. */
+      for (int type = 0; type < 2; type++) {
+        struct flock lock = {
+          .l_type = type == 0 ? F_WRLCK : F_RDLCK,
+          .l_whence = SEEK_SET,
+          .l_start = byte,
+          .l_len = 1,
+        };
+        assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+        if ((lock.l_type != F_UNLCK) != (expected && type == 0))
+          fail_msg("mode %d, byte %d", rows[i].mode, byte);
+      }
+    }
+    close(fd);
+    file_close(file);
+  }
+}
+
+/* Each byte that keeps us out, held by somebody else. */
+static void
+test_lock_foreign(void **state)
+{
+  (void)state;
+  make_file(PATH, 1000, 0);
+  for (int byte = 95; byte < 210; byte++) {
+    int fd = open(PATH, O_RDWR | O_CLOEXEC);
+    struct flock lock = {
+      .l_type = F_RDLCK,
+      .l_whence = SEEK_SET,
+      .l_start = byte,
+      .l_len = 1,
+    };
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    bool reader_out = byte == 101 || byte == 103 || byte == 200;
+    bool writer_out = reader_out || byte == 201 || byte == 203;
+    struct vhd_file *file;
+    for (int writer = 0; writer < 2; writer++) {
+      int r = local_open(PATH, writer ? LOCAL_WRITE : LOCAL_READ, &file,
+                         NULL);
+      if ((r == -EBUSY) != (writer ? writer_out : reader_out))
+        fail_msg("byte %d, writer %d: %d", byte, writer, r);
+      if (r == 0)
+        file_close(file);
+    }
+    close(fd);
+  }
+}
+
+/* ----------------------------------------------------------------- opening */
+
+static void
+expect_refused(const char *path, enum local_mode mode, int result, int code)
+{
+  struct vhd_file *file;
+  struct vhd_error err = { .message = "" };
+  int r = local_open(path, mode, &file, &err);
+  ROW_INT(path, r, result);
+  ROW_INT(path, err.code, code);
+  ROW_TRUE(path, strncmp(err.message, path, strlen(path)) == 0);
+}
+
+static void
+test_refused(void **state)
+{
+  (void)state;
+  struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "socket" };
+  unlink("fifo");
+  unlink("socket");
+  assert_int_equal(mkfifo("fifo", 0600), 0);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+  unlink("loop");
+  assert_int_equal(symlink("loop", "loop"), 0);
+
+  for (int mode = LOCAL_READ; mode <= LOCAL_UNLOCKED; mode++) {
+    enum local_mode m = (enum local_mode)mode;
+    expect_refused("fifo", m, -EINVAL, VHD_ARGUMENT);
+    expect_refused("socket", m, -EINVAL, VHD_ARGUMENT);
+    expect_refused(".", m, -EINVAL, VHD_ARGUMENT);
+    expect_refused("/dev/null", m, -EINVAL, VHD_ARGUMENT);
+    expect_refused("/dev/tty", m, -EINVAL, VHD_ARGUMENT);
+    expect_refused("absent", m, -ENOENT, VHD_SYSTEM);
+    expect_refused("absent/x", m, -ENOENT, VHD_SYSTEM);
+    expect_refused("loop", m, -ELOOP, VHD_SYSTEM);
+    expect_refused("", m, -ENOENT, VHD_SYSTEM);
+  }
+  expect_refused("/proc/self/status", LOCAL_READ, -EINVAL, VHD_ARGUMENT);
+  expect_refused("/proc/self/environ", LOCAL_UNLOCKED, -EINVAL,
+                 VHD_ARGUMENT);
+  close(fd);
+}
+
+static void
+test_opened(void **state)
+{
+  (void)state;
+  make_file(PATH, 1000, 0);
+  struct stat st;
+  assert_int_equal(stat(PATH, &st), 0);
+  struct vhd_file *file = open_file(PATH, LOCAL_READ);
+  assert_string_equal(file->path, PATH);
+  assert_true(file->dev == st.st_dev && file->ino == st.st_ino);
+  /* io_uring gives up on O_NONBLOCK where it should wait. */
+  assert_int_equal(fcntl(file->fd, F_GETFL) & O_NONBLOCK, 0);
+  assert_true(fcntl(file->fd, F_GETFD) & FD_CLOEXEC);
+  assert_false(file->can_punch);
+  file_close(file);
+  file_close(NULL);
+}
+
+static void
+test_can_punch(void **state)
+{
+  (void)state;
+  static const uint64_t sizes[] = { 0, 1, 4095, 4096, 4097, 100000 };
+  for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+    make_file(PATH, sizes[i], 0x77);
+    struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+    int r = fallocate(file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                      1 << 30, 4096);
+    assert_int_equal(file->can_punch, r == 0);
+    /* To have found out changed nothing. */
+    assert_int_equal(size_of(file), sizes[i]);
+    check_bytes(file, 0, sizes[i], 0x77);
+    file_close(file);
+  }
+}
+
+static void
+test_create(void **state)
+{
+  (void)state;
+  struct vhd_file *file, *second;
+  struct vhd_error err;
+  unlink("new");
+  assert_int_equal(local_create("new", &file, &err), 0);
+  assert_int_equal(size_of(file), 0);
+  assert_int_equal(file_write(file, "abc", 3, 0), 0);
+  check_bytes(file, 1, 1, 'b');
+  assert_int_equal(local_open("new", LOCAL_READ, &second, NULL), -EBUSY);
+  assert_int_equal(local_create("new", &second, &err), -EEXIST);
+  assert_int_equal(err.code, VHD_SYSTEM);
+  assert_int_equal(size_of(file), 3);
+  file_close(file);
+  unlink("new");
+  assert_int_equal(local_create("absent/new", &second, &err), -ENOENT);
+}
+
+static void
+test_real_path(void **state)
+{
+  (void)state;
+  char cwd[4096], path[4096], expected[4200];
+  assert_non_null(getcwd(cwd, sizeof cwd));
+  make_file(PATH, 1000, 0);
+  unlink("soft");
+  assert_int_equal(symlink(PATH, "soft"), 0);
+  struct vhd_file *file = open_file("./soft", LOCAL_READ);
+  assert_int_equal(local_real_path(file, path, sizeof path), 0);
+  snprintf(expected, sizeof expected, "%s/%s", cwd, PATH);
+  assert_string_equal(path, expected);
+  assert_int_equal(local_real_path(file, path, strlen(expected)),
+                   -ENAMETOOLONG);
+  assert_int_equal(unlink(PATH), 0);
+  assert_int_equal(local_real_path(file, path, sizeof path), -ENOENT);
+  /* Nor may another file that took the name of the dead one pass for it. */
+  snprintf(expected, sizeof expected, "%s (deleted)", PATH);
+  make_file(expected, 10, 0);
+  assert_int_equal(local_real_path(file, path, sizeof path), -ENOENT);
+  unlink(expected);
+  file_close(file);
+  unlink("soft");
+}
+
+/* Under run-test.sh the working directory is the test's own; by hand too. */
+static int
+enter_scratch(void **state)
+{
+  static char folder[] = "/tmp/vhdkit-test-local.XXXXXX";
+  if (getenv("VHDKIT_TEST_MARK") != NULL)
+    return 0;
+  *state = folder;
+  return mkdtemp(folder) == NULL ? -1 : chdir(folder);
+}
+
+static int
+leave_scratch(void **state)
+{
+  static const char *const left[] = { PATH, "fifo", "socket", "loop" };
+  for (size_t i = 0; i < ARRAY_SIZE(left); i++)
+    unlink(left[i]);
+  if (*state != NULL && (chdir("/") < 0 || rmdir(*state) < 0))
+    return -1;
+  return 0;
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_read_write),
+    cmocka_unit_test(test_durable),
+    cmocka_unit_test(test_short_read),
+    cmocka_unit_test(test_bad_offsets),
+    cmocka_unit_test(test_read_only),
+    cmocka_unit_test(test_punch),
+    cmocka_unit_test(test_zero),
+    cmocka_unit_test(test_extend),
+    cmocka_unit_test(test_truncate),
+    cmocka_unit_test(test_no_space),
+    cmocka_unit_test(test_size_limit),
+    cmocka_unit_test(test_lock_pairs),
+    cmocka_unit_test(test_lock_many_readers),
+    cmocka_unit_test(test_lock_names),
+    cmocka_unit_test(test_lock_process),
+    cmocka_unit_test(test_lock_bytes),
+    cmocka_unit_test(test_lock_foreign),
+    cmocka_unit_test(test_refused),
+    cmocka_unit_test(test_opened),
+    cmocka_unit_test(test_can_punch),
+    cmocka_unit_test(test_create),
+    cmocka_unit_test(test_real_path),
+  };
+  return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
+}
