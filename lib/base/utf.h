@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* utf.h: UTF-16 of either byte order to UTF-8 and back (iconv is not used:
- * lone surrogates must survive a look and become U+FFFD, not an error).  Pure. */
+/* utf.h: UTF-16 of either byte order to UTF-8 and back.  Not
+ * iconv, to which a lone surrogate is an error: here it becomes U+FFFD, so that
+ * whatever a file holds can be looked at.  Pure; any thread. */
 #ifndef BASE_UTF_H
 #define BASE_UTF_H
 
@@ -14,8 +15,8 @@
 size_t utf16_decode(const uint8_t *in, size_t len, bool big_endian, char *out,
                     size_t size);
 
-/* Encodes a string of UTF-8, without a terminating NUL.  Returns the bytes written, or
- * -EILSEQ for invalid UTF-8, -ENAMETOOLONG where it does not fit. */
+/* Encodes a string of UTF-8, without a terminating NUL.  Returns the bytes
+ * written, or -EILSEQ for invalid UTF-8, -ENAMETOOLONG where it does not fit. */
 long utf16_encode(const char *in, bool big_endian, uint8_t *out, size_t size);
 
 /* Is it well-formed UTF-8 (no overlong forms, no surrogates)? */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* batmap.h: Xen's batmap, a bit for each block whose bitmap is full.  No I/O. */
+/* batmap.h: Xen's batmap, a bit for each block whose bitmap is full.
+ * No I/O; any thread. */
 #ifndef FORMAT_BATMAP_H
 #define FORMAT_BATMAP_H
 
@@ -25,7 +26,8 @@ bool batmap_expected(const struct footer *footer);
 uint64_t batmap_header_off(const struct header *header);
 
 /* Cookie, version, size against entries, offset a multiple of 512.  -EINVAL
- * with the predicate of a sentence ("is larger ...") in *why; -ENOENT without the cookie. */
+ * with the predicate of a sentence ("is larger ...") in *why; -ENOENT without
+ * the cookie. */
 int batmap_parse(const uint8_t *buf, uint32_t entries, struct batmap *batmap,
                  const char **why);
 bool batmap_sum_ok(const struct batmap *batmap, const uint8_t *map,

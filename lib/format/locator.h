@@ -29,11 +29,11 @@ struct locator {
   uint64_t off;   /* in the file */
 };
 
-/* Can it be followed at all?  0, or -EINVAL for a space that is neither sectors (< 512) nor
- * a multiple of 512 bytes, a length greater than the space (a space of 0 says
- * nothing), a length over LOCATOR_MAX_LEN, or a place beyond 2^62; *why is then
- * the predicate of a sentence ("is too long"), constant.  Whether it lies within the file is not known
- * here. */
+/* Can it be followed at all?  0, or -EINVAL for a space that is neither sectors
+ * (< 512) nor a multiple of 512 bytes, a length greater than the space (a space
+ * of 0 says nothing), a length over LOCATOR_MAX_LEN, or a place beyond 2^62;
+ * *why is then the predicate of a sentence ("is too long"), constant.  Whether
+ * it lies within the file is not known here. */
 int locator_check(const struct locator *locator, const char **why);
 
 /* The 24 bytes; they always become a struct, which locator_check() may not

@@ -34,7 +34,7 @@ struct local_file {
 /* The largest single write of zeros, where the file system cannot punch. */
 #define ZEROS_SIZE ((size_t)64 << 10)
 
-/* ------------------------------------------------------- reading and writing */
+/* ----------------------------------------------------- reading and writing */
 
 static int
 do_read(int fd, char *buf, uint64_t len, uint64_t off)

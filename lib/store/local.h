@@ -29,8 +29,8 @@ int local_create(const char *path, struct vhd_file **file,
                  struct vhd_error *err);
 
 /* The canonical path of the file that is really open, links resolved, into
- * path[size]; for checking it against the allowed roots.  0; -ENOENT where the file has no
- * name any more; -ENAMETOOLONG. */
+ * path[size]; for checking it against the allowed roots.  0; -ENOENT where the
+ * file has no name any more; -ENAMETOOLONG. */
 int local_real_path(struct vhd_file *file, char *path, size_t size);
 
 #endif

@@ -211,7 +211,8 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_format),         cmocka_unit_test(test_parse),
     cmocka_unit_test(test_refused),        cmocka_unit_test(test_largest),
-    cmocka_unit_test(test_every_byte),     cmocka_unit_test(test_bitmap_sectors),
+    cmocka_unit_test(test_every_byte),
+    cmocka_unit_test(test_bitmap_sectors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

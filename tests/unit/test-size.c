@@ -30,7 +30,8 @@ test_sizes(void **state)
     { "1.5", -EINVAL, 0 },
     { "1.0", 0, 1 },
     { "007", 0, 7 },
-    { "0.000000000931322574615478515625G", -EINVAL, 0 }, /* one byte, 30 digits */
+    /* One byte, but finer than is looked at. */
+    { "0.000000000931322574615478515625G", -EINVAL, 0 },
     { "0.0009765625K", 0, 1 },
     { "0.1K", -EINVAL, 0 }, /* 102.4 bytes */
     { "18446744073709551615", 0, UINT64_MAX },
