@@ -41,15 +41,47 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/format/header.h \
 	lib/format/locator.c \
 	lib/format/locator.h \
+	lib/image/bitmaps.c \
+	lib/image/bitmaps.h \
+	lib/image/change.c \
+	lib/image/commit.c \
+	lib/image/commit.h \
+	lib/image/image.c \
+	lib/image/image.h \
+	lib/image/info.c \
+	lib/image/journal.c \
+	lib/image/journal.h \
+	lib/image/layout.c \
+	lib/image/layout.h \
+	lib/image/map.c \
+	lib/image/map.h \
+	lib/image/open.c \
+	lib/image/open.h \
+	lib/image/parent.c \
+	lib/image/parent.h \
+	lib/image/replay.c \
+	lib/image/replay.h \
+	lib/image/request.c \
+	lib/image/request.h \
+	lib/image/space.c \
+	lib/image/space.h \
+	lib/image/sync.c \
 	lib/store/file.c \
 	lib/store/file.h \
+	lib/store/journal_file.c \
+	lib/store/journal_file.h \
 	lib/store/local.c \
 	lib/store/local.h \
 	lib/store/lock.c \
 	lib/store/lock.h \
 	lib/store/newfile.c \
 	lib/store/newfile.h \
+	lib/ops/check.c \
+	lib/ops/check.h \
+	lib/ops/check_bitmaps.c \
+	lib/ops/check_space.c \
 	lib/ops/create.c \
+	lib/ops/locators.c \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h
 

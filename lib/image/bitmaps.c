@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bitmaps.c: see bitmaps.h.  A chained hash over a fixed array, and a clock
+ * to choose what is put out. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/arith.h"
+#include "image/image.h"
+
+#define CACHE_BYTES (4U << 20)
+#define MIN_ENTRIES 64
+
+/* Memory that costs nothing until it is touched. */
+static void *
+map_lazily(size_t bytes)
+{
+  void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+int
+bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
+             bool writable)
+{
+  memset(c, 0, sizeof *c);
+  c->bytes = bitmap_bytes;
+  c->n = MIN(MAX(CACHE_BYTES / bitmap_bytes, MIN_ENTRIES), MAX(nblk, 1));
+  c->all = c->n >= nblk;
+  uint32_t buckets = 1;
+  while (buckets < c->n)
+    buckets *= 2;
+  c->hash_mask = buckets - 1;
+  c->hash = calloc(buckets, sizeof *c->hash);
+  c->entry = calloc(c->n, sizeof *c->entry);
+  c->bits = map_lazily((size_t)c->n * c->bytes);
+  if (writable)
+    c->twin = map_lazily((size_t)c->n * c->bytes);
+  if (!c->hash || !c->entry || !c->bits || (writable && !c->twin)) {
+    bitmaps_destroy(c);
+    return -ENOMEM;
+  }
+  return 0;
+}
+
+void
+bitmaps_destroy(struct bitmaps *c)
+{
+  free(c->hash);
+  free(c->entry);
+  if (c->bits)
+    munmap(c->bits, (size_t)c->n * c->bytes);
+  if (c->twin)
+    munmap(c->twin, (size_t)c->n * c->bytes);
+  memset(c, 0, sizeof *c);
+}
+
+static uint32_t *
+bucket(struct bitmaps *c, uint32_t blk)
+{
+  return &c->hash[blk * 2654435761U >> 7 & c->hash_mask];
+}
+
+struct bitmap *
+bitmaps_find(struct bitmaps *c, uint32_t blk)
+{
+  for (uint32_t i = *bucket(c, blk); i != 0; i = c->entry[i - 1].next) {
+    struct bitmap *b = &c->entry[i - 1];
+    if (b->blk == blk) {
+      b->flags |= BITMAP_RECENT;
+      return b;
+    }
+  }
+  return NULL;
+}
+
+void
+bitmaps_drop(struct bitmaps *c, struct bitmap *b)
+{
+  uint32_t me = (uint32_t)(b - c->entry) + 1;
+  uint32_t *link = bucket(c, b->blk);
+
+  assert(!(b->flags & BITMAP_FROZEN));
+  while (*link != me)
+    link = &c->entry[*link - 1].next;
+  *link = b->next;
+  if (b->flags & BITMAP_DIRTY)
+    c->ndirty--;
+  b->flags = 0;
+}
+
+void
+bitmaps_forget(struct bitmaps *c, struct bitmap *b)
+{
+  if (!(b->flags & BITMAP_FROZEN)) {
+    bitmaps_drop(c, b);
+    return;
+  }
+  if (b->flags & BITMAP_DIRTY)
+    c->ndirty--;
+  b->flags &= ~BITMAP_DIRTY;
+}
+
+static bool
+can_go(struct vhd_image *img, const struct bitmap *b)
+{
+  return !(b->flags & (BITMAP_LOADING | BITMAP_DIRTY | BITMAP_FROZEN)) &&
+         !(img->state[b->blk] & BLOCK_BUSY);
+}
+
+struct bitmap *
+bitmaps_claim(struct vhd_image *img, uint32_t blk)
+{
+  struct bitmaps *c = &img->bitmaps;
+  struct bitmap *b = bitmaps_find(c, blk);
+
+  if (b)
+    return b;
+  for (uint32_t turns = 0; turns < 2 * c->n; turns++) {
+    b = &c->entry[c->hand];
+    c->hand = c->hand + 1 == c->n ? 0 : c->hand + 1;
+    if (b->flags & BITMAP_USED) {
+      if (b->flags & BITMAP_RECENT) {
+        b->flags &= ~BITMAP_RECENT;
+        continue;
+      }
+      if (!can_go(img, b))
+        continue;
+      bitmaps_drop(c, b);
+    }
+    b->blk = blk;
+    b->flags = BITMAP_USED | BITMAP_RECENT;
+    b->next = *bucket(c, blk);
+    *bucket(c, blk) = (uint32_t)(b - c->entry) + 1;
+    return b;
+  }
+  return NULL;
+}
+
+uint8_t *
+bitmaps_bits(struct bitmaps *c, const struct bitmap *b)
+{
+  return c->bits + (size_t)(b - c->entry) * c->bytes;
+}
+
+uint8_t *
+bitmaps_twin(struct bitmaps *c, const struct bitmap *b)
+{
+  return c->twin + (size_t)(b - c->entry) * c->bytes;
+}
+
+void
+bitmaps_mark_dirty(struct bitmaps *c, struct bitmap *b)
+{
+  if (!(b->flags & BITMAP_DIRTY))
+    c->ndirty++;
+  b->flags |= BITMAP_DIRTY;
+}
+
+bool
+bitmaps_room(const struct bitmaps *c, uint32_t more)
+{
+  return c->all || c->ndirty + more <= c->n / 4;
+}
+
+void
+bitmaps_freeze(struct bitmaps *c, struct bitmap *b)
+{
+  assert(b->flags & BITMAP_DIRTY && !(b->flags & BITMAP_FROZEN));
+  memcpy(bitmaps_twin(c, b), bitmaps_bits(c, b), c->bytes);
+  b->flags = (b->flags & ~BITMAP_DIRTY) | BITMAP_FROZEN;
+  c->ndirty--;
+}
+
+void
+bitmaps_thaw(struct bitmaps *c, struct bitmap *b, bool failed)
+{
+  assert(b->flags & BITMAP_FROZEN);
+  b->flags &= ~BITMAP_FROZEN;
+  if (failed)
+    bitmaps_mark_dirty(c, b);
+}

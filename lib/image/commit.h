@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* commit.h: what of the metadata differs from the disk, and the commit that
+ * orders it there.
+ *
+ * The dirty set has an entry for every block whose BAT entry or bitmap is newer
+ * in memory than on disk.  A commit freezes it, so that blocks may change on
+ * while their frozen state is being written, and goes
+ *
+ *   fresh bitmaps (of blocks not yet reachable on disk), batmap
+ *   SYNC    everything that a BAT entry or a bit will make visible is durable
+ *   BAT sectors, and bitmaps of blocks that were reachable before
+ *   SYNC    now it is visible
+ *   slots that blocks left are punched, and become free
+ *
+ * One request at a time leads a commit; those that come meanwhile wait for the
+ * next, or for this one where it covers them.
+ *
+ * Invariants:
+ *   1. A BAT entry is written only when the bitmap and data it leads to are
+ *      durable; a bit only when its sector's data are.
+ *   2. A frozen value never includes what changed after the freeze.
+ *   3. A slot is punched only when no durable BAT entry leads to it, and used
+ *      again only when no request that began before can look at it.
+ *   4. After a failed sync nothing more is promised: the image has failed. */
+#ifndef IMAGE_COMMIT_H
+#define IMAGE_COMMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vhdkit.h"
+
+struct vhd_image;
+
+#define DIRTY_MAX 8192
+/* BAT sectors that one step writes. */
+#define COMMIT_BAT_SECTORS 64
+
+enum dirty_flags {
+  DIRTY_CURRENT = 1 << 0, /* changed since the last freeze */
+  DIRTY_FROZEN = 1 << 1,  /* part of the commit under way */
+  DIRTY_TWIN = 1 << 2,    /* frozen: its bitmap is to be written from the twin */
+  DIRTY_ONES = 1 << 3,    /* frozen: a bitmap of ones is to be written */
+  DIRTY_UNSURE = 1 << 4,  /* a BAT write failed: the disk may have .frozen */
+  DIRTY_BITMAP = 1 << 5,  /* current: the bitmap changed */
+  DIRTY_FRESH = 1 << 6,   /* frozen: no entry on disk leads to the slot yet */
+};
+
+struct dirty {
+  uint32_t blk;
+  uint32_t disk;   /* the BAT entry on disk */
+  uint32_t frozen; /* the one that the commit writes */
+  uint8_t flags;
+};
+
+struct commit {
+  struct dirty *dirty;      /* ndirty entries, then room */
+  uint32_t *hash;           /* index + 1; 0 empty */
+  uint32_t ndirty;
+  uint32_t reserved;        /* mapping changes under way, each one entry */
+  struct vhd_request *leader;
+  uint64_t started, ended;  /* commits so far; a commit's number is `started` */
+  uint64_t last_ok;         /* number of the last that succeeded */
+  int last_error;
+
+  /* Of the commit under way. */
+  uint32_t nfrozen;         /* dirty[0 .. nfrozen) may be frozen */
+  uint32_t pending_mark;    /* slots retired before the freeze */
+  uint32_t punch_epoch;     /* when the punches under way were asked for */
+  uint64_t journal_mark;
+  uint64_t seq;             /* write_seq at the freeze */
+  bool metadata;            /* there is something frozen */
+
+  uint64_t synced_seq;      /* write_seq that is durable */
+  uint8_t *bat_sectors;     /* bitmap: sectors of the BAT to write */
+  uint8_t *bat_buf;         /* COMMIT_BAT_SECTORS * 512 */
+  uint8_t *ones;            /* a bitmap of ones */
+  uint8_t *batmap_buf;      /* header and map, where the image has one */
+  uint8_t *batmap;          /* Xen's map as it is to be; NULL */
+  uint32_t batmap_bytes;
+  bool batmap_dirty;
+};
+
+int commit_init(struct vhd_image *img);
+void commit_destroy(struct commit *c);
+
+/* Under lock.  Is there room for `pieces` mapping changes more? */
+bool commit_room(const struct vhd_image *img, uint32_t pieces);
+/* Under lock.  Records that block blk, whose entry was `before`, has changed,
+ * its bitmap too where bitmap is set. */
+void commit_note(struct vhd_image *img, uint32_t blk, uint32_t before,
+                 bool bitmap);
+
+#endif

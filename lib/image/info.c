@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* info.c: telling what an opened image is. */
+#include "config.h"
+
+#include <string.h>
+
+#include "format/geometry.h"
+#include "format/guid.h"
+#include "image/image.h"
+
+/* Four bytes of a file, for a person. */
+static void
+printable(const char *raw, char *text)
+{
+  for (int i = 0; i < 4; i++)
+    text[i] = raw[i] >= 0x20 && raw[i] < 0x7f ? raw[i] : raw[i] ? '?' : ' ';
+  text[4] = '\0';
+  for (int i = 3; i >= 0 && text[i] == ' '; i--)
+    text[i] = '\0';
+}
+
+static void
+fill_sparse(struct vhd_image *img, struct vhd_info *info)
+{
+  const struct header *h = &img->header;
+
+  info->block_size = h->block_size;
+  info->nblk = img->nblk;
+  info->bat_entries = h->max_table_entries;
+  for (uint32_t blk = 0; blk < img->nblk; blk++)
+    info->nblk_allocated += img->bat[blk] != NO_SLOT;
+  info->aligned = img->layout.aligned;
+  info->batmap = img->layout.has_batmap;
+  if (img->footer.type != VHD_DIFFERENCING)
+    return;
+  memcpy(info->parent_id, h->parent_id, sizeof info->parent_id);
+  guid_text(h->parent_id, info->parent_id_text);
+  if (h->parent_timestamp)
+    info->parent_timestamp = (int64_t)h->parent_timestamp + VHD_EPOCH;
+}
+
+void
+vhd_get_info(struct vhd_image *img, struct vhd_info *info)
+{
+  const struct footer *f = &img->footer;
+  struct geometry g = { f->cylinders, f->heads, f->sectors };
+
+  memset(info, 0, sizeof *info);
+  info->path = img->path;
+  info->parent_name = img->parent_name;
+  info->type = img->footer.type ? (enum vhd_type)img->footer.type : VHD_FIXED;
+  info->size = img->size;
+  info->original_size = f->original_size;
+  info->file_size = img->layout.file_size;
+  info->geometry_size = geometry_size(g);
+  info->cylinders = g.cylinders;
+  info->heads = g.heads;
+  info->sectors_per_track = g.sectors;
+  memcpy(info->id, f->id, sizeof info->id);
+  info->id_little_endian = guid_text(f->id, info->id_text);
+  printable(f->creator, info->creator);
+  printable(f->creator_os, info->creator_os);
+  info->creator_version = f->creator_version;
+  info->features = f->features;
+  info->timestamp = (int64_t)f->timestamp + VHD_EPOCH;
+  info->saved_state = f->saved_state;
+  info->read_only = !img->writable;
+  info->aligned = true;
+  info->depth = img->depth;
+  if (!img->fixed)
+    fill_sparse(img, info);
+}
+
+uint64_t
+vhd_size(const struct vhd_image *img)
+{
+  return img->size;
+}
+
+struct vhd_image *
+vhd_parent(struct vhd_image *img)
+{
+  return img->parent;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* journal.h: metadata that was acknowledged but not yet ordered to disk, in
+ * memory that outlives the process (promise P3).
+ *
+ * A ring of small records in a mapped file on a tmpfs.  It survives kill -9,
+ * and must not survive a reboot: after a power cut the data that the records
+ * speak of may be lost, so records of another boot are thrown away.  Each
+ * record says what the state of one block became; replaying them in order, any
+ * number of times, leads to the last state.
+ *
+ * Pure memory; the caller holds the image's lock.  Where the memory comes from
+ * is store/journal_file.h's business. */
+#ifndef IMAGE_JOURNAL_H
+#define IMAGE_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum journal_kind {
+  JOURNAL_BAT = 1,  /* a: the entry before, b: the entry now */
+  JOURNAL_BITS = 2, /* a: first sector, b: how many, now in this file */
+};
+
+struct journal_record {
+  uint32_t kind;
+  uint32_t blk;
+  uint32_t a, b;
+};
+
+struct journal; /* the mapped memory */
+
+/* Bytes of memory for a ring of n records. */
+size_t journal_bytes(uint32_t n);
+
+/* Takes memory that is new, or whose content cannot be trusted: makes it an
+ * empty ring. */
+struct journal *journal_format(void *mem, size_t bytes);
+/* Takes memory that a former process left.  NULL if it is no whole ring. */
+struct journal *journal_adopt(void *mem, size_t bytes);
+
+uint32_t journal_room(const struct journal *j);
+bool journal_empty(const struct journal *j);
+/* There must be room. */
+void journal_append(struct journal *j, struct journal_record rec);
+
+/* A position in the record stream; trim forgets what was appended before. */
+uint64_t journal_mark(const struct journal *j);
+void journal_trim(struct journal *j, uint64_t mark);
+
+/* Calls back for each record, oldest first, until it returns not 0. */
+int journal_each(const struct journal *j,
+                 int (*each)(void *opaque, const struct journal_record *rec),
+                 void *opaque);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* layout.h: what an image file says of itself, read whole and validated once.
+ *
+ * vhd_open() and vhd_check() stand on the same reader: opening stops at the
+ * first thing that is broken, checking hears of them all.  Above this, only
+ * valid structs are seen.  Blocks (I/O), any thread; owns its arrays. */
+#ifndef IMAGE_LAYOUT_H
+#define IMAGE_LAYOUT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format/batmap.h"
+#include "format/footer.h"
+#include "format/header.h"
+#include "store/file.h"
+#include "vhdkit.h"
+
+/* A BAT entry without a block; also "no slot" wherever a sector is expected. */
+#define NO_SLOT UINT32_MAX
+
+/* A stretch of the file that holds metadata. */
+struct region {
+  uint64_t off, len; /* bytes */
+  const char *what;  /* constant */
+};
+
+#define LAYOUT_REGIONS (4 + LOCATOR_COUNT)
+
+struct layout {
+  const char *path;   /* the file's */
+  uint64_t file_size;
+  uint64_t disk_size; /* the size that counts */
+  struct footer footer;
+  bool end_footer;     /* a valid footer lies at footer_off, the file's end */
+  uint64_t footer_off; /* with no footer at the end: the file's size */
+
+  /* From here on dynamic and differencing only. */
+  struct header header;
+  uint32_t nblk;
+  uint32_t spb;        /* sectors in a block */
+  uint32_t bitmap_sec; /* sectors of its bitmap */
+  uint32_t *bat;       /* nblk entries; each valid or NO_SLOT */
+  uint32_t nallocated;
+  uint32_t *slot;      /* nallocated slots in ascending order */
+  bool aligned;        /* data of all blocks on 4 KiB */
+  struct region region[LAYOUT_REGIONS];
+  unsigned nregion;
+  /* Locators whose fields made sense have .code != LOCATOR_NONE. */
+  struct locator locator[LOCATOR_COUNT];
+  bool has_batmap;
+  struct batmap batmap;
+  uint8_t *batmap_bits; /* batmap.nsec * 512 bytes */
+};
+
+/* Hears what is found.  message is valid during the call. */
+struct layout_sink {
+  void (*found)(struct layout_sink *sink, enum vhd_severity severity,
+                int code, const char *message);
+  bool keep_going; /* past what is broken */
+};
+
+/* Reads the whole of it.  flags: VHD_OPEN_SIZE_CHS counts.  On failure *layout
+ * is empty.  sink may be NULL. */
+int layout_read(struct vhd_file *file, uint32_t flags,
+                struct layout_sink *sink, struct layout *layout,
+                struct vhd_error *err);
+/* Validates .bat anew after it was changed, and makes .slot anew. */
+int layout_recheck(struct vhd_file *file, struct layout *layout,
+                   struct vhd_error *err);
+void layout_free(struct layout *layout);
+
+/* Sectors of the file that block blk needs: less for the last block of a disk
+ * that does not end on a block. */
+uint32_t layout_block_sectors(const struct layout *layout, uint32_t blk);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* map.h: where does this range lie?  The one answer to it, for reads, block
+ * status, hole chunks, zeroes over ancestors, and the operations.
+ *
+ * Pure but for the short lock of a bitmap cache; any thread. */
+#ifndef IMAGE_MAP_H
+#define IMAGE_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vhdkit.h"
+
+/* A bitmap that must be loaded before the question can be answered. */
+struct map_need {
+  struct vhd_image *image;
+  uint32_t blk;
+};
+
+/* The run that begins at off, as seen from img down its chain, no longer than
+ * len.  off + len lies within img; len > 0.  False: *need must be loaded. */
+bool map_next(struct vhd_image *img, uint64_t off, uint64_t len,
+              struct vhd_run *run, struct map_need *need);
+
+/* Does any ancestor of img hold data in the range?  0 no, 1 yes, -1 *need. */
+int map_ancestor_holds(struct vhd_image *img, uint64_t off, uint64_t len,
+                       struct map_need *need);
+
+#endif

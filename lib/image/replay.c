@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* replay.c: see replay.h.
+ *
+ * The records go on from the last successful commit.  The file, as the page
+ * cache has it, may hold any part of the commit that was under way.  So the BAT
+ * entry of a block is one of the values that its records name; anything else
+ * means that another program has changed the image since, and then nothing is
+ * replayed. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arith.h"
+#include "base/bitmap.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "image/replay.h"
+
+struct replay {
+  struct vhd_image *img;
+  uint8_t *seen; /* a bit a block: has a record; its entry was named by one */
+  uint8_t *named;
+  uint32_t *disk; /* the entries of the file */
+  struct vhd_error *err;
+};
+
+static int
+stale(struct replay *r, uint32_t blk)
+{
+  return vhd_fail(r->err, VHD_JOURNAL, EIO,
+                  "%s: a killed server left changes of this image in memory, "
+                  "but the image was changed since by another program (block %"
+                  PRIu32 "); if those changes are not wanted, remove its "
+                  "journal", r->img->path, blk);
+}
+
+static int
+replay_bat(struct replay *r, const struct journal_record *rec)
+{
+  struct vhd_image *img = r->img;
+  uint32_t blk = rec->blk;
+
+  if (!bitmap_test(r->seen, blk)) {
+    bitmap_set(r->seen, blk, 1);
+    r->disk[blk] = img->bat[blk];
+  }
+  if (r->disk[blk] == rec->a || r->disk[blk] == rec->b)
+    bitmap_set(r->named, blk, 1);
+  struct bitmap *b = bitmaps_find(&img->bitmaps, blk);
+  if (b)
+    bitmaps_forget(&img->bitmaps, b);
+  image_set_block(img, blk, rec->b, rec->b == NO_SLOT ? BITS_UNKNOWN
+                                    : img->footer.type == VHD_DIFFERENCING ? BITS_NONE
+                                    : BITS_ALL);
+  commit_note(img, blk, r->disk[blk], rec->b != NO_SLOT);
+  return 0;
+}
+
+/* The bitmap as it is now, in the cache. */
+static struct bitmap *
+get_bitmap(struct replay *r, uint32_t blk)
+{
+  struct vhd_image *img = r->img;
+  struct bitmap *b = bitmaps_find(&img->bitmaps, blk);
+
+  if (b)
+    return b;
+  b = bitmaps_claim(img, blk);
+  if (!b) {
+    vhd_fail(r->err, VHD_JOURNAL, EIO, "%s: its journal is damaged",
+             img->path);
+    return NULL;
+  }
+  uint8_t *bits = bitmaps_bits(&img->bitmaps, b);
+  memset(bits, summary_of(img->state[blk]) == BITS_ALL ? 0xff : 0,
+         img->bitmaps.bytes);
+  if (summary_of(img->state[blk]) != BITS_UNKNOWN)
+    return b;
+  int e = file_read(img->file, bits, img->bitmaps.bytes,
+                    (uint64_t)img->bat[blk] * 512);
+  if (e < 0) {
+    vhd_fail_sys(r->err, -e, "%s: cannot read a bitmap", img->path);
+    return NULL;
+  }
+  return b;
+}
+
+static int
+replay_bits(struct replay *r, const struct journal_record *rec)
+{
+  struct vhd_image *img = r->img;
+  uint32_t blk = rec->blk;
+  uint32_t valid = image_block_sectors(img, blk);
+
+  if (img->bat[blk] == NO_SLOT || rec->a >= valid || rec->b > valid - rec->a)
+    return stale(r, blk);
+  struct bitmap *b = get_bitmap(r, blk);
+  if (!b)
+    return -EIO;
+  uint8_t *bits = bitmaps_bits(&img->bitmaps, b);
+  bitmap_set(bits, rec->a, rec->b);
+  enum summary s = BITS_MIXED;
+  if (bitmap_test(bits, 0) && bitmap_run(bits, 0, valid) == valid) {
+    s = BITS_ALL;
+    bitmaps_forget(&img->bitmaps, b);
+  } else {
+    bitmaps_mark_dirty(&img->bitmaps, b);
+  }
+  image_set_block(img, blk, img->bat[blk], s);
+  commit_note(img, blk, img->bat[blk], true);
+  return 0;
+}
+
+static int
+replay_record(void *opaque, const struct journal_record *rec)
+{
+  struct replay *r = opaque;
+
+  if (rec->blk >= r->img->nblk || !commit_room(r->img, 0))
+    return vhd_fail(r->err, VHD_JOURNAL, EIO, "%s: its journal is damaged",
+                    r->img->path);
+  return rec->kind == JOURNAL_BAT ? replay_bat(r, rec) : replay_bits(r, rec);
+}
+
+int
+replay_journal(struct vhd_image *img, const struct journal *journal,
+               struct vhd_error *err)
+{
+  size_t bytes = DIV_ROUND_UP(img->nblk, 8);
+  CLEANUP_FREE uint8_t *seen = calloc(bytes, 1);
+  CLEANUP_FREE uint8_t *named = calloc(bytes, 1);
+  CLEANUP_FREE uint32_t *disk = malloc((size_t)img->nblk * sizeof *disk);
+
+  if (!seen || !named || !disk)
+    return vhd_fail_sys(err, ENOMEM, "%s", img->path);
+  struct replay r = { img, seen, named, disk, err };
+  int e = journal_each(journal, replay_record, &r);
+  if (e < 0)
+    return e;
+  for (uint32_t blk = 0; blk < img->nblk; blk++)
+    if (bitmap_test(seen, blk) && !bitmap_test(named, blk))
+      return stale(&r, blk);
+  return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* replay.h: taking over what a killed process left in an image's journal.
+ * Part of opening: blocks, one thread. */
+#ifndef IMAGE_REPLAY_H
+#define IMAGE_REPLAY_H
+
+#include "image/image.h"
+
+/* Brings the block table to the state that the journal's records tell of, with
+ * everything dirty that the disk may lack.  The image's table and commit are
+ * set up; its space is not yet. */
+int replay_journal(struct vhd_image *img, const struct journal *journal,
+                   struct vhd_error *err);
+
+#endif

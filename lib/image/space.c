@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* space.c: see space.h. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arith.h"
+#include "image/image.h"
+
+#define FIRST_STEP (8ULL << 20)
+#define LAST_STEP (256ULL << 20)
+#define FILE_ALIGN 4096
+
+/* The first slot at or behind `sec` whose data lie on 4 KiB. */
+static uint64_t
+align_slot(const struct vhd_image *img, uint64_t sec)
+{
+  return round_up(sec + img->bitmap_sec, 8) - img->bitmap_sec;
+}
+
+static void
+push_free(struct space *s, uint32_t slot, uint32_t epoch, bool dirty)
+{
+  if (s->free_tail - s->free_head > s->free_mask)
+    return; /* more free slots than blocks: the next opener finds it again */
+  s->free[s->free_tail++ & s->free_mask] =
+    (struct free_slot){ slot, epoch, dirty };
+}
+
+/* The free slots within [from, to) sectors. */
+static void
+add_gap(struct vhd_image *img, uint64_t from, uint64_t to)
+{
+  struct space *s = &img->space;
+
+  for (uint64_t slot = align_slot(img, from); slot + s->slot_sec <= to;
+       slot = align_slot(img, slot + s->slot_sec))
+    push_free(s, (uint32_t)slot, img->epoch - 2, true);
+}
+
+/* Metadata regions and blocks, both in ascending order, are walked together;
+ * what lies between them, behind the first region that matters, is free. */
+static void
+find_gaps(struct vhd_image *img, const struct layout *l)
+{
+  struct space *s = &img->space;
+  struct region reg[LAYOUT_REGIONS];
+  unsigned ireg = 0;
+  uint32_t islot = 0;
+  uint64_t end = 0;
+
+  memcpy(reg, l->region, sizeof reg);
+  for (unsigned i = 1; i < l->nregion; i++)
+    for (unsigned j = i; j > 0 && reg[j - 1].off > reg[j].off; j--) {
+      struct region swap = reg[j];
+      reg[j] = reg[j - 1];
+      reg[j - 1] = swap;
+    }
+  while (ireg < l->nregion || islot < l->nallocated) {
+    uint64_t from, len;
+    if (islot == l->nallocated ||
+        (ireg < l->nregion &&
+         reg[ireg].off / 512 < l->slot[islot])) {
+      from = reg[ireg].off / 512;
+      len = DIV_ROUND_UP(reg[ireg].len, 512);
+      ireg++;
+    } else {
+      from = l->slot[islot++];
+      len = s->slot_sec;
+    }
+    if (from > end)
+      add_gap(img, end, from);
+    end = MAX(end, from + len);
+  }
+  s->next = align_slot(img, end);
+}
+
+int
+space_init(struct vhd_image *img, const struct layout *l)
+{
+  struct space *s = &img->space;
+
+  s->slot_sec = img->bitmap_sec + img->spb;
+  s->stride = round_up(s->slot_sec, 8);
+  s->end = l->footer_off / 512;
+  s->end_footer = l->end_footer;
+  s->dirty = true;
+  s->step = FIRST_STEP;
+  s->reserve = l->footer.type == VHD_DYNAMIC;
+  footer_format(&l->footer, s->footer);
+
+  s->free_mask = 1;
+  while (s->free_mask < img->nblk)
+    s->free_mask *= 2;
+  s->free_mask--;
+  s->free = calloc(s->free_mask + 1, sizeof *s->free);
+  s->pending = calloc(SPACE_PENDING, sizeof *s->pending);
+  if (!s->free || !s->pending)
+    return -ENOMEM;
+  find_gaps(img, l);
+  return 0;
+}
+
+void
+space_destroy(struct space *s)
+{
+  free(s->free);
+  free(s->pending);
+}
+
+static bool
+take_free(struct vhd_image *img, uint32_t *slot, bool *dirty)
+{
+  struct space *s = &img->space;
+
+  if (s->free_head == s->free_tail)
+    return false;
+  image_try_advance(img);
+  struct free_slot *f = &s->free[s->free_head & s->free_mask];
+  if ((int32_t)(img->epoch - f->epoch) < 2)
+    return false; /* somebody may still look at it */
+  *slot = f->slot;
+  *dirty = f->dirty;
+  s->free_head++;
+  return true;
+}
+
+/* Does the slot cover the place of a former footer? */
+static bool
+covers_scar(struct space *s, uint64_t slot)
+{
+  for (unsigned i = 0; i < s->nscar; i++)
+    if (s->scar[i] >= slot && s->scar[i] < slot + s->slot_sec) {
+      s->scar[i] = s->scar[--s->nscar];
+      return true;
+    }
+  return false;
+}
+
+bool
+space_take(struct vhd_image *img, uint32_t *slot, bool *dirty)
+{
+  struct space *s = &img->space;
+
+  if (take_free(img, slot, dirty))
+    return true;
+  if (s->dirty)
+    return false;
+  while (s->next + s->slot_sec <= s->end) {
+    uint64_t here = s->next;
+    s->next += s->stride;
+    if (covers_scar(s, here)) {
+      space_retire(img, (uint32_t)here);
+      continue;
+    }
+    *slot = (uint32_t)here;
+    *dirty = false;
+    return true;
+  }
+  return false;
+}
+
+void
+space_untake(struct vhd_image *img, uint32_t slot)
+{
+  push_free(&img->space, slot, img->epoch, true);
+}
+
+void
+space_retire(struct vhd_image *img, uint32_t slot)
+{
+  struct space *s = &img->space;
+
+  assert(space_npending(s) < SPACE_PENDING);
+  s->touched = true;
+  s->pending[s->pending_tail++ & (SPACE_PENDING - 1)] =
+    (struct pending_slot){ slot, img->epoch };
+}
+
+void
+space_recycle(struct vhd_image *img, bool clean)
+{
+  struct space *s = &img->space;
+  struct pending_slot p = s->pending[s->pending_head++ & (SPACE_PENDING - 1)];
+
+  push_free(s, p.slot, p.epoch, !clean);
+}
+
+/* Invariant: next + slot_sec > end, or the runway is dirty. */
+int
+space_plan_growth(struct vhd_image *img)
+{
+  struct space *s = &img->space;
+  uint64_t least = s->next + s->stride;
+
+  /* The slot that covers the old footer cannot be used at once. */
+  if (s->end_footer && least > s->end)
+    least += s->stride;
+  uint64_t size = MAX(s->end * 512 + s->step, least * 512 + FOOTER_SIZE);
+  size = round_up(size, FILE_ALIGN);
+  if (size / 512 > NO_SLOT)
+    size = round_up(least * 512 + FOOTER_SIZE, FILE_ALIGN);
+  if (size / 512 > NO_SLOT || s->nscar == SPACE_SCARS)
+    return -EFBIG;
+  s->grow_end = size;
+  return 0;
+}
+
+bool
+space_shorten_step(struct vhd_image *img)
+{
+  struct space *s = &img->space;
+
+  if (s->step == 0)
+    return false;
+  s->step = s->step > FIRST_STEP ? s->step / 2 : 0;
+  return true;
+}
+
+void
+space_grown(struct vhd_image *img)
+{
+  struct space *s = &img->space;
+
+  if (s->end_footer && s->end >= s->next)
+    s->scar[s->nscar++] = s->end;
+  s->touched = true;
+  s->end = s->grow_end / 512 - 1;
+  s->end_footer = true;
+  s->step = MIN(MAX(s->step * 2, FIRST_STEP), LAST_STEP);
+}
+
+uint64_t
+space_used_end(struct vhd_image *img)
+{
+  uint64_t end = 0;
+
+  for (unsigned i = 0; i < img->layout.nregion; i++)
+    end = MAX(end, img->layout.region[i].off + img->layout.region[i].len);
+  for (uint32_t blk = 0; blk < img->nblk; blk++)
+    if (img->bat[blk] != NO_SLOT)
+      end = MAX(end, ((uint64_t)img->bat[blk] + img->space.slot_sec) * 512);
+  return end;
+}
