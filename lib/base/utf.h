@@ -16,7 +16,7 @@ size_t utf16_decode(const uint8_t *in, size_t len, bool big_endian, char *out,
                     size_t size);
 
 /* Encodes a string of UTF-8, without a terminating NUL.  Returns the bytes
- * written, or -EILSEQ for invalid UTF-8, -ENAMETOOLONG where it does not fit. */
+ * written; -EILSEQ for invalid UTF-8; -ENAMETOOLONG where it does not fit. */
 long utf16_encode(const char *in, bool big_endian, uint8_t *out, size_t size);
 
 /* Is it well-formed UTF-8 (no overlong forms, no surrogates)? */
