@@ -106,6 +106,8 @@ def check_tool(tap):
                          completed("contrib/completions/vhdkit", "vhdkit", "")
                          if not word.startswith("-")},
                         "the completion"))
+    common = page_options(page)
+    used = {"--help", "--version"}
     for verb in sorted(verbs - {"help", "version"}):
         status, out, err = run(tool, verb, "--help")
         faults = []
@@ -113,13 +115,18 @@ def check_tool(tap):
             faults.append(f"vhdkit {verb} --help: status {status}, said "
                           f"{(out + err)[:200]!r}")
         options = set(OPTION.findall(out))
-        faults += difference(options, "--help", page_options(
-            read(f"tool/vhdkit-{verb}.pod")) | {"--help"}, "the page")
+        # What several verbs take may be described once, in vhdkit(1).
+        listed = page_options(read(f"tool/vhdkit-{verb}.pod")) | {"--help"}
+        faults += difference(options - (common - listed), "--help", listed,
+                             "the page")
+        used |= options
         faults += difference(options, "--help",
                              completed("contrib/completions/vhdkit",
                                        "vhdkit", verb, "--"),
                              "the completion")
         tap.case(f"vhdkit {verb}: --help, page and completion agree", faults)
+    tap.case("every common option of vhdkit(1) is one of some verb",
+             sorted(common - used))
 
 
 def check_plugin(tap):
