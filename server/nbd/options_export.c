@@ -66,7 +66,7 @@ nbd_option_info_go(struct nbd_handshake *hs, struct nbd_out *out)
   return nbd_handshake_wait(hs, NBD_HS_EXPORT);
 }
 
-/* ---------------------------------------------------- what an export becomes */
+/* --------------------------------------------------- what an export becomes */
 
 static bool
 is_power_of_two(uint32_t v)

@@ -91,3 +91,5 @@ tests_unit_test_local_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = tests/unit/test-local.c $(UNIT_COMMON)
 
 endif
+
+include tests/unit/nbd.mk
