@@ -115,19 +115,6 @@ log_write(enum log_level level, const char *text)
   errno = saved;
 }
 
-void
-log_text(void *opaque, int priority, const char *text)
-{
-  enum log_level level = priority <= LOG_LEVEL_ERROR     ? LOG_LEVEL_ERROR
-                         : priority == LOG_LEVEL_WARNING ? LOG_LEVEL_WARNING
-                         : priority < LOG_LEVEL_DEBUG    ? LOG_LEVEL_NOTICE
-                                                         : LOG_LEVEL_DEBUG;
-  (void) opaque;
-  if (level <= log_max) {
-    log_write(level, text);
-  }
-}
-
 static void __attribute__((format(printf, 2, 0)))
 log_line(enum log_level level, const char *fmt, va_list ap)
 {

@@ -31,8 +31,6 @@ void log_notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Only with --verbose. */
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool log_is_verbose(void);
-/* As a callback; priority is syslog's. */
-void log_text(void *opaque, int priority, const char *text);
 
 /* For messages that strangers can cause: at most LOG_BURST of one kind in
  * LOG_INTERVAL seconds.  The first that is let through after others were held

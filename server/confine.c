@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * From options to the paths that stay accessible; see confine.h.
+ *
+ * Rights go to folders rather than to files, for files are replaced under
+ * their names: images, certificates, keys.
+ */
+#include "config.h"
+
+#include "confine.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "sandbox.h"
+
+static int
+allow_images(struct sandbox *sandbox, const struct options *opt)
+{
+  enum sandbox_access access = opt->readonly ? SANDBOX_READ : SANDBOX_WRITE;
+  struct stat st;
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < opt->nexports; i++) {
+    const char *path = opt->exports[i].path;
+    bool directory = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    r = directory ? sandbox_allow(sandbox, path, access)
+                  : sandbox_allow_folder(sandbox, path, access);
+  }
+  for (size_t i = 0; r == 0 && i < opt->roots.n; i++) {
+    r = sandbox_allow(sandbox, opt->roots.items[i], SANDBOX_READ);
+  }
+  return r;
+}
+
+/* Would the library keep a journal there?  Only where it is lost with the
+ * power, and where nobody else can put one. */
+static bool
+fit_for_journal(const char *path)
+{
+  struct stat st;
+  struct statfs fs;
+
+  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+         st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
+         statfs(path, &fs) == 0 && fs.f_type == TMPFS_MAGIC &&
+         access(path, W_OK | X_OK) == 0;
+}
+
+/* The library keeps its journals in the first fit one of these places, and
+ * looks for those of a killed server in all of them.  It could not make a
+ * folder once confined, so that is done here. */
+static int
+allow_journals(struct sandbox *sandbox, const struct options *opt)
+{
+  const char *asked = getenv("VHDKIT_JOURNAL_DIR");
+  const char *runtime = getenv("XDG_RUNTIME_DIR");
+  char places[4][256] = {"", "/run/vhdkit", "", ""};
+  bool found = opt->readonly;
+  int r = 0;
+
+  if (asked != NULL) {
+    snprintf(places[0], sizeof places[0], "%s", asked);
+  }
+  if (runtime != NULL) {
+    snprintf(places[2], sizeof places[2], "%s/vhdkit", runtime);
+  }
+  snprintf(places[3], sizeof places[3], "/dev/shm/vhdkit-%u",
+           (unsigned) geteuid());
+  for (size_t i = 0; r == 0 && i < sizeof places / sizeof *places; i++) {
+    if (places[i][0] == '\0') {
+      continue;
+    }
+    if (!found) {
+      mkdir(places[i], 0700);
+      found = fit_for_journal(places[i]);
+    }
+    r = sandbox_allow(sandbox, places[i], SANDBOX_OWN);
+  }
+  return r;
+}
+
+static int
+allow_keys(struct sandbox *sandbox, const struct options *opt)
+{
+  int r = 0;
+  if (opt->tls_certificates != NULL) {
+    r = sandbox_allow(sandbox, opt->tls_certificates, SANDBOX_READ);
+  }
+  if (r == 0 && opt->tls_psk != NULL) {
+    r = sandbox_allow_folder(sandbox, opt->tls_psk, SANDBOX_READ);
+  }
+  return r;
+}
+
+/* What is removed at the end. */
+static int
+allow_removal(struct sandbox *sandbox, const struct options *opt,
+              const struct listen_set *listen)
+{
+  const char *path;
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && (path = listen_path(listen, i)) != NULL; i++) {
+    r = sandbox_allow_folder(sandbox, path, SANDBOX_REMOVE);
+  }
+  if (r == 0 && opt->pid_file != NULL) {
+    r = sandbox_allow_folder(sandbox, opt->pid_file, SANDBOX_REMOVE);
+  }
+  return r;
+}
+
+int
+confine(const struct options *opt, const struct listen_set *listen,
+        struct vhd_error *err)
+{
+  const struct sandbox_options locks = {
+    .landlock = !opt->no_landlock,
+    .filter = !opt->no_seccomp,
+  };
+
+  if (opt->no_sandbox) {
+    return 0;
+  }
+  struct sandbox *sandbox = sandbox_new();
+  if (sandbox == NULL || allow_images(sandbox, opt) < 0 ||
+      allow_journals(sandbox, opt) < 0 || allow_keys(sandbox, opt) < 0 ||
+      allow_removal(sandbox, opt, listen) < 0) {
+    sandbox_free(sandbox);
+    return fail_system(err, ENOMEM, "cannot set up the sandbox");
+  }
+  int r = sandbox_enter(sandbox, &locks, err);
+  sandbox_free(sandbox);
+  return r;
+}
