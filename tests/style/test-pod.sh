@@ -39,18 +39,16 @@ echo "$ok 2 - every page has its sections and its name"
 ok=ok
 for page in $pages; do
   page=${page%.pod}
-  grep -rqE "(^|[[:space:]])$page\.[1-8]([[:space:]]|\$)" \
-    ./*/local.mk tests/*/local.mk || {
-    echo "# $page.pod is not built: no $page.[1-8] in any local.mk"
+  # In a tarball they come with the sources.
+  for built in "$BUILDDIR/$page".[1-8] "$SRCDIR/$page".[1-8] none; do
+    [ -s "$built" ] && break
+  done
+  if [ "$built" = none ]; then
+    echo "# $page.pod is not built: no $page.[1-8] in dist_man_MANS"
     ok='not ok'
-  }
-  grep -rqE "(^|[[:space:]])$page\.pod([[:space:]]|\$)" \
-    ./*/local.mk tests/*/local.mk || {
-    echo "# $page.pod is not shipped: not in any local.mk"
-    ok='not ok'
-  }
+  fi
 done
-echo "$ok 3 - every page is built and shipped"
+echo "$ok 3 - every page is built"
 
 printf '=head1 NAME\n\nx - y\n\n=over 4\n\n=item B<a\n' >"$TMPDIR/bad.pod"
 ok=ok
