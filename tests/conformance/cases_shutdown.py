@@ -39,6 +39,11 @@ def observe(p):
     return _seen
 
 
+def forget():
+    """For a prober that stops more than one server."""
+    _seen.clear()
+
+
 def ended(pid, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -29,8 +29,7 @@ import wire
 from proto import (BLOCK_STATUS_PAYLOAD, CAN_MULTI_CONN, FIXED_NEWSTYLE,
                    NO_ZEROES, READ_ONLY, SEND_CACHE, SEND_DF, SEND_FAST_ZERO,
                    SEND_FLUSH, SEND_FUA, SEND_TRIM, SEND_WRITE_ZEROES, Closed,
-                   Cmd, Endpoint, Err, Garbled, Hung, Info, Opt, Rep,
-                   meta_data, show)
+                   Cmd, Endpoint, Garbled, Hung, Info, Opt, Rep, meta_data)
 
 CASES = {}
 
@@ -438,6 +437,7 @@ class Runner:
         self.facts = facts
         self.progress = progress or (lambda result: None)
         self.gone = False
+        self.revival = 3.0      # how long a dead server may take to return
 
     def run(self, cases):
         """Run them; the results come in the order of the table."""
@@ -543,7 +543,7 @@ class Runner:
             f"killed the server: a fresh client gets {why}"
         result.expected = result.expected or "the server to live on"
         # Someone may be watching over it and start it again.
-        end = time.monotonic() + 3
+        end = time.monotonic() + self.revival
         while time.monotonic() < end:
             time.sleep(0.2)
             if self.alive() is None:
