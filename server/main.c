@@ -20,10 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "configure.h"
 #include "confine.h"
 #include "fail.h"
 #include "listen.h"
@@ -32,6 +32,7 @@
 #include "options.h"
 #include "server.h"
 #include "user.h"
+#include "witness.h"
 #ifdef HAVE_TLS
 #include "tls_context.h"
 #include "tls_stream.h"
@@ -41,16 +42,14 @@ enum {
   EXIT_USAGE = 2,
 };
 
-/* Descriptors that are not clients: images, journals, loops. */
-#define OTHER_DESCRIPTORS 256
-
 struct daemon {
   struct options options;
   struct user user;
   struct listen_set *listen;
   struct tls_context *tls;
   struct server *server;
-  struct server_export *exports;
+  struct server_config config;
+  struct witness witness;
   bool serving; /* server_start() has succeeded */
   struct event_base *base;
   struct event *events[4]; /* SIGTERM, SIGINT, SIGHUP, idle */
@@ -59,29 +58,7 @@ struct daemon {
   int pid_fd; /* of the pid file */
 };
 
-/* ----------------------------------------------------------------- settings */
-
-/* As many descriptors as we may have: each client is one.  Returns for how many
- * clients they last. */
-static unsigned
-raise_descriptors(void)
-{
-  struct rlimit limit;
-
-  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-    return 0;
-  }
-  if (limit.rlim_cur < limit.rlim_max) {
-    struct rlimit raised = {limit.rlim_max, limit.rlim_max};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
-      limit = raised;
-    }
-  }
-  rlim_t n = limit.rlim_cur > 2 * OTHER_DESCRIPTORS
-               ? limit.rlim_cur - OTHER_DESCRIPTORS
-               : limit.rlim_cur / 2 + 1;
-  return n < 1000000 ? (unsigned) n : 1000000;
-}
+/* ---------------------------------------------------- what the server calls */
 
 #ifdef HAVE_TLS
 static struct stream *
@@ -96,102 +73,6 @@ on_last_gone(void *opaque)
 {
   const struct daemon *d = opaque;
   eventfd_write(d->idle_fd, 1);
-}
-
-static bool
-is_directory(const char *path)
-{
-  struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-static int
-configure_exports(struct daemon *d, struct server_config *config,
-                  struct vhd_error *err)
-{
-  const struct options *opt = &d->options;
-
-  if (opt->nexports == 1 && opt->exports[0].name == NULL &&
-      is_directory(opt->exports[0].path)) {
-    config->directory = opt->exports[0].path;
-    return 0;
-  }
-  d->exports = calloc(opt->nexports, sizeof *d->exports);
-  if (d->exports == NULL) {
-    return fail_system(err, ENOMEM, "cannot start");
-  }
-  for (size_t i = 0; i < opt->nexports; i++) {
-    const struct options_export *from = &opt->exports[i];
-    if (from->name != NULL && is_directory(from->path)) {
-      return fail_argument(err, "%s is a directory: its images have their own "
-                                "names; give it alone, without %s=",
-                           from->path, from->name);
-    }
-    d->exports[i] = (struct server_export){
-      .name = from->name != NULL ? from->name : "",
-      .path = from->path,
-      .readonly = opt->readonly,
-    };
-  }
-  config->exports = d->exports;
-  config->nexports = opt->nexports;
-  return 0;
-}
-
-static void
-configure_limits(struct daemon *d, unsigned clients,
-                 struct server_limits *limits)
-{
-  const struct options *opt = &d->options;
-
-  limits->connections = opt->max_connections;
-  if (clients != 0 && opt->max_connections > clients) {
-    log_warning("--max-connections %u: descriptors last for %u; raise the "
-                "limit (ulimit -n, LimitNOFILE=)",
-                opt->max_connections, clients);
-  }
-  if (opt->max_connections == 0) {
-    limits->connections = clients;
-  }
-  limits->connections_per_address = opt->max_connections_per_address;
-  limits->handshake_sec = opt->handshake_timeout;
-}
-
-static int
-make_server(struct daemon *d, unsigned clients, struct vhd_error *err)
-{
-  static const enum server_io io[] = {
-    [OPTIONS_IO_AUTO] = SERVER_IO_AUTO,
-    [OPTIONS_IO_URING] = SERVER_IO_URING,
-    [OPTIONS_IO_THREADS] = SERVER_IO_THREADS,
-  };
-  static const enum server_tls tls[] = {
-    [OPTIONS_TLS_OFF] = SERVER_TLS_OFF,
-    [OPTIONS_TLS_ON] = SERVER_TLS_ON,
-    [OPTIONS_TLS_REQUIRE] = SERVER_TLS_REQUIRE,
-  };
-  const struct options *opt = &d->options;
-  struct server_config config = {
-    .readonly = opt->readonly,
-    .threads = opt->threads,
-    .io = io[opt->io],
-    .open = {.roots = opt->roots.items, .nroots = opt->roots.n},
-    .tls = tls[opt->tls],
-    .tls_opaque = d->tls,
-    .idle_opaque = d,
-  };
-#ifdef HAVE_TLS
-  config.tls_stream = d->tls != NULL ? make_tls_stream : NULL;
-#endif
-  if (opt->size == OPTIONS_SIZE_CHS) {
-    config.open.flags |= VHD_OPEN_SIZE_CHS;
-  }
-  if (listen_connected(d->listen) > 0) {
-    config.idle = on_last_gone;
-  }
-  configure_limits(d, clients, &config.limits);
-  int r = configure_exports(d, &config, err);
-  return r < 0 ? r : server_new(&config, &d->server, err);
 }
 
 /* ------------------------------------------------------------------- events */
@@ -339,28 +220,51 @@ start_privileged(struct daemon *d, struct vhd_error *err)
   return r;
 }
 
+/* The server, its rights given up before it touches an image. */
+static int
+start_confined(struct daemon *d, struct vhd_error *err)
+{
+  int r = user_become(&d->user, err);
+  if (r == 0) {
+    r = configure(&d->options, &d->config, err);
+  }
+  if (r < 0) {
+    return r;
+  }
+#ifdef HAVE_TLS
+  d->config.tls_stream = d->tls != NULL ? make_tls_stream : NULL;
+  d->config.tls_opaque = d->tls;
+#endif
+  d->config.idle = listen_connected(d->listen) > 0 ? on_last_gone : NULL;
+  d->config.idle_opaque = d;
+  witness_start(&d->witness, &d->config);
+  r = confine(&d->options, d->listen, err);
+  if (r == 0) {
+    r = server_new(&d->config, &d->server, err);
+  }
+  if (r == 0) {
+    r = server_start(d->server, err);
+    d->serving = r == 0;
+    if (r < 0 && err->code == VHD_BUSY) {
+      server_free(d->server);
+      d->server = NULL;
+      witness_ask(&d->witness, err);
+    }
+  }
+  witness_end(&d->witness);
+  return r;
+}
+
 static int
 start(struct daemon *d, struct vhd_error *err)
 {
-  unsigned clients = raise_descriptors();
-
   signal(SIGPIPE, SIG_IGN);
   spare_client(d->options.fd);
   d->notify_fd = notify_open();
   d->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   int r = start_privileged(d, err);
   if (r == 0) {
-    r = user_become(&d->user, err);
-  }
-  if (r == 0) {
-    r = confine(&d->options, d->listen, err);
-  }
-  if (r == 0) {
-    r = make_server(d, clients, err);
-  }
-  if (r == 0) {
-    r = server_start(d->server, err);
-    d->serving = r == 0;
+    r = start_confined(d, err);
   }
   if (r == 0) {
     r = make_events(d, err);
@@ -404,7 +308,7 @@ stop(struct daemon *d, struct vhd_error *err)
 #ifdef HAVE_TLS
   tls_context_free(d->tls);
 #endif
-  free(d->exports);
+  configure_free(&d->config);
   close(d->idle_fd);
   if (d->notify_fd >= 0) {
     close(d->notify_fd);
