@@ -27,6 +27,9 @@ tests_bench_nbd_load_SOURCES = \
 	tests/bench/load/options.h \
 	tests/bench/load/report.c \
 	tests/bench/load/report.h \
+	tests/bench/load/requests.c \
+	tests/bench/load/requests.h \
+	tests/bench/load/run.h \
 	tests/bench/load/stream.c \
 	tests/bench/load/stream.h \
 	tests/bench/load/tls.c \
@@ -34,3 +37,54 @@ tests_bench_nbd_load_SOURCES = \
 	tests/bench/load/wire.c \
 	tests/bench/load/wire.h
 endif
+
+EXTRA_DIST += \
+	tests/bench/README.md \
+	tests/bench/bench \
+	tests/bench/images.py \
+	tests/bench/instructions \
+	tests/bench/instructions.json \
+	tests/bench/measure.py \
+	tests/bench/plot.py \
+	tests/bench/report.py \
+	tests/bench/servers.py \
+	tests/bench/vhdfile.py \
+	tests/bench/workloads.py
+
+dist_check_SCRIPTS += tests/bench/test-nbd-load.py
+TESTS += tests/bench/test-nbd-load.py
+
+# make bench                      everything, half an hour
+# make bench BENCH=r4k16,tls*     some workloads
+# make bench BENCH_FLAGS='--repeat 9 --nice -10'
+BENCH =
+BENCH_DIR = $(abs_builddir)/tests/bench/work
+BENCH_FLAGS =
+
+# libtool's execute mode replaces its wrapper scripts by the programs.
+bench_run = $(LIBTOOL) --mode=execute $(PYTHON)
+bench_programs = --vhdkitd $(abs_top_builddir)/server/vhdkitd \
+	--nbd-load $(abs_top_builddir)/tests/bench/nbd-load
+
+.PHONY: bench bench-plot bench-clean check-instructions update-instructions
+bench: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
+	$(MKDIR_P) '$(BENCH_DIR)'
+	$(bench_run) $(srcdir)/tests/bench/bench $(bench_programs) \
+		--dir '$(BENCH_DIR)' --only '$(BENCH)' \
+		--json '$(BENCH_DIR)/bench.json' $(BENCH_FLAGS)
+
+bench-plot: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
+	$(MKDIR_P) '$(BENCH_DIR)'
+	$(bench_run) $(srcdir)/tests/bench/bench $(bench_programs) \
+		--dir '$(BENCH_DIR)' --no-table \
+		--plot '$(BENCH_DIR)/bench.svg' $(BENCH_FLAGS)
+
+bench-clean:
+	rm -rf '$(BENCH_DIR)'
+
+check-instructions: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
+	$(bench_run) $(srcdir)/tests/bench/instructions $(bench_programs)
+
+update-instructions: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
+	$(bench_run) $(srcdir)/tests/bench/instructions $(bench_programs) \
+		--update

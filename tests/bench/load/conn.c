@@ -23,7 +23,7 @@
 #include "fail.h"
 
 #define RECEIVE_SIZE (256 * 1024)
-#define LANDING 96
+#define LANDING 64
 #define KEPT_MAX 64
 #define EXTENT_SIZE 8
 #define SEND_MAX 256  /* requests in one system call */

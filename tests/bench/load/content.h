@@ -26,8 +26,8 @@ void reference_compare(const struct reference *reference, uint64_t offset,
 
 /* --- What we wrote ----------------------------------------------------- */
 
-/* Each sector written names its own place, its writer (by seed) and its
- * turn, so that a misplaced, foreign or stale sector is told from a good one. */
+/* Each sector written names its own place, its writer (by seed) and its turn:
+ * a misplaced, foreign or stale sector is told from a good one. */
 struct ledger;
 
 #define LEDGER_SECTOR 512

@@ -3,8 +3,10 @@
  * nbd-load: an NBD client that puts load on a server and measures it. This file
  * only strings the parts together:
  *
- *   options -> load -> report     load -> conn -> handshake, wire, stream -> tls
- *                                 load -> content, cpu, histogram
+ *   options -> load -> report
+ *              load -> requests -> conn -> handshake, wire, stream -> tls
+ *                      requests -> content, histogram
+ *              load -> cpu
  */
 
 #include "config.h"
