@@ -131,6 +131,21 @@ test_options(void **state)
   play_rows(rows, ARRAY_SIZE(rows), NBD_TLS_OFF);
 }
 
+/* What is drained adds up. */
+static void
+test_drain(void **state)
+{
+  (void)state;
+  struct nbd_policy policy = policies[NBD_TLS_OFF];
+  policy.max_drain = 100;
+  nbd_talk("up to the limit", &policy, false,
+           HELLO "C opt 77 60xq\nS rep 77 ERR_UNSUP\n"
+           "C opt 78 40xq\nS rep 78 ERR_UNSUP\n= more");
+  nbd_talk("above the limit", &policy, false,
+           HELLO "C opt 77 60xq\nS rep 77 ERR_UNSUP\n"
+           "C opt 78 41xq\n= close TOO_MUCH");
+}
+
 /* ----------------------------------------------------------------- exports */
 
 static void
@@ -179,6 +194,9 @@ test_go(void **state)
      "S rep GO INFO u16:2 'a disk'\n"
      "S rep GO INFO u16:3 u32:1 u32:4096 u32:0x2000000\n"
      "S rep GO ACK\n= ready"},
+    {"very many things asked for",
+     HELLO "C opt GO u32:4 'disk' u16:0x2020 16448xA\n" WENT(FLAGS)
+     "= ready"},
     {"no description, none told",
      HELLO "C opt GO u32:4 'flat' u16:1 u16:2\n" WENT(FLAGS) "= ready"},
     {"the default export has a name",
@@ -287,6 +305,12 @@ test_list_contexts(void **state)
      "u32:0xffffffff u32:5 'base:'\n" INVALID},
     {"a query too long", HELLO STRUCTURED LIST_META
      "u32:1 u32:6 'base:'\n" INVALID},
+    {"a query much too long", HELLO STRUCTURED LIST_META
+     "u32:1 u32:3000 'base:'\n" INVALID},
+    {"a name that is no UTF-8", HELLO STRUCTURED
+     "C opt LIST_META_CONTEXT u32:2 %c3 'x' u32:0\n" INVALID},
+    {"a name with a NUL", HELLO STRUCTURED
+     "C opt LIST_META_CONTEXT u32:5 'disk' %00 u32:0\n" INVALID},
     {"a query of 4 GiB", HELLO STRUCTURED LIST_META
      "u32:1 u32:0xfffffffb 'base:'\n" INVALID},
     {"a query of 4097", HELLO STRUCTURED LIST_META
@@ -674,6 +698,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_flags),
     cmocka_unit_test(test_options),
+    cmocka_unit_test(test_drain),
     cmocka_unit_test(test_export_name),
     cmocka_unit_test(test_go),
     cmocka_unit_test(test_list_contexts),
