@@ -51,8 +51,9 @@ EXTRA_DIST += \
 	tests/bench/vhdfile.py \
 	tests/bench/workloads.py
 
-dist_check_SCRIPTS += tests/bench/test-nbd-load.py
-TESTS += tests/bench/test-nbd-load.py
+bench_tests = tests/bench/test-bench.py tests/bench/test-nbd-load.py
+dist_check_SCRIPTS += $(bench_tests)
+TESTS += $(bench_tests)
 
 # make bench                      everything, half an hour
 # make bench BENCH=r4k16,tls*     some workloads

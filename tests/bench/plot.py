@@ -98,7 +98,8 @@ def _legend(names):
 
 def write(path, curves):
     """`curves`: for each image its name, `by_depth` and `by_block`."""
-    parts = _panel(LEFT, 'requests/s, 4k random reads', 'depth',
+    parts = [_element('rect', width=WIDTH, height=HEIGHT, fill='white')]
+    parts += _panel(LEFT, 'requests/s, 4k random reads', 'depth',
                    [(c['image'], c['by_depth']) for c in curves], str)
     parts += _panel(LEFT + PANEL_WIDTH + GAP,
                     'MiB/s, random reads at depth 16', 'size of a request',
