@@ -133,6 +133,9 @@ def req_one(p):
 def zeroes_are_zero(p):
     c = p.attach(contexts=ALLOCATION)
     left = 64 << 20
+    if writes_allowed(p):
+        n = max(4096, p.facts.minimum)
+        p.ok(c.command(Cmd.WRITE, p.area(n), payload=p.noise(n)), "WRITE")
     for at, n, state in walk(p, c, 0, p.facts.size):
         while state & STATE_ZERO and n and left:
             m = min(n, left, 1 << 20)

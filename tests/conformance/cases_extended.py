@@ -10,7 +10,7 @@ from harness import case
 from proto import (BLOCK_STATUS_PAYLOAD, DF, EXT_REPLY_MAGIC, FUA,
                    PAYLOAD_LEN, REQ_ONE, REQUEST_MAGIC, SEND_FLUSH,
                    SEND_TRIM, SEND_WRITE_ZEROES, Chunk, Closed, Cmd, Err,
-                   Garbled, Hung, Opt, Rep, meta_data, show)
+                   Garbled, Hung, Opt, Rep, Request, meta_data, show)
 
 ALLOCATION = ["base:allocation"]
 
@@ -254,8 +254,8 @@ def unexpected_payload(p):
     b = p.facts.minimum
     for cmd in [Cmd.READ, Cmd.FLUSH, Cmd.TRIM, Cmd.CACHE, Cmd.WRITE_ZEROES,
                 0x7fe]:
-        for n in (b, 8, 65536):
-            r = c.command(cmd, 0, n, PAYLOAD_LEN, b"p" * n)
+        for n in (65536, 8, b):
+            r = c.command(cmd, 0, n, PAYLOAD_LEN, p.bait(c, n))
             p.rejected(r, Err.EINVAL, *([Err.EPERM] if cmd in
                        (Cmd.TRIM, Cmd.WRITE_ZEROES) else []))
             p.in_step(c)
@@ -267,8 +267,8 @@ def rejected_write(p):
     c = extended(p)
     b = p.facts.minimum
     end = p.facts.size // b * b
-    for at, n in ((end, b), (end - b, 65536), ((1 << 64) - b, 2 * b)):
-        p.rejected(c.command(Cmd.WRITE, at, n, payload=b"w" * n),
+    for at, n in ((end - b, 65536), ((1 << 64) - b, 64 + 2 * b), (end, b)):
+        p.rejected(c.command(Cmd.WRITE, at, n, payload=p.bait(c, n)),
                    Err.ENOSPC, Err.EPERM)
         p.in_step(c)
 
@@ -438,6 +438,7 @@ def status_long(p):
     c = extended(p, ALLOCATION)
     b = p.facts.minimum
     size = p.facts.size // b * b
+    p.ok(c.command(Cmd.BLOCK_STATUS, 0, 1 << 32), "BLOCK_STATUS of 4 GiB")
     at, steps = 0, 0
     while at < size and steps < 500:
         r = p.ok(c.command(Cmd.BLOCK_STATUS, at, size - at), "BLOCK_STATUS")
@@ -451,9 +452,12 @@ def bytewise(p):
     c = extended(p)
     n = p.facts.minimum
     cookie = c.submit(Cmd.READ, 0, n)
-    for b in c.header(Cmd.READ, n, n, 0, 77)[:31]:
-        c.send(bytes([b]), "a request in single bytes")
     p.ok(c.finish(cookie), "READ")
+    whole = c.header(Cmd.READ, 0, n, 0, 78)
+    c.pending[78] = Request(Cmd.READ, 0, 0, n)
+    p.dribble(c, whole, "an extended request in single bytes")
+    p.ok(c.finish(78), "READ")
+    c.send(whole[:31], "a truncated request")
     try:
         c.sock.shutdown(1)
     except OSError:

@@ -258,8 +258,7 @@ def byte_by_byte(p):
         data = struct.pack(">I", flags)
     body = info_data(p.target.export, (Info.BLOCK_SIZE,))
     data += struct.pack(">QII", 0x49484156454F5054, Opt.GO, len(body)) + body
-    for b in data:
-        c.send(bytes([b]), "the handshake in single bytes")
+    p.dribble(c, data, "the handshake in single bytes")
     a = c.answer(Opt.GO)
     p.require(a.ok, "GO acknowledged", a)
     p.in_step(c)
@@ -407,6 +406,9 @@ def empty_name(p):
         name = a.infos[Info.NAME].decode()
         p.require(name in [n for n, _ in p.facts.exports] + [""],
                   f"one of {p.facts.exports}", name)
+        b = c.info(name)
+        p.require(b.infos.get(Info.EXPORT) == a.infos[Info.EXPORT],
+                  f"INFO of {name!r} to give the same", b)
 
 
 @case("H31", "canonical name", "INFO_NAME gives the name under which LIST "

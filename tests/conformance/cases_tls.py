@@ -280,8 +280,7 @@ def hello_bytewise(p):
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:
-            for b in out.read():
-                c.send(bytes([b]), "a ClientHello in single bytes")
+            p.dribble(c, out.read(), "a ClientHello in single bytes")
             data = c.recv_some()
             if not data:
                 raise Closed("during the TLS handshake") from None
@@ -388,9 +387,9 @@ def tls_only(p):
 def rejected_write(p):
     c = p.attach(tls=True)
     block = p.facts.minimum
-    for n in (block, 64 << 10, 1 << 20):
+    for n in (1 << 20, 64 << 10, block):
         r = c.command(Cmd.WRITE, p.facts.size // block * block, n,
-                      payload=b"w" * n)
+                      payload=p.bait(c, n))
         p.rejected(r, Err.ENOSPC, Err.EPERM)
         p.in_step(c)
 
@@ -398,7 +397,7 @@ def rejected_write(p):
 @case("S26", "long reads over TLS", "Replies that span many TLS records "
       "arrive whole.", "tls")
 def long_reads(p):
-    c = p.attach(tls=True, structured=p.facts.structured)
+    c = p.attach(tls=True)
     n = min(4 << 20, p.facts.size)
     for _ in range(3):
         c.submit(Cmd.READ, 0, n)

@@ -13,7 +13,7 @@ from proto import (CAN_MULTI_CONN, DF, EXT_REQUEST_MAGIC, FAST_ZERO, FUA,
                    HAS_FLAGS, NO_HOLE, PAYLOAD_LEN, READ_ONLY, REQ_ONE,
                    SEND_CACHE, SEND_FAST_ZERO, SEND_FLUSH, SEND_TRIM,
                    SEND_WRITE_ZEROES, SIMPLE_MAGIC, Chunk, Closed, Cmd,
-                   Err, Hung, Request, show)
+                   Err, Hung, Info, Request, show)
 
 EFFECTS = ((Cmd.TRIM, SEND_TRIM), (Cmd.WRITE_ZEROES, SEND_WRITE_ZEROES),
            (Cmd.CACHE, SEND_CACHE))
@@ -51,9 +51,10 @@ def write_past_end(p):
         c = p.attach(structured=structured)
         b = p.facts.minimum
         end = p.facts.size // b * b
-        for at, n in ((end, b), (end, 1 << 20), (end - b, 2 * b),
-                      (end + (1 << 40), 64 << 10)):
-            p.rejected(c.command(Cmd.WRITE, at, n, payload=b"w" * n), *right)
+        for at, n in ((end, 1 << 20), (end + (1 << 40), 64 << 10),
+                      (end - b, 512 + 2 * b), (end, b)):
+            p.rejected(c.command(Cmd.WRITE, at, n, payload=p.bait(c, n)),
+                       *right)
             p.in_step(c)
 
 
@@ -63,7 +64,7 @@ def write_unknown_flag(p):
     c = p.attach()
     n = max(64 << 10, p.facts.minimum)
     at = p.area(n)
-    r = c.command(Cmd.WRITE, at, n, 1 << 15, b"w" * n)
+    r = c.command(Cmd.WRITE, at, n, 1 << 15, p.bait(c, n))
     if r.ok:
         p.warn("EINVAL", r)
     else:
@@ -342,8 +343,10 @@ def disc(p):
       "outstanding requests before it closes at DISC.")
 def disc_in_flight(p):
     c = p.attach(structured=p.facts.structured)
+    # Few bytes come back: a server need not read on while its client, who
+    # is still sending, does not read.
     n = min(256 << 10, p.facts.size // p.facts.minimum * p.facts.minimum)
-    cookies = [c.submit(Cmd.READ, 0, n) for _ in range(8)]
+    cookies = [c.submit(Cmd.READ, 0, p.facts.minimum) for _ in range(8)]
     if writes_allowed(p):
         at, data = p.area(n), p.noise(n)
         cookies += [c.submit(Cmd.WRITE, at, n, 0, data) for _ in range(8)]
@@ -517,8 +520,7 @@ def bytewise_requests(p):
     if writes_allowed(p):
         stream += c.header(Cmd.WRITE, at, n, 0, 2) + data
         c.pending[2] = Request(Cmd.WRITE, 0, at, n)
-    for b in stream:
-        c.send(bytes([b]), "requests in single bytes")
+    p.dribble(c, stream, "requests in single bytes")
     for r in c.finish_all():
         p.ok(r, "a request in single bytes")
     if writes_allowed(p):
@@ -548,7 +550,7 @@ def never_reading(p):
 @case("T33", "transmission flags", "HAS_FLAGS is always set; flags that "
       "need others come with them.")
 def transmission_flags(p):
-    f = p.facts.flags
+    f = p.attach(structured=p.facts.structured).flags
     p.require(f & HAS_FLAGS, "HAS_FLAGS", f"{f:#x}")
     p.require(not f & SEND_FAST_ZERO or f & SEND_WRITE_ZEROES,
               "FAST_ZERO only with WRITE_ZEROES", f"{f:#x}")
@@ -561,7 +563,8 @@ def transmission_flags(p):
       "KiB, the preferred one a power of two and at least 512 and the "
       "minimum, the maximum at least the preferred.", "block-size")
 def block_sizes(p):
-    low, mid, high = p.facts.block_size
+    a = p.haggle().info(p.target.export, (Info.BLOCK_SIZE,))
+    low, mid, high = struct.unpack(">III", a.infos[Info.BLOCK_SIZE])
     text = f"{low} / {mid} / {high}"
     p.require(low and not low & (low - 1) and low <= 65536,
               "a minimum that is a power of two up to 65536", text)

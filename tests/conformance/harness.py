@@ -110,6 +110,8 @@ class Target:
         if minimum < ssl.TLSVersion.TLSv1_2:
             # OpenSSL 3 has the old versions below this level only.
             context.set_ciphers("ALL:@SECLEVEL=0")
+        # Python ignores a missing close_notify; it must show here.
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         context.minimum_version = minimum
         if maximum:
             context.maximum_version = maximum
@@ -335,6 +337,20 @@ class Probe:
             at = 0
         Probe.cursor = at + (n + 0xffff & ~0xffff)
         return at
+
+    def dribble(self, c, data, words):
+        """Send single bytes, the first ones far enough apart to arrive
+        so."""
+        for i, b in enumerate(data):
+            c.send(bytes([b]), words)
+            if i < 60:
+                time.sleep(0.001)
+
+    def bait(self, c, n):
+        """n bytes that look like requests: a payload that the server does
+        not read makes it answer them, and that shows."""
+        one = c.header(Cmd.READ, 0, self.facts.minimum, 0, 0xba17ba17)
+        return (one * (n // len(one) + 1))[:n]
 
     @staticmethod
     def noise(n):

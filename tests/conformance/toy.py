@@ -32,7 +32,7 @@ class Drop(Exception):
 class Toy:
     def __init__(self, stores, wrong=(), tls="off", context=None,
                  readonly=False, tls_only=(), handshake_time=3.0,
-                 fast_zero=True, no_zeroes=True):
+                 fast_zero=True, no_zeroes=True, extended=True):
         self.stores = stores            # name: Store; the first is default
         self.wrong = set(wrong)
         self.tls = tls
@@ -41,6 +41,7 @@ class Toy:
         self.tls_only = set(tls_only)
         self.handshake_time = handshake_time
         self.fast_zero = fast_zero
+        self.extended = extended
         self.offered = FIXED_NEWSTYLE | (NO_ZEROES if no_zeroes else 0)
         self.stopping = threading.Event()
         self.shutdown = threading.Event()
@@ -437,8 +438,8 @@ class Session:
             self.error(opt, Rep.ERR_TLS_REQD)
             return None
         if real is None or string_fault(name.encode("utf-8", "replace")) and \
-                not self.wrong("c-strings"):
-            self._unknown(opt, name)
+                not self.wrong("c-strings") and not self.wrong("cuts-names"):
+            self._unknown(opt, name.replace("\0", "?"))
             return None
         return self.describe(opt, name, real, wanted)
 
@@ -529,8 +530,9 @@ class Session:
             self.reply(opt, Rep.ACK)
 
     def opt_extended(self, opt, data):
-        if self.wrong("no-extended"):
-            self.error(opt, Rep.ERR_UNKNOWN)
+        if not self.server.extended:
+            self.error(opt, Rep.ERR_UNKNOWN if self.wrong("no-extended")
+                       else Rep.ERR_UNSUP)
         elif data and not self.wrong("extended-data"):
             self.error(opt, Rep.ERR_INVALID)
         elif self.extended and self.wrong("extended-once"):

@@ -470,7 +470,7 @@ class Transmission(Session):
             if self.off % 512 and n > 1 << 31 and \
                     self.wrong("status-unaligned-wraps"):
                 extents[-1] = (0, extents[-1][1])
-        elif self.wrong("status-32-bit") and n > 1 << 32:
+        elif self.wrong("status-32-bit") and n >= 1 << 32:
             extents = [(n & 0xffffffff & ~0xfff or 0, 0)]
         if self.wrong("status-lies"):
             extents = [(n, STATE_ZERO)]

@@ -88,13 +88,14 @@ class Client:
             data = self.sock.recv(limit)
         except socket.timeout:
             raise Hung("no answer") from None
-        except ssl.SSLEOFError:
-            self.closed_how = "end of file without close_notify"
-            return b""
         except ConnectionError:
             self.closed_how = "reset"
             return b""
         except ssl.SSLError as e:
+            if isinstance(e, ssl.SSLEOFError) or \
+                    e.reason == "UNEXPECTED_EOF_WHILE_READING":
+                self.closed_how = "end of file without close_notify"
+                return b""
             raise Garbled(f"TLS: {e}") from None
         if not data:
             self.closed_how = ("close_notify" if self.is_tls
@@ -278,10 +279,12 @@ class Client:
 
     def header(self, cmd, offset, length, flags=0, cookie=0, magic=None):
         if self.extended:
-            return struct.pack(">IHHQQQ", magic or EXT_REQUEST_MAGIC, flags,
-                               cmd, cookie, offset, length)
-        return struct.pack(">IHHQQI", magic or REQUEST_MAGIC, flags, cmd,
-                           cookie, offset, length)
+            return struct.pack(">IHHQQQ",
+                               EXT_REQUEST_MAGIC if magic is None else magic,
+                               flags, cmd, cookie, offset, length)
+        return struct.pack(">IHHQQI",
+                           REQUEST_MAGIC if magic is None else magic, flags,
+                           cmd, cookie, offset, length)
 
     def submit(self, cmd, offset=0, length=0, flags=0, payload=b"",
                effect=None, ids=None):
