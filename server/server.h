@@ -17,6 +17,7 @@
 #ifndef SERVER_H
 #define SERVER_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +29,8 @@
 
 struct exports;
 struct loop;
-struct engine;
+struct nbd_policy;
+struct peer;
 struct peers;
 
 enum server_tls {
@@ -97,14 +99,19 @@ struct server_config {
 struct server {
   struct server_config config; /* defaults filled in */
   struct exports *exports;
-  struct engine *engine;
   struct peers *peers; /* connections by address */
+  struct nbd_policy *policy;
   struct loop **loops;
   unsigned nloops;
   atomic_uint next_loop;
   atomic_uint nconnections;
   atomic_uint_fast64_t bytes; /* buffers in use, all connections */
   atomic_bool stopping;
+  bool abandoned; /* something hangs for ever */
+  pthread_mutex_t lock;
+  pthread_cond_t changed; /* .nconnections has become 0; .nbegun */
+  unsigned nbegun; /* loops that have started, under .lock */
+  int uring_error; /* of any of them, under .lock */
 };
 
 /* Copies *config (not what it points to). */
@@ -124,6 +131,9 @@ int server_accept(struct server *server, int fd, const struct sockaddr *peer,
  * err filled where an image could not be closed well or where something in
  * flight had to be given up.  Main thread; blocks. */
 int server_stop(struct server *server, struct vhd_error *err);
+
+/* For connections: one has gone for good. */
+void server_left(struct server *server, struct peer *peer);
 
 /* After server_stop(), or if server_start() has failed.  NULL is fine. */
 void server_free(struct server *server);

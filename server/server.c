@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* server.c: see server.h.  Puts loops, exports and connections together. */
+#include "config.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "connection.h"
+#include "exports.h"
+#include "fail.h"
+#include "log.h"
+#include "nbd/handshake.h"
+#include "op.h"
+#include "peers.h"
+#include "server.h"
+
+#define MAX_LOOPS 256
+
+static void
+set_defaults(struct server_config *config)
+{
+  struct server_limits *limits = &config->limits;
+
+#define DEFAULT(field, value) \
+  if (!(field))               \
+  (field) = (value)
+  DEFAULT(limits->connections, 16384);
+  DEFAULT(limits->handshake_sec, 10);
+  DEFAULT(limits->requests, 256);
+  DEFAULT(limits->bytes, UINT64_C(64) << 20);
+  DEFAULT(limits->bytes_total, UINT64_C(512) << 20);
+  DEFAULT(limits->grace_msec, 500);
+  DEFAULT(limits->stop_sec, 30);
+#undef DEFAULT
+  if (config->threads == 0) {
+    cpu_set_t cpus;
+    config->threads = sched_getaffinity(0, sizeof cpus, &cpus) == 0
+                        ? (unsigned)CPU_COUNT(&cpus)
+                        : 1;
+  }
+  if (config->threads > MAX_LOOPS)
+    config->threads = MAX_LOOPS;
+}
+
+static struct nbd_policy *
+make_policy(const struct server_config *config)
+{
+  static const enum nbd_tls tls[] = {
+    [SERVER_TLS_OFF] = NBD_TLS_OFF,
+    [SERVER_TLS_ON] = NBD_TLS_ON,
+    [SERVER_TLS_REQUIRE] = NBD_TLS_REQUIRE,
+  };
+  struct nbd_policy *policy = malloc(sizeof *policy);
+
+  if (policy)
+    *policy = (struct nbd_policy){
+      .tls = tls[config->tls],
+      .max_option = NBD_DEFAULT_MAX_OPTION,
+      .max_options = NBD_DEFAULT_MAX_OPTIONS,
+      .max_drain = NBD_DEFAULT_MAX_DRAIN,
+    };
+  return policy;
+}
+
+int
+server_new(const struct server_config *config, struct server **out,
+           struct vhd_error *err)
+{
+  struct server *server = calloc(1, sizeof *server);
+  pthread_condattr_t attr;
+
+  if (!server)
+    return fail_system(err, ENOMEM, "cannot start");
+  server->config = *config;
+  set_defaults(&server->config);
+  pthread_mutex_init(&server->lock, NULL);
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&server->changed, &attr);
+  pthread_condattr_destroy(&attr);
+  server->policy = make_policy(&server->config);
+  server->peers = peers_new(server->config.limits.connections_per_address);
+  server->loops = calloc(server->config.threads, sizeof *server->loops);
+  int r = 0;
+  if (!server->policy || !server->peers || !server->loops)
+    r = fail_system(err, ENOMEM, "cannot start");
+  else
+    r = exports_new(&server->config, &server->exports, err);
+  if (r < 0) {
+    server_free(server);
+    return r;
+  }
+  *out = server;
+  return 0;
+}
+
+/* ------------------------------------------------------------------- start */
+
+/* On the loop's thread, to which its ring will belong. */
+static void
+begin_loop(struct loop *loop)
+{
+  struct server *server = loop->server;
+  int r = 0;
+
+  if (server->config.io != SERVER_IO_THREADS)
+    r = uring_attach(loop);
+  pthread_mutex_lock(&server->lock);
+  server->nbegun++;
+  if (r < 0)
+    server->uring_error = r;
+  pthread_cond_broadcast(&server->changed);
+  pthread_mutex_unlock(&server->lock);
+}
+
+static void
+end_loop(struct loop *loop)
+{
+  uring_detach(loop);
+  op_clear_spare(loop);
+  buf_unref(&loop->bufs, loop->input);
+  loop->input = NULL;
+}
+
+/* Waits until all loops have tried io_uring. */
+static int
+check_engine(struct server *server, struct vhd_error *err)
+{
+  pthread_mutex_lock(&server->lock);
+  while (server->nbegun < server->nloops)
+    pthread_cond_wait(&server->changed, &server->lock);
+  const int r = server->uring_error;
+  pthread_mutex_unlock(&server->lock);
+  if (r < 0 && server->config.io == SERVER_IO_URING)
+    return fail_system(err, -r, "io_uring is not to be had");
+  if (r < 0)
+    log_debug("io_uring is not to be had (%s): using threads", strerror(-r));
+  return 0;
+}
+
+static void
+stop_loops(struct server *server)
+{
+  for (unsigned i = 0; i < server->nloops; i++)
+    loop_stop(server->loops[i], end_loop);
+  for (unsigned i = 0; i < server->nloops; i++) {
+    loop_join(server->loops[i]);
+    loop_free(server->loops[i]);
+  }
+  server->nloops = 0;
+}
+
+int
+server_start(struct server *server, struct vhd_error *err)
+{
+  int r = exports_open(server->exports, err);
+
+  if (r < 0)
+    return r;
+  while (server->nloops < server->config.threads) {
+    struct loop *loop = loop_new(server, server->nloops);
+    r = loop ? loop_start(loop, begin_loop) : -ENOMEM;
+    if (r < 0) {
+      loop_free(loop);
+      stop_loops(server);
+      return fail_system(err, -r, "cannot start a thread");
+    }
+    server->loops[server->nloops++] = loop;
+  }
+  r = check_engine(server, err);
+  if (r < 0)
+    stop_loops(server);
+  return r;
+}
+
+/* ------------------------------------------------------------- connections */
+
+struct arrival {
+  struct task task;
+  struct loop *loop;
+  struct stream *stream;
+  struct peer *peer;
+};
+
+static void
+on_arrival(struct task *task)
+{
+  struct arrival arrival = *(struct arrival *)task;
+
+  free(task);
+  connection_new(arrival.loop, arrival.stream, arrival.peer);
+}
+
+static int
+admit(struct server *server, const struct sockaddr *addr, socklen_t len,
+      struct peer **peer)
+{
+  if (atomic_load(&server->stopping))
+    return -ESHUTDOWN;
+  if (atomic_fetch_add(&server->nconnections, 1) >=
+      server->config.limits.connections) {
+    atomic_fetch_sub(&server->nconnections, 1);
+    return -EMFILE;
+  }
+  const int r = peers_enter(server->peers, addr, len, peer);
+  if (r < 0)
+    atomic_fetch_sub(&server->nconnections, 1);
+  return r;
+}
+
+int
+server_accept(struct server *server, int fd, const struct sockaddr *addr,
+              socklen_t len)
+{
+  struct peer *peer;
+  int r = admit(server, addr, len, &peer);
+
+  if (r < 0) {
+    close(fd);
+    return r;
+  }
+  struct arrival *arrival = malloc(sizeof *arrival);
+  struct stream *stream = stream_plain_new(fd);
+  if (!arrival || !stream) {
+    free(arrival);
+    if (stream)
+      stream_free(stream);
+    else
+      close(fd);
+    server_left(server, peer);
+    return -ENOMEM;
+  }
+  const unsigned i = atomic_fetch_add(&server->next_loop, 1) % server->nloops;
+  *arrival = (struct arrival){
+    .task.run = on_arrival,
+    .loop = server->loops[i],
+    .stream = stream,
+    .peer = peer,
+  };
+  loop_post(arrival->loop, &arrival->task);
+  return 0;
+}
+
+void
+server_left(struct server *server, struct peer *peer)
+{
+  peers_leave(server->peers, peer);
+  if (atomic_fetch_sub(&server->nconnections, 1) > 1)
+    return;
+  if (server->config.idle)
+    server->config.idle(server->config.idle_opaque);
+  pthread_mutex_lock(&server->lock);
+  pthread_cond_broadcast(&server->changed);
+  pthread_mutex_unlock(&server->lock);
+}
+
+/* -------------------------------------------------------------------- stop */
+
+struct sweep {
+  struct task task;
+  struct loop *loop;
+  void (*visit)(struct connection *conn);
+};
+
+static void
+on_sweep(struct task *task)
+{
+  struct sweep *sweep = (struct sweep *)task;
+  struct connection *conn = TAILQ_FIRST(&sweep->loop->connections);
+
+  while (conn) {
+    struct connection *next = TAILQ_NEXT(conn, link);
+    sweep->visit(conn);
+    conn = next;
+  }
+  free(sweep);
+}
+
+static void
+visit_all(struct server *server, void (*visit)(struct connection *conn))
+{
+  for (unsigned i = 0; i < server->nloops; i++) {
+    struct sweep *sweep = malloc(sizeof *sweep);
+    if (!sweep)
+      continue; /* the next sweep, or the end, will do it */
+    sweep->task.run = on_sweep;
+    sweep->loop = server->loops[i];
+    sweep->visit = visit;
+    loop_post(sweep->loop, &sweep->task);
+  }
+}
+
+/* Whether all connections have gone in time. */
+static bool
+wait_gone(struct server *server, uint64_t msec)
+{
+  struct timespec until;
+  int r = 0;
+
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_sec += (time_t)(msec / 1000);
+  until.tv_nsec += (long)(msec % 1000) * 1000000;
+  if (until.tv_nsec >= 1000000000) {
+    until.tv_sec++;
+    until.tv_nsec -= 1000000000;
+  }
+  pthread_mutex_lock(&server->lock);
+  while (atomic_load(&server->nconnections) > 0 && r == 0)
+    r = pthread_cond_timedwait(&server->changed, &server->lock, &until);
+  pthread_mutex_unlock(&server->lock);
+  return atomic_load(&server->nconnections) == 0;
+}
+
+int
+server_stop(struct server *server, struct vhd_error *err)
+{
+  const struct server_limits *limits = &server->config.limits;
+
+  atomic_store(&server->stopping, true);
+  visit_all(server, connection_shutdown);
+  if (!wait_gone(server, limits->grace_msec)) {
+    visit_all(server, connection_end);
+    if (!wait_gone(server, limits->stop_sec * UINT64_C(1000))) {
+      server->abandoned = true;
+      return fail_system(err, ETIMEDOUT,
+                         "what was in flight could not be finished");
+    }
+  }
+  stop_loops(server);
+  const int r = exports_close(server->exports, limits->stop_sec, err);
+  server->abandoned = r == -ETIMEDOUT;
+  return r;
+}
+
+void
+server_free(struct server *server)
+{
+  /* Where something hangs that still uses all this, the process's end frees
+   * it. */
+  if (!server || server->abandoned)
+    return;
+  exports_free(server->exports);
+  peers_free(server->peers);
+  free(server->policy);
+  free(server->loops);
+  pthread_cond_destroy(&server->changed);
+  pthread_mutex_destroy(&server->lock);
+  free(server);
+}
