@@ -195,15 +195,20 @@ class Store:
         for other in IMAGES[name].needs if IMAGES[name].is_child else ():
             yield from self.family(other)
 
-    def settle(self, name):
-        """Put the image on the disk, and what of it is no hole back into the
-        page cache by reading. The same history for every image: the size of
-        the cache's folios depends on it, and the cost of writing on those."""
-        for member in self.family(name):
-            with open(self.path(member), 'rb', buffering=0) as f:
-                os.fsync(f.fileno())
-                os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        self.warm(name)
+    def renew(self, name, piece):
+        """Write an image that is a copy anew, in pieces of a workload's size
+        ('4K'), and put it on the disk. The page cache's folios are as large as
+        the writes that made them, and a small write into a large folio costs
+        several times one into a small folio: so all contenders find the folios
+        that a history of this workload would have left."""
+        source = self.path(IMAGES[name].needs[0])
+        path = self.path(name)
+        size = {'4K': 4096, '1M': 1 << 20}[piece]
+        path.unlink(missing_ok=True)
+        with open(source, 'rb') as old, open(path, 'wb', buffering=0) as new:
+            while data := old.read(size):
+                new.write(data)
+            os.fsync(new.fileno())
 
     def warm(self, name):
         for member in self.family(name):
