@@ -31,7 +31,7 @@
  *     context_name set; any SET_META_CONTEXT empties it first.
  *  7. Memory: at most max_option + 1 bytes of payload, and no more than twice
  *     what has arrived; a context name; replies within out's bound, because
- *     no option is begun or finished without room for its longest answer.
+ *     no option is begun without room for its longest answer.
  *  8. Work: at most max_options options and max_drain drained bytes.
  */
 #include "config.h"
@@ -273,7 +273,8 @@ feed_piece(struct nbd_handshake *hs, const unsigned char *p, size_t n,
   *done = false;
   if (left == 0 && hs->have < size)
     return NBD_EVENT_MORE;
-  if (!nbd_out_has_room(out, NBD_OPTION_ROOM))
+  if (hs->state == NBD_HS_OPTION && hs->have == 0 &&
+      !nbd_out_has_room(out, NBD_OPTION_ROOM))
     return NBD_EVENT_FLUSH;
   uint32_t n32 = size - hs->have;
   if (left < n32)

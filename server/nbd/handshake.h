@@ -12,7 +12,7 @@
  *
  *   MORE      everything was consumed: send out, receive more, feed it.
  *   FLUSH     too many replies are waiting: send out, then feed the rest of
- *             the input again, even if it is empty (this bounds memory).
+ *             the input, of which some is left (this bounds memory).
  *   LIST      call nbd_handshake_list_item() for each export this client may
  *             see, then nbd_handshake_list_end().
  *   EXPORT    look up hs.want (open it, where .purpose says so); call

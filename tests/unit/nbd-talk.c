@@ -220,7 +220,7 @@ say(struct talk *t, const struct bytes *b)
     else if (t->event == NBD_EVENT_LIST)
       t->event = answer_list(t);
     else if (t->event == NBD_EVENT_FLUSH)
-      assert_true(t->out.len > 0);
+      assert_true(t->out.len > 0 && done < b->len);
     else if (n == 0)
       break;
     hear(t);

@@ -573,6 +573,7 @@ send_option(struct flood *f, uint32_t option)
     done += used;
     assert_true(f->out.len <= f->out.max);
     if (event == NBD_EVENT_FLUSH) {
+      assert_true(done < 16);
       f->flushes++;
       nbd_out_consume(&f->out, f->out.len);
     }
