@@ -261,12 +261,13 @@ nbd_handshake_export(struct nbd_handshake *hs,
 
 /* ---------------------------------------------------------------------- no */
 
-/* TLS_REQD may be said of an export only to INFO and GO, and only where TLS
- * can still be had. */
+/* TLS_REQD may be said only of an export, to INFO and GO, and only where TLS can
+ * still be had. */
 static bool
 may_ask_for_tls(const struct nbd_handshake *hs)
 {
-  return !hs->tls && hs->policy->tls != NBD_TLS_OFF &&
+  return hs->state == NBD_HS_EXPORT && !hs->tls &&
+         hs->policy->tls != NBD_TLS_OFF &&
          (hs->want.purpose == NBD_WANT_INFO ||
           hs->want.purpose == NBD_WANT_GO);
 }
@@ -276,11 +277,10 @@ nbd_handshake_refuse(struct nbd_handshake *hs, uint32_t why, const char *text,
                      struct nbd_out *out)
 {
   char unknown[NBD_TEXT_SIZE], echo[NBD_ECHO_MAX + 4];
+  bool of_export = hs->state == NBD_HS_EXPORT;
 
-  if (hs->state == NBD_HS_LIST)
-    return checked(hs, out, nbd_option_error(hs, out, why, text));
-  assert(hs->state == NBD_HS_EXPORT);
-  if (hs->want.purpose == NBD_WANT_EXPORT_NAME)
+  assert(of_export || hs->state == NBD_HS_LIST);
+  if (of_export && hs->want.purpose == NBD_WANT_EXPORT_NAME)
     return nbd_handshake_close(hs, NBD_CLOSE_EXPORT_NAME);
   if (why == NBD_REP_ERR_TLS_REQD) {
     if (!text)
@@ -288,7 +288,7 @@ nbd_handshake_refuse(struct nbd_handshake *hs, uint32_t why, const char *text,
     if (!may_ask_for_tls(hs))
       why = NBD_REP_ERR_POLICY;
   }
-  if (why == NBD_REP_ERR_UNKNOWN && !text) {
+  if (why == NBD_REP_ERR_UNKNOWN && of_export && !text) {
     snprintf(unknown, sizeof unknown, "there is no export named '%s'",
              nbd_text_echo(echo, hs->want.name));
     text = unknown;

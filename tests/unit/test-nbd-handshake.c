@@ -669,6 +669,31 @@ test_waits(void **state)
   end_flood(&f);
 }
 
+/* A LIST may be refused, but not by asking for TLS. */
+static void
+test_list_refused(void **state)
+{
+  (void)state;
+  static const struct {
+    uint32_t why, said;
+  } rows[] = {
+    {NBD_REP_ERR_POLICY, NBD_REP_ERR_POLICY},
+    {NBD_REP_ERR_SHUTDOWN, NBD_REP_ERR_SHUTDOWN},
+    {NBD_REP_ERR_TLS_REQD, NBD_REP_ERR_POLICY},
+  };
+  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    struct flood f;
+    begin_flood(&f, &policies[NBD_TLS_ON]);
+    nbd_out_consume(&f.out, f.out.len);
+    assert_int_equal(send_option(&f, NBD_OPT_LIST), NBD_EVENT_LIST);
+    assert_int_equal(nbd_handshake_refuse(&f.hs, rows[i].why, NULL, &f.out),
+                     NBD_EVENT_MORE);
+    assert_int_equal(unit_get(f.out.data, 12, 4), rows[i].said);
+    assert_int_equal(send_option(&f, NBD_OPT_ABORT), NBD_EVENT_CLOSE);
+    end_flood(&f);
+  }
+}
+
 /* An idle or half-open client costs what it has sent, no more. */
 static void
 test_memory(void **state)
@@ -711,6 +736,7 @@ main(void)
     cmocka_unit_test(test_many_options),
     cmocka_unit_test(test_long_list),
     cmocka_unit_test(test_waits),
+    cmocka_unit_test(test_list_refused),
     cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
