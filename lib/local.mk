@@ -27,6 +27,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/base/cleanup.h \
 	lib/base/error.c \
 	lib/base/error.h \
+	lib/base/rules.h \
 	lib/base/utf.c \
 	lib/base/utf.h \
 	lib/format/batmap.c \
