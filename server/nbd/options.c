@@ -27,11 +27,20 @@ nbd_option_head(struct nbd_handshake *hs, struct nbd_out *out, uint32_t type,
   nbd_out_put(out, &h, sizeof h);
 }
 
+/* The final reply is in out, or nothing that is there is worth sending. */
+static enum nbd_event
+end_option(struct nbd_handshake *hs, const struct nbd_out *out)
+{
+  if (out->failed)
+    return nbd_handshake_close(hs, NBD_CLOSE_NO_MEMORY);
+  return nbd_handshake_next(hs);
+}
+
 enum nbd_event
 nbd_option_ack(struct nbd_handshake *hs, struct nbd_out *out)
 {
   nbd_option_head(hs, out, NBD_REP_ACK, 0);
-  return nbd_handshake_next(hs);
+  return end_option(hs, out);
 }
 
 static const char *
@@ -72,7 +81,7 @@ nbd_option_error(struct nbd_handshake *hs, struct nbd_out *out, uint32_t type,
          (!hs->tls && hs->policy->tls != NBD_TLS_OFF));
   nbd_option_head(hs, out, type, (uint32_t)len);
   nbd_out_put(out, clean, len);
-  return nbd_handshake_next(hs);
+  return end_option(hs, out);
 }
 
 /* ------------------------------------------------------------------- ABORT */

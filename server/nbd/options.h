@@ -48,8 +48,8 @@ void nbd_handshake_clear_contexts(struct nbd_handshake *hs);
 void nbd_option_head(struct nbd_handshake *hs, struct nbd_out *out,
                       uint32_t type, uint32_t len);
 
-/* The final reply, and on to the next option.  text: NULL for a standard
- * one; it is made harmless and cut to fit. */
+/* The final reply, and on to the next option (or CLOSE, if out is broken).
+ * text: NULL for a standard one; it is made harmless and cut to fit. */
 enum nbd_event nbd_option_ack(struct nbd_handshake *hs, struct nbd_out *out);
 enum nbd_event nbd_option_error(struct nbd_handshake *hs, struct nbd_out *out,
                                 uint32_t type, const char *text);

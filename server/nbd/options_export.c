@@ -169,6 +169,8 @@ answer_export_name(struct nbd_handshake *hs, const struct nbd_session *s,
   nbd_out_put(out, &r, sizeof r);
   if (!(hs->client_flags & NBD_FLAG_C_NO_ZEROES))
     nbd_out_put(out, zeros, sizeof zeros);
+  if (out->failed)
+    return nbd_handshake_close(hs, NBD_CLOSE_NO_MEMORY);
   hs->session = *s;
   return nbd_handshake_ready(hs);
 }
@@ -228,18 +230,13 @@ answer_info_go(struct nbd_handshake *hs, const struct nbd_session *s,
     put_info_block_size(hs, out, info);
   if (is_constrained(info) && !asked_for(hs, NBD_INFO_BLOCK_SIZE))
     return nbd_option_error(hs, out, NBD_REP_ERR_BLOCK_SIZE_REQD, NULL);
-  if (hs->want.purpose == NBD_WANT_INFO)
-    return nbd_option_ack(hs, out);
-  nbd_option_ack(hs, out);
+
+  bool go = hs->want.purpose == NBD_WANT_GO;
+  enum nbd_event event = nbd_option_ack(hs, out);
+  if (!go || event != NBD_EVENT_MORE)
+    return event;
   hs->session = *s;
   return nbd_handshake_ready(hs);
-}
-
-/* out is broken: what was promised in it will not arrive. */
-static enum nbd_event
-checked(struct nbd_handshake *hs, struct nbd_out *out, enum nbd_event event)
-{
-  return out->failed ? nbd_handshake_close(hs, NBD_CLOSE_NO_MEMORY) : event;
 }
 
 enum nbd_event
@@ -250,13 +247,13 @@ nbd_handshake_export(struct nbd_handshake *hs,
   if (info->tls_only && !hs->tls)
     return nbd_handshake_refuse(hs, NBD_REP_ERR_TLS_REQD, NULL, out);
   if (hs->want.purpose == NBD_WANT_META)
-    return checked(hs, out, nbd_option_meta_answer(hs, info, out));
+    return nbd_option_meta_answer(hs, info, out);
 
   struct nbd_export_info full = with_defaults(info);
   struct nbd_session s = make_session(hs, &full);
   if (hs->want.purpose == NBD_WANT_EXPORT_NAME)
-    return checked(hs, out, answer_export_name(hs, &s, &full, out));
-  return checked(hs, out, answer_info_go(hs, &s, &full, out));
+    return answer_export_name(hs, &s, &full, out);
+  return answer_info_go(hs, &s, &full, out);
 }
 
 /* ---------------------------------------------------------------------- no */
@@ -293,5 +290,5 @@ nbd_handshake_refuse(struct nbd_handshake *hs, uint32_t why, const char *text,
              nbd_text_echo(echo, hs->want.name));
     text = unknown;
   }
-  return checked(hs, out, nbd_option_error(hs, out, why, text));
+  return nbd_option_error(hs, out, why, text);
 }

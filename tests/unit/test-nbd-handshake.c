@@ -718,6 +718,44 @@ test_memory(void **state)
   end_flood(&f);
 }
 
+/* Without room for what it has to say, a handshake closes. */
+static void
+test_no_room(void **state)
+{
+  (void)state;
+  static const struct nbd_export_info info = {.name = "e", .size = 512};
+  struct nbd_handshake hs;
+  struct nbd_out out = {.max = 17};
+  struct flood f;
+
+  nbd_handshake_init(&hs, &policies[NBD_TLS_OFF], false);
+  assert_int_equal(nbd_handshake_start(&hs, &out), NBD_EVENT_CLOSE);
+  assert_int_equal(hs.reason, NBD_CLOSE_NO_MEMORY);
+  nbd_handshake_free(&hs);
+  nbd_out_free(&out);
+
+  begin_flood(&f, &policies[NBD_TLS_OFF]);
+  f.out.failed = true;
+  assert_int_equal(send_option(&f, NBD_OPT_STRUCTURED_REPLY),
+                   NBD_EVENT_CLOSE);
+  assert_int_equal(f.hs.reason, NBD_CLOSE_NO_MEMORY);
+  end_flood(&f);
+
+  begin_flood(&f, &policies[NBD_TLS_OFF]);
+  assert_int_equal(send_option(&f, NBD_OPT_LIST), NBD_EVENT_LIST);
+  f.out.failed = true;
+  assert_int_equal(nbd_handshake_list_end(&f.hs, &f.out), NBD_EVENT_CLOSE);
+  end_flood(&f);
+
+  begin_flood(&f, &policies[NBD_TLS_OFF]);
+  assert_int_equal(send_option(&f, NBD_OPT_EXPORT_NAME), NBD_EVENT_EXPORT);
+  f.out.failed = true;
+  assert_int_equal(nbd_handshake_export(&f.hs, &info, &f.out),
+                   NBD_EVENT_CLOSE);
+  assert_int_equal(f.hs.reason, NBD_CLOSE_NO_MEMORY);
+  end_flood(&f);
+}
+
 int
 main(void)
 {
@@ -738,6 +776,7 @@ main(void)
     cmocka_unit_test(test_waits),
     cmocka_unit_test(test_list_refused),
     cmocka_unit_test(test_memory),
+    cmocka_unit_test(test_no_room),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
