@@ -3,7 +3,9 @@
  *
  * The ring belongs to its loop's thread, which submits when the loop has
  * settled, so that the misses of one batch of requests enter the kernel
- * together.  The ring's descriptor is readable when something has completed.
+ * together.  An eventfd tells when something has completed: the ring's own
+ * descriptor does not become readable for completions that wait for this thread
+ * to fetch them.
  *
  * An export has at most IN_RINGS I/Os in all rings, so that one whose disk
  * hangs cannot fill them; more go to its threads.  Only files on local file
@@ -20,6 +22,8 @@
 #include <event2/event.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define ENTRIES 512
 #define IN_RINGS 128
@@ -27,6 +31,7 @@
 
 struct io_port {
   struct io_uring ring;
+  int ready_fd;
   struct event *ready;
   unsigned prepared;
   unsigned in_flight;
@@ -115,9 +120,10 @@ on_ready(evutil_socket_t fd, short what, void *arg)
   struct loop *loop = arg;
   struct io_port *port = loop->port;
   struct io_uring_cqe *cqe;
+  eventfd_t count;
 
-  (void)fd;
   (void)what;
+  eventfd_read(fd, &count);
   io_uring_get_events(&port->ring);
   while (io_uring_peek_cqe(&port->ring, &cqe) == 0) {
     struct io_job *job = io_uring_cqe_get_data(cqe);
@@ -139,6 +145,17 @@ on_settled(struct loop *loop)
   }
 }
 
+static void
+port_free(struct io_port *port)
+{
+  if (port->ready)
+    event_free(port->ready);
+  if (port->ready_fd >= 0)
+    close(port->ready_fd);
+  io_uring_queue_exit(&port->ring);
+  free(port);
+}
+
 int
 uring_attach(struct loop *loop)
 {
@@ -155,14 +172,19 @@ uring_attach(struct loop *loop)
     free(port);
     return err;
   }
-  port->ready = event_new(loop->base, port->ring.ring_fd,
-                          EV_READ | EV_PERSIST, on_ready, loop);
-  if (!port->ready || event_add(port->ready, NULL) < 0) {
-    if (port->ready)
-      event_free(port->ready);
-    io_uring_queue_exit(&port->ring);
-    free(port);
-    return -ENOMEM;
+  port->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  err = port->ready_fd < 0
+          ? -errno
+          : io_uring_register_eventfd(&port->ring, port->ready_fd);
+  if (err == 0) {
+    port->ready = event_new(loop->base, port->ready_fd, EV_READ | EV_PERSIST,
+                            on_ready, loop);
+    if (!port->ready || event_add(port->ready, NULL) < 0)
+      err = -ENOMEM;
+  }
+  if (err < 0) {
+    port_free(port);
+    return err;
   }
   loop->port = port;
   loop->settled = on_settled;
@@ -177,9 +199,7 @@ uring_detach(struct loop *loop)
   if (!port)
     return;
   assert(port->in_flight == 0);
-  event_free(port->ready);
-  io_uring_queue_exit(&port->ring);
-  free(port);
+  port_free(port);
   loop->port = NULL;
   loop->settled = NULL;
 }
