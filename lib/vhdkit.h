@@ -187,6 +187,23 @@ uint64_t vhd_size(const struct vhd_image *image);
 /* The parent in the chain, or NULL; lives as long as the child does. */
 struct vhd_image *vhd_parent(struct vhd_image *image);
 
+#define VHD_MAX_LOCATORS 8
+
+/* A parent locator: one of the places where a child says its parent lies. */
+struct vhd_locator {
+  char code[5];    /* "W2ru" and the like, printable */
+  bool relative;
+  uint64_t off;    /* in the image's file */
+  uint32_t len;    /* bytes of the path there */
+  uint32_t space;  /* bytes set aside for it; 0: not said */
+  char path[6200]; /* as a POSIX path, UTF-8; "" where it makes no sense */
+};
+
+/* Fills *locator from the image's i-th locator.  -ENOENT for one that is not
+ * in use, and beyond the last. */
+int vhd_get_locator(struct vhd_image *image, unsigned i,
+                    struct vhd_locator *locator);
+
 /* What opening noticed that does no harm by itself, for instance a parent
  * whose timestamp has changed: a sentence, or NULL past the last. */
 const char *vhd_warning(const struct vhd_image *image, unsigned i);
@@ -199,7 +216,7 @@ enum vhd_request_flags {
   /* zero: -ENOTSUP at once, with nothing changed, unless it is quicker than
    * writing zeros would be */
   VHD_FAST_ZERO = 1 << 2,
-  /* map, and read with .runs: the runs stay valid until vhd_request_end() */
+  /* map: the runs stay valid until vhd_request_end() */
   VHD_PIN = 1 << 3,
   /* map: only one run, no longer than was asked */
   VHD_ONE_RUN = 1 << 4,

@@ -208,6 +208,11 @@ make_plan(struct plan *plan, const char *path,
   if (parent != NULL) {
     struct vhd_info info;
     vhd_get_info(parent, &info);
+    if (info.depth >= VHD_MAX_DEPTH)
+      return vhd_fail(err, VHD_LIMIT, ELOOP,
+                      "%s: the parent has %u ancestors itself; a chain of more "
+                      "than %d would not be opened", path, info.depth,
+                      VHD_MAX_DEPTH);
     if (size == 0)
       size = info.size;
     if (block_size == 0)

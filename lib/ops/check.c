@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* check.c: vhd_check(), everything that can be wrong with an image and its
+ * chain.  One thread a call; only reads.
+ *
+ * Each file of the chain is read by the reader that opening uses, told to go on
+ * past what is broken, and then looked at more closely than opening has time
+ * for: odd footers, leaked space, every bitmap.  Whether the chain holds
+ * together is not judged here a second time: it is opened. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "format/geometry.h"
+#include "image/image.h"
+#include "image/layout.h"
+#include "ops/check.h"
+#include "store/local.h"
+#include "vhdkit.h"
+
+/* So that layout_read() can report through a struct checker. */
+struct check_sink {
+  struct layout_sink sink; /* first */
+  struct checker *c;
+};
+
+static void
+tell(struct checker *c, enum vhd_severity severity, int code,
+     const char *message)
+{
+  struct vhd_finding finding = {
+    .severity = severity,
+    .code = code,
+    .path = c->path,
+    .message = message,
+  };
+
+  switch (severity) {
+  case VHD_NOTE:
+    c->result->notes++;
+    break;
+  case VHD_LEAKED:
+    c->result->leaks++;
+    break;
+  case VHD_BROKEN:
+    c->result->errors++;
+    break;
+  }
+  if (c->found != NULL)
+    c->found(c->opaque, &finding);
+}
+
+void
+checker_report(struct checker *c, enum vhd_severity severity, int code,
+               const char *fmt, ...)
+{
+  char text[1024];
+  va_list ap;
+
+  va_start(ap, fmt);
+  vsnprintf(text, sizeof text, fmt, ap);
+  va_end(ap);
+  tell(c, severity, code, text);
+}
+
+static void
+hear(struct layout_sink *sink, enum vhd_severity severity, int code,
+     const char *message)
+{
+  struct checker *c = ((struct check_sink *)sink)->c;
+
+  c->nheard++;
+  tell(c, severity, code, message);
+}
+
+/* Is this error about what the file holds, rather than about getting at it? */
+static bool
+is_about_content(const struct vhd_error *err)
+{
+  return err->code != VHD_OK && err->code != VHD_BUSY &&
+         err->code != VHD_SYSTEM && err->code != VHD_ARGUMENT &&
+         err->code != VHD_METADATA_READ && err->code != VHD_READ_ONLY;
+}
+
+/* Messages name the file they are about; findings have that apart. */
+static const char *
+without_path(const char *message, const char *path)
+{
+  size_t len = strlen(path);
+
+  if (strncmp(message, path, len) == 0 && strncmp(message + len, ": ", 2) == 0)
+    return message + len + 2;
+  return message;
+}
+
+void
+check_footer(struct checker *c)
+{
+  const struct footer *f = &c->layout.footer;
+  struct geometry geometry = { f->cylinders, f->heads, f->sectors };
+
+  if (f->saved_state)
+    checker_report(c, VHD_NOTE, VHD_STATE,
+                   "the state of a virtual machine was saved with it: it must "
+                   "not change until the machine goes on");
+  if (f->hidden)
+    checker_report(c, VHD_NOTE, VHD_STATE, "Xen marked it as hidden");
+  if (!(f->features & 2))
+    checker_report(c, VHD_NOTE, VHD_FOOTER_CORRUPT,
+                   "the feature bit that is always set is not");
+  if (f->features & 1)
+    checker_report(c, VHD_NOTE, VHD_STATE, "it is marked as temporary");
+  if ((int64_t)f->timestamp + VHD_EPOCH > (int64_t)time(NULL) + 24 * 3600)
+    checker_report(c, VHD_NOTE, VHD_FOOTER_CORRUPT,
+                   "it was created in the future");
+  if (geometry_size(geometry) > c->layout.disk_size &&
+      !(f->cylinders == 65535 && f->heads == 16 && f->sectors == 255))
+    checker_report(c, VHD_NOTE, VHD_SIZE,
+                   "its geometry makes %" PRIu64 " bytes, more than the %"
+                   PRIu64 " of the disk", geometry_size(geometry),
+                   c->layout.disk_size);
+}
+
+/* One opened file.  0, or -errno where it could not be read. */
+static int
+check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
+{
+  struct check_sink sink = {
+    .sink = { .found = hear, .keep_going = true },
+    .c = c,
+  };
+  struct vhd_error fault = { 0 };
+
+  int r = layout_read(c->file, flags, &sink.sink, &c->layout, &fault);
+  if (r < 0) {
+    if (is_about_content(&fault)) {
+      tell(c, VHD_BROKEN, fault.code, without_path(fault.message, c->path));
+      return 0;
+    }
+    if (err != NULL)
+      *err = fault;
+    return r;
+  }
+  check_footer(c);
+  if (c->layout.footer.type != VHD_FIXED) {
+    check_space(c);
+    r = check_bitmaps(c, err);
+  }
+  return r;
+}
+
+/* One file by its name; sets *type, 0 if it is not known. */
+static int
+check_file(struct checker *c, const char *path, uint32_t flags,
+           uint32_t *nallocated, enum vhd_type *type, struct vhd_error *err)
+{
+  enum local_mode mode =
+    flags & VHD_OPEN_UNLOCKED ? LOCAL_UNLOCKED : LOCAL_READ;
+
+  c->path = path;
+  c->nheard = 0;
+  int r = local_open(path, mode, &c->file, err);
+  if (r < 0)
+    return r;
+  r = check_layout(c, flags, err);
+  *type = c->layout.footer.type;
+  *nallocated = c->layout.nallocated;
+  layout_free(&c->layout);
+  file_close(c->file);
+  return r;
+}
+
+/* What opening has noticed of an image, past what its reader told both of us:
+ * something about its parent. */
+static void
+tell_warnings(struct checker *c, const struct vhd_image *image)
+{
+  const char *text;
+
+  for (unsigned i = c->nheard; (text = vhd_warning(image, i)) != NULL; i++)
+    tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, without_path(text, c->path));
+}
+
+static int
+check_parents(struct checker *c, struct vhd_image *image, uint32_t flags,
+              struct vhd_error *err)
+{
+  while ((image = vhd_parent(image)) != NULL) {
+    struct vhd_info info;
+    enum vhd_type type = 0;
+    uint32_t nallocated = 0;
+    vhd_get_info(image, &info);
+    if (image->footer.type == 0)
+      continue; /* a raw parent, in which nothing can be wrong */
+    int r = check_file(c, info.path, flags, &nallocated, &type, err);
+    if (r < 0)
+      return r;
+    tell_warnings(c, image);
+  }
+  return 0;
+}
+
+/* Can it be opened, leaving its parents aside? */
+static bool
+opens_alone(const char *path, const struct vhd_open_options *opt)
+{
+  struct vhd_open_options alone = *opt;
+  struct vhd_image *image;
+
+  alone.flags |= VHD_OPEN_NO_PARENT;
+  if (vhd_open(path, &alone, &image, NULL) < 0)
+    return false;
+  vhd_close(image, NULL);
+  return true;
+}
+
+/* The chain below a differencing image. */
+static int
+check_chain(struct checker *c, const char *path,
+            const struct vhd_open_options *opt, struct vhd_error *err)
+{
+  struct vhd_error fault = { 0 };
+  struct vhd_image *image;
+
+  c->path = path;
+  int r = vhd_open(path, opt, &image, &fault);
+  if (r < 0) {
+    /* A parent that is not there is what a check is for. */
+    if (is_about_content(&fault)) {
+      tell(c, VHD_BROKEN, fault.code, without_path(fault.message, path));
+      return 0;
+    }
+    if (err != NULL)
+      *err = fault;
+    return r;
+  }
+  tell_warnings(c, image);
+  r = check_parents(c, image, opt->flags, err);
+  vhd_close(image, NULL);
+  return r;
+}
+
+int
+vhd_check(const char *path, const struct vhd_open_options *opt,
+          void (*found)(void *opaque, const struct vhd_finding *finding),
+          void *opaque, struct vhd_check_result *result,
+          struct vhd_error *err)
+{
+  struct vhd_open_options options = { 0 };
+  struct checker c = { .found = found, .opaque = opaque, .result = result };
+  enum vhd_type type = 0;
+  uint32_t nallocated = 0;
+
+  if (opt != NULL)
+    options = *opt;
+  options.flags |= VHD_OPEN_READONLY;
+  *result = (struct vhd_check_result){ 0 };
+
+  int r = check_file(&c, path, options.flags, &nallocated, &type, err);
+  result->nblk_allocated = nallocated;
+  if (r < 0 || type != VHD_DIFFERENCING)
+    return r;
+  if (options.flags & VHD_OPEN_NO_PARENT)
+    return 0;
+  if (result->errors > 0 && !opens_alone(path, &options)) {
+    checker_report(&c, VHD_NOTE, VHD_CHAIN_PARENT,
+                   "its parents were not looked at, since it is broken itself");
+    return 0;
+  }
+  return check_chain(&c, path, &options, err);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* check.h: what the parts of vhd_check() share.  One thread a check. */
+#ifndef OPS_CHECK_H
+#define OPS_CHECK_H
+
+#include "image/layout.h"
+#include "store/file.h"
+#include "vhdkit.h"
+
+struct checker {
+  void (*found)(void *opaque, const struct vhd_finding *finding);
+  void *opaque;
+  struct vhd_check_result *result;
+  /* The file that is being looked at. */
+  const char *path;
+  struct vhd_file *file;
+  struct layout layout;
+  unsigned nheard; /* what the reader itself found */
+};
+
+/* Counts and tells of a finding in the file that is being looked at. */
+void checker_report(struct checker *c, enum vhd_severity severity, int code,
+                    const char *fmt, ...)
+  __attribute__((format(printf, 4, 5)));
+
+/* What the footer says that is odd. */
+void check_footer(struct checker *c);
+
+/* Space of the file that nothing refers to (dynamic and differencing). */
+void check_space(struct checker *c);
+
+/* Every bitmap, against the batmap and against what lies under it.  Reads much
+ * of the file; 0 or -errno. */
+int check_bitmaps(struct checker *c, struct vhd_error *err);
+
+#endif
