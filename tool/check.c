@@ -135,7 +135,7 @@ const struct verb check_verb = {
   .min_args = 1,
   .max_args = 1,
   .options = { options, root_options, open_options, look_options },
-  .about = "Exit status: 0 sound, 1 it could not be looked at, 2 broken, 3 only "
-           "space leaked.\nNothing is changed.",
+  .about = "Exit status: 0 sound, 1 it could not be looked at, 2 broken, 3 "
+           "only space\nleaked.  Nothing is changed.",
   .run = run,
 };

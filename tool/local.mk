@@ -1,13 +1,43 @@
 # vhdkit, the command line tool: see Makefile.am for the lists.
-#
-# To switch on when the sources are there (one a line, headers too):
-#
-# bin_PROGRAMS += tool/vhdkit
-# tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS)
-# tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
-# tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
-# tool_vhdkit_SOURCES = \
-# 	tool/main.c \
-# 	tool/create.c
-# dist_man_MANS += tool/vhdkit.1
-# EXTRA_DIST += tool/vhdkit.pod
+
+bin_PROGRAMS += tool/vhdkit
+tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS)
+tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
+tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
+tool_vhdkit_SOURCES = \
+	tool/check.c \
+	tool/create.c \
+	tool/image.c \
+	tool/image.h \
+	tool/info.c \
+	tool/interrupt.c \
+	tool/interrupt.h \
+	tool/json.c \
+	tool/json.h \
+	tool/main.c \
+	tool/map.c \
+	tool/message.c \
+	tool/message.h \
+	tool/options.c \
+	tool/options.h \
+	tool/progress.c \
+	tool/progress.h \
+	tool/read.c \
+	tool/table.c \
+	tool/table.h \
+	tool/text.c \
+	tool/text.h \
+	tool/verbs.h \
+	tool/write.c
+
+# A page for the tool, and one a verb.
+TOOL_PODS = \
+	tool/vhdkit.pod \
+	tool/vhdkit-check.pod \
+	tool/vhdkit-create.pod \
+	tool/vhdkit-info.pod \
+	tool/vhdkit-map.pod \
+	tool/vhdkit-read.pod \
+	tool/vhdkit-write.pod
+dist_man_MANS += $(TOOL_PODS:.pod=.1)
+EXTRA_DIST += $(TOOL_PODS)

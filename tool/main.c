@@ -56,8 +56,8 @@ print_usage(FILE *out)
         "Creates, inspects, checks, reads and writes VHD images.\n\n", out);
   for (size_t i = 0; i < NVERBS; i++)
     fprintf(out, "  %-9s %s\n", verbs[i]->name, verbs[i]->summary);
-  fputs("\n`vhdkit help VERB` says more; so do the manual pages vhdkit(1) and "
-        "vhdkit-VERB(1).\n", out);
+  fputs("\n`vhdkit help VERB` says more; so do the manual pages vhdkit(1) "
+        "and\nvhdkit-VERB(1).\n", out);
 }
 
 static void

@@ -186,8 +186,8 @@ const struct verb map_verb = {
   .min_args = 1,
   .max_args = 1,
   .options = { options, root_options, open_options, look_options },
-  .about = "Kinds: data lies at OFFSET of FILE; zero was set aside or zeroed "
-           "in the image at\nthat depth; hole is in no image of the chain.  "
-           "Both read as zeros.",
+  .about = "Kinds: data lies at OFFSET of FILE; zero is what the image at that "
+           "depth says;\nhole is in no image of the chain.  Both read as "
+           "zeros.",
   .run = run,
 };

@@ -1,0 +1,483 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""vhdkit check: sound images are sound, each fault has its name, and the exit
+status says which kind it was.  What is broken does not open either."""
+
+import os
+import struct
+
+from tooltest import (KiB, MiB, case, check, contains, equal, read_json,
+                      refused, run, vhdkit)
+from vhdimage import (DIFFERENCING, UNUSED, Image, new_footer,
+                      write_dynamic, write_fixed)
+
+FULL = b"\xff" * 512
+BLOCK = (FULL, b"d" * (2 * MiB))
+
+
+def verdict(path, *more):
+    """(exit status, what it says as JSON)"""
+    done = vhdkit("check", "--json", *more, path, code=None)
+    check(done.returncode in (0, 2, 3),
+          f"status {done.returncode}: {done.err}")
+    got = read_json("check", "--json", *more, path, code=done.returncode)
+    word = {0: "sound", 2: "broken", 3: "leaked"}[done.returncode]
+    equal(got["result"], word)
+    for severity, total in (("broken", "errors"), ("leaked", "leaks"),
+                            ("note", "notes")):
+        equal(sum(f["severity"] == severity for f in got["findings"]),
+              got[total], total)
+    return done.returncode, got
+
+
+def finds(path, severity, code, *parts, opens=None):
+    """The check finds just that (notes aside), and opening agrees."""
+    status, got = verdict(path)
+    equal(status, {"broken": 2, "leaked": 3, "note": 0}[severity], "status")
+    hits = [f for f in got["findings"]
+            if f["severity"] == severity and f["code"] == code]
+    check(hits, f"no {severity} {code} in {got['findings']}")
+    for part in parts:
+        check(any(part in f["message"] for f in hits), f"{part!r} in {hits}")
+    equal(os.path.basename(hits[0]["path"]), os.path.basename(path), "path")
+    if opens is None:
+        opens = severity != "broken"
+    done = vhdkit("read", "--length", "512", path, code=0 if opens else 1)
+    if not opens:
+        contains(done.err, path)
+
+
+def two_blocks():
+    """8 MiB with blocks 0 and 2 in the file, packed, from 2048 on."""
+    write_dynamic("a.vhd", 8 * MiB, {0: BLOCK, 2: BLOCK})
+    return Image("a.vhd")
+
+
+@case("what vhdkit makes is sound, empty and written to")
+def _():
+    for number, options in enumerate((
+            ("--type", "fixed"), (), ("--full",), ("--block-size", "64K"),
+            ("--block-size", "32M"))):
+        name = f"{number}.vhd"
+        vhdkit("create", "--size", "40M", *options, name)
+        equal(verdict(name), (0, {
+            "image": name, "result": "sound", "errors": 0, "leaks": 0,
+            "notes": 0, "leaked_bytes": 0, "findings": [],
+            "allocated_blocks": 20 if "--full" in options else 0}))
+        vhdkit("write", "--offset", "9M", name, data=b"x" * 5000)
+        status, got = verdict(name)
+        equal((status, got["findings"]), (0, []), name)
+    vhdkit("create", "--parent", "1.vhd", "child.vhd")
+    vhdkit("write", "--offset", "10M", "child.vhd", data=b"y" * 5000)
+    equal(verdict("child.vhd")[1]["findings"], [])
+
+
+@case("what it says for people, and --quiet")
+def _():
+    vhdkit("create", "--size", "4M", "a.vhd")
+    equal(vhdkit("check", "a.vhd").out, "a.vhd: sound\n")
+    equal(vhdkit("check", "--quiet", "a.vhd").out, "")
+    image = two_blocks()
+    image.set_bat(2, image.bat[0])
+    image.save()
+    lines = vhdkit("check", "a.vhd", code=2).out.splitlines()
+    check(lines[0].startswith("broken: a.vhd: blocks 0 and 2"), lines[0])
+    equal(lines[-1], "a.vhd: broken: 1 error")
+
+
+@case("status 1: what could not be looked at")
+def _():
+    refused("check", "gone.vhd", says="gone.vhd")
+    os.mkfifo("fifo")
+    refused("check", "fifo", says="FIFO")
+    refused("check", ".", says="directory")
+
+
+# ----------------------------------------------------------- footer and header
+
+@case("no footer at all, or another format: broken, by name")
+def _():
+    with open("a.vhd", "wb") as file:
+        file.write(b"\0" * MiB)
+    finds("a.vhd", "broken", "footer-missing", "no VHD footer")
+    with open("b.vhd", "wb") as file:
+        file.write(b"vhdxfile" + bytes(MiB))
+    finds("b.vhd", "broken", "format-unknown", "VHDX")
+    with open("c.vhd", "wb") as file:
+        file.write(b"short")
+    finds("c.vhd", "broken", "footer-missing")
+
+
+@case("a footer's checksum, version, type, size")
+def _():
+    for name, value, code in (("checksum", 1, "footer-checksum"),
+                              ("version", 0x20000, "format-version"),
+                              ("type", 5, "type"), ("type", 0, "type"),
+                              ("current_size", 0, "size"),
+                              ("current_size", MiB + 1, "size")):
+        write_fixed("a.vhd", bytes(MiB), **{name: value})
+        finds("a.vhd", "broken", code)
+
+
+@case("a fixed disk longer than its file, and one with bytes to spare")
+def _():
+    write_fixed("a.vhd", bytes(MiB), current_size=2 * MiB)
+    finds("a.vhd", "broken", "file-size", "2097152")
+    write_fixed("a.vhd", bytes(MiB), current_size=MiB - 4096)
+    finds("a.vhd", "note", "file-size", "4096")
+
+
+@case("one footer of two: the other is used, and this is said")
+def _():
+    image = two_blocks()
+    image.bytes[-512:] = bytes(512)
+    image.save(end=False)
+    finds("a.vhd", "note", "footer-missing", "its copy at the start is used")
+    image = two_blocks()
+    image.bytes[10] ^= 1
+    image.save(head=False)
+    finds("a.vhd", "note", "footer-checksum", "the one at the end is used")
+
+
+@case("two footers that are both valid but not of the same disk")
+def _():
+    image = two_blocks()
+    other = new_footer(3, 8 * MiB, id=b"another disk's..")
+    image.bytes[:512] = other.data
+    image.save(head=False)
+    finds("a.vhd", "broken", "footer-corrupt", "unique id")
+
+
+@case("a header's checksum, version, block size, table")
+def _():
+    for name, value, code in (
+            ("checksum", 1, "header-checksum"),
+            ("version", 0x20000, "header-version"),
+            ("cookie", b"cxspurse", "header-corrupt"),
+            ("block_size", 0, "block-size"),
+            ("block_size", 3 * MiB, "block-size"),
+            ("block_size", 512, "block-size"),
+            ("entries", 3, "header-corrupt"),
+            ("entries", 0, "header-corrupt"),
+            ("table_offset", 1 << 62, "header-corrupt"),
+            ("table_offset", 0, "header-corrupt"),
+            ("table_offset", 700, None)):
+        image = two_blocks()
+        setattr(image.header, name, value)
+        image.save()
+        status, got = verdict("a.vhd")
+        equal(status, 2, f"status for {name}")
+        if code is not None:
+            check(code in [f["code"] for f in got["findings"]],
+                  f"{name}={value}: no {code} in {got['findings']}")
+
+
+@case("odd but harmless: saved state, hidden, the future, spare entries")
+def _():
+    for name, value, code in (("saved_state", 1, "state"),
+                              ("hidden", 1, "state"),
+                              ("timestamp", 0xfffffff0, "footer-corrupt")):
+        write_fixed("a.vhd", bytes(MiB), **{name: value})
+        finds("a.vhd", "note", code)
+    image = two_blocks()
+    image.header.entries = 100
+    image.save()
+    equal(verdict("a.vhd")[0], 0)
+
+
+# ---------------------------------------------------------------------- blocks
+
+@case("blocks that overlap, a region's or one another's")
+def _():
+    for blk, place, part in ((2, 4, "blocks 0 and 2"),
+                             (2, 5, "blocks 0 and 2"),
+                             (0, 0, "copy of the footer"),
+                             (0, 1, "overlaps"),
+                             (0, 3, "overlaps")):
+        image = two_blocks()
+        image.set_bat(blk, place)
+        image.save()
+        finds("a.vhd", "broken", "bat-corrupt", part)
+
+
+@case("blocks beyond the end of the file, or over the footer")
+def _():
+    end = 2 * 4097 + 4
+    for place in (end, end - 4096, 0xfffffffe, 0x80000000):
+        image = two_blocks()
+        image.set_bat(2, place)
+        image.save()
+        finds("a.vhd", "broken", "bat-corrupt", "block 2")
+
+
+@case("each of many faults is told of, in one look")
+def _():
+    image = two_blocks()
+    image.set_bat(1, 0xfffffffe)
+    image.set_bat(3, image.bat[2])
+    image.save()
+    status, got = verdict("a.vhd")
+    equal((status, got["errors"]), (2, 2))
+
+
+@case("blocks in any order and unaligned are sound")
+def _():
+    write_dynamic("a.vhd", 8 * MiB, {3: BLOCK, 0: BLOCK, 2: BLOCK})
+    equal(verdict("a.vhd")[1]["findings"], [])
+
+
+# ----------------------------------------------------------------------- space
+
+@case("space that belongs to nothing is leaked: status 3, and how much")
+def _():
+    image = two_blocks()
+    image.set_bat(0, UNUSED)
+    image.save()
+    status, got = verdict("a.vhd")
+    equal(status, 3)
+    check(2 * MiB <= got["leaked_bytes"] <= 2 * MiB + 512,
+          f"{got['leaked_bytes']} bytes")
+    contains(vhdkit("check", "a.vhd", code=3).out, "2.0 MiB")
+    finds("a.vhd", "leaked", "leak", "bytes at 2048")
+
+
+@case("free space without data is not leaked")
+def _():
+    vhdkit("create", "--size", "40M", "a.vhd")
+    vhdkit("write", "a.vhd", data=b"x" * (20 * MiB))
+    with open("zeros", "wb") as file:
+        file.truncate(10 * MiB)
+    vhdkit("write", "--offset", "2M", "a.vhd", "zeros")
+    equal(verdict("a.vhd")[0], 0)
+
+
+@case("padding is not leaked, a locator's space neither")
+def _():
+    write_dynamic("a.vhd", 8 * MiB, {})
+    image = Image("a.vhd")
+    image.bytes[2048:2048] = bytes(60 * KiB)
+    image.save()
+    equal(verdict("a.vhd")[0], 0)
+
+
+# --------------------------------------------------------------------- bitmaps
+
+@case("data under a bit that is 0 is noted, and reads as zeros")
+def _():
+    bits = bytes([0x7f]) + b"\xff" * 511
+    write_dynamic("a.vhd", 4 * MiB, {1: (bits, b"d" * (2 * MiB))})
+    finds("a.vhd", "note", "bitmap-mismatch", "block 1")
+    equal(vhdkit("read", "--offset", "2M", "--length", "1024", "a.vhd").stdout,
+          bytes(512) + b"d" * 512)
+    write_dynamic("b.vhd", 4 * MiB,
+                  {1: (bits, bytes(512) + b"d" * (2 * MiB - 512))})
+    equal(verdict("b.vhd")[1]["findings"], [])
+
+
+@case("stray bits behind the disk's last sector are noted, all or none are not")
+def _():
+    for tail, notes in ((b"\x00", 0), (b"\xff", 0), (b"\x55", 1)):
+        bits = b"\xff" * 256 + tail * 256
+        write_dynamic("a.vhd", 3 * MiB, {1: (bits, b"d" * (2 * MiB))})
+        status, got = verdict("a.vhd")
+        equal((status, got["notes"]), (0, notes), f"notes for {tail}")
+
+
+def with_batmap(bits, bitmap):
+    """Two blocks, block 1 in the file, as Xen lays it out."""
+    footer = new_footer(3, 4 * MiB, creator=b"tap\0", creator_version=0x10003)
+    write_dynamic("a.vhd", 4 * MiB, {1: (bitmap, b"d" * (2 * MiB))},
+                  creator=b"tap\0", creator_version=0x10003)
+    image = Image("a.vhd")
+    sector = bytes(bits) + bytes(511)
+    total = ~sum(sector) & 0xffffffff
+    head = struct.pack(">8sQIII", b"tdbatmap", 2560, 1, 0x10002, total)
+    image.bytes[2048:2048] = head + bytes(512 - len(head)) + sector
+    image.set_bat(1, image.bat[1] + 2)
+    image.footer.data[:] = footer.data
+    image.save()
+
+
+@case("Xen's batmap: full where it says so is sound, otherwise broken")
+def _():
+    with_batmap([0x40], FULL)
+    equal(verdict("a.vhd")[1]["findings"], [])
+    equal(read_json("info", "--json", "a.vhd")["batmap"], True)
+    with_batmap([0x00], FULL)
+    equal(verdict("a.vhd")[1]["findings"], [])
+    with_batmap([0x40], b"\xfe" + FULL[1:])
+    finds("a.vhd", "broken", "batmap", "block 1", opens=True)
+    with_batmap([0xc0], FULL)
+    finds("a.vhd", "note", "batmap", "block 0")
+
+
+# ----------------------------------------------------------------------- chain
+
+def chain_of_three():
+    vhdkit("create", "--size", "4M", "a.vhd")
+    vhdkit("write", "a.vhd", data=b"x" * 1000)
+    # Long after it was created: the time of its footer would do as well.
+    os.utime("a.vhd", (1800000000, 1800000000))
+    vhdkit("create", "--parent", "a.vhd", "b.vhd")
+    vhdkit("create", "--parent", "b.vhd", "c.vhd")
+
+
+@case("a chain is checked down to its last image")
+def _():
+    chain_of_three()
+    equal(verdict("c.vhd")[1]["findings"], [])
+    image = Image("a.vhd")
+    image.bytes[-512:] = bytes(512)
+    image.save(end=False)
+    got = verdict("c.vhd")[1]
+    hits = [f for f in got["findings"] if f["code"] == "footer-missing"]
+    equal([os.path.basename(f["path"]) for f in hits], ["a.vhd"])
+
+
+@case("a parent that is missing: status 2, and opening names it")
+def _():
+    chain_of_three()
+    os.unlink("a.vhd")
+    for path in ("b.vhd", "c.vhd"):
+        status, got = verdict(path)
+        equal(status, 2)
+        equal(got["findings"][0]["code"], "parent-missing")
+        contains(got["findings"][0]["message"], "a.vhd")
+        refused("read", path, says="a.vhd")
+        refused("map", path, says="a.vhd")
+        refused("write", path, data=b"x", says="a.vhd")
+
+
+@case("a parent with another id: status 2, and opening refuses it by name")
+def _():
+    chain_of_three()
+    os.unlink("a.vhd")
+    vhdkit("create", "--size", "4M", "a.vhd")
+    status, got = verdict("b.vhd")
+    equal(status, 2)
+    equal(got["findings"][0]["code"], "parent-id")
+    contains(got["findings"][0]["message"], "a.vhd")
+    refused("read", "b.vhd", says="a.vhd")
+
+
+@case("a parent that was written to is noted, once")
+def _():
+    chain_of_three()
+    os.utime("a.vhd", (1700000000, 1700000000))
+    for path in ("b.vhd", "c.vhd"):
+        status, got = verdict(path)
+        equal((status, got["notes"]), (0, 1), path)
+        equal(got["findings"][0]["code"], "parent-timestamp")
+        contains(got["findings"][0]["message"], "a.vhd")
+        equal(os.path.basename(got["findings"][0]["path"]), "b.vhd")
+
+
+@case("a parent that is broken itself is named")
+def _():
+    chain_of_three()
+    image = Image("a.vhd")
+    image.header.checksum = 1
+    image.save()
+    status, got = verdict("c.vhd")
+    equal(status, 2)
+    contains(got["findings"][0]["message"], "a.vhd")
+    refused("read", "c.vhd", says="a.vhd")
+
+
+@case("a chain that bites its tail is refused, in no time")
+def _():
+    for number, other in ((1, 2), (2, 1)):
+        write_dynamic(f"{number}.vhd", 4 * MiB, {}, id=bytes([number] * 16),
+                      parent={"parent_id": bytes([other] * 16),
+                              "parent_name":
+                                  f"{other}.vhd".encode("utf-16-be")})
+    write_dynamic("self.vhd", 4 * MiB, {}, id=b"s" * 16, parent={
+        "parent_id": b"s" * 16, "parent_name": "self.vhd".encode("utf-16-be")})
+    for path in ("1.vhd", "2.vhd", "self.vhd"):
+        status, got = verdict(path)
+        equal(status, 2)
+        equal(got["findings"][-1]["code"], "chain-cycle")
+        refused("read", path, says=path)
+
+
+@case("a chain of 129 images is opened, one of 130 refused, both at once")
+def _():
+    def link(number):
+        write_dynamic(f"{number}.vhd", MiB, {}, id=bytes([number] * 16),
+                      parent={"parent_id": bytes([number - 1] * 16),
+                              "parent_name": f"{number - 1}.vhd"
+                                             .encode("utf-16-be")})
+    # It begins with 1: an id of zeros would mean a raw parent.
+    write_dynamic("1.vhd", MiB, {}, id=b"\x01" * 16)
+    for number in range(2, 132):
+        link(number)
+    equal(read_json("info", "--json", "129.vhd")["depth"], 128)
+    refused("read", "130.vhd", says="128")
+    refused("create", "--parent", "129.vhd", "new.vhd", says="128")
+    vhdkit("create", "--parent", "128.vhd", "new.vhd")
+
+
+@case("a parent outside the roots is refused, whatever a locator says")
+def _():
+    os.mkdir("in")
+    vhdkit("create", "--size", "1M", "out.vhd")
+    vhdkit("create", "--parent", "out.vhd", "in/child.vhd")
+    refused("read", "in/child.vhd", says=["out.vhd", "--root"])
+    refused("read", "--root", "in", "in/child.vhd", says="out.vhd")
+    vhdkit("read", "--root", ".", "in/child.vhd")
+    vhdkit("read", "in/child.vhd", env={"VHDKIT_ROOTS": "/usr:."})
+    refused("read", "--root", "nowhere", "in/child.vhd", says="nowhere")
+    os.symlink("../out.vhd", "in/out.vhd")
+    refused("read", "in/child.vhd", says="out.vhd")
+    equal(verdict("in/child.vhd")[1]["findings"][0]["code"], "parent-denied")
+
+
+@case("a parent that is no regular file is passed over")
+def _():
+    for number, make in enumerate((os.mkfifo, os.mkdir)):
+        path = f"{number}.vhd"
+        write_dynamic("child.vhd", MiB, {}, parent={
+            "parent_id": b"p" * 16, "parent_name": path.encode("utf-16-be")})
+        make(path)
+        refused("read", "child.vhd", says=path)
+
+
+@case("a raw parent is taken only if it is asked for")
+def _():
+    with open("base.raw", "wb") as file:
+        file.write(b"r" * MiB)
+    write_dynamic("child.vhd", MiB, {}, parent={
+        "parent_name": "base.raw".encode("utf-16-be")})
+    refused("read", "child.vhd", says="child.vhd")
+    equal(vhdkit("read", "--length", "3", "--raw-parent", "child.vhd").stdout,
+          b"rrr")
+    equal(verdict("child.vhd", "--raw-parent")[0], 0)
+
+
+@case("locators that make no sense are told of, and do no harm")
+def _():
+    vhdkit("create", "--size", "1M", "base.vhd")
+    for code, space, length, off in (
+            (b"W2ru", 0x7ffffe00, 10, 2048), (b"W2ru", 512, 10, 1 << 40),
+            (b"W2ku", 512, 600, 2048), (b"W2ru", 512, 5, 2048),
+            (b"????", 512, 5, 2048), (b"W2ru", 700, 10, 2048)):
+        write_dynamic("child.vhd", MiB, {}, id=b"c" * 16, parent={
+            "parent_id": Image("base.vhd").footer.id,
+            "parent_name": "base.vhd".encode("utf-16-be")})
+        image = Image("child.vhd")
+        image.bytes[2048:2048] = b"\x2e\x00\x5c" + b"\xd8" * 509
+        struct.pack_into(">4sIIIQ", image.header.data, 576, code, space,
+                         length, 0, off)
+        image.header.entries = 1
+        equal(image.footer.type, DIFFERENCING)
+        image.save()
+        status, got = verdict("child.vhd")
+        check(status in (0, 2), f"status {status}")
+        if status == 2:
+            equal({f["code"] for f in got["findings"]
+                   if f["severity"] == "broken"}, {"locator"})
+        vhdkit("info", "child.vhd")
+        equal(len(vhdkit("read", "child.vhd").stdout), MiB)
+
+
+run()
