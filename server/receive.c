@@ -383,6 +383,9 @@ receive_requests(struct connection *conn, struct turn *turn)
   take(conn, input, p, part + (size_t)n, turn);
   if (connection_is_dead(conn))
     return false;
+  /* STARTTLS has put another stream in the place of this one. */
+  if (conn->stream != s)
+    return false;
   return (size_t)n == INPUT_SIZE || conn->receiving ||
          (s->ops->pending && s->ops->pending(s));
 }
