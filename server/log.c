@@ -46,6 +46,15 @@ stderr_is_journal(void)
          st.st_ino == ino;
 }
 
+/* Characters that change how a terminal shows what follows: line and paragraph
+ * separators, changes of direction. */
+static bool
+is_layout(const unsigned char *s)
+{
+  return s[0] == 0xe2 && ((s[1] == 0x80 && s[2] >= 0xa8 && s[2] <= 0xae) ||
+                          (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9));
+}
+
 /* The length of the valid UTF-8 sequence at s, 0 if there is none.  Overlong
  * forms, surrogates, C1 controls and what lies past U+10FFFF are invalid. */
 static unsigned
@@ -60,7 +69,7 @@ utf8_length(const unsigned char *s)
   }
   if ((s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) ||
       (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-      (s[0] == 0xf4 && s[1] >= 0x90)) {
+      (s[0] == 0xf4 && s[1] >= 0x90) || is_layout(s)) {
     return 0;
   }
   return n;
