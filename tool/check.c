@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* check.c: vhdkit check. */
+/* check.c: vhdkit check.  Prints what the library finds, as it finds it, and
+ * turns the outcome into an exit status that scripts can tell apart. */
 #include "config.h"
 
 #include <inttypes.h>

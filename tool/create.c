@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* create.c: vhdkit create. */
+/* create.c: vhdkit create.  Turns options into a wish for the library, and says
+ * where a new child would not open as things are. */
 #include "config.h"
 
 #include <stdio.h>

@@ -170,7 +170,7 @@ show(const struct subject *s)
     line("warning", "%s", s->chain_error);
 }
 
-/* -------------------------------------------------------------- for programs */
+/* ------------------------------------------------------------- for programs */
 
 static struct json *
 json_locators(struct vhd_image *image)

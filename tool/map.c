@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* map.c: vhdkit map. */
+/* map.c: vhdkit map.  Prints runs as they come, so that a disk of many takes no
+ * memory for them. */
 #include "config.h"
 
 #include <inttypes.h>

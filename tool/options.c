@@ -111,8 +111,9 @@ flatten(const struct option_spec *const *tables, size_t n,
 }
 
 int
-options_parse(int argc, char **argv, const struct option_spec *const *tables,
-              size_t n, char ***args, int *nargs, bool *help)
+options_parse(int argc, char **argv,
+              const struct option_spec *const *tables, size_t n, char ***args,
+              int *nargs, bool *help)
 {
   struct option long_options[MAX_OPTIONS];
   const struct option_spec *specs[MAX_OPTIONS];

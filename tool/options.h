@@ -41,8 +41,9 @@ struct option_spec {
  * leaves in *args what is no option, NULL-terminated, and its number in *nargs.
  * Options may follow arguments; "--" ends them.  --help sets *help and stops.
  * Complains and returns -1 where the line is wrong. */
-int options_parse(int argc, char **argv, const struct option_spec *const *tables,
-                  size_t n, char ***args, int *nargs, bool *help);
+int options_parse(int argc, char **argv,
+                  const struct option_spec *const *tables, size_t n,
+                  char ***args, int *nargs, bool *help);
 
 /* The options of the tables, with their help, for people. */
 void options_print(FILE *out, const struct option_spec *const *tables,

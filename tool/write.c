@@ -282,8 +282,8 @@ const struct verb write_verb = {
   .min_args = 1,
   .max_args = 2,
   .options = { options, root_options, open_options },
-  .about = "Without FILE, or where it is -, standard input is copied.  Holes of "
-           "a file\nbecome zeros of the disk.  What is there when it ends is "
+  .about = "Without FILE, or where it is -, standard input is copied.  Holes "
+           "of a file\nbecome zeros of the disk.  What is there when it ends is "
            "durable.",
   .run = run,
 };

@@ -125,10 +125,10 @@ report(struct bitmap_check *b)
                    b->unused.n, b->unused.first);
   if (b->hidden.n > 0)
     checker_report(c, VHD_NOTE, VHD_BITMAP_MISMATCH,
-                   "%" PRIu32 " blocks hold data in sectors that their bitmaps "
-                   "say were never written; these read as zeros here, and as "
-                   "data in programs that ignore the bitmap (the first is block "
-                   "%" PRIu32 ")", b->hidden.n, b->hidden.first);
+                   "%" PRIu32 " blocks hold data in sectors that their "
+                   "bitmaps say were never written; these read as zeros here, "
+                   "and as data in programs that ignore the bitmap (the first "
+                   "is block %" PRIu32 ")", b->hidden.n, b->hidden.first);
   if (b->garbage.n > 0)
     checker_report(c, VHD_NOTE, VHD_BITMAP_MISMATCH,
                    "the bitmaps of %" PRIu32 " blocks have stray bits behind "

@@ -2,10 +2,10 @@
 /* check_space.c: space of the file that nothing refers to.
  *
  * Metadata and blocks are walked in the order in which they lie; what is
- * between them is a gap.  Small gaps are padding.  Of the others only what takes
- * space of the disk below counts as leaked: freed blocks are punched out of the
- * file, and the stretch that is held ready behind the last block was never
- * written to. */
+ * between them is a gap.  Small gaps are padding.  Of the others only what
+ * takes space of the disk below counts as leaked: freed blocks are punched out
+ * of the file, and the stretch that is held ready behind the last block was
+ * never written to. */
 #include "config.h"
 
 #include <errno.h>

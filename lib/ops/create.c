@@ -74,7 +74,7 @@ free_newfile(struct newfile *file)
   newfile_close(file);
 }
 
-/* ------------------------------------------------------------------ planning */
+/* ----------------------------------------------------------------- planning */
 
 static int
 check_options(const char *path, const struct vhd_create_options *opt,
@@ -236,7 +236,7 @@ make_plan(struct plan *plan, const char *path,
                      block_size != 0 ? block_size : DEFAULT_BLOCK_SIZE, err);
 }
 
-/* ------------------------------------------------------------------- writing */
+/* ------------------------------------------------------------------ writing */
 
 static int
 write_bat(const struct plan *plan, struct newfile *file, struct vhd_error *err)

@@ -257,7 +257,7 @@ newfile_commit(struct newfile *file, struct vhd_error *err)
     return vhd_fail_sys(err, -r, "%s: cannot give the new file its name",
                         file->path);
 
-  /* Some file systems do not sync folders: then there is nothing to wait for. */
+  /* Some file systems do not sync folders: nothing to wait for there. */
   if (fsync(file->dir) < 0 && errno != EINVAL && errno != EROFS)
     return vhd_fail_sys(err, errno, "%s: cannot make its name durable",
                         file->path);
