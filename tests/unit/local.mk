@@ -3,6 +3,8 @@
 # See tests/local.mk for how to add a test.
 
 UNIT_COMMON = tests/unit/unit.c tests/unit/unit.h
+UNIT_FORGE = tests/unit/forge.c tests/unit/forge.h
+UNIT_HOSTILE = tests/unit/hostile.c tests/unit/hostile.h $(UNIT_FORGE)
 
 if HAVE_CMOCKA
 
@@ -89,6 +91,22 @@ tests_unit_test_local_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_local_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_local_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = tests/unit/test-local.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-hostile
+TESTS += tests/unit/test-hostile
+tests_unit_test_hostile_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_hostile_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_hostile_LDADD = $(UNIT_LIBS)
+tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c $(UNIT_COMMON) \
+	$(UNIT_HOSTILE)
+
+check_PROGRAMS += tests/unit/test-hostile-chain
+TESTS += tests/unit/test-hostile-chain
+tests_unit_test_hostile_chain_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_hostile_chain_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_hostile_chain_LDADD = $(UNIT_LIBS)
+tests_unit_test_hostile_chain_SOURCES = tests/unit/test-hostile-chain.c $(UNIT_COMMON) \
+	$(UNIT_HOSTILE)
 
 endif
 

@@ -1,0 +1,879 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test-hostile: files that broke other parsers, one by one, as far as they are
+ * about a single file.  Each ends in the right error or the right content. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "unit/hostile.h"
+#include "unit/unit.h"
+
+#define TEXT(a, b, c, d) \
+  ((uint64_t)(a) << 24 | (uint64_t)(b) << 16 | (uint64_t)(c) << 8 | (d))
+
+/* ------------------------------------------------------------------ footers */
+
+static void
+cut_footer(struct forge *f)
+{
+  forge_truncate(f, f->len - FORGE_SECTOR);
+}
+
+static void
+zero_footer(struct forge *f)
+{
+  memset(forge_end(f), 0, FORGE_SECTOR);
+}
+
+static void
+cut_last_byte(struct forge *f)
+{
+  forge_truncate(f, f->len - 1);
+}
+
+static void
+cut_last_byte_and_head(struct forge *f)
+{
+  memset(f->file, 0, FORGE_SECTOR);
+  cut_last_byte(f);
+}
+
+static void
+cut_to_nothing(struct forge *f)
+{
+  forge_truncate(f, 0);
+}
+
+static void
+cut_to_100(struct forge *f)
+{
+  forge_truncate(f, 100);
+}
+
+/* Just the copy of the footer, or not even that. */
+static void
+cut_to_512(struct forge *f)
+{
+  forge_truncate(f, 512);
+}
+
+static void
+cut_to_511(struct forge *f)
+{
+  forge_truncate(f, 511);
+}
+
+static void
+append_100(struct forge *f)
+{
+  forge_insert(f, f->len, 100);
+}
+
+static void
+vhdx(struct forge *f)
+{
+  memcpy(f->file, "vhdxfile", 8);
+  zero_footer(f);
+}
+
+/* A guest that keeps a VHD of its own in the first sectors of its disk. */
+static void
+guest_vhd(struct forge *f)
+{
+  struct forge inner;
+  forge_dynamic(&inner, 'G');
+  memcpy(f->file, inner.file, FORGE_SLOT);
+  memcpy(f->disk, inner.file, FORGE_SLOT);
+  forge_free(&inner);
+}
+
+static void
+guest_vhd_bad_end(struct forge *f)
+{
+  guest_vhd(f);
+  forge_end(f)[100] ^= 1;
+}
+
+static void
+guest_vhd_no_end(struct forge *f)
+{
+  guest_vhd(f);
+  zero_footer(f);
+}
+
+static void
+other_size(struct forge *f)
+{
+  unit_put(f->file, 48, 8, f->disk_len - 512);
+}
+
+static void
+test_footers(void **state)
+{
+  (void)state;
+  static const struct shape shapes[] = {
+    { .name = "nothing wrong, dynamic", .base = DYNAMIC },
+    { .name = "nothing wrong, fixed", .base = FIXED },
+    { .name = "nothing wrong, Xen's", .base = XEN },
+    { .name = "both checksums bad",
+      .patch = { { FOOTERS, 100, 1, 1 } },
+      .traits = SUM_LEFT,
+      .code = VHD_FOOTER_CHECKSUM },
+    { .name = "fixed, checksum bad",
+      .base = FIXED,
+      .patch = { { END, 100, 1, 1 } },
+      .traits = SUM_LEFT,
+      .code = VHD_FOOTER_CHECKSUM },
+    { .name = "head's checksum bad",
+      .patch = { { HEAD, 100, 1, 1 } },
+      .traits = SUM_LEFT },
+    { .name = "head zeroed",
+      .patch = { { HEAD, 0, 8, 0 } },
+      .traits = SUM_LEFT },
+    { .name = "end's checksum bad",
+      .patch = { { END, 100, 1, 1 } },
+      .traits = SUM_LEFT },
+    { .name = "end missing", .after = cut_footer },
+    { .name = "end zeroed", .after = zero_footer },
+    { .name = "fixed, end missing",
+      .base = FIXED,
+      .after = cut_footer,
+      .code = VHD_FOOTER_MISSING },
+    { .name = "fixed, end zeroed",
+      .base = FIXED,
+      .after = zero_footer,
+      .code = VHD_FOOTER_MISSING },
+    { .name = "511 bytes of footer", .after = cut_last_byte },
+    { .name = "511 bytes of footer, no head",
+      .after = cut_last_byte_and_head },
+    { .name = "511 bytes of footer, fixed",
+      .base = FIXED,
+      .after = cut_last_byte },
+    { .name = "both valid, other id",
+      .patch = { { HEAD, 68, 4, 1 } },
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "both valid, other size",
+      .edit = other_size,
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "both valid, other type",
+      .patch = { { HEAD, 60, 4, 4 } },
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "both valid, other data offset",
+      .patch = { { HEAD, 16, 8, 1024 } },
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "both valid, other time", .patch = { { HEAD, 24, 4, 1 } } },
+    { .name = "empty file",
+      .after = cut_to_nothing,
+      .code = VHD_FOOTER_MISSING },
+    { .name = "100 bytes",
+      .after = cut_to_100,
+      .code = VHD_FOOTER_MISSING },
+    { .name = "511 bytes",
+      .after = cut_to_511,
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "512 bytes",
+      .after = cut_to_512,
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "not whole sectors", .after = append_100 },
+    { .name = "not whole sectors, fixed",
+      .base = FIXED,
+      .after = append_100,
+      .code = VHD_FOOTER_MISSING },
+    { .name = "another format",
+      .after = vhdx,
+      .code = VHD_FORMAT_UNKNOWN,
+      .says = "VHDX" },
+    { .name = "guest's VHD in a fixed disk",
+      .base = FIXED,
+      .edit = guest_vhd },
+    { .name = "guest's VHD in a fixed disk, end bad",
+      .base = FIXED,
+      .after = guest_vhd_bad_end,
+      .code = VHD_FOOTER_CHECKSUM },
+    { .name = "guest's VHD in a raw disk",
+      /* Nothing says that this was a fixed disk; but its blocks, which it
+       * has none of, lie beyond its end or are not what they should be. */
+      .base = FIXED,
+      .after = guest_vhd_no_end,
+      .traits = LOOSE_SIZE },
+    { .name = "v_poison at both ends",
+      .patch = { { FOOTERS, 0, 8, 0x765f706f69736f6e } },
+      .code = VHD_STATE },
+    { .name = "v_poison at the end",
+      .patch = { { END, 0, 8, 0x765f706f69736f6e } },
+      .code = VHD_STATE },
+    { .name = "v_poison at the start",
+      .patch = { { HEAD, 0, 8, 0x765f706f69736f6e } },
+      .code = VHD_STATE },
+  };
+  hostile_run(shapes, ARRAY_SIZE(shapes));
+}
+
+static void
+type_2_all_ones(struct forge *f)
+{
+  unit_put(f->file, 16, 8, UINT64_MAX);
+  unit_put(forge_end(f), 16, 8, UINT64_MAX);
+}
+
+static void
+longer_fixed(struct forge *f)
+{
+  forge_insert(f, f->disk_len, 1536);
+}
+
+static void
+test_footer_fields(void **state)
+{
+  (void)state;
+  static const struct shape shapes[] = {
+    { .name = "format version 2",
+      .patch = { { FOOTERS, 12, 4, 0x00020000 } },
+      .code = VHD_FORMAT_VERSION },
+    { .name = "type 0",
+      .patch = { { FOOTERS, 60, 4, 0 } },
+      .code = VHD_TYPE },
+    { .name = "type 5",
+      .patch = { { FOOTERS, 60, 4, 5 } },
+      .code = VHD_TYPE },
+    { .name = "type 2 with a dynamic header",
+      .patch = { { FOOTERS, 60, 4, 2 } },
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "type 2, all ones, with a dynamic header",
+      .patch = { { FOOTERS, 60, 4, 2 } },
+      .edit = type_2_all_ones,
+      .code = VHD_FILE_SIZE },
+    { .name = "fixed with data offset 512",
+      .base = FIXED,
+      .patch = { { END, 16, 8, 512 } },
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "data offset 0",
+      .patch = { { FOOTERS, 16, 8, 0 } },
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "data offset at the footer itself",
+      .patch = { { FOOTERS, 16, 8, FORGE_SLOT + 4 * FORGE_STRIDE } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "data offset at the copy's end",
+      .patch = { { FOOTERS, 16, 8, 256 } },
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "data offset 2^63",
+      .patch = { { FOOTERS, 16, 8, 1ULL << 63 } },
+      .code = VHD_FOOTER_CORRUPT },
+    { .name = "data offset beyond the file",
+      .patch = { { FOOTERS, 16, 8, 1ULL << 40 } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "data offset at nothing",
+      .patch = { { FOOTERS, 16, 8, 2048 } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "size 0",
+      .patch = { { FOOTERS, 48, 8, 0 } },
+      .code = VHD_SIZE },
+    { .name = "size 0, fixed",
+      .base = FIXED,
+      .patch = { { END, 48, 8, 0 } },
+      .code = VHD_SIZE },
+    { .name = "size 2041 GiB",
+      .patch = { { FOOTERS, 48, 8, 2041ULL << 30 } },
+      .code = VHD_SIZE },
+    { .name = "size of no whole sectors",
+      .patch = { { FOOTERS, 48, 8, FORGE_DISK + 1 } },
+      .code = VHD_SIZE },
+    { .name = "size 2^64-1",
+      .patch = { { FOOTERS, 48, 8, UINT64_MAX } },
+      .code = VHD_SIZE },
+    { .name = "size 2^64-512, fixed",
+      .base = FIXED,
+      .patch = { { END, 48, 8, 0ULL - 512 } },
+      .code = VHD_SIZE },
+    { .name = "original size differs", .patch = { { FOOTERS, 40, 8, 512 } } },
+    { .name = "original size absurd",
+      .patch = { { FOOTERS, 40, 8, UINT64_MAX } } },
+    { .name = "fixed, shorter than its size",
+      .base = FIXED,
+      .patch = { { END, 48, 8, FORGE_DISK + 512 } },
+      .code = VHD_FILE_SIZE,
+      .says = "split" },
+    { .name = "fixed, size of 8 EiB",
+      .base = FIXED,
+      .patch = { { END, 48, 8, (1ULL << 63) - 1024 } },
+      .code = VHD_FILE_SIZE },
+    { .name = "fixed, with extra bytes",
+      .base = FIXED,
+      .edit = longer_fixed },
+    { .name = "CHS 0", .patch = { { FOOTERS, 56, 4, 0 } } },
+    { .name = "CHS larger than the size",
+      .patch = { { FOOTERS, 56, 4, UINT32_MAX } } },
+    { .name = "size by a CHS of 0",
+      .patch = { { FOOTERS, 56, 4, 0 } },
+      .flags = VHD_OPEN_SIZE_CHS,
+      .code = VHD_SIZE },
+    { .name = "size by a CHS beyond the table",
+      .patch = { { FOOTERS, 56, 4, 0x00401011 } },
+      .flags = VHD_OPEN_SIZE_CHS,
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "size by a CHS beyond the limit",
+      .patch = { { FOOTERS, 56, 4, UINT32_MAX } },
+      .flags = VHD_OPEN_SIZE_CHS,
+      .code = VHD_LIMIT },
+    { .name = "size by a CHS beyond the file, fixed",
+      .base = FIXED,
+      .patch = { { END, 56, 4, 0x00ff1011 } },
+      .flags = VHD_OPEN_SIZE_CHS,
+      .code = VHD_FILE_SIZE },
+    { .name = "creator vpc, CHS differs",
+      .patch = { { FOOTERS, 28, 4, TEXT('v', 'p', 'c', ' ') },
+                 { FOOTERS, 56, 4, 0x00010411 } } },
+    { .name = "saved state", .patch = { { FOOTERS, 84, 1, 1 } } },
+    { .name = "hidden", .patch = { { FOOTERS, 85, 1, 1 } } },
+    { .name = "features 0", .patch = { { FOOTERS, 8, 4, 0 } } },
+    { .name = "creator of NULs", .patch = { { FOOTERS, 28, 4, 0 } } },
+    { .name = "creator of controls",
+      .patch = { { FOOTERS, 28, 4, TEXT(0x1b, '[', '"', 0x9b) },
+                 { FOOTERS, 36, 4, TEXT('\n', '\\', 0x7f, 0xff) } } },
+    { .name = "time in the future",
+      .patch = { { FOOTERS, 24, 4, UINT32_MAX } } },
+    { .name = "null id", .patch = { { FOOTERS, 68, 8, 0 },
+                                    { FOOTERS, 76, 8, 0 } } },
+    { .name = "garbage in the reserved bytes",
+      .patch = { { FOOTERS, 100, 8, UINT64_MAX },
+                 { FOOTERS, 504, 8, UINT64_MAX } } },
+  };
+  hostile_run(shapes, ARRAY_SIZE(shapes));
+}
+
+/* ---------------------------------------------------------- dynamic header */
+
+static void
+many_entries(struct forge *f)
+{
+  /* A table of 16 GiB, which the file really has room for. */
+  uint8_t footer[FORGE_SECTOR];
+  memcpy(footer, forge_end(f), sizeof footer);
+  int fd = open(DISK, O_WRONLY | O_CLOEXEC);
+  uint64_t table = 20ULL << 20, size = 17ULL << 30;
+  if (fd < 0 ||
+      pwrite(fd, f->file + FORGE_BAT, 512, (off_t)table) != 512 ||
+      pwrite(fd, footer, sizeof footer, (off_t)size) != sizeof footer)
+    hostile_fail("%s: cannot be made", DISK);
+  close(fd);
+}
+
+static void
+test_header(void **state)
+{
+  (void)state;
+  static const struct shape shapes[] = {
+    { .name = "no dynamic header",
+      .patch = { { HEADER, 0, 1, 'C' } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "header's checksum bad",
+      .patch = { { HEADER, 1000, 1, 1 } },
+      .traits = SUM_LEFT,
+      .code = VHD_HEADER_CHECKSUM },
+    { .name = "header's version 2",
+      .patch = { { HEADER, 24, 4, 0x00020000 } },
+      .code = VHD_HEADER_VERSION },
+    { .name = "table at 0",
+      .patch = { { HEADER, 16, 8, 0 } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "table at 2^62",
+      .patch = { { HEADER, 16, 8, 1ULL << 62 } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "table beyond the file",
+      .patch = { { HEADER, 16, 8, 1ULL << 40 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "table at no sector",
+      .patch = { { HEADER, 16, 8, FORGE_BAT + 4 } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "table over the dynamic header",
+      .patch = { { HEADER, 16, 8, 1024 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "table over a block",
+      .patch = { { HEADER, 16, 8, FORGE_SLOT + FORGE_STRIDE } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "table over the footer",
+      .patch = { { HEADER, 16, 8, FORGE_SLOT + 4 * FORGE_STRIDE } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "table cut by the end of the file",
+      .patch = { { HEADER, 16, 8, FORGE_SLOT + 4 * FORGE_STRIDE - 512 },
+                 { HEADER, 28, 4, 129 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "no entries",
+      .patch = { { HEADER, 28, 4, 0 } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "an entry too few",
+      .patch = { { HEADER, 28, 4, FORGE_NBLK - 1 } },
+      .code = VHD_HEADER_CORRUPT },
+    { .name = "just enough entries",
+      .patch = { { HEADER, 28, 4, FORGE_NBLK } } },
+    { .name = "2^32-1 entries",
+      .patch = { { HEADER, 28, 4, UINT32_MAX } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "2^32-1 entries, and room for them",
+      .patch = { { HEADER, 28, 4, UINT32_MAX },
+                 { HEADER, 16, 8, 20ULL << 20 } },
+      .stage = many_entries },
+    { .name = "entries that overflow times 4",
+      .patch = { { HEADER, 28, 4, 0x40000000 + FORGE_NBLK } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "block size 0",
+      .patch = { { HEADER, 32, 4, 0 } },
+      .code = VHD_BLOCK_SIZE },
+    { .name = "block size of no power of two",
+      .patch = { { HEADER, 32, 4, 3 * FORGE_BLOCK } },
+      .code = VHD_BLOCK_SIZE },
+    { .name = "block size 512",
+      .patch = { { HEADER, 32, 4, 512 }, { HEADER, 28, 4, 2048 } },
+      .code = VHD_BLOCK_SIZE },
+    { .name = "block size 2 GiB",
+      .patch = { { HEADER, 32, 4, 1U << 31 } },
+      .code = VHD_BLOCK_SIZE },
+    { .name = "block size 2^32-1",
+      .patch = { { HEADER, 32, 4, UINT32_MAX } },
+      .code = VHD_BLOCK_SIZE },
+    { .name = "blocks larger than what lies there",
+      .patch = { { HEADER, 32, 4, 2 << 20 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "more blocks than the limit",
+      .patch = { { FOOTERS, 48, 8, 2040ULL << 30 },
+                 { HEADER, 28, 4, UINT32_MAX } },
+      .code = VHD_LIMIT },
+    { .name = "next is not all ones", .patch = { { HEADER, 8, 8, 0 } } },
+    { .name = "garbage in the header's reserved bytes",
+      .patch = { { HEADER, 60, 4, UINT32_MAX },
+                 { HEADER, 768, 8, UINT64_MAX } } },
+    { .name = "dynamic, but with a parent's name and locators",
+      .patch = { { HEADER, 40, 8, UINT64_MAX },
+                 { HEADER, 64, 8, 0x0041004200430044 },
+                 { HEADER, 576, 8, UINT64_MAX },
+                 { HEADER, 592, 8, UINT64_MAX } } },
+  };
+  hostile_run(shapes, ARRAY_SIZE(shapes));
+}
+
+/* -------------------------------------------------------------- block table */
+
+#define SEC(n) (FORGE_SLOT / FORGE_SECTOR + (n) * (FORGE_STRIDE / FORGE_SECTOR))
+
+/* Puts a gap of a sector before the second block: unaligned from there on. */
+static void
+unalign(struct forge *f)
+{
+  forge_insert(f, FORGE_SLOT + FORGE_STRIDE, FORGE_SECTOR);
+  for (uint32_t blk = 1; blk < FORGE_NBLK; blk++) {
+    uint64_t sec = unit_get(f->file, FORGE_BAT + blk * 4, 4);
+    if (sec != UINT32_MAX)
+      unit_put(f->file, FORGE_BAT + blk * 4, 4, sec + 1);
+  }
+}
+
+/* The blocks of the file in another order than those of the disk. */
+static void
+reorder(struct forge *f)
+{
+  uint32_t entry[FORGE_NBLK];
+  for (uint32_t blk = 0; blk < FORGE_NBLK; blk++)
+    entry[blk] = (uint32_t)unit_get(f->file, FORGE_BAT + blk * 4, 4);
+  unit_put(f->file, FORGE_BAT, 4, entry[5]);
+  unit_put(f->file, FORGE_BAT + 5 * 4, 4, entry[0]);
+  uint8_t was[FORGE_BLOCK];
+  memcpy(was, f->disk, FORGE_BLOCK);
+  memcpy(f->disk, f->disk + 5 * FORGE_BLOCK, FORGE_BLOCK);
+  memcpy(f->disk + 5 * FORGE_BLOCK, was, FORGE_BLOCK);
+}
+
+/* The last block's end is cut off: behind the disk's end, so harmless, or
+ * before it. */
+static void
+cut_last_block(struct forge *f, uint32_t keep)
+{
+  uint8_t footer[FORGE_SECTOR];
+  memcpy(footer, forge_end(f), sizeof footer);
+  forge_truncate(f, FORGE_SLOT + 3 * FORGE_STRIDE +
+                      (1 + keep + 1) * FORGE_SECTOR);
+  memcpy(forge_end(f), footer, sizeof footer);
+}
+
+static void
+cut_last_block_fully(struct forge *f)
+{
+  cut_last_block(f, 16);
+}
+
+static void
+cut_last_block_short(struct forge *f)
+{
+  cut_last_block(f, 15);
+}
+
+static void
+zero_padding(struct forge *f)
+{
+  memset(f->file + FORGE_BAT + 4 * FORGE_ENTRIES, 0,
+         FORGE_SECTOR - 4 * FORGE_ENTRIES);
+}
+
+static void
+garbage_spare(struct forge *f)
+{
+  for (uint32_t i = FORGE_NBLK; i < FORGE_ENTRIES; i++)
+    unit_put(f->file, FORGE_BAT + 4 * i, 4, SEC(0) + i);
+}
+
+static void
+clear_bitmap(struct forge *f)
+{
+  memset(forge_bitmap(f, 0), 0, FORGE_SECTOR);
+  memset(f->disk, 0, FORGE_BLOCK);
+}
+
+static void
+garbage_behind_bitmap(struct forge *f)
+{
+  memset(forge_bitmap(f, 5) + FORGE_SPB / 8, 0xff,
+         FORGE_SECTOR - FORGE_SPB / 8);
+}
+
+/* Bits of the last block that are not of the disk. */
+static void
+bits_behind_disk(struct forge *f)
+{
+  memset(forge_bitmap(f, 8), 0, 2);
+  forge_bitmap(f, 8)[1] = 0x01;
+  memset(f->disk + 8 * FORGE_BLOCK, 0, 15 * FORGE_SECTOR);
+}
+
+static void
+test_table(void **state)
+{
+  (void)state;
+  static const struct shape shapes[] = {
+    { .name = "entry 0",
+      .patch = { { BAT, 1, 4, 0 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "entry in the dynamic header",
+      .patch = { { BAT, 1, 4, 1 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "entry in the table",
+      .patch = { { BAT, 1, 4, FORGE_BAT / 512 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "same entry twice",
+      .patch = { { BAT, 1, 4, SEC(0) } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "blocks that overlap by a sector",
+      .patch = { { BAT, 2, 4, SEC(1) - 1 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "blocks that overlap by all but one",
+      .patch = { { BAT, 1, 4, SEC(0) + 1 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "entry past the end",
+      .patch = { { BAT, 1, 4, SEC(5) } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "entry far past the end",
+      .patch = { { BAT, 1, 4, 0x7fffffff } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "entry 0xfffffffe",
+      .patch = { { BAT, 1, 4, 0xfffffffe } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "block over the footer",
+      .patch = { { BAT, 5, 4, SEC(2) + 200 }, { BAT, 8, 4, UINT32_MAX } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "entry at the footer",
+      .patch = { { BAT, 1, 4, SEC(4) } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "last block cut behind the disk",
+      .edit = cut_last_block_fully },
+    { .name = "last block cut in its data",
+      .edit = cut_last_block_short,
+      .code = VHD_BAT_CORRUPT },
+    { .name = "unaligned blocks", .edit = unalign },
+    { .name = "blocks out of order", .edit = reorder },
+    { .name = "table padded with zeros", .edit = zero_padding },
+    { .name = "garbage in spare entries", .edit = garbage_spare },
+    { .name = "bitmap of zeros over data", .edit = clear_bitmap },
+    { .name = "garbage behind the bitmap's last sector",
+      .edit = garbage_behind_bitmap },
+    { .name = "bits of the last block up to the disk's end",
+      .edit = bits_behind_disk },
+  };
+  hostile_run(shapes, ARRAY_SIZE(shapes));
+}
+
+/* ------------------------------------------------------------------- batmap */
+
+static void
+batmap_lies(struct forge *f)
+{
+  uint8_t *header = f->file + FORGE_BATMAP;
+  header[FORGE_SECTOR] |= 0x04; /* block 5, of which only parts are set */
+  unit_put(header, 24, 4, ~(uint32_t)(0xa4 + 0x80));
+}
+
+static void
+batmap_missing(struct forge *f)
+{
+  memset(f->file + FORGE_BATMAP, 0, 1024);
+}
+
+static void
+test_batmap(void **state)
+{
+  (void)state;
+  static const struct shape shapes[] = {
+    { .name = "batmap's checksum bad",
+      .base = XEN,
+      .patch = { { ANYWHERE, FORGE_BATMAP + 24, 4, 0 } },
+      .traits = UNCHECKED },
+    { .name = "batmap of no sectors",
+      .base = XEN,
+      .patch = { { ANYWHERE, FORGE_BATMAP + 16, 4, 0 } },
+      .code = VHD_BATMAP },
+    { .name = "batmap of 2^32-1 sectors",
+      .base = XEN,
+      .patch = { { ANYWHERE, FORGE_BATMAP + 16, 4, UINT32_MAX } },
+      .code = VHD_BATMAP },
+    { .name = "batmap's version 9",
+      .base = XEN,
+      .patch = { { ANYWHERE, FORGE_BATMAP + 20, 4, 0x00090000 } },
+      .code = VHD_BATMAP },
+    { .name = "batmap beyond the file",
+      .base = XEN,
+      .patch = { { ANYWHERE, FORGE_BATMAP + 8, 8, 1ULL << 40 } },
+      .code = VHD_BATMAP },
+    { .name = "batmap at 2^63",
+      .base = XEN,
+      .patch = { { ANYWHERE, FORGE_BATMAP + 8, 8, 1ULL << 63 } },
+      .code = VHD_BATMAP },
+    { .name = "batmap over the table",
+      .base = XEN,
+      .patch = { { ANYWHERE, FORGE_BATMAP + 8, 8, FORGE_BAT } },
+      .code = VHD_BATMAP },
+    { .name = "batmap over a block",
+      .base = XEN,
+      .patch = { { ANYWHERE, FORGE_BATMAP + 8, 8, FORGE_SLOT + 1024 } },
+      .code = VHD_BAT_CORRUPT },
+    { .name = "batmap's header under the table",
+      .base = XEN,
+      .patch = { { HEADER, 28, 4, 128 + 1 } },
+      .traits = UNCHECKED },
+    { .name = "batmap full where the bitmap is not",
+      .base = XEN,
+      .edit = batmap_lies,
+      .traits = UNSOUND | NO_WRITE },
+    { .name = "batmap missing",
+      .base = XEN,
+      .edit = batmap_missing,
+      .traits = UNCHECKED },
+    { .name = "batmap that is not Xen's", .edit = batmap_missing },
+  };
+  hostile_run(shapes, ARRAY_SIZE(shapes));
+}
+
+/* --------------------------------------------------------------- big images */
+
+#define BIG_ENTRIES (2040U << 11) /* of 512 KiB each */
+#define BIG_BAT (1U << 20)
+
+/* Replaces DISK by one of 2040 GiB; entry(i) is what its table holds. */
+static void
+make_big(struct forge *f, uint32_t (*entry)(uint32_t i), uint64_t end)
+{
+  static uint8_t part[1 << 20];
+  unit_put(f->file, 48, 8, 2040ULL << 30);
+  unit_put(forge_end(f), 48, 8, 2040ULL << 30);
+  unit_put(f->file, FORGE_HEADER + 16, 8, BIG_BAT);
+  unit_put(f->file, FORGE_HEADER + 28, 4, BIG_ENTRIES);
+  unit_put(f->file, FORGE_HEADER + 32, 4, 512 << 10);
+  forge_seal(f);
+
+  int fd = open(DISK, O_WRONLY | O_TRUNC | O_CLOEXEC);
+  bool ok = fd >= 0 && pwrite(fd, f->file, 2048, 0) == 2048;
+  for (uint32_t i = 0; ok && i < BIG_ENTRIES;) {
+    uint32_t n = 0;
+    off_t off = BIG_BAT + (off_t)i * 4;
+    for (; n < sizeof part / 4 && i < BIG_ENTRIES; n++)
+      unit_put(part, n * 4, 4, entry(i++));
+    ok = pwrite(fd, part, n * 4, off) == (ssize_t)n * 4;
+  }
+  ok = ok && pwrite(fd, forge_end(f), 512, (off_t)end) == 512;
+  close(fd);
+  if (!ok)
+    hostile_fail("%s: cannot be made", DISK);
+}
+
+static uint32_t
+entry_none(uint32_t i)
+{
+  (void)i;
+  return UINT32_MAX;
+}
+
+static uint32_t
+entry_same(uint32_t i)
+{
+  (void)i;
+  return 1 << 20;
+}
+
+static uint32_t
+entry_overlapping(uint32_t i)
+{
+  return (1 << 20) + i;
+}
+
+static uint32_t
+entry_packed(uint32_t i)
+{
+  /* 1025 sectors each: most of 2 TiB, all of it. */
+  return (1 << 20) + (i ^ 1) * 1025U;
+}
+
+static uint32_t
+entry_beyond(uint32_t i)
+{
+  return 0xfffffff0 - i % 16;
+}
+
+static void
+big_empty(struct forge *f)
+{
+  make_big(f, entry_none, 64ULL << 20);
+}
+
+static void
+big_same(struct forge *f)
+{
+  make_big(f, entry_same, 4ULL << 40);
+}
+
+static void
+big_overlapping(struct forge *f)
+{
+  make_big(f, entry_overlapping, 4ULL << 40);
+}
+
+static void
+big_beyond(struct forge *f)
+{
+  make_big(f, entry_beyond, 64ULL << 20);
+}
+
+static void
+big_full(struct forge *f)
+{
+  make_big(f, entry_packed, (1ULL << 29) + BIG_ENTRIES * 1025ULL * 512);
+}
+
+static void
+test_big(void **state)
+{
+  (void)state;
+  static const struct shape shapes[] = {
+    { .name = "four million blocks, none there",
+      .stage = big_empty,
+      .traits = LOOSE_SIZE },
+    { .name = "four million blocks, all there",
+      .stage = big_full,
+      /* It would read 2 TiB. */
+      .traits = LOOSE_SIZE | NOT_CHECKED },
+    { .name = "four million times the same block",
+      .stage = big_same,
+      .code = VHD_BAT_CORRUPT },
+    { .name = "four million overlapping blocks",
+      .stage = big_overlapping,
+      .code = VHD_BAT_CORRUPT },
+    { .name = "four million blocks beyond the end",
+      .stage = big_beyond,
+      .code = VHD_BAT_CORRUPT },
+  };
+  hostile_run(shapes, ARRAY_SIZE(shapes));
+}
+
+/* ------------------------------------------------------- while it is open */
+
+static void
+shrinks(void)
+{
+  struct forge f;
+  struct vhd_image *image;
+  struct vhd_error err;
+  struct vhd_open_options opt = { .flags = VHD_OPEN_READONLY };
+  forge_dynamic(&f, 'D');
+  forge_write(&f, DISK);
+  if (vhd_open(DISK, &opt, &image, &err) < 0)
+    hostile_fail("%s", err.message);
+  uint8_t buf[FORGE_SECTOR];
+  if (vhd_pread(image, buf, sizeof buf, 0) < 0)
+    hostile_fail("cannot be read before");
+  if (truncate(DISK, FORGE_SLOT + FORGE_SECTOR + 100) < 0)
+    hostile_fail("truncate");
+  /* Half a sector, a whole block, a bitmap: never zeros in their place. */
+  static const uint64_t offs[] = { 0, 5 * FORGE_BLOCK, 2 * FORGE_BLOCK + 512 };
+  for (size_t i = 0; i < ARRAY_SIZE(offs); i++) {
+    int r = vhd_pread(image, buf, sizeof buf, offs[i]);
+    if (r != -EIO)
+      hostile_fail("offset %llu: %d, not -EIO", (unsigned long long)offs[i],
+                   r);
+  }
+  /* What was never there is still zeros. */
+  if (vhd_pread(image, buf, sizeof buf, FORGE_BLOCK) < 0 || buf[7] != 0)
+    hostile_fail("a hole cannot be read");
+  vhd_close(image, NULL);
+  forge_free(&f);
+}
+
+static void
+creator_is_printable(void)
+{
+  struct forge f;
+  struct vhd_image *image;
+  struct vhd_error err;
+  struct vhd_info info;
+  struct vhd_open_options opt = { .flags = VHD_OPEN_READONLY };
+  forge_dynamic(&f, 'D');
+  memcpy(f.file + 28, "\x1b[\0\x9b\0\0\0\0\n\x7f\"x", 12);
+  memcpy(forge_end(&f) + 28, f.file + 28, 12);
+  forge_seal(&f);
+  forge_write(&f, DISK);
+  if (vhd_open(DISK, &opt, &image, &err) < 0)
+    hostile_fail("%s", err.message);
+  vhd_get_info(image, &info);
+  for (const char *p = info.creator; *p != '\0'; p++)
+    if (*p < 0x20 || *p > 0x7e)
+      hostile_fail("creator has a byte %#x", *p);
+  for (const char *p = info.creator_os; *p != '\0'; p++)
+    if (*p < 0x20 || *p > 0x7e)
+      hostile_fail("creator OS has a byte %#x", *p);
+  if (info.creator[1] != '[' || strcmp(info.creator_os + 2, "\"x") != 0)
+    hostile_fail("creators are %s and %s", info.creator, info.creator_os);
+  vhd_close(image, NULL);
+  forge_free(&f);
+}
+
+static void
+test_shrinks(void **state)
+{
+  (void)state;
+  hostile_apart("the file shrinks while it is open", shrinks);
+}
+
+static void
+test_creator(void **state)
+{
+  (void)state;
+  hostile_apart("creators are printable", creator_is_printable);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_footers), cmocka_unit_test(test_footer_fields),
+    cmocka_unit_test(test_header),  cmocka_unit_test(test_table),
+    cmocka_unit_test(test_batmap),  cmocka_unit_test(test_big),
+    cmocka_unit_test(test_shrinks), cmocka_unit_test(test_creator),
+  };
+  return cmocka_run_group_tests(tests, hostile_setup, hostile_teardown);
+}
