@@ -323,7 +323,8 @@ def fast_zero_unoffered(p):
 
 
 @case("T56", "NO_HOLE provisions", "With NO_HOLE the range MUST be fully "
-      "provisioned: it is no hole afterwards.", "writable", "zeroes", "meta")
+      "provisioned: it should not be called a hole afterwards.", "writable",
+      "zeroes", "meta")
 def no_hole(p):
     c = p.attach(contexts=ALLOCATION)
     n = min(1 << 20, p.facts.size)
@@ -333,8 +334,9 @@ def no_hole(p):
     p.ok(c.command(Cmd.WRITE_ZEROES, at, n, NO_HOLE), "WRITE_ZEROES")
     same(p, c, at, bytes(n), "zeroes")
     for off, length, state in walk(p, c, at, n):
-        p.require(not state & STATE_HOLE, "no hole",
-                  f"a hole at {off:#x}, length {length:#x}")
+        # It may be provisioned and only be reported wrongly.
+        p.recommend(not state & STATE_HOLE, "no hole",
+                    f"a hole at {off:#x}, length {length:#x}")
 
 
 # More than one connection

@@ -176,8 +176,9 @@ def short_meta(p):
     c.option(Opt.STRUCTURED_REPLY)
     good = meta_data(p.target.export, ["base:allocation"])
     for opt in (Opt.LIST_META_CONTEXT, Opt.SET_META_CONTEXT):
-        for data in (b"", b"\0\0\0", b"\0\0\0\0\0\0\0", good[:-1],
-                     good[:len(good) - 17], meta_data("", ["base:"], 2)):
+        for data in (b"", b"\0\0\0", good[:-1], good[:len(good) - 17],
+                     good[:4 + len(p.target.export) + 3],
+                     meta_data(p.target.export, ["base:"], 2)):
             a = c.option(opt, data)
             p.refused(a, Rep.ERR_INVALID, must=True)
     p.haggles_on(c)

@@ -116,7 +116,11 @@ class Client:
         """All that comes until the server closes; Hung if it does not."""
         out = b""
         while len(out) < limit:
-            data = self.recv_some()
+            try:
+                data = self.recv_some()
+            except Hung:
+                raise Hung("the connection is still open, after "
+                           f"{len(out)} bytes") from None
             if not data:
                 return out
             out += data

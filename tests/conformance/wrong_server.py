@@ -188,7 +188,7 @@ WRONG = {
     "T53": ("fast-zero-damages",),
     "T54": ("enotsup",),
     "T55": ("fast-zero-quietly", "less", "warn"),
-    "T56": ("no-hole-ignored",),
+    "T56": ("no-hole-ignored", "plain", "warn"),
     "T57": ("private-cache",),
     "T58": ("late-writes",),
     "T59": ("one-store",),
