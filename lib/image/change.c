@@ -26,6 +26,7 @@
 
 #include "base/arith.h"
 #include "base/bitmap.h"
+#include "base/rules.h"
 #include "image/image.h"
 #include "image/map.h"
 #include "image/request.h"
@@ -34,7 +35,7 @@
 #define RETIRED_ENOUGH 1024
 
 static phase_fn end_change, edges, edges_read, punch_slots, data_io, data_done,
-  grow, cleaned, extended, footer_written;
+  grow, cleaned, extended, footer_written, footer_synced;
 
 static enum vhd_step
 end_change(struct vhd_request *req)
@@ -145,7 +146,7 @@ choose_trim(const struct look *l)
 static enum action
 choose_zero(const struct vhd_image *img, const struct look *l, bool no_hole)
 {
-  bool hide = l->ancestor_holds || (no_hole && img->parent);
+  bool hide = (l->ancestor_holds && RULE(HIDE)) || (no_hole && img->parent);
 
   if (l->slot == NO_SLOT)
     return hide || no_hole ? ALLOCATE : SKIP;
@@ -184,7 +185,7 @@ take_block(struct vhd_request *req, const struct look *l, enum action action,
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
 
-  if (l->state & (BLOCK_BUSY | BLOCK_LOADING))
+  if (l->state & (BLOCK_BUSY | BLOCK_LOADING) && RULE(BUSY))
     return WAIT;
   if (!commit_room(img, 1))
     return COMMIT;
@@ -212,7 +213,7 @@ static void
 journal(struct vhd_image *img, enum journal_kind kind, uint32_t blk,
         uint32_t a, uint32_t b)
 {
-  if (img->journal)
+  if (img->journal && RULE(JOURNAL))
     journal_append(img->journal, (struct journal_record){ kind, blk, a, b });
 }
 
@@ -415,6 +416,8 @@ edges_read(struct vhd_request *req)
 
 /* ---------------------------------------------------------------------- data */
 
+static void release_pieces(struct vhd_request *req, bool good);
+
 static enum vhd_step
 punch_slots(struct vhd_request *req)
 {
@@ -423,7 +426,7 @@ punch_slots(struct vhd_request *req)
 
   req->nio = 0;
   for (unsigned i = 0; i < m->npiece; i++)
-    if (m->piece[i].punch_first)
+    if (m->piece[i].punch_first && RULE(PUNCH))
       request_add_io(req, img->file, VHD_IO_PUNCH,
                      (uint64_t)m->piece[i].slot * 512,
                      (uint64_t)img->space.slot_sec * 512, NULL, 0);
@@ -481,6 +484,8 @@ data_io(struct vhd_request *req)
   req->nio = 0;
   for (unsigned i = 0; i < m->npiece; i++)
     add_piece_io(req, &m->piece[i]);
+  if (!RULE(PUBLISH))
+    release_pieces(req, true);
   return req->nio > 0 ? request_io(req, data_done)
                       : request_next(req, data_done);
 }
@@ -662,16 +667,40 @@ extended(struct vhd_request *req)
   return request_io(req, footer_written);
 }
 
+/* Where little else waits to be written, a sync costs little, and the first
+ * slot need not be left out because it covers the old footer. */
 static enum vhd_step
 footer_written(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
   int result = request_io_result(req);
 
+  if (result < 0)
+    return grow_end(req, result);
+  pthread_mutex_lock(&img->lock);
+  bool quiet = img->commit.synced_seq == atomic_load(&img->write_seq);
   atomic_fetch_add(&img->write_seq, 1);
+  if (!quiet)
+    space_grown(img, false);
+  pthread_mutex_unlock(&img->lock);
+  if (!quiet)
+    return grow_end(req, 0);
+  req->nio = 0;
+  request_add_io(req, img->file, VHD_IO_SYNC, 0, 0, NULL, 0);
+  return request_io(req, footer_synced);
+}
+
+static enum vhd_step
+footer_synced(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+  int result = request_io_result(req);
+
+  if (result < 0)
+    atomic_store(&img->failed, result);
   pthread_mutex_lock(&img->lock);
   if (result == 0)
-    space_grown(img);
+    space_grown(img, true);
   pthread_mutex_unlock(&img->lock);
   return grow_end(req, result);
 }

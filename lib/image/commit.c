@@ -15,6 +15,7 @@
 #include "base/arith.h"
 #include "base/bitmap.h"
 #include "base/bytes.h"
+#include "base/rules.h"
 #include "image/image.h"
 #include "image/request.h"
 
@@ -292,17 +293,18 @@ finish(struct vhd_request *req, int result)
       bitmaps_thaw(&img->bitmaps, bitmaps_find(&img->bitmaps, d->blk),
                    result < 0 &&
                    summary_of(img->state[d->blk]) == BITS_MIXED);
-    if (result < 0)
+    if (result < 0 && RULE(FAILED_ENTRY))
       d->flags |= DIRTY_CURRENT | (bitmap ? DIRTY_BITMAP : 0);
     d->flags &= ~(DIRTY_FROZEN | DIRTY_FRESH | DIRTY_TWIN | DIRTY_ONES);
-    if (result == 0) {
+    if (result == 0 || !RULE(FAILED_ENTRY)) {
       d->disk = d->frozen;
       d->flags &= ~DIRTY_UNSURE;
       if (!(d->flags & DIRTY_CURRENT))
         dirty_delete(img, d);
     }
   }
-  memset(c->bat_sectors, 0, DIV_ROUND_UP(img->nblk, 128 * 8) + 1);
+  if (c->metadata)
+    memset(c->bat_sectors, 0, DIV_ROUND_UP(img->nblk, 128 * 8) + 1);
   c->nfrozen = 0;
   c->ended = c->started;
   if (result == 0) {
@@ -326,7 +328,7 @@ finish(struct vhd_request *req, int result)
 static enum vhd_step
 finish_sync(struct vhd_request *req, int result)
 {
-  if (result < 0)
+  if (result < 0 && RULE(FAILED_SYNC))
     atomic_store(&req->image->failed, result);
   return finish(req, result);
 }
@@ -372,10 +374,13 @@ add_bitmap(struct vhd_request *req, struct dirty *d, bool fresh)
   uint8_t *bits = c->ones;
 
   if (!(d->flags & (DIRTY_ONES | DIRTY_TWIN)) ||
-      !!(d->flags & DIRTY_FRESH) != fresh)
+      (!!(d->flags & DIRTY_FRESH) != fresh && RULE(FRESH_BITMAP)))
     return;
-  if (d->flags & DIRTY_TWIN)
-    bits = bitmaps_twin(&img->bitmaps, bitmaps_find(&img->bitmaps, d->blk));
+  if (d->flags & DIRTY_TWIN) {
+    struct bitmap *b = bitmaps_find(&img->bitmaps, d->blk);
+    bits = RULE(FREEZE_BITMAP) ? bitmaps_twin(&img->bitmaps, b)
+                               : bitmaps_bits(&img->bitmaps, b);
+  }
   request_add_io(req, img->file, VHD_IO_WRITE, (uint64_t)d->frozen * 512,
                  (uint64_t)img->bitmap_sec * 512, bits, 0);
 }
@@ -403,7 +408,7 @@ fresh_bitmaps(struct vhd_request *req)
 
   if (result < 0)
     return finish(req, result);
-  if (gather_bitmaps(req, true))
+  if (RULE(FRESH_BITMAP) && gather_bitmaps(req, true))
     return request_io(req, fresh_bitmaps);
   return request_next(req, sync_data);
 }
@@ -412,6 +417,8 @@ static enum vhd_step
 sync_data(struct vhd_request *req)
 {
   req->nio = 0;
+  if (!RULE(SYNC_DATA) && req->image->commit.metadata)
+    return request_next(req, synced_data);
   request_add_io(req, req->image->file, VHD_IO_SYNC, 0, 0, NULL, 0);
   return request_io(req, synced_data);
 }
@@ -437,6 +444,8 @@ entry_for_disk(const struct vhd_image *img, uint32_t blk)
   if (!(img->state[blk] & BLOCK_DIRTY))
     return img->bat[blk];
   const struct dirty *d = dirty_find(&img->commit, blk);
+  if (!RULE(FREEZE_ENTRY))
+    return img->bat[blk];
   return d->flags & (DIRTY_FROZEN | DIRTY_UNSURE) ? d->frozen : d->disk;
 }
 
@@ -503,6 +512,8 @@ write_metadata(struct vhd_request *req)
   pthread_mutex_unlock(&img->lock);
   if (req->nio > 0)
     return request_io(req, write_metadata);
+  if (!RULE(SYNC_METADATA))
+    return finish(req, 0);
   request_add_io(req, img->file, VHD_IO_SYNC, 0, 0, NULL, 0);
   return request_io(req, synced_metadata);
 }

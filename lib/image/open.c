@@ -17,6 +17,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/rules.h"
 #include "format/guid.h"
 #include "image/open.h"
 #include "image/parent.h"
@@ -156,7 +157,7 @@ static int
 start_writing(struct vhd_image *img, struct vhd_error *err)
 {
   int e = img->fixed ? 0 : space_init(img, &img->layout);
-  if (e == 0)
+  if (e == 0 && RULE(OPEN_SYNC))
     e = file_do(img->file, VHD_IO_SYNC, 0, 0, 0);
   if (e == 0)
     e = vhd_flush(img);

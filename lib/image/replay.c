@@ -37,16 +37,23 @@ stale(struct replay *r, uint32_t blk)
                   "journal", r->img->path, blk);
 }
 
+/* Remembers what the file's entry is, for which a record must account. */
+static void
+note_entry(struct replay *r, uint32_t blk)
+{
+  if (bitmap_test(r->seen, blk))
+    return;
+  bitmap_set(r->seen, blk, 1);
+  r->disk[blk] = r->img->bat[blk];
+}
+
 static int
 replay_bat(struct replay *r, const struct journal_record *rec)
 {
   struct vhd_image *img = r->img;
   uint32_t blk = rec->blk;
 
-  if (!bitmap_test(r->seen, blk)) {
-    bitmap_set(r->seen, blk, 1);
-    r->disk[blk] = img->bat[blk];
-  }
+  note_entry(r, blk);
   if (r->disk[blk] == rec->a || r->disk[blk] == rec->b)
     bitmap_set(r->named, blk, 1);
   struct bitmap *b = bitmaps_find(&img->bitmaps, blk);
@@ -95,8 +102,12 @@ replay_bits(struct replay *r, const struct journal_record *rec)
   uint32_t blk = rec->blk;
   uint32_t valid = image_block_sectors(img, blk);
 
-  if (img->bat[blk] == NO_SLOT || rec->a >= valid || rec->b > valid - rec->a)
+  if (rec->a >= valid || rec->b > valid - rec->a)
     return stale(r, blk);
+  if (img->bat[blk] == NO_SLOT) { /* freed later, says a record to come */
+    note_entry(r, blk);
+    return 0;
+  }
   struct bitmap *b = get_bitmap(r, blk);
   if (!b)
     return -EIO;

@@ -8,10 +8,13 @@
 #include <string.h>
 
 #include "base/arith.h"
+#include "base/rules.h"
 #include "image/image.h"
 
-#define FIRST_STEP (8ULL << 20)
-#define LAST_STEP (256ULL << 20)
+/* The runway's steps, in slots: 8 MiB to 256 MiB for blocks of 2 MiB. */
+#define FIRST_STEP 4
+#define LAST_STEP 128
+#define MAX_STEP (256ULL << 20)
 #define FILE_ALIGN 4096
 
 /* The first slot at or behind `sec` whose data lie on 4 KiB. */
@@ -19,6 +22,12 @@ static uint64_t
 align_slot(const struct vhd_image *img, uint64_t sec)
 {
   return round_up(sec + img->bitmap_sec, 8) - img->bitmap_sec;
+}
+
+static uint64_t
+step_bytes(const struct space *s, unsigned slots)
+{
+  return MIN((uint64_t)slots * s->stride * 512, MAX_STEP);
 }
 
 static void
@@ -88,7 +97,7 @@ space_init(struct vhd_image *img, const struct layout *l)
   s->end = l->footer_off / 512;
   s->end_footer = l->end_footer;
   s->dirty = true;
-  s->step = FIRST_STEP;
+  s->step = step_bytes(s, FIRST_STEP);
   s->reserve = l->footer.type == VHD_DYNAMIC;
   footer_format(&l->footer, s->footer);
 
@@ -120,7 +129,7 @@ take_free(struct vhd_image *img, uint32_t *slot, bool *dirty)
     return false;
   image_try_advance(img);
   struct free_slot *f = &s->free[s->free_head & s->free_mask];
-  if ((int32_t)(img->epoch - f->epoch) < 2)
+  if ((int32_t)(img->epoch - f->epoch) < 2 && RULE(EPOCH))
     return false; /* somebody may still look at it */
   *slot = f->slot;
   *dirty = f->dirty;
@@ -128,16 +137,28 @@ take_free(struct vhd_image *img, uint32_t *slot, bool *dirty)
   return true;
 }
 
-/* Does the slot cover the place of a former footer? */
-static bool
-covers_scar(struct space *s, uint64_t slot)
+enum cover { COVERS_NONE, COVERS_OLD, COVERS_NEEDED };
+
+/* Does the slot cover the place of a former footer, perhaps one that is still
+ * needed? */
+static enum cover
+cover_scars(struct vhd_image *img, uint64_t slot)
 {
-  for (unsigned i = 0; i < s->nscar; i++)
-    if (s->scar[i] >= slot && s->scar[i] < slot + s->slot_sec) {
-      s->scar[i] = s->scar[--s->nscar];
-      return true;
+  struct space *s = &img->space;
+  enum cover cover = COVERS_NONE;
+
+  for (unsigned i = 0; i < s->nscar;) {
+    struct scar *scar = &s->scar[i];
+    if (scar->sec < slot || scar->sec >= slot + s->slot_sec) {
+      i++;
+      continue;
     }
-  return false;
+    enum cover c = img->commit.synced_seq >= scar->seq || !RULE(SCAR)
+                     ? COVERS_OLD : COVERS_NEEDED;
+    cover = MAX(cover, c);
+    *scar = s->scar[--s->nscar];
+  }
+  return cover;
 }
 
 bool
@@ -147,17 +168,18 @@ space_take(struct vhd_image *img, uint32_t *slot, bool *dirty)
 
   if (take_free(img, slot, dirty))
     return true;
-  if (s->dirty)
+  if (s->dirty && RULE(RUNWAY))
     return false;
   while (s->next + s->slot_sec <= s->end) {
     uint64_t here = s->next;
     s->next += s->stride;
-    if (covers_scar(s, here)) {
+    enum cover cover = cover_scars(img, here);
+    if (cover == COVERS_NEEDED) {
       space_retire(img, (uint32_t)here);
       continue;
     }
     *slot = (uint32_t)here;
-    *dirty = false;
+    *dirty = cover == COVERS_OLD;
     return true;
   }
   return false;
@@ -176,6 +198,10 @@ space_retire(struct vhd_image *img, uint32_t slot)
 
   assert(space_npending(s) < SPACE_PENDING);
   s->touched = true;
+  if (!RULE(RETIRE)) {
+    push_free(s, slot, img->epoch, true);
+    return;
+  }
   s->pending[s->pending_tail++ & (SPACE_PENDING - 1)] =
     (struct pending_slot){ slot, img->epoch };
 }
@@ -216,21 +242,23 @@ space_shorten_step(struct vhd_image *img)
 
   if (s->step == 0)
     return false;
-  s->step = s->step > FIRST_STEP ? s->step / 2 : 0;
+  s->step = s->step > step_bytes(s, FIRST_STEP) ? s->step / 2 : 0;
   return true;
 }
 
 void
-space_grown(struct vhd_image *img)
+space_grown(struct vhd_image *img, bool durable)
 {
   struct space *s = &img->space;
+  uint64_t seq = durable ? 0 : atomic_load(&img->write_seq);
 
   if (s->end_footer && s->end >= s->next)
-    s->scar[s->nscar++] = s->end;
+    s->scar[s->nscar++] = (struct scar){ s->end, seq };
   s->touched = true;
   s->end = s->grow_end / 512 - 1;
   s->end_footer = true;
-  s->step = MIN(MAX(s->step * 2, FIRST_STEP), LAST_STEP);
+  s->step = MIN(MAX(s->step * 2, step_bytes(s, FIRST_STEP)),
+                step_bytes(s, LAST_STEP));
 }
 
 uint64_t

@@ -11,9 +11,9 @@
  * (clean), or is to be punched first (dirty).
  *
  * When the runway grows, a footer is written at the new end, and the place of
- * the old one becomes a scar: the slot that covers it is not handed out but
- * made pending, so that the old footer is wiped only after a sync has made the
- * new one durable.
+ * the old one becomes a scar: the old footer may be wiped only once the new one
+ * is durable.  A slot that covers a scar is dirty; before that it is not handed
+ * out but made pending, for the next commit to free.
  *
  * All functions: caller holds the image's lock. */
 #ifndef IMAGE_SPACE_H
@@ -43,6 +43,12 @@ struct free_slot {
   bool dirty;
 };
 
+/* Where a footer was, and the write_seq that makes its successor durable. */
+struct scar {
+  uint64_t sec;
+  uint64_t seq;
+};
+
 struct space {
   uint32_t slot_sec;    /* sectors of a slot */
   uint32_t stride;      /* from one slot of the runway to the next */
@@ -50,7 +56,7 @@ struct space {
   uint64_t end;         /* where the runway ends, sector: the footer's place */
   bool dirty;           /* the runway may hold stale bytes */
   bool end_footer;      /* a footer of ours or others lies at `end` */
-  uint64_t scar[SPACE_SCARS];
+  struct scar scar[SPACE_SCARS];
   unsigned nscar;
   uint64_t step;        /* bytes by which the runway grows next */
   bool reserve;         /* with fallocate */
@@ -92,8 +98,8 @@ void space_recycle(struct vhd_image *img, bool clean);
 int space_plan_growth(struct vhd_image *img);
 /* The step was too long for the disk.  False if it was the shortest. */
 bool space_shorten_step(struct vhd_image *img);
-/* It is done, footer written. */
-void space_grown(struct vhd_image *img);
+/* It is done, the footer written; durable: and synced. */
+void space_grown(struct vhd_image *img, bool durable);
 
 /* The first byte behind the last block and all metadata. */
 uint64_t space_used_end(struct vhd_image *img);

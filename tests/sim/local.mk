@@ -1,3 +1,29 @@
 # The simulator: the request machine over a simulated disk, through enumerated
 # power cuts, failing I/O and random completion order.
 # See tests/local.mk for how to add a test.
+
+# The rooms below the tests once more, built so that rules can be broken.
+noinst_LTLIBRARIES += tests/sim/libbreakable.la
+tests_sim_libbreakable_la_CPPFLAGS = $(LIB_CPPFLAGS) -DVHDKIT_BREAKABLE
+tests_sim_libbreakable_la_CFLAGS = $(AM_CFLAGS)
+tests_sim_libbreakable_la_LIBADD = $(LIB_LIBS)
+tests_sim_libbreakable_la_SOURCES = $(lib_libvhdkit_core_la_SOURCES)
+
+check_PROGRAMS += tests/sim/sim
+tests_sim_sim_CPPFLAGS = $(LIB_CPPFLAGS) -DVHDKIT_BREAKABLE \
+	-I$(top_srcdir)/tests/sim
+tests_sim_sim_LDADD = tests/sim/libbreakable.la
+tests_sim_sim_SOURCES = \
+	tests/sim/life.c \
+	tests/sim/life.h \
+	tests/sim/model.c \
+	tests/sim/model.h \
+	tests/sim/sim.c \
+	tests/sim/simfile.c \
+	tests/sim/simfile.h \
+	tests/sim/simimage.c \
+	tests/sim/simimage.h
+
+TESTS += tests/sim/sim
+dist_check_SCRIPTS += tests/sim/test-rules.sh
+TESTS += tests/sim/test-rules.sh

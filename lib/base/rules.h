@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* rules.h: the rules that keep data safe, each by a name at the place that
+ * keeps it, so that the simulator (tests/sim) can show that it would notice if
+ * one were dropped.
+ *
+ * RULE(name) is true, and costs nothing.  Only a library built with
+ * VHDKIT_BREAKABLE can be told to break one.  Any thread. */
+#ifndef BASE_RULES_H
+#define BASE_RULES_H
+
+/* name, what it says */
+#define RULES(RULE_ROW)                                                       \
+  RULE_ROW(SYNC_DATA, "data are durable before metadata lead to them")        \
+  RULE_ROW(SYNC_METADATA, "metadata are durable before a flush is done")      \
+  RULE_ROW(FRESH_BITMAP, "a new block's bitmap is durable before its entry")  \
+  RULE_ROW(FREEZE_BITMAP, "a commit writes the bitmap as it was frozen")      \
+  RULE_ROW(FREEZE_ENTRY, "a commit writes no entry that changed since")       \
+  RULE_ROW(RETIRE, "a slot is not used again while the disk leads to it")     \
+  RULE_ROW(EPOCH, "a slot is not used again while somebody may look at it")   \
+  RULE_ROW(PUNCH, "a slot that may hold stale bytes is punched first")        \
+  RULE_ROW(RUNWAY, "the runway that was found is punched first")              \
+  RULE_ROW(SCAR, "the old footer stays until the new one is durable")         \
+  RULE_ROW(PUBLISH, "the mapping changes after the data are written")         \
+  RULE_ROW(BUSY, "one request at a time changes a block's mapping")           \
+  RULE_ROW(HIDE, "zeros over an ancestor's data are kept in the child")       \
+  RULE_ROW(JOURNAL, "what is acknowledged outlives the process")              \
+  RULE_ROW(OPEN_SYNC, "what was read at open is what the disk has")           \
+  RULE_ROW(FAILED_SYNC, "after a failed sync nothing is promised")            \
+  RULE_ROW(FAILED_ENTRY, "an entry whose write failed is written again")
+
+enum rule {
+#define RULE_ROW(name, text) RULE_##name,
+  RULES(RULE_ROW)
+#undef RULE_ROW
+  RULE_NONE
+};
+
+#ifdef VHDKIT_BREAKABLE
+extern enum rule rule_broken;
+#define RULE(name) (rule_broken != RULE_##name)
+#else
+#define RULE(name) 1
+#endif
+
+#endif

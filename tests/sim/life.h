@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* life.h: the life of one image in the simulator: opened, worked upon by many
+ * requests at once whose steps and I/Os come in random order, ended by a close,
+ * a power cut or the death of the process, opened again...
+ *
+ * At random moments the power cuts that could happen just then are enumerated;
+ * each state is opened and read whole.  One thread. */
+#ifndef SIM_LIFE_H
+#define SIM_LIFE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "simimage.h"
+
+struct life_options {
+  enum sim_kind kind;
+  unsigned depth;     /* requests in flight */
+  unsigned requests;  /* in one life */
+  unsigned lives;
+  unsigned crash_one_in; /* moments; 0: none */
+  unsigned max_states;   /* at one moment */
+  uint64_t fail_at;   /* I/O of the second life that fails; 0: none */
+  bool journal;
+};
+
+struct life_result {
+  uint64_t states;    /* power cuts looked at */
+  uint64_t kills;     /* deaths of the process looked at */
+  uint64_t requests;
+  bool reached;       /* fail_at was reached */
+  char fault[300];    /* "" : none */
+};
+
+/* Deterministic: the same seed and options give the same lives. */
+void life_run(uint64_t seed, const struct life_options *opt,
+              struct life_result *result);
+
+#endif

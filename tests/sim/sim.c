@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sim.c: tests/sim/sim, the simulator's command line.
+ *
+ * Without arguments it runs the suite and prints TAP.  With a rule's name it
+ * breaks that rule, and is content only if a promise breaks.
+ *
+ *   sim [--seed N] [--rounds N] [--scenario NAME] [--rule NAME] [--list] */
+#include "config.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rules.h"
+#include "life.h"
+
+enum rule rule_broken = RULE_NONE;
+
+static const struct {
+  const char *name, *text;
+} rules[] = {
+#define RULE_ROW(name, text) { #name, text },
+  RULES(RULE_ROW)
+#undef RULE_ROW
+};
+
+#define NRULES (sizeof rules / sizeof *rules)
+
+enum mode {
+  CRASH,  /* power cuts and deaths at many moments */
+  FAIL,   /* each I/O in turn fails */
+  ORDER,  /* much at once, in any order */
+};
+
+static const struct scenario {
+  const char *name, *text;
+  enum mode mode;
+  struct life_options opt;
+  unsigned rounds; /* seeds */
+} scenarios[] = {
+  { "crash", "power cuts and deaths of the process", CRASH,
+    { .depth = 5, .requests = 40, .lives = 4, .crash_one_in = 12,
+      .max_states = 32, .journal = true }, 24 },
+  { "crash-serial", "power cuts under one request at a time", CRASH,
+    { .depth = 1, .requests = 30, .lives = 3, .crash_one_in = 5,
+      .max_states = 64, .journal = true }, 12 },
+  { "crash-no-journal", "power cuts where no journal can be had", CRASH,
+    { .depth = 4, .requests = 30, .lives = 3, .crash_one_in = 12,
+      .max_states = 32 }, 8 },
+  { "fail", "an I/O fails, at every position in turn", FAIL,
+    { .depth = 4, .requests = 25, .lives = 3, .crash_one_in = 40,
+      .max_states = 8, .journal = true }, 4 },
+  { "order", "many requests at once, completed in random order", ORDER,
+    { .depth = 16, .requests = 400, .lives = 3, .journal = true }, 25 },
+};
+
+#define NSCENARIOS (sizeof scenarios / sizeof *scenarios)
+
+struct totals {
+  uint64_t states, kills, requests, runs;
+};
+
+/* One seed; for FAIL, once for each I/O that can fail.  Returns the fault. */
+static const char *
+run_seed(const struct scenario *s, enum sim_kind kind, uint64_t seed,
+         struct totals *t)
+{
+  static struct life_result r;
+  struct life_options opt = s->opt;
+
+  opt.kind = kind;
+  opt.fail_at = s->mode == FAIL;
+  do {
+    life_run(seed, &opt, &r);
+    t->states += r.states;
+    t->kills += r.kills;
+    t->requests += r.requests;
+    t->runs++;
+    if (r.fault[0])
+      return r.fault;
+  } while (s->mode == FAIL && r.reached && opt.fail_at++ < 1000);
+  return NULL;
+}
+
+static uint64_t first_seed = 1;
+static unsigned times = 1;
+
+/* All seeds of a scenario over one kind of image. */
+static bool
+run_scenario(const struct scenario *s, enum sim_kind kind, struct totals *t)
+{
+  for (unsigned i = 0; i < s->rounds * times; i++) {
+    uint64_t seed = first_seed + i;
+    const char *fault = run_seed(s, kind, seed, t);
+    if (fault && rule_broken == RULE_NONE)
+      printf("# %s, %s, seed %llu: %s\n", s->name, sim_kind_name[kind],
+             (unsigned long long)seed, fault);
+    if (fault)
+      return false;
+  }
+  return true;
+}
+
+static int
+run_suite(const char *only)
+{
+  struct totals all = { 0 };
+  unsigned n = 0, failed = 0;
+
+  for (size_t i = 0; i < NSCENARIOS; i++)
+    for (int kind = 0; kind < SIM_KINDS; kind++) {
+      struct totals t = { 0 };
+      const struct scenario *s = &scenarios[i];
+      if (only && strcmp(only, s->name) != 0)
+        continue;
+      bool good = run_scenario(s, kind, &t);
+      failed += !good;
+      printf("%s %u - %s: %s (%llu power cuts, %llu deaths, %llu requests, "
+             "%llu runs)\n", good ? "ok" : "not ok", ++n, s->text,
+             sim_kind_name[kind], (unsigned long long)t.states,
+             (unsigned long long)t.kills, (unsigned long long)t.requests,
+             (unsigned long long)t.runs);
+      fflush(stdout);
+      all.states += t.states;
+      all.kills += t.kills;
+    }
+  if (!only && times >= 1) {
+    bool enough = all.states >= 100000;
+    failed += !enough;
+    printf("%s %u - %llu power cuts were looked at, at least 100000\n",
+           enough ? "ok" : "not ok", ++n, (unsigned long long)all.states);
+  }
+  printf("1..%u\n", n);
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Does any scenario notice that the rule is broken? */
+static bool
+rule_bites(enum rule rule, char *how, size_t size)
+{
+  struct totals t = { 0 };
+  bool bites = false;
+
+  rule_broken = rule;
+  for (unsigned round = 0; round < 200 && !bites; round++)
+    for (size_t i = 0; i < NSCENARIOS && !bites; i++)
+      for (int kind = 0; kind < SIM_KINDS && !bites; kind++) {
+        const char *fault =
+          run_seed(&scenarios[i], kind, first_seed + round, &t);
+        if (!fault)
+          continue;
+        bites = true;
+        snprintf(how, size, "%s, %s, seed %llu: %s", scenarios[i].name,
+                 sim_kind_name[kind],
+                 (unsigned long long)(first_seed + round), fault);
+      }
+  rule_broken = RULE_NONE;
+  return bites;
+}
+
+static int
+break_rules(const char *only)
+{
+  unsigned n = 0, failed = 0;
+  char how[500];
+
+  for (size_t i = 0; i < NRULES; i++) {
+    if (strcmp(only, "all") != 0 && strcmp(only, rules[i].name) != 0)
+      continue;
+    bool bites = rule_bites((enum rule)i, how, sizeof how);
+    failed += !bites;
+    printf("%s %u - without %s (%s) a promise breaks\n",
+           bites ? "ok" : "not ok", ++n, rules[i].name, rules[i].text);
+    if (bites)
+      printf("# %s\n", how);
+    fflush(stdout);
+  }
+  printf("1..%u\n", n);
+  return failed || n == 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void
+list(void)
+{
+  for (size_t i = 0; i < NSCENARIOS; i++)
+    printf("scenario %-18s %s\n", scenarios[i].name, scenarios[i].text);
+  for (size_t i = 0; i < NRULES; i++)
+    printf("rule     %-18s %s\n", rules[i].name, rules[i].text);
+}
+
+int
+main(int argc, char **argv)
+{
+  static const struct option options[] = {
+    { "seed", required_argument, NULL, 's' },
+    { "rounds", required_argument, NULL, 'n' },
+    { "scenario", required_argument, NULL, 'c' },
+    { "rule", required_argument, NULL, 'r' },
+    { "list", no_argument, NULL, 'l' },
+    { NULL, 0, NULL, 0 },
+  };
+  const char *scenario = NULL, *rule = NULL;
+  int c;
+
+  while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+    switch (c) {
+    case 's':
+      first_seed = strtoull(optarg, NULL, 0);
+      break;
+    case 'n': /* multiplies the seeds of each scenario */
+      times = (unsigned)strtoul(optarg, NULL, 0);
+      break;
+    case 'c':
+      scenario = optarg;
+      break;
+    case 'r':
+      rule = optarg;
+      break;
+    case 'l':
+      list();
+      return EXIT_SUCCESS;
+    default:
+      return EXIT_FAILURE;
+    }
+  return rule ? break_rules(rule) : run_suite(scenario);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* simfile.c: see simfile.h. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arith.h"
+#include "simfile.h"
+
+static void *
+must(void *p)
+{
+  if (!p)
+    abort();
+  return p;
+}
+
+/* ------------------------------------------------------------------- content */
+
+static void
+content_resize(struct content *c, uint64_t size)
+{
+  if (size > c->room) {
+    c->room = round_up(size, 65536) * 2;
+    c->bytes = must(realloc(c->bytes, c->room));
+  }
+  if (size > c->size)
+    memset(c->bytes + c->size, 0, size - c->size);
+  c->size = size;
+}
+
+static void
+content_write(struct content *c, uint64_t off, const void *buf, uint64_t len)
+{
+  if (off + len > c->size)
+    content_resize(c, off + len);
+  memcpy(c->bytes + off, buf, len);
+}
+
+static void
+content_copy(struct content *to, const struct content *from)
+{
+  content_resize(to, from->size);
+  if (from->size)
+    memcpy(to->bytes, from->bytes, from->size);
+}
+
+static void
+apply_unit(struct content *c, const struct unit *u)
+{
+  if (u->size_change)
+    content_resize(c, u->off);
+  else
+    content_write(c, u->off, u->bytes, u->len);
+}
+
+/* -------------------------------------------------------------------- changes */
+
+static struct unit *
+add_unit(struct simfile *sf)
+{
+  if (sf->nunit == sf->room) {
+    sf->room = sf->room ? sf->room * 2 : 64;
+    sf->unit = must(realloc(sf->unit, sf->room * sizeof *sf->unit));
+  }
+  struct unit *u = &sf->unit[sf->nunit++];
+  u->seq = ++sf->seq;
+  u->optional = false;
+  u->size_change = false;
+  return u;
+}
+
+static void
+change_size(struct simfile *sf, uint64_t size)
+{
+  struct unit *u = add_unit(sf);
+
+  u->size_change = true;
+  u->off = size;
+  u->len = 0;
+  apply_unit(&sf->cache, u);
+}
+
+/* A disk writes whole sectors: a unit is one as the page cache had it.  buf
+ * NULL: zeros.  torn: only some of the sectors. */
+static void
+change_bytes(struct simfile *sf, uint64_t off, const uint8_t *buf, uint64_t len,
+             bool torn)
+{
+  while (len > 0) {
+    uint32_t n = (uint32_t)MIN(len, 512 - off % 512);
+    if (!torn || sf->random() % 2) {
+      struct unit *u = add_unit(sf);
+      if (off + n > sf->cache.size)
+        content_resize(&sf->cache, off + n);
+      if (buf)
+        memcpy(sf->cache.bytes + off, buf, n);
+      else
+        memset(sf->cache.bytes + off, 0, n);
+      u->off = round_down(off, 512);
+      u->len = (uint32_t)MIN(512, sf->cache.size - u->off);
+      memcpy(u->bytes, sf->cache.bytes + u->off, u->len);
+    }
+    off += n;
+    len -= n;
+    if (buf)
+      buf += n;
+  }
+}
+
+static void
+make_durable(struct simfile *sf, uint64_t seq)
+{
+  uint32_t kept = 0;
+
+  for (uint32_t i = 0; i < sf->nunit; i++) {
+    struct unit *u = &sf->unit[i];
+    if (u->seq <= seq && !u->optional)
+      apply_unit(&sf->durable, u);
+    else
+      sf->unit[kept++] = *u;
+  }
+  sf->nunit = kept;
+}
+
+/* Later units of the same bytes must not be undone by an optional one that is
+ * applied after them: it goes once they are durable. */
+static void
+drop_overwritten(struct simfile *sf, uint64_t seq)
+{
+  for (uint32_t i = 0; i < sf->nunit; i++)
+    for (uint32_t j = i + 1; sf->unit[i].optional && j < sf->nunit; j++)
+      if (sf->unit[j].seq <= seq && !sf->unit[j].optional && !sf->unit[j].size_change &&
+          sf->unit[j].off <= sf->unit[i].off &&
+          sf->unit[j].off + sf->unit[j].len >=
+            sf->unit[i].off + sf->unit[i].len)
+        sf->unit[i].optional = false;
+}
+
+/* A failed sync: the pages are clean now, whatever the disk has. */
+static void
+drop_durability(struct simfile *sf, uint64_t seq)
+{
+  for (uint32_t i = 0; i < sf->nunit; i++)
+    if (sf->unit[i].seq <= seq)
+      sf->unit[i].optional = true;
+}
+
+int
+simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
+{
+  bool fail = ++sf->nio == sf->fail_at;
+
+  sf->failed |= fail;
+  switch (io->kind) {
+  case VHD_IO_READ:
+    if (fail || !range_fits(io->off, io->len, sf->cache.size))
+      return -EIO;
+    memcpy(io->buf, sf->cache.bytes + io->off, io->len);
+    return 0;
+  case VHD_IO_WRITE:
+    change_bytes(sf, io->off, io->buf, io->len, fail);
+    break;
+  case VHD_IO_PUNCH:
+  case VHD_IO_ZERO:
+    if (io->off < sf->cache.size)
+      change_bytes(sf, io->off, NULL,
+                   MIN(io->len, sf->cache.size - io->off), fail);
+    break;
+  case VHD_IO_EXTEND:
+    if (fail)
+      return -ENOSPC;
+    if (io->off + io->len > sf->cache.size)
+      change_size(sf, io->off + io->len);
+    break;
+  case VHD_IO_TRUNCATE:
+    if (!fail)
+      change_size(sf, io->off);
+    break;
+  case VHD_IO_SYNC:
+    if (fail) {
+      drop_durability(sf, seq);
+    } else {
+      drop_overwritten(sf, seq);
+      make_durable(sf, seq);
+    }
+    break;
+  default:
+    abort();
+  }
+  return fail ? -EIO : 0;
+}
+
+/* ---------------------------------------------------------------------- files */
+
+struct simfile *
+simfile_new(uint64_t (*random)(void))
+{
+  struct simfile *sf = must(calloc(1, sizeof *sf));
+
+  sf->random = random;
+  return sf;
+}
+
+void
+simfile_free(struct simfile *sf)
+{
+  if (!sf)
+    return;
+  free(sf->cache.bytes);
+  free(sf->durable.bytes);
+  free(sf->unit);
+  free(sf);
+}
+
+void
+simfile_put(struct simfile *sf, const void *buf, size_t len, uint64_t off)
+{
+  content_write(&sf->cache, off, buf, len);
+  content_write(&sf->durable, off, buf, len);
+}
+
+struct simfile *
+simfile_crash(const struct simfile *sf, const bool *keep)
+{
+  struct simfile *c = simfile_new(sf->random);
+
+  content_copy(&c->durable, &sf->durable);
+  for (uint32_t i = 0; i < sf->nunit; i++)
+    if (keep[i])
+      apply_unit(&c->durable, &sf->unit[i]);
+  content_copy(&c->cache, &c->durable);
+  return c;
+}
+
+struct simfile *
+simfile_clone(const struct simfile *sf)
+{
+  struct simfile *c = simfile_new(sf->random);
+
+  content_copy(&c->durable, &sf->durable);
+  content_copy(&c->cache, &sf->cache);
+  c->seq = sf->seq;
+  c->nunit = c->room = sf->nunit;
+  if (sf->nunit) {
+    c->unit = must(malloc(sf->nunit * sizeof *c->unit));
+    memcpy(c->unit, sf->unit, sf->nunit * sizeof *c->unit);
+  }
+  return c;
+}
+
+struct handle {
+  struct vhd_file file; /* first */
+  struct simfile *sf;
+};
+
+struct simfile *
+simfile_of(struct vhd_file *file)
+{
+  return ((struct handle *)file)->sf;
+}
+
+static int
+perform(struct vhd_file *file, struct vhd_io *io)
+{
+  struct simfile *sf = simfile_of(file);
+
+  return simfile_perform(sf, io, sf->seq);
+}
+
+static int
+size(struct vhd_file *file, uint64_t *size)
+{
+  *size = simfile_of(file)->cache.size;
+  return 0;
+}
+
+static void
+close_handle(struct vhd_file *file)
+{
+  free(file->path);
+  free(file);
+}
+
+struct vhd_file *
+simfile_open(struct simfile *sf, const char *name, unsigned number)
+{
+  static const struct file_ops ops = { perform, size, close_handle };
+  struct handle *h = must(calloc(1, sizeof *h));
+
+  h->file.ops = &ops;
+  h->file.fd = -1;
+  h->file.path = must(strdup(name));
+  h->file.can_punch = true;
+  h->file.ino = number;
+  h->sf = sf;
+  return &h->file;
+}

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Each rule that keeps data safe is broken in turn; the simulator must notice.
+exec "$BUILDDIR/tests/sim/sim" --rule all
