@@ -258,8 +258,8 @@ nbd_handshake_export(struct nbd_handshake *hs,
 
 /* ---------------------------------------------------------------------- no */
 
-/* TLS_REQD may be said only of an export, to INFO and GO, and only where TLS can
- * still be had. */
+/* TLS_REQD may be said only of an export, to INFO and GO, and only where TLS
+ * can still be had. */
 static bool
 may_ask_for_tls(const struct nbd_handshake *hs)
 {

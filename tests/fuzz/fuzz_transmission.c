@@ -96,7 +96,7 @@ take_session(struct input *in)
   return s;
 }
 
-/* ------------------------------------------------------------ what comes out */
+/* ----------------------------------------------------------- what comes out */
 
 enum form { FORM_SIMPLE, FORM_STRUCTURED, FORM_EXTENDED };
 

@@ -12,6 +12,14 @@ tests_unit_test_nbd_handshake_LDADD = $(NBD_UNIT_LIBS)
 tests_unit_test_nbd_handshake_SOURCES = tests/unit/test-nbd-handshake.c \
 	tests/unit/nbd-talk.c tests/unit/nbd-talk.h $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-nbd-bounds
+TESTS += tests/unit/test-nbd-bounds
+tests_unit_test_nbd_bounds_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_nbd_bounds_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_nbd_bounds_LDADD = $(NBD_UNIT_LIBS)
+tests_unit_test_nbd_bounds_SOURCES = tests/unit/test-nbd-bounds.c \
+	$(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-nbd-transmission
 TESTS += tests/unit/test-nbd-transmission
 tests_unit_test_nbd_transmission_CPPFLAGS = $(UNIT_CPPFLAGS)
