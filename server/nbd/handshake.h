@@ -57,7 +57,7 @@ struct nbd_policy {
 
 /* Sensible limits: names of 4096 bytes, lists of contexts, many INFOs. */
 #define NBD_DEFAULT_MAX_OPTION (UINT32_C(32) << 10)
-#define NBD_DEFAULT_MAX_OPTIONS UINT32_C(4096)
+#define NBD_DEFAULT_MAX_OPTIONS UINT32_C(1024)
 #define NBD_DEFAULT_MAX_DRAIN (UINT64_C(1) << 20)
 
 /* The .max of an nbd_out for a handshake must be at least this. */
