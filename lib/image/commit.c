@@ -2,7 +2,7 @@
 /* commit.c: see commit.h for the order and the invariants.
  *
  * The phases of a leader, in order; each may ask for I/O several times:
- *   lead -> fresh -> synced_data -> metadata -> synced_metadata -> punch -> end
+ *   lead -> sync_data -> synced_data -> metadata -> synced_metadata -> punch -> end
  * A failure anywhere goes to `finish` with the error; the frozen part then
  * becomes current again, to be tried by the next commit. */
 #include "config.h"
@@ -157,12 +157,8 @@ freeze_block(struct vhd_image *img, struct dirty *d)
   struct commit *c = &img->commit;
   struct bitmap *b = bitmaps_find(&img->bitmaps, d->blk);
   uint8_t state = img->state[d->blk];
-  uint32_t slot = img->bat[d->blk];
 
-  /* A failed BAT write may have made the slot reachable already. */
-  if (slot != d->disk && !(d->flags & DIRTY_UNSURE && slot == d->frozen))
-    d->flags |= DIRTY_FRESH;
-  d->frozen = slot;
+  d->frozen = img->bat[d->blk];
   if (d->frozen == NO_SLOT) {
     /* nothing to say of a bitmap */
   } else if (summary_of(state) == BITS_ALL && d->flags & DIRTY_BITMAP) {
@@ -194,7 +190,7 @@ freeze(struct vhd_image *img)
 
 /* --------------------------------------------------------- leading, waiting */
 
-static phase_fn wait_again, lead, fresh_bitmaps, sync_data, synced_data,
+static phase_fn wait_again, lead, sync_data, synced_data,
   write_metadata, synced_metadata, punch_retired, punched;
 
 /* Is there anything that a power cut would lose? */
@@ -295,7 +291,7 @@ finish(struct vhd_request *req, int result)
                    summary_of(img->state[d->blk]) == BITS_MIXED);
     if (result < 0 && RULE(FAILED_ENTRY))
       d->flags |= DIRTY_CURRENT | (bitmap ? DIRTY_BITMAP : 0);
-    d->flags &= ~(DIRTY_FROZEN | DIRTY_FRESH | DIRTY_TWIN | DIRTY_ONES);
+    d->flags &= ~(DIRTY_FROZEN | DIRTY_TWIN | DIRTY_ONES);
     if (result == 0 || !RULE(FAILED_ENTRY)) {
       d->disk = d->frozen;
       d->flags &= ~DIRTY_UNSURE;
@@ -360,62 +356,18 @@ lead(struct vhd_request *req)
                    c->batmap_buf, 0);
     request_add_io(req, img->file, VHD_IO_WRITE, bm->off, c->batmap_bytes, map,
                    0);
-    return request_io(req, fresh_bitmaps);
+    return request_io(req, sync_data);
   }
-  return request_next(req, fresh_bitmaps);
-}
-
-/* Asks for the write of one frozen bitmap, where it is of the kind wanted. */
-static void
-add_bitmap(struct vhd_request *req, struct dirty *d, bool fresh)
-{
-  struct vhd_image *img = req->image;
-  struct commit *c = &img->commit;
-  uint8_t *bits = c->ones;
-
-  if (!(d->flags & (DIRTY_ONES | DIRTY_TWIN)) ||
-      (!!(d->flags & DIRTY_FRESH) != fresh && RULE(FRESH_BITMAP)))
-    return;
-  if (d->flags & DIRTY_TWIN) {
-    struct bitmap *b = bitmaps_find(&img->bitmaps, d->blk);
-    bits = RULE(FREEZE_BITMAP) ? bitmaps_twin(&img->bitmaps, b)
-                               : bitmaps_bits(&img->bitmaps, b);
-  }
-  request_add_io(req, img->file, VHD_IO_WRITE, (uint64_t)d->frozen * 512,
-                 (uint64_t)img->bitmap_sec * 512, bits, 0);
-}
-
-/* Bitmaps from commit_pos on; returns whether there is I/O to do. */
-static bool
-gather_bitmaps(struct vhd_request *req, bool fresh)
-{
-  struct vhd_image *img = req->image;
-  struct machine *m = machine_of(req);
-  struct commit *c = &img->commit;
-
-  req->nio = 0;
-  pthread_mutex_lock(&img->lock);
-  while (m->commit_pos < c->nfrozen && req->nio < VHD_REQUEST_IOS)
-    add_bitmap(req, &c->dirty[m->commit_pos++], fresh);
-  pthread_mutex_unlock(&img->lock);
-  return req->nio > 0;
-}
-
-static enum vhd_step
-fresh_bitmaps(struct vhd_request *req)
-{
-  int result = request_io_result(req);
-
-  if (result < 0)
-    return finish(req, result);
-  if (RULE(FRESH_BITMAP) && gather_bitmaps(req, true))
-    return request_io(req, fresh_bitmaps);
   return request_next(req, sync_data);
 }
 
 static enum vhd_step
 sync_data(struct vhd_request *req)
 {
+  int result = request_io_result(req);
+
+  if (result < 0)
+    return finish(req, result);
   req->nio = 0;
   if (!RULE(SYNC_DATA) && req->image->commit.metadata)
     return request_next(req, synced_data);
@@ -435,6 +387,41 @@ synced_data(struct vhd_request *req)
   req->nio = 0;
   machine_of(req)->commit_pos = 0;
   return request_next(req, write_metadata);
+}
+
+/* Asks for the write of one block's frozen bitmap, if it changed. */
+static void
+add_bitmap(struct vhd_request *req, struct dirty *d)
+{
+  struct vhd_image *img = req->image;
+  struct commit *c = &img->commit;
+  uint8_t *bits = c->ones;
+
+  if (!(d->flags & (DIRTY_ONES | DIRTY_TWIN)))
+    return;
+  if (d->flags & DIRTY_TWIN) {
+    struct bitmap *b = bitmaps_find(&img->bitmaps, d->blk);
+    bits = RULE(FREEZE_BITMAP) ? bitmaps_twin(&img->bitmaps, b)
+                               : bitmaps_bits(&img->bitmaps, b);
+  }
+  request_add_io(req, img->file, VHD_IO_WRITE, (uint64_t)d->frozen * 512,
+                 (uint64_t)img->bitmap_sec * 512, bits, 0);
+}
+
+/* Bitmaps from commit_pos on; returns whether there is I/O to do. */
+static bool
+gather_bitmaps(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+  struct machine *m = machine_of(req);
+  struct commit *c = &img->commit;
+
+  req->nio = 0;
+  pthread_mutex_lock(&img->lock);
+  while (m->commit_pos < c->nfrozen && req->nio < VHD_REQUEST_IOS)
+    add_bitmap(req, &c->dirty[m->commit_pos++]);
+  pthread_mutex_unlock(&img->lock);
+  return req->nio > 0;
 }
 
 /* The entry of a block as the disk is to have it when this commit is done. */
@@ -505,7 +492,7 @@ write_metadata(struct vhd_request *req)
     mark_unsure(img);
     return finish(req, result);
   }
-  if (gather_bitmaps(req, false))
+  if (gather_bitmaps(req))
     return request_io(req, write_metadata);
   pthread_mutex_lock(&img->lock);
   gather_bat(req);

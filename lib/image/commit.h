@@ -6,18 +6,22 @@
  * in memory than on disk.  A commit freezes it, so that blocks may change on
  * while their frozen state is being written, and goes
  *
- *   fresh bitmaps (of blocks not yet reachable on disk), batmap
+ *   batmap  bits of it are cleared before they become untrue
  *   SYNC    everything that a BAT entry or a bit will make visible is durable
- *   BAT sectors, and bitmaps of blocks that were reachable before
+ *   bitmaps and BAT sectors, in any order
  *   SYNC    now it is visible
  *   slots that blocks left are punched, and become free
+ *
+ * A new block's entry may reach the disk without its bitmap: the slot came
+ * clean, so its bits are zeros and its sectors read as they did without it, for
+ * none of them has been flushed yet.
  *
  * One request at a time leads a commit; those that come meanwhile wait for the
  * next, or for this one where it covers them.
  *
  * Invariants:
- *   1. A BAT entry is written only when the bitmap and data it leads to are
- *      durable; a bit only when its sector's data are.
+ *   1. A BAT entry is written only when its slot is durably clean but for
+ *      durable data; a bit only when its sector's data are durable.
  *   2. A frozen value never includes what changed after the freeze.
  *   3. A slot is punched only when no durable BAT entry leads to it, and used
  *      again only when no request that began before can look at it.
@@ -43,7 +47,6 @@ enum dirty_flags {
   DIRTY_ONES = 1 << 3,    /* frozen: a bitmap of ones is to be written */
   DIRTY_UNSURE = 1 << 4,  /* a BAT write failed: the disk may have .frozen */
   DIRTY_BITMAP = 1 << 5,  /* current: the bitmap changed */
-  DIRTY_FRESH = 1 << 6,   /* frozen: no entry on disk leads to the slot yet */
 };
 
 struct dirty {
