@@ -186,6 +186,18 @@ tell_warnings(struct checker *c, const struct vhd_image *image)
     tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, without_path(text, c->path));
 }
 
+/* c->path is the child's. */
+static void
+compare_sizes(struct checker *c, struct vhd_image *child)
+{
+  struct vhd_image *parent = vhd_parent(child);
+
+  if (parent != NULL && vhd_size(parent) != vhd_size(child))
+    checker_report(c, VHD_NOTE, VHD_PARENT_SIZE,
+                   "the disk has %" PRIu64 " bytes, its parent %" PRIu64,
+                   vhd_size(child), vhd_size(parent));
+}
+
 static int
 check_parents(struct checker *c, struct vhd_image *image, uint32_t flags,
               struct vhd_error *err)
@@ -201,6 +213,7 @@ check_parents(struct checker *c, struct vhd_image *image, uint32_t flags,
     if (r < 0)
       return r;
     tell_warnings(c, image);
+    compare_sizes(c, image);
   }
   return 0;
 }
@@ -219,7 +232,8 @@ opens_alone(const char *path, const struct vhd_open_options *opt)
   return true;
 }
 
-/* The chain below a differencing image. */
+/* What opening it finds beyond the one file: its parents, and what a killed
+ * process left for it. */
 static int
 check_chain(struct checker *c, const char *path,
             const struct vhd_open_options *opt, struct vhd_error *err)
@@ -240,6 +254,7 @@ check_chain(struct checker *c, const char *path,
     return r;
   }
   tell_warnings(c, image);
+  compare_sizes(c, image);
   r = check_parents(c, image, opt->flags, err);
   vhd_close(image, NULL);
   return r;
@@ -263,13 +278,13 @@ vhd_check(const char *path, const struct vhd_open_options *opt,
 
   int r = check_file(&c, path, options.flags, &nallocated, &type, err);
   result->nblk_allocated = nallocated;
-  if (r < 0 || type != VHD_DIFFERENCING)
+  if (r < 0 || options.flags & VHD_OPEN_NO_PARENT)
     return r;
-  if (options.flags & VHD_OPEN_NO_PARENT)
-    return 0;
   if (result->errors > 0 && !opens_alone(path, &options)) {
-    checker_report(&c, VHD_NOTE, VHD_CHAIN_PARENT,
-                   "its parents were not looked at, since it is broken itself");
+    if (type == VHD_DIFFERENCING)
+      checker_report(&c, VHD_NOTE, VHD_CHAIN_PARENT,
+                     "its parents were not looked at, since it is broken "
+                     "itself");
     return 0;
   }
   return check_chain(&c, path, &options, err);

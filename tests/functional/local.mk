@@ -6,6 +6,7 @@ TOOL_TESTS = \
 	tests/functional/tool-check.py \
 	tests/functional/tool-create.py \
 	tests/functional/tool-errors.py \
+	tests/functional/tool-faults.py \
 	tests/functional/tool-info.py \
 	tests/functional/tool-readwrite.py
 dist_check_SCRIPTS += $(TOOL_TESTS)

@@ -372,6 +372,17 @@ def _():
         equal(os.path.basename(got["findings"][0]["path"]), "b.vhd")
 
 
+@case("a child of another size than its parent is noted")
+def _():
+    vhdkit("create", "--size", "4M", "base.vhd")
+    for size, notes in (("4M", 0), ("5M", 1), ("3M", 1)):
+        vhdkit("create", "--parent", "base.vhd", "--size", size,
+               "--overwrite", "child.vhd")
+        status, got = verdict("child.vhd")
+        equal((status, [f["code"] for f in got["findings"]]),
+              (0, ["parent-size"] * notes))
+
+
 @case("a parent that is broken itself is named")
 def _():
     chain_of_three()
