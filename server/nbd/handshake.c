@@ -29,9 +29,10 @@
  *  5. ERR_TLS_REQD is only sent while TLS is down and the policy knows TLS.
  *  6. session.contexts is nonempty only with structured replies and with
  *     context_name set; any SET_META_CONTEXT empties it first.
- *  7. Memory: at most max_option + 1 bytes of payload, and no more than twice
- *     what has arrived; a context name; replies within out's bound, because
- *     no option is begun without room for its longest answer.
+ *  7. Memory: at most max_option + 1 bytes of payload, and beyond the first few
+ *     no more than twice what has arrived; a context name; replies within
+ *     out's bound, because no option is begun without room for its longest
+ *     answer.
  *  8. Work: at most max_options options and max_drain drained bytes.
  */
 #include "config.h"
@@ -233,7 +234,7 @@ struct state {
 static const struct state states[] = {
   [NBD_HS_FLAGS] = {.size = 4, .keep = KEEP_HEAD, .take = take_flags},
   [NBD_HS_OPTION] = {.size = sizeof(struct nbd_option_header),
-                        .keep = KEEP_HEAD, .take = take_option},
+                     .keep = KEEP_HEAD, .take = take_option},
   [NBD_HS_PAYLOAD] = {.keep = KEEP_PAYLOAD, .take = take_payload},
   [NBD_HS_DRAIN] = {.keep = KEEP_NOTHING, .take = take_drained},
   [NBD_HS_LIST] = {.waits = NBD_EVENT_LIST},

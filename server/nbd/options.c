@@ -7,7 +7,6 @@
 #include "nbd/options.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "nbd/text.h"
@@ -16,7 +15,7 @@
 
 void
 nbd_option_head(struct nbd_handshake *hs, struct nbd_out *out, uint32_t type,
-                 uint32_t len)
+                uint32_t len)
 {
   struct nbd_option_reply h = {
     .magic = nbd_be64(NBD_OPTION_REPLY_MAGIC),
@@ -148,7 +147,7 @@ nbd_option_starttls(struct nbd_handshake *hs, struct nbd_out *out)
   return nbd_handshake_wait(hs, NBD_HS_TLS);
 }
 
-/* ----------------------------------------------------------------- replies */
+/* -------------------------------------------------- headers of transmission */
 
 enum nbd_event
 nbd_option_structured(struct nbd_handshake *hs, struct nbd_out *out)

@@ -46,7 +46,7 @@ void nbd_handshake_clear_contexts(struct nbd_handshake *hs);
 
 /* The header of a reply to the option at hand, with len bytes to follow. */
 void nbd_option_head(struct nbd_handshake *hs, struct nbd_out *out,
-                      uint32_t type, uint32_t len);
+                     uint32_t type, uint32_t len);
 
 /* The final reply, and on to the next option (or CLOSE, if out is broken).
  * text: NULL for a standard one; it is made harmless and cut to fit. */

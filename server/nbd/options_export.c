@@ -184,7 +184,7 @@ put_info_text(struct nbd_handshake *hs, struct nbd_out *out, uint16_t type,
   struct nbd_be16 wire_type = nbd_be16(type);
 
   nbd_option_head(hs, out, NBD_REP_INFO,
-                   (uint32_t)(sizeof wire_type + len));
+                  (uint32_t)(sizeof wire_type + len));
   nbd_out_put(out, &wire_type, sizeof wire_type);
   nbd_out_put(out, clean, len);
 }

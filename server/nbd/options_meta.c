@@ -116,7 +116,7 @@ put_context(struct nbd_handshake *hs, struct nbd_out *out, uint32_t id,
   size_t len = strlen(name);
 
   nbd_option_head(hs, out, NBD_REP_META_CONTEXT,
-                   (uint32_t)(sizeof wire_id + len));
+                  (uint32_t)(sizeof wire_id + len));
   nbd_out_put(out, &wire_id, sizeof wire_id);
   nbd_out_put(out, name, len);
 }
