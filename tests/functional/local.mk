@@ -14,3 +14,11 @@ TESTS += $(TOOL_TESTS)
 dist_check_DATA += \
 	tests/functional/tooltest.py \
 	tests/functional/vhdimage.py
+
+# The server's data path.
+SERVER_TESTS = \
+	tests/functional/server-model.py
+dist_check_SCRIPTS += $(SERVER_TESTS)
+TESTS += $(SERVER_TESTS)
+TSAN_TESTS += tests/functional/server-model.py
+dist_check_DATA += tests/functional/servertest.py
