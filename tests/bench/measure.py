@@ -13,6 +13,7 @@ import pathlib
 import signal
 import subprocess
 import time
+from typing import NamedTuple
 
 from servers import NotPossible
 
@@ -24,6 +25,12 @@ PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class Priority(NamedTuple):
+    """How server and client stand to whatever else is running."""
+    nice: int = 0
+    realtime: bool = False
+
+
 class Failed(Exception):
     """A run gave no figures; says why."""
 
@@ -33,13 +40,15 @@ def become_subreaper():
         raise OSError(ctypes.get_errno(), 'prctl')
 
 
-def _prepare_child(cpus, niceness):
+def _prepare_child(cpus, priority):
     """Runs in a child, before it becomes the server or the client."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if cpus:
         os.sched_setaffinity(0, cpus)
-    if niceness:
-        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    if priority.nice:
+        os.setpriority(os.PRIO_PROCESS, 0, priority.nice)
+    if priority.realtime:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def _children(pid):
@@ -89,12 +98,12 @@ def _memory_of(pid):
 class Running:
     """A server that runs; use it as a context."""
 
-    def __init__(self, server, image_path, is_raw, endpoint, cpus, niceness):
+    def __init__(self, server, image_path, is_raw, endpoint, cpus, priority):
         self.server = server
         self.endpoint = endpoint
         self._image = (image_path, is_raw)
         self._cpus = cpus
-        self._niceness = niceness
+        self._priority = priority
         self._log = endpoint.directory / 'server.log'
         self.started = 0.0
         self.pids = []  # of the processes the server began with
@@ -121,7 +130,7 @@ class Running:
             self._process = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log,
-                preexec_fn=lambda: _prepare_child(self._cpus, self._niceness))
+                preexec_fn=lambda: _prepare_child(self._cpus, self._priority))
 
     def _wait(self):
         """Until it speaks first, as NBD servers do."""
@@ -167,10 +176,10 @@ class Running:
 class Meter:
     """Runs nbd-load against running servers."""
 
-    def __init__(self, nbd_load, cpus, niceness):
+    def __init__(self, nbd_load, cpus, priority=Priority()):
         self.nbd_load = nbd_load
         self.cpus = cpus
-        self.niceness = niceness
+        self.priority = priority
 
     def _popen(self, running, arguments, cpus):
         command = [self.nbd_load, *running.endpoint.load_arguments(),
@@ -180,7 +189,7 @@ class Meter:
         return subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: _prepare_child(cpus, self.niceness))
+            preexec_fn=lambda: _prepare_child(cpus, self.priority))
 
     def load(self, running, options, cpus=None):
         """nbd-load's figures for a dictionary of its options."""
@@ -223,4 +232,5 @@ def _arguments(options):
     return arguments
 
 
-__all__ = ['Failed', 'Meter', 'NotPossible', 'Running', 'become_subreaper']
+__all__ = ['Failed', 'Meter', 'NotPossible', 'Priority', 'Running',
+           'become_subreaper']
