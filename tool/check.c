@@ -119,7 +119,7 @@ run(char **args)
   struct json *findings = as_json ? json_array_new() : NULL;
 
   if (vhd_check(args[0], &opt, found, findings, &result, &err) < 0) {
-    image_complain(&err);
+    image_complain(&err, true);
     return CHECK_FAILED;
   }
   if (as_json)

@@ -70,9 +70,11 @@ image_open_options(uint32_t flags)
 }
 
 void
-image_complain(const struct vhd_error *err)
+image_complain(const struct vhd_error *err, bool look)
 {
-  complain("%s", err->message);
+  complain("%s%s", err->message,
+           look && err->code == VHD_BUSY ? "; --unlocked looks all the same"
+                                         : "");
 }
 
 struct vhd_image *
@@ -83,7 +85,7 @@ image_open(const char *path, uint32_t flags)
   struct vhd_image *image;
 
   if (vhd_open(path, &opt, &image, &err) < 0) {
-    image_complain(&err);
+    image_complain(&err, flags & VHD_OPEN_READONLY);
     return NULL;
   }
   return image;
@@ -109,7 +111,7 @@ image_close(struct vhd_image *image)
   struct vhd_error err = { 0 };
 
   if (vhd_close(image, &err) < 0) {
-    image_complain(&err);
+    image_complain(&err, false);
     return -1;
   }
   return 0;

@@ -32,8 +32,9 @@ bool image_is_file(struct vhd_image *image, const struct stat *file);
 /* Closes; complains and returns -1 where that fails.  NULL is fine. */
 int image_close(struct vhd_image *image);
 
-/* Complains about what went wrong, with a hint where there is one. */
-void image_complain(const struct vhd_error *err);
+/* Complains about what went wrong.  look: in a verb that takes look_options,
+ * which may be of help. */
+void image_complain(const struct vhd_error *err, bool look);
 
 /* The image `depth` below this one; NULL past the last. */
 struct vhd_image *image_ancestor(struct vhd_image *image, unsigned depth);

@@ -331,7 +331,7 @@ run(char **args)
   if (vhd_open(args[0], &opt, &image, &chain_err) < 0) {
     opt.flags |= VHD_OPEN_NO_PARENT;
     if (vhd_open(args[0], &opt, &image, &err) < 0) {
-      image_complain(&err);
+      image_complain(&err, true);
       return EXIT_FAILED;
     }
     chain_error = chain_err.message;

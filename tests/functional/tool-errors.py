@@ -69,7 +69,9 @@ def _():
                          ("read", "a.vhd")):
                 done = refused(*verb, says="a.vhd")
                 contains(done.err, str(qemu.pid))
-            refused("write", "a.vhd", data=b"x", says="a.vhd")
+                contains(done.err, "--unlocked")
+            done = refused("write", "a.vhd", data=b"x", says="a.vhd")
+            check("--unlocked" not in done.err, "no way to write unlocked")
             refused("create", "--parent", "a.vhd", "c.vhd", says="a.vhd")
             refused("create", "--size", "1M", "--overwrite", "a.vhd",
                     says="a.vhd")
