@@ -9,11 +9,11 @@
 # declarations in  #pragma GCC visibility push(default) / pop,  and
 # lib/vhdkit.map lists the same names.
 
-LIB_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib
+LIB_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/lib $(UUID_CFLAGS)
 LIB_LIBS = $(UUID_LIBS)
 
 noinst_LTLIBRARIES += lib/libvhdkit-core.la
-lib_libvhdkit_core_la_CPPFLAGS = $(LIB_CPPFLAGS) $(UUID_CFLAGS)
+lib_libvhdkit_core_la_CPPFLAGS = $(LIB_CPPFLAGS)
 lib_libvhdkit_core_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 lib_libvhdkit_core_la_LIBADD = $(LIB_LIBS)
 # One source or header a line, sorted, rooms in order: base format image store
