@@ -8,19 +8,13 @@ EXTRA_DIST += \
 	contrib/systemd/vhdkitd.service.in \
 	contrib/systemd/vhdkitd.socket
 
-# Ready when it says so, where it can say so.
-if HAVE_LIBSYSTEMD
-service_type = notify
-else
-service_type = exec
-endif
-
 contrib/systemd/vhdkitd.service: contrib/systemd/vhdkitd.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && sed \
-	  -e 's,@sbindir\@,$(sbindir),g' \
-	  -e 's,@service_type\@,$(service_type),g' \
-	  $(srcdir)/contrib/systemd/vhdkitd.service.in >$@.tmp && mv $@.tmp $@
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	  sed 's,@sbindir\@,$(sbindir),g' \
+	    $(srcdir)/contrib/systemd/vhdkitd.service.in >$@.tmp && \
+	  mv $@.tmp $@
 CLEANFILES += contrib/systemd/vhdkitd.service
+check_DATA += contrib/systemd/vhdkitd.service
 
 if HAVE_SYSTEMD_UNITDIR
 systemdsystemunit_DATA = \

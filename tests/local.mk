@@ -76,8 +76,8 @@ AM_TESTS_ENVIRONMENT = \
 	ALL_CPPFLAGS='$(test_cppflags)'; export ALL_CPPFLAGS;
 
 # Where the foreign libraries' headers are, for tests that compile.
-test_cppflags = $(EVENT_CFLAGS) $(EVENT_EXTRA_CFLAGS) $(TLS_CFLAGS) \
-	$(LIBURING_CFLAGS) $(LIBSYSTEMD_CFLAGS) $(LIBSECCOMP_CFLAGS) \
+test_cppflags = $(EVENT_CFLAGS) $(TLS_CFLAGS) \
+	$(LIBURING_CFLAGS) $(LIBSECCOMP_CFLAGS) \
 	$(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) $(UUID_CFLAGS) $(NBDKIT_CFLAGS) \
 	$(CMOCKA_CFLAGS) $(LIBNBD_CFLAGS)
 

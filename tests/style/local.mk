@@ -3,11 +3,16 @@
 # that it can fail.
 
 style_tests = \
+	tests/style/test-dist.sh \
 	tests/style/test-files.py \
 	tests/style/test-headers.sh \
+	tests/style/test-help.py \
 	tests/style/test-includes.py \
+	tests/style/test-install.sh \
 	tests/style/test-pod.sh \
-	tests/style/test-shell.sh
+	tests/style/test-shell.sh \
+	tests/style/test-symbols.py \
+	tests/style/test-units.sh
 
 dist_check_SCRIPTS += $(style_tests)
 TESTS += $(style_tests)
