@@ -322,9 +322,12 @@ answer(const struct nbd_session *s, const struct nbd_request *req,
   uint8_t fail = (uint8_t)take(in, 1);
   const char *text =
     (const char *[]){NULL, "why", "\xff\xc3\x1b"}[fail % 3];
-  if (fail >= 0xf0)
-    check_error(s, req, nbd_error_from_errno(req, (int)take(in, 1)), text);
-  else if (fail >= 0xe0)
+  if (fail >= 0xf0) {
+    uint32_t error = nbd_error_from_errno(req, (int)take(in, 1));
+    assert(error != NBD_ENOTSUP || (req->flags & NBD_CMD_FLAG_FAST_ZERO));
+    assert(error != NBD_EOVERFLOW || req->type == NBD_CMD_READ);
+    check_error(s, req, error, text);
+  } else if (fail >= 0xe0)
     check_error_at(s, req, NBD_EIO, req->off, text);
   else if (req->type == NBD_CMD_READ)
     answer_read(s, req, in);
@@ -392,6 +395,7 @@ play_message(const struct nbd_session *s, struct input *in)
     return false;
   }
   assert((size_t)used == size && memcmp(req.cookie, h + 8, 8) == 0);
+  assert(!s->extended || req.payload_len <= s->max_payload);
   if (req.type == NBD_CMD_DISC) {
     assert(req.verdict == 0 && req.payload_len == 0);
     return false;
