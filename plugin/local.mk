@@ -1,15 +1,16 @@
 # nbdkit-vhd-plugin: see Makefile.am for the lists.
-#
-# To switch on when the sources are there:
-#
-# if HAVE_NBDKIT
-# nbdkitplugin_LTLIBRARIES = plugin/nbdkit-vhd-plugin.la
-# plugin_nbdkit_vhd_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) $(PUBLIC_CPPFLAGS)
-# plugin_nbdkit_vhd_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS)
-# plugin_nbdkit_vhd_plugin_la_LDFLAGS = $(AM_LDFLAGS) \
-# 	-module -avoid-version -shared
-# plugin_nbdkit_vhd_plugin_la_LIBADD = lib/libvhdkit.la
-# plugin_nbdkit_vhd_plugin_la_SOURCES = plugin/vhd.c
-# endif
-# dist_man_MANS += plugin/nbdkit-vhd-plugin.1
-# EXTRA_DIST += plugin/nbdkit-vhd-plugin.pod
+
+if HAVE_NBDKIT
+nbdkitplugin_LTLIBRARIES = plugin/nbdkit-vhd-plugin.la
+plugin_nbdkit_vhd_plugin_la_CPPFLAGS = $(AM_CPPFLAGS) $(PUBLIC_CPPFLAGS)
+plugin_nbdkit_vhd_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS)
+plugin_nbdkit_vhd_plugin_la_LDFLAGS = $(AM_LDFLAGS) \
+	-module -avoid-version -shared
+plugin_nbdkit_vhd_plugin_la_LIBADD = lib/libvhdkit.la
+plugin_nbdkit_vhd_plugin_la_SOURCES = \
+	plugin/exports.c \
+	plugin/exports.h \
+	plugin/vhd.c
+endif
+dist_man_MANS += plugin/nbdkit-vhd-plugin.1
+EXTRA_DIST += plugin/nbdkit-vhd-plugin.pod

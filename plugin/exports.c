@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* exports.c: see exports.h.
+ *
+ * With child=, an export begins as its image, read-only; the first change makes
+ * (or finds) the child and puts it in the image's place.  Requests hold the
+ * export's lock as readers, that change holds it as the writer. */
+#include "config.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "exports.h"
+
+struct params params;
+
+struct export {
+  struct export *next;
+  char *name;              /* canonical */
+  char *path;              /* of the image that is named */
+  char *child;             /* of its child, or NULL */
+  bool readonly;
+  unsigned refs;           /* under exports_lock */
+  pthread_rwlock_t lock;   /* guards the image's identity, not its use */
+  struct vhd_image *image;
+  bool changeable;         /* .image may be written to */
+};
+
+static pthread_mutex_t exports_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct export *exports;
+
+static void
+tell(const struct vhd_error *err)
+{
+  nbdkit_error("%s", err->message);
+  nbdkit_set_error(err->code == VHD_BUSY ? EBUSY
+                   : err->sys ? err->sys : EINVAL);
+}
+
+/* ---------------------------------------------------------------------- names */
+
+static bool
+ends_in_vhd(const char *name)
+{
+  size_t n = strlen(name);
+
+  return n > 4 && strcasecmp(name + n - 4, ".vhd") == 0;
+}
+
+/* A name from a client becomes part of a path: nothing but a plain name may. */
+static bool
+plain(const char *name)
+{
+  return *name != '\0' && *name != '.' && strchr(name, '/') == NULL;
+}
+
+/* "NAME" and "NAME.vhd" mean the same; a leading '/' is left out, as boot
+ * scripts send one.  NULL: there is no such export. */
+static char *
+canonical_name(const char *name)
+{
+  if (!params.dir)
+    return strdup("");
+  name += *name == '/';
+  if (!plain(name))
+    return NULL;
+  size_t n = strlen(name) - (ends_in_vhd(name) ? 4 : 0);
+  return strndup(name, n);
+}
+
+static char *
+join(const char *dir, const char *name)
+{
+  char *path;
+
+  return asprintf(&path, "%s/%s.vhd", dir, name) < 0 ? NULL : path;
+}
+
+/* The child of a lone image is called as the image is. */
+static char *
+child_path(const char *name)
+{
+  if (!params.child)
+    return NULL;
+  if (params.dir)
+    return join(params.child, name);
+  const char *slash = strrchr(params.file, '/');
+  const char *base = slash ? slash + 1 : params.file;
+  char *path;
+  return asprintf(&path, "%s/%s", params.child, base) < 0 ? NULL : path;
+}
+
+/* -------------------------------------------------------------------- opening */
+
+static char *
+folder_of(const char *path)
+{
+  char *real = realpath(path, NULL);
+  char *slash = real ? strrchr(real, '/') : NULL;
+
+  if (slash)
+    slash[slash == real] = '\0';
+  return real;
+}
+
+/* Opens path; parents may lie beside it, in roots=, and beside `base`. */
+static struct vhd_image *
+open_image(const char *path, const char *base, bool readonly)
+{
+  const char **roots = calloc(params.nroots + 2, sizeof *roots);
+  struct vhd_open_options opt = { .roots = roots };
+  struct vhd_image *image = NULL;
+  struct vhd_error err;
+
+  if (!roots) {
+    nbdkit_error("%s", strerror(ENOMEM));
+    return NULL;
+  }
+  char *own = folder_of(path);
+  char *of_base = base ? folder_of(base) : NULL;
+  if (own)
+    roots[opt.nroots++] = own;
+  if (of_base)
+    roots[opt.nroots++] = of_base;
+  for (size_t i = 0; i < params.nroots; i++)
+    roots[opt.nroots++] = params.roots[i];
+  opt.flags = (readonly ? VHD_OPEN_READONLY : 0) |
+              (params.size_chs ? VHD_OPEN_SIZE_CHS : 0);
+  if (vhd_open(path, &opt, &image, &err) < 0) {
+    tell(&err);
+    image = NULL;
+  }
+  for (unsigned i = 0; image && vhd_warning(image, i); i++)
+    nbdkit_debug("%s: warning: %s", path, vhd_warning(image, i));
+  free(own);
+  free(of_base);
+  free(roots);
+  return image;
+}
+
+static void
+close_image(struct vhd_image *image)
+{
+  struct vhd_error err;
+
+  if (image && vhd_close(image, &err) < 0)
+    nbdkit_error("%s", err.message);
+}
+
+static bool
+open_export(struct export *e)
+{
+  if (e->child && access(e->child, F_OK) == 0) {
+    e->image = open_image(e->child, e->path, e->readonly);
+    e->changeable = !e->readonly;
+  } else {
+    e->changeable = !e->readonly && !e->child;
+    e->image = open_image(e->path, NULL, !e->changeable);
+  }
+  return e->image != NULL;
+}
+
+static void
+free_export(struct export *e)
+{
+  if (!e)
+    return;
+  close_image(e->image);
+  pthread_rwlock_destroy(&e->lock);
+  free(e->name);
+  free(e->path);
+  free(e->child);
+  free(e);
+}
+
+static struct export *
+new_export(char *name, bool readonly)
+{
+  struct export *e = calloc(1, sizeof *e);
+
+  if (!e) {
+    free(name);
+    nbdkit_error("%s", strerror(ENOMEM));
+    return NULL;
+  }
+  pthread_rwlock_init(&e->lock, NULL);
+  e->name = name;
+  e->readonly = readonly;
+  e->path = params.dir ? join(params.dir, name) : strdup(params.file);
+  e->child = child_path(name);
+  e->refs = 1;
+  if (!e->path || (params.child && !e->child)) {
+    nbdkit_error("%s", strerror(ENOMEM));
+    free_export(e);
+    return NULL;
+  }
+  if (!open_export(e)) {
+    free_export(e);
+    return NULL;
+  }
+  return e;
+}
+
+/* --------------------------------------------------------------------- sharing */
+
+/* A client that asks for a read-only view of an export that is open for writing
+ * shares it; nbdkit refuses its writes. */
+static struct export *
+share(const char *name, bool readonly)
+{
+  for (struct export *e = exports; e; e = e->next)
+    if (strcmp(e->name, name) == 0) {
+      if (e->readonly && !readonly) {
+        nbdkit_error("export '%s' is in use by clients that read only", name);
+        nbdkit_set_error(EBUSY);
+        return NULL;
+      }
+      e->refs++;
+      return e;
+    }
+  return NULL;
+}
+
+struct export *
+export_get(const char *name, bool readonly)
+{
+  char *canonical = canonical_name(name);
+  struct export *e;
+
+  if (!canonical) {
+    nbdkit_error("there is no export '%.100s'", name);
+    nbdkit_set_error(ENOENT);
+    return NULL;
+  }
+  pthread_mutex_lock(&exports_lock);
+  bool open_already = false;
+  for (e = exports; e; e = e->next)
+    open_already |= strcmp(e->name, canonical) == 0;
+  if (open_already) {
+    e = share(canonical, readonly || params.readonly);
+    free(canonical);
+  } else if ((e = new_export(canonical, readonly || params.readonly))) {
+    e->next = exports;
+    exports = e;
+  }
+  pthread_mutex_unlock(&exports_lock);
+  return e;
+}
+
+void
+export_put(struct export *e)
+{
+  pthread_mutex_lock(&exports_lock);
+  assert(e->refs > 0);
+  if (--e->refs == 0) {
+    struct export **link = &exports;
+    while (*link != e)
+      link = &(*link)->next;
+    *link = e->next;
+    free_export(e);
+  }
+  pthread_mutex_unlock(&exports_lock);
+}
+
+bool
+export_writable(const struct export *e)
+{
+  return !e->readonly;
+}
+
+/* ------------------------------------------------------------------ the child */
+
+/* Puts the child in the image's place; the lock is held for writing. */
+static bool
+make_child(struct export *e)
+{
+  struct vhd_create_options opt = {
+    .parent = e->path,
+    .roots = (const char *const *)params.roots,
+    .nroots = params.nroots,
+  };
+  struct vhd_error err;
+
+  if (access(e->child, F_OK) < 0 &&
+      vhd_create(e->child, &opt, &err) < 0) {
+    tell(&err);
+    return false;
+  }
+  struct vhd_image *child = open_image(e->child, e->path, false);
+  if (!child)
+    return false;
+  close_image(e->image);
+  e->image = child;
+  e->changeable = true;
+  return true;
+}
+
+struct vhd_image *
+export_begin(struct export *e, bool change)
+{
+  pthread_rwlock_rdlock(&e->lock);
+  if (!change || e->changeable)
+    return e->image;
+  pthread_rwlock_unlock(&e->lock);
+
+  pthread_rwlock_wrlock(&e->lock);
+  bool good = e->changeable || make_child(e);
+  pthread_rwlock_unlock(&e->lock);
+  if (!good)
+    return NULL;
+  pthread_rwlock_rdlock(&e->lock);
+  return e->image;
+}
+
+void
+export_end(struct export *e)
+{
+  pthread_rwlock_unlock(&e->lock);
+}
+
+/* --------------------------------------------------------------------- listing */
+
+static int
+by_name(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int
+is_image(const struct dirent *d)
+{
+  return d->d_name[0] != '.' && ends_in_vhd(d->d_name);
+}
+
+int
+export_list(int (*each)(void *opaque, const char *name), void *opaque)
+{
+  struct dirent **entry;
+
+  if (!params.dir)
+    return each(opaque, "");
+  int n = scandir(params.dir, &entry, is_image, NULL), result = 0;
+  if (n < 0) {
+    nbdkit_error("%s: %m", params.dir);
+    return -1;
+  }
+  char **name = calloc((size_t)n + 1, sizeof *name);
+  for (int i = 0; i < n; i++) {
+    if (name)
+      name[i] = entry[i]->d_name;
+    entry[i]->d_name[strlen(entry[i]->d_name) - 4] = '\0';
+  }
+  if (name)
+    qsort(name, (size_t)n, sizeof *name, by_name);
+  for (int i = 0; name && i < n && result == 0; i++)
+    result = each(opaque, name[i]);
+  for (int i = 0; i < n; i++)
+    free(entry[i]);
+  free(entry);
+  free(name);
+  return name ? result : -1;
+}
+
+int
+export_probe(void)
+{
+  if (params.dir) {
+    DIR *d = opendir(params.dir);
+    if (!d) {
+      nbdkit_error("%s: %m", params.dir);
+      return -1;
+    }
+    closedir(d);
+    return 0;
+  }
+  struct export *e = export_get("", params.readonly);
+  if (!e)
+    return -1;
+  export_put(e);
+  return 0;
+}
