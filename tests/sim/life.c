@@ -63,6 +63,7 @@ struct op {
   uint32_t flags;
   uint64_t since;
   unsigned running;
+  unsigned patience; /* its I/Os are passed over so often: a slow disk */
   int result;
   struct run run[2];
   uint8_t buf[MAX_LEN];
@@ -296,6 +297,7 @@ start_op(struct life *l)
   op->kind = choose_kind();
   op->flags = 0;
   op->result = 0;
+  op->patience = one_in(4) ? (unsigned)below(80) : 0;
   op->off = op->len = 0;
   if (op->kind != VHD_FLUSH)
     choose_range(op);
@@ -485,6 +487,8 @@ something_happens(struct life *l)
   struct run *r = can[below(n)];
   if (r->state == READY)
     step(l, r);
+  else if (r->op->patience > 0)
+    r->op->patience--;
   else
     complete_one(r, l);
   return true;

@@ -143,7 +143,7 @@ rule_bites(enum rule rule, char *how, size_t size)
   bool bites = false;
 
   rule_broken = rule;
-  for (unsigned round = 0; round < 200 && !bites; round++)
+  for (unsigned round = 0; round < 60 && !bites; round++)
     for (size_t i = 0; i < NSCENARIOS && !bites; i++)
       for (int kind = 0; kind < SIM_KINDS && !bites; kind++) {
         const char *fault =
