@@ -200,6 +200,21 @@ def near_4g(p):
             status(p, c, off, n, REQ_ONE)
 
 
+@case("T63", "zeroes are told", "The server should tell zeroes and holes "
+      "where it can easily know them, as after a WRITE_ZEROES.", "meta",
+      "writable", "zeroes", "64M")
+def zeroes_are_told(p):
+    c = p.attach(contexts=ALLOCATION)
+    n = 8 << 20
+    at = p.area(n)
+    p.ok(c.command(Cmd.WRITE, at, payload=p.noise(1 << 20)), "WRITE")
+    p.ok(c.command(Cmd.WRITE_ZEROES, at, n), "WRITE_ZEROES")
+    told = sum(length for _, length, state in walk(p, c, at, n)
+               if state & STATE_ZERO)
+    p.recommend(told >= n // 2, "most of the range called zero",
+                f"{told:#x} of {n:#x} bytes")
+
+
 # Zeroes and trims
 
 @case("T49", "WRITE_ZEROES", "WRITE_ZEROES MUST zero its range, and nothing "

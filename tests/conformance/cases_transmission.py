@@ -4,16 +4,13 @@
 # What the data must be is judged in cases_data.py.
 
 import random
-import socket
 import struct
-import time
 
 from harness import case
-from proto import (CAN_MULTI_CONN, DF, EXT_REQUEST_MAGIC, FAST_ZERO, FUA,
-                   HAS_FLAGS, NO_HOLE, PAYLOAD_LEN, READ_ONLY, REQ_ONE,
-                   SEND_CACHE, SEND_FAST_ZERO, SEND_FLUSH, SEND_TRIM,
-                   SEND_WRITE_ZEROES, SIMPLE_MAGIC, Chunk, Closed, Cmd,
-                   Err, Hung, Info, Request, show)
+from proto import (DF, EXT_REQUEST_MAGIC, FAST_ZERO, FUA, NO_HOLE,
+                   PAYLOAD_LEN, READ_ONLY, REQ_ONE, SEND_CACHE, SEND_FLUSH,
+                   SEND_TRIM, SEND_WRITE_ZEROES, SIMPLE_MAGIC, Chunk, Closed,
+                   Cmd, Err, Hung, Request, show)
 
 EFFECTS = ((Cmd.TRIM, SEND_TRIM), (Cmd.WRITE_ZEROES, SEND_WRITE_ZEROES),
            (Cmd.CACHE, SEND_CACHE))
@@ -373,10 +370,7 @@ def bad_magic(p):
         c.send(c.header(Cmd.READ, 0, p.facts.minimum, 0, 7, magic),
                f"a request with magic {magic:#x}")
         # The stream ends here; T23 leaves it open.
-        try:
-            c.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+        c.half_close()
         rest = c.rest()
         p.recommend(not rest, "a silent close", f"{len(rest)} bytes before "
                     "the close")
@@ -399,7 +393,7 @@ def truncated_requests(p):
         c = p.attach()
         whole = c.header(Cmd.WRITE, p.facts.size, n, 0, 9) + bytes(n)
         c.send(whole[:cut], f"{cut} bytes of a WRITE")
-        c.sock.shutdown(socket.SHUT_WR)
+        c.half_close()
         p.closes(c, "a truncated request")
 
 
@@ -551,121 +545,20 @@ def never_reading(p):
         p.ok(other.command(Cmd.READ, 0, p.facts.minimum), "READ of another")
 
 
-# The export's flags
-
-@case("T33", "transmission flags", "HAS_FLAGS is always set; flags that "
-      "need others come with them.")
-def transmission_flags(p):
-    f = p.attach(structured=p.facts.structured).flags
-    p.require(f & HAS_FLAGS, "HAS_FLAGS", f"{f:#x}")
-    p.require(not f & SEND_FAST_ZERO or f & SEND_WRITE_ZEROES,
-              "FAST_ZERO only with WRITE_ZEROES", f"{f:#x}")
-    p.require(not f & (1 << 12), "BLOCK_STATUS_PAYLOAD only with extended "
-              "headers", f"{f:#x}")
-    p.require(not f & (7 << 13), "no unknown flags", f"{f:#x}")
-
-
-@case("T34", "block sizes", "The minimum is a power of two of at most 64 "
-      "KiB, the preferred one a power of two and at least 512 and the "
-      "minimum, the maximum at least the preferred.", "block-size")
-def block_sizes(p):
-    a = p.haggle().info(p.target.export, (Info.BLOCK_SIZE,))
-    low, mid, high = struct.unpack(">III", a.infos[Info.BLOCK_SIZE])
-    text = f"{low} / {mid} / {high}"
-    p.require(low and not low & (low - 1) and low <= 65536,
-              "a minimum that is a power of two up to 65536", text)
-    p.require(mid and not mid & (mid - 1) and mid >= max(low, 512),
-              "a preferred size that is a power of two of max(minimum, 512) "
-              "or more", text)
-    p.require(high >= mid, "a maximum of the preferred size or more", text)
-    p.recommend(high >= min(1 << 20, p.facts.size), "a maximum of 1 MiB or "
-                "more", text)
-    p.recommend(high == 0xffffffff or high % low == 0,
-                "a maximum that is a multiple of the minimum", text)
-    p.recommend(p.facts.size % low == 0, "a size that is a multiple of the "
-                "minimum", f"{p.facts.size} with {text}")
-
-
-@case("T35", "unaligned requests", "Requests down to the minimum block size "
-      "really work; below it they get EINVAL.")
-def unaligned(p):
-    c = p.attach()
-    b = p.facts.minimum
-    n = min(64 << 10, p.facts.size)
-    at = p.area(n) if writes_allowed(p) else 0
-    if b > 1:
-        r = c.command(Cmd.READ, 1, b)
-        p.recommend(r.error == Err.EINVAL, "EINVAL below the minimum", r)
-    if writes_allowed(p):
-        whole = bytearray(p.noise(n))
-        p.ok(c.command(Cmd.WRITE, at, payload=bytes(whole)), "WRITE")
-        for off, m in ((1, 1), (511, 3), (1000, 1), (4095, 2), (777, 5555)):
-            off, m = off * b % n // b * b, m * b
-            m = min(m, n - off)
-            part = p.noise(m)
-            p.ok(c.command(Cmd.WRITE, at + off, payload=part),
-                 f"WRITE of {m} bytes at {off}")
-            whole[off:off + m] = part
-    else:
-        whole = p.ok(c.command(Cmd.READ, at, n), "READ").data
-    for off, m in ((0, b), (b, 2 * b), (511 // b * b, 3 * b), (n - b, b)):
-        r = p.ok(c.command(Cmd.READ, at + off, m), "READ")
-        p.require(r.data == whole[off:off + m],
-                  f"the right {m} bytes at {off}", "others")
-
-
-@case("T36", "many connections", "Where CAN_MULTI_CONN is set, many clients "
-      "are served at once.", "multi-conn")
-def many_connections(p):
-    clients = [p.attach() for _ in range(16)]
-    for c in clients:
-        c.submit(Cmd.READ, 0, p.facts.minimum)
-    for c in clients:
-        p.ok(c.finish_all()[0], "READ")
-    p.require(all(c.flags & CAN_MULTI_CONN for c in clients),
-              "CAN_MULTI_CONN for each", "not for all")
-
-
-# The socket
-
-@case("T37", "no Nagle delays", "On TCP the server should set TCP_NODELAY: "
-      "a small reply does not wait for an acknowledgement.", "tcp")
-def nodelay(p):
-    c = p.attach(structured=p.facts.structured)
-    b = p.facts.minimum
-    worst = []
-    for _ in range(15):
-        start = time.monotonic()
-        # Acknowledgements are held back, so that Nagle's algorithm bites.
-        c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
-        for _ in range(3):
-            c.submit(Cmd.READ, 0, b)
-        for r in c.finish_all():
-            p.ok(r, "READ")
-        worst.append(time.monotonic() - start)
-    median = sorted(worst)[len(worst) // 2]
-    p.recommend(median < 0.035, "small replies without delay",
-                f"{median * 1000:.0f} ms for each three small reads")
-
-
-@case("T38", "keepalive", "On TCP the server should find out dead clients: "
-      "keepalive is set. (Advice; the protocol is silent.)", "loopback")
-def keepalive(p):
-    c = p.attach()
-    p.in_step(c)
-    time.sleep(0.3)     # the retransmission timer hides it until the ACK
-    mine, theirs = c.sock.getsockname()[1], c.sock.getpeername()[1]
-    for name in ("/proc/net/tcp", "/proc/net/tcp6"):
+@case("T39", "reads that fail midway", "A READ that fails is an error: a "
+      "simple reply without data, or a close; with structured replies an "
+      "error chunk behind whole chunks. It is never a success.", "failing")
+def failing_reads(p):
+    for structured in {False, p.facts.structured}:
+        c = p.attach(structured=structured, export=p.target.failing_export)
+        n = min(32 << 20, c.size)
         try:
-            with open(name) as f:
-                rows = [line.split() for line in f][1:]
-        except OSError:
-            continue
-        for row in rows:
-            local, remote = (int(row[i].rpartition(":")[2], 16)
-                             for i in (1, 2))
-            if (local, remote) == (theirs, mine):
-                p.recommend(row[5].startswith("02:"), "a keepalive timer",
-                            f"timer {row[5].partition(':')[0]}")
-                return
-    p.skip("the server's socket is not seen in /proc/net/tcp")
+            # Client itself checks the chunks.
+            r = c.command(Cmd.READ, 0, n)
+            p.require(not r.ok, "an error", "success")
+            p.recommend(r.error == Err.EIO, "EIO", r)
+            good = c.command(Cmd.READ, 0, n)
+            p.require(not good.ok, "an error again", "success")
+        except Closed:
+            if structured:
+                p.warn("an error chunk", "a close")

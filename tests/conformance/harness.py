@@ -99,6 +99,7 @@ class Target:
     writable: bool = False
     second_export: str = None
     tls_only_export: str = None
+    failing_export: str = None      # reads of its whole range fail
     acl_allowed: str = None
     acl_denied: str = None
     pid: int = None
@@ -156,6 +157,8 @@ NEEDS = {
                  lambda t, f: f.flags & READ_ONLY),
     "second": ("needs --second-export",
                lambda t, f: t.second_export is not None),
+    "failing": ("needs --failing-export",
+                lambda t, f: t.failing_export is not None),
     "tls": ("the server offers no TLS", lambda t, f: f.tls_mode != "off"),
     "tls-off": ("the server offers TLS", lambda t, f: f.tls_mode == "off"),
     "tls-on": ("TLS is not optional here", lambda t, f: f.tls_mode == "on"),

@@ -23,6 +23,7 @@ class Store:
     def __init__(self, size, description=""):
         self.size = size
         self.description = description
+        self.bad = None                 # a byte that cannot be read
         self.pages = {}
         self.lock = threading.Lock()
 
@@ -340,6 +341,11 @@ class Transmission(Session):
 
     def read(self):
         n = self.n
+        bad = self.store.bad
+        if bad is not None and self.off <= bad < self.off + n and \
+                not self.wrong("failure-is-success"):
+            self.fail_midway(bad)
+            return
         data = bytes(self.store.read(self.off, n))
         if self.tls and n > 1 << 20 and self.wrong("tls-long-reads"):
             data = data[:1 << 20]
@@ -358,6 +364,15 @@ class Transmission(Session):
                 self.chunk(Chunk.OFFSET_DATA,
                            struct.pack(">Q", self.off + at)
                            + data[at:at + m], last)
+
+    def fail_midway(self, bad):
+        """Some data, if chunks are in use, and then the error."""
+        if self.structured or self.extended:
+            m = bad - self.off
+            if m:
+                self.chunk(Chunk.OFFSET_DATA, struct.pack(">Q", self.off)
+                           + bytes(m), done=False)
+        self.fail(Err.EIO)
 
     def parts(self, n):
         """[(offset in the request, length, is a hole)]"""
@@ -472,6 +487,8 @@ class Transmission(Session):
                 extents[-1] = (0, extents[-1][1])
         elif self.wrong("status-32-bit") and n >= 1 << 32:
             extents = [(n & 0xffffffff & ~0xfff or 0, 0)]
+        if self.wrong("status-knows-nothing"):
+            extents = [(min(n, 0xffffffff), 0)]
         if self.wrong("status-lies"):
             extents = [(n, STATE_ZERO)]
         if self.wrong("status-inverted") and self.extended:

@@ -60,6 +60,14 @@ class Client:
                              struct.pack("ii", 1, 0))
         self.sock.close()
 
+    def half_close(self):
+        """Send no more; on TLS without a close_notify."""
+        try:
+            # SSLSocket.shutdown() would stop to decrypt.
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)
+        except OSError:
+            pass
+
     # Bytes
 
     def _arm(self, timeout=None):

@@ -172,6 +172,7 @@ WRONG = {
     "T36": ("four-connections",),
     "T37": ("nagle", "tcp", "warn"),
     "T38": ("no-keepalive", "tcp", "warn"),
+    "T39": ("failure-is-success",),
     "T40": ("loses-writes",),
     "T41": ("short-of-the-end",),
     "T42": ("status-too-many",),
@@ -195,6 +196,7 @@ WRONG = {
     "T60": ("no-shutdown", "stop", "warn"),
     "T61": ("status-cookie",),
     "T62": ("set-refuses",),
+    "T63": ("status-knows-nothing", "plain", "warn"),
     "X01": ("forgets-extended",),
     "X02": ("no-extended", "less", "warn"),
     "X03": ("extended-data", "plain", "warn"),
@@ -250,9 +252,11 @@ WRONG = {
 
 
 def stores():
+    bad = Store(1 << 20, "with a bad place")
+    bad.bad = 300000
     return {"disk": Store(SIZE, "the first disk"),
             "other": Store(1 << 20, "the second"),
-            "secret": Store(1 << 20, "for TLS only")}
+            "secret": Store(1 << 20, "for TLS only"), "bad": bad}
 
 
 def server_context(pki, wrong):
@@ -297,7 +301,7 @@ class Bench:
             self.endpoint, "disk", timeout=0.6 if wrong else 5,
             tls_mode=opts.get("tls", "off"),
             tls_ca=os.path.join(pki, "ca-cert.pem"),
-            writable=True, second_export="other",
+            writable=True, second_export="other", failing_export="bad",
             tls_only_export="secret" if opts.get("tls_only") else None,
             acl_allowed="127.0.0.1", acl_denied="127.0.0.10",
             handshake_time=4, pid=os.getpid())
@@ -306,10 +310,13 @@ class Bench:
 
     def _await(self):
         end = time.monotonic() + 10
-        while not os.path.exists(self.path):
-            if time.monotonic() > end:
-                sys.exit("the toy server does not start")
-            time.sleep(0.02)
+        while time.monotonic() < end:
+            try:
+                self.endpoint.connect(1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        sys.exit("the toy server does not start")
 
     def close(self):
         if self.child:
