@@ -61,6 +61,10 @@ vhd_code_name(int code)
   return "unknown";
 }
 
+static int fail(struct vhd_error *err, int code, int errnum,
+                const char *suffix, const char *fmt, va_list args)
+  __attribute__((format(printf, 5, 0)));
+
 static int
 fail(struct vhd_error *err, int code, int errnum, const char *suffix,
      const char *fmt, va_list args)

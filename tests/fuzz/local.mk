@@ -1,6 +1,70 @@
-# Fuzz targets. Each is replayed over its corpus in make check; make fuzz runs
-# them for as long as you like. FUZZ_LDFLAGS is -fsanitize=fuzzer in a tree
-# configured with CC=clang --enable-fuzzing, else empty.
+# Fuzz targets.  Each is replayed over its corpus in make check; make fuzz runs
+# them for as long as you like, in a tree configured with CC=clang
+# --enable-fuzzing.
+#
+#   make fuzz FUZZ_TIME=3600                 each target for an hour
+#   make fuzz FUZZ_TARGETS=fuzz_open         only that one
+#
+# What is found lies in fuzz/TARGET: crashes and hangs, as files that
+# tests/fuzz/TARGET FILE repeats, the log, and the corpus as it has grown.
 # See tests/local.mk for how to add a test.
 
+FUZZ_TARGETS = fuzz_open fuzz_locator fuzz_handshake fuzz_transmission
+FUZZ_TIME = 60
+FUZZ_FLAGS = -max_len=65536 -timeout=20 -rss_limit_mb=1024
+
+# libFuzzer brings a main() of its own, which does not end by itself.
+if ENABLE_FUZZING
+FUZZ_MAIN = tests/fuzz/fuzz.h
+fuzz_ready = tests/fuzz/fuzz_open tests/fuzz/fuzz_locator \
+	tests/fuzz/fuzz_handshake tests/fuzz/fuzz_transmission
+else
+FUZZ_MAIN = tests/fuzz/fuzz.h tests/fuzz/replay.c
+fuzz_ready = fuzz-not-configured
+TESTS += tests/fuzz/fuzz_open tests/fuzz/fuzz_locator
+endif
+
+check_PROGRAMS += tests/fuzz/fuzz_open
+tests_fuzz_fuzz_open_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_fuzz_fuzz_open_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_open_LDADD = lib/libvhdkit-core.la
+tests_fuzz_fuzz_open_SOURCES = tests/fuzz/fuzz_open.c $(FUZZ_MAIN) \
+	$(UNIT_FORGE)
+
+check_PROGRAMS += tests/fuzz/fuzz_locator
+tests_fuzz_fuzz_locator_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_fuzz_fuzz_locator_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_locator_LDADD = lib/libvhdkit-core.la
+tests_fuzz_fuzz_locator_SOURCES = tests/fuzz/fuzz_locator.c $(FUZZ_MAIN) \
+	tests/unit/field.h
+
+EXTRA_DIST += tests/fuzz/make-corpus.py tests/fuzz/corpus/fuzz_open \
+	tests/fuzz/corpus/fuzz_locator
+
 include tests/fuzz/nbd.mk
+
+.PHONY: fuzz fuzz-not-configured
+fuzz: $(fuzz_ready)
+	@status=0; \
+	for target in $(FUZZ_TARGETS); do \
+	  found=$(abs_builddir)/fuzz/$$target; \
+	  $(MKDIR_P) $$found/corpus || exit 1; \
+	  echo "$$target: $(FUZZ_TIME) s"; \
+	  tests/fuzz/$$target $(FUZZ_FLAGS) -max_total_time=$(FUZZ_TIME) \
+	    -artifact_prefix=$$found/ $$found/corpus \
+	    $(abs_srcdir)/tests/fuzz/corpus/$$target >$$found/log 2>&1 || \
+	    status=1; \
+	  grep -E '^(Done|SUMMARY)|not true' $$found/log; \
+	done; \
+	for file in fuzz/*/crash-* fuzz/*/leak-* fuzz/*/timeout-* \
+	    fuzz/*/oom-*; do \
+	  if test -e "$$file"; then echo "found: $$file"; status=1; fi; \
+	done; \
+	exit $$status
+
+fuzz-not-configured:
+	@echo 'make fuzz needs a tree configured with' >&2
+	@echo '  CC=clang $(top_srcdir)/configure --enable-fuzzing' >&2
+	@exit 1
+
+MOSTLYCLEANFILES += fuzz/*/log

@@ -3,10 +3,14 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "unit/field.h"
 #include "unit/forge.h"
-#include "unit/unit.h"
 
 static void *
 must_alloc(void *old, size_t len)

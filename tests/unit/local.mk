@@ -2,7 +2,7 @@
 # protocol does by itself, without files or sockets where that is possible.
 # See tests/local.mk for how to add a test.
 
-UNIT_COMMON = tests/unit/unit.c tests/unit/unit.h
+UNIT_COMMON = tests/unit/unit.c tests/unit/unit.h tests/unit/field.h
 UNIT_FORGE = tests/unit/forge.c tests/unit/forge.h
 UNIT_HOSTILE = tests/unit/hostile.c tests/unit/hostile.h $(UNIT_FORGE)
 

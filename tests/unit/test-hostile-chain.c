@@ -517,7 +517,7 @@ parent_in_use(struct forge *f)
   (void)f;
   if (vhd_open(PARENT, NULL, &image, &err) < 0)
     hostile_fail("%s", err.message);
-  static struct vhd_image *kept; /* until the process ends */
+  static struct vhd_image *volatile kept; /* until the process ends */
   kept = image;
   (void)kept;
 }

@@ -78,29 +78,3 @@ unit_image_file(const char *name, const char *path)
   assert_int_equal(fclose(file), 0);
   close_image(pipe, name);
 }
-
-uint64_t
-unit_get(const uint8_t *buf, size_t off, unsigned bytes)
-{
-  uint64_t value = 0;
-  for (unsigned i = 0; i < bytes; i++)
-    value = value << 8 | buf[off + i];
-  return value;
-}
-
-void
-unit_put(uint8_t *buf, size_t off, unsigned bytes, uint64_t value)
-{
-  for (unsigned i = bytes; i-- > 0; value >>= 8)
-    buf[off + i] = (uint8_t)value;
-}
-
-void
-unit_checksum(uint8_t *buf, size_t len, size_t off)
-{
-  uint32_t sum = 0;
-  unit_put(buf, off, 4, 0);
-  for (size_t i = 0; i < len; i++)
-    sum += buf[i];
-  unit_put(buf, off, 4, ~sum);
-}

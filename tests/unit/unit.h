@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "unit/field.h"
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof(a)[0])
 
 /* Fails the test with a message that names the row of its table. */
@@ -49,11 +51,5 @@ extern const char *const unit_images[];
 uint8_t *unit_image(const char *name, size_t *size);
 /* Unpacks one into a file. */
 void unit_image_file(const char *name, const char *path);
-
-/* Big-endian fields of raw bytes, apart from the code under test. */
-uint64_t unit_get(const uint8_t *buf, size_t off, unsigned bytes);
-void unit_put(uint8_t *buf, size_t off, unsigned bytes, uint64_t value);
-/* Puts the right checksum at off of a footer or header. */
-void unit_checksum(uint8_t *buf, size_t len, size_t off);
 
 #endif

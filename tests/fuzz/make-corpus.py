@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""make-corpus.py [FOLDER]: makes the corpus of fuzz_open and fuzz_locator.
+
+The first inputs of a fuzzer: small sound images of every kind, and some of the
+structures in them alone.  Writes FOLDER/fuzz_open/NAME and
+FOLDER/fuzz_locator/NAME; FOLDER is the tree's own, tests/fuzz/corpus, if none
+is given.  Always makes the same files.
+"""
+
+import os
+import struct
+import sys
+
+ONES = (1 << 64) - 1
+BLOCK = 4096
+STRIDE = 512 + BLOCK
+FIRST = 3584  # the first block's bitmap
+
+# The flags of fuzz_open.
+FIX_FOOTERS, FIX_HEADER, WRITE, SIZE_CHS, RAW_PARENT, NO_JOURNAL = (
+    1 << i for i in range(6))
+FIX = FIX_FOOTERS | FIX_HEADER
+
+# The parsers of fuzz_locator.
+PATH, LOCATOR, FOOTER, HEADER, BATMAP, TEXT = range(6)
+
+
+def checksum(data):
+    return ~sum(data) & 0xffffffff
+
+
+def footer(kind, size, ident, creator=b"win ", version=0x000a0000,
+           chs=(1, 4, 17), saved=0):
+    data = struct.pack(">8sIIQI4sI4sQQHBBII16sB427x", b"conectix", 2, 0x10000,
+                       ONES if kind == 2 else 512, 0x2b000000, creator,
+                       version, b"Wi2k", size, size, *chs, kind, 0,
+                       ident * 16, saved)
+    return data[:64] + struct.pack(">I", checksum(data)) + data[68:]
+
+
+def header(entries, block=BLOCK, parent=b"\0" * 16, name="", locators=()):
+    slots = b"".join(struct.pack(">4sIIIQ", *slot) for slot in locators)
+    data = struct.pack(">8sQQIIII16sII512s192s256x", b"cxsparse", ONES, 1536,
+                       0x10000, entries, block, 0, parent, 0, 0,
+                       name.encode("utf-16-be"), slots)
+    return data[:36] + struct.pack(">I", checksum(data)) + data[40:]
+
+
+def pad(data, size):
+    return data + b"\0" * (size - len(data))
+
+
+def block(tag, bits):
+    bitmap = pad(struct.pack("B", bits), 512)
+    return bitmap + b"".join(bytes([tag, i]) * 256 for i in range(8))
+
+
+def sparse(kind, nblk, blocks, tail=0, meta=b"", **more):
+    """A dynamic or differencing image.  blocks: (blk, bits) in file order."""
+    ends = {key: more.pop(key) for key in ("creator", "version", "chs")
+            if key in more}
+    end = footer(kind, nblk * BLOCK - tail, b"D", **ends)
+    table = [0xffffffff] * 128
+    for i, (blk, _) in enumerate(blocks):
+        table[blk] = (FIRST + i * STRIDE) // 512
+    front = end + header(nblk, **more) + struct.pack(">128I", *table) + meta
+    data = b"".join(block(0x41 + blk, bits) for blk, bits in blocks)
+    return pad(front, FIRST) + data + end
+
+
+def child(codes, name="parent.vhd", parent=b"P" * 16, meta=b""):
+    """Its locators, as (code, path), follow the table."""
+    slots = []
+    for code, path in codes:
+        slots.append((code, 512, len(path), 0, 2048 + len(meta)))
+        meta += pad(path, 512)
+    return sparse(4, 3, [(0, 0xff), (2, 0x81)], meta=meta, parent=parent,
+                  name=name, locators=slots)
+
+
+def batmap(bits, off=2560, version=0x00010002):
+    bitmap = pad(bits, 512)
+    head = struct.pack(">8sQIII", b"tdbatmap", off, 1, version,
+                       checksum(bitmap))
+    return pad(head, 512) + bitmap
+
+
+def w2(text):
+    return text.encode("utf-16-le")
+
+
+def open_corpus():
+    plain = sparse(3, 5, [(0, 0xff), (3, 0xa5)])
+    xen = sparse(3, 4, [(0, 0xff), (1, 0x0f)], meta=batmap(b"\x80"),
+                 creator=b"tap\0", version=0x00010003)
+    fixed = bytes(range(256)) * 8 + footer(2, 2048, b"D", chs=(0, 4, 17))
+    by_path = child([(b"W2ru", w2(".\\parent.vhd")),
+                     (b"W2ku", w2("C:\\a\\parent.vhd"))])
+    yield "dynamic", WRITE | FIX, plain
+    yield "dynamic-as-it-is", 0, plain
+    yield "dynamic-no-journal", WRITE | FIX | NO_JOURNAL, plain
+    yield "dynamic-empty", WRITE | FIX, sparse(3, 3, [])
+    yield "dynamic-order", WRITE | FIX, sparse(
+        3, 5, [(4, 0xff), (0, 0xff), (2, 1)], tail=1024)
+    yield "dynamic-end-missing", WRITE | FIX_HEADER, plain[:-512]
+    yield "dynamic-511", WRITE | FIX_HEADER, plain[:-1]
+    yield "dynamic-chs", WRITE | FIX | SIZE_CHS, sparse(
+        3, 9, [(0, 0xff)], chs=(2, 1, 17))
+    yield "dynamic-vpc", WRITE | FIX, sparse(3, 2, [], creator=b"vpc ")
+    yield "dynamic-large-blocks", WRITE | FIX, sparse(
+        3, 3, [(0, 0xff)], block=2 << 20)
+    yield "xen", WRITE | FIX, xen
+    yield "fixed", WRITE | FIX_FOOTERS, fixed
+    yield "fixed-as-it-is", WRITE, fixed
+    yield "child", WRITE | FIX, by_path
+    yield "child-macx", WRITE | FIX, child(
+        [(b"MacX", b"file://./p%61rent.vhd")], name="")
+    yield "child-name", WRITE | FIX, child([])
+    yield "child-self", FIX, child([(b"W2ru", w2(".\\disk.vhd"))],
+                                   parent=b"D" * 16)
+    yield "child-raw", FIX | RAW_PARENT, child(
+        [(b"MacX", b"file://./parent.vhd")], parent=b"\0" * 16)
+    yield "child-denied", FIX, child([(b"W2ru", w2("..\\..\\etc\\hosts"))],
+                                     name="")
+    yield "nothing", 0, b""
+    yield "other-format", 0, pad(b"vhdxfile", 1024)
+
+
+def locator_corpus():
+    paths = [(b"W2ru", w2(".\\parent.vhd")), (b"W2ku", w2("C:\\a\\b.vhd")),
+             (b"W2ku", w2("\\\\?\\C:\\a")), (b"W2ru", b"\0\xd8a\0"),
+             (b"Wi2r", b".\\p\xe4rent.vhd"), (b"Wi2k", b"D:\\a b.vhd\0"),
+             (b"MacX", b"file://localhost/a%20b"), (b"MacX", b"file://./a"),
+             (b"W2ru", w2("a\0b")), (b"W2ru", w2("\U0001f600.vhd"))]
+    for i, (code, path) in enumerate(paths):
+        yield "path-%d" % i, PATH, code + path
+    yield "locator-bytes", LOCATOR, struct.pack(">4sIIIQ", b"W2ru", 512, 24, 0,
+                                                4096)
+    yield "locator-sectors", LOCATOR, struct.pack(">4sIIIQ", b"MacX", 1, 24, 0,
+                                                  4096)
+    yield "footer-dynamic", FOOTER, footer(3, 20480, b"D")
+    yield "footer-fixed", FOOTER, footer(2, 20480, b"D")
+    size = struct.pack(">Q", 40)[2:]
+    yield "header", HEADER, size + header(5)
+    yield "header-child", HEADER, size + header(
+        5, name="p\xe4rent.vhd", parent=b"P" * 16,
+        locators=[(b"W2ru", 512, 24, 0, 4096)] * 8)
+    entries = struct.pack(">I", 4)
+    yield "batmap", BATMAP, entries + batmap(b"\xa0")
+    yield "batmap-1.1", BATMAP, entries + batmap(b"\xa0", version=0x00010001)
+    yield "text", TEXT, "a\u00e4\u20ac\U0001f600\x1b[m".encode()
+    yield "text-size", TEXT, b"1.5T"
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "corpus")
+    for target, corpus in (("fuzz_open", open_corpus),
+                           ("fuzz_locator", locator_corpus)):
+        folder = os.path.join(top, target)
+        os.makedirs(folder, exist_ok=True)
+        for name, first, data in corpus():
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(bytes([first]) + data)
+
+
+main()
