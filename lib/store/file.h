@@ -7,6 +7,7 @@
 #ifndef STORE_FILE_H
 #define STORE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,7 @@ struct vhd_file {
   const struct file_ops *ops;
   int fd;     /* -1: none */
   char *path; /* for messages; owned */
+  bool can_punch; /* PUNCH is done by the file system, quickly */
   /* Tells one file from another: cycles in a chain, journals. */
   dev_t dev;
   ino_t ino;
