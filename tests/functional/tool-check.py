@@ -239,6 +239,11 @@ def _():
           f"{got['leaked_bytes']} bytes")
     contains(vhdkit("check", "a.vhd", code=3).out, "2.0 MiB")
     finds("a.vhd", "leaked", "leak", "bytes at 2048")
+    # The last block of the file: what leaks reaches up to the footer.
+    image = two_blocks()
+    image.set_bat(2, UNUSED)
+    image.save()
+    finds("a.vhd", "leaked", "leak", f"bytes at {2048 + 512 + 2 * MiB}")
 
 
 @case("free space without data is not leaked")
