@@ -9,6 +9,7 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -119,6 +120,28 @@ sandbox_allow_folder(struct sandbox *sandbox, const char *path,
   return r;
 }
 
+/* A sanitizer that reports something reads the names of functions out of the
+ * program and, in a build tree, out of the library beside it. */
+static void
+allow_sanitizer(int ruleset)
+{
+#ifdef SANITIZED
+  char *program = realpath("/proc/self/exe", NULL);
+  char *folder = program != NULL ? folder_of(program) : NULL;
+  char *library = NULL;
+
+  if (folder != NULL && asprintf(&library, "%s/../../lib", folder) >= 0) {
+    landlock_allow(ruleset, folder, LANDLOCK_READ, NULL);
+    landlock_allow(ruleset, library, LANDLOCK_READ, NULL);
+    free(library);
+  }
+  free(folder);
+  free(program);
+#else
+  (void) ruleset;
+#endif
+}
+
 static int
 enter_landlock(const struct sandbox *sandbox, struct vhd_error *err)
 {
@@ -137,9 +160,7 @@ enter_landlock(const struct sandbox *sandbox, struct vhd_error *err)
       return r;
     }
   }
-#ifdef SANITIZED
-  landlock_allow(ruleset, "/", LANDLOCK_READ, NULL);
-#endif
+  allow_sanitizer(ruleset);
   return landlock_enter(ruleset, err);
 }
 

@@ -125,8 +125,14 @@ void
 socket_peer_name(int fd, char *buf, size_t size)
 {
   struct sockaddr_storage address = {0};
-  socklen_t len = sizeof address;
-  if (getpeername(fd, (struct sockaddr *) &address, &len) < 0) {
+  struct ucred peer;
+  socklen_t len = sizeof address, peer_len = sizeof peer;
+
+  /* A Unix client's socket has no name, but the client has a process. */
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_len) == 0 &&
+      peer.pid > 0) {
+    snprintf(buf, size, "process %ld", (long) peer.pid);
+  } else if (getpeername(fd, (struct sockaddr *) &address, &len) < 0) {
     snprintf(buf, size, "an unknown address");
   } else {
     address_name(&address, len, buf, size);

@@ -49,11 +49,17 @@
 #define OUT_SIZE (BATCH * (RECORD + RECORD_OVERHEAD))
 #define IDENTITY_SIZE 256
 
+/* What is known only while the handshake lasts. */
+struct handshake {
+  struct tls_claim claim;
+  char peer[SOCKET_NAME_SIZE]; /* a dead socket does not tell any more */
+};
+
 struct tls_stream {
   struct stream stream;
   SSL *ssl;
   struct tls_credentials *credentials;
-  struct tls_claim *claim; /* during the handshake */
+  struct handshake *handshake; /* NULL: it is over */
   char *identity;          /* NULL: nobody */
   unsigned char *out;
   unsigned out_off, out_len; /* bytes of .out yet to be sent */
@@ -248,8 +254,8 @@ find_identity(const struct tls_stream *t)
   char name[IDENTITY_SIZE], *identity = NULL;
 
   if (used_psk(t->ssl)) {
-    if (t->claim->identity[0] != '\0' &&
-        asprintf(&identity, "psk:%s", t->claim->identity) < 0) {
+    const char *claimed = t->handshake->claim.identity;
+    if (claimed[0] != '\0' && asprintf(&identity, "psk:%s", claimed) < 0) {
       identity = NULL;
     }
     return identity;
@@ -269,13 +275,12 @@ static void
 log_failure(struct tls_stream *t)
 {
   static struct log_limit limit;
-  char peer[SOCKET_NAME_SIZE], reason[256];
+  char reason[256];
   long verified = SSL_get_verify_result(t->ssl);
 
   if (!log_limit_pass(&limit)) {
     return;
   }
-  socket_peer_name(t->stream.fd, peer, sizeof peer);
   if (verified != X509_V_OK) {
     snprintf(reason, sizeof reason, "the client's certificate: %s",
              X509_verify_cert_error_string(verified));
@@ -286,24 +291,20 @@ log_failure(struct tls_stream *t)
   } else {
     tls_reason(reason, sizeof reason);
   }
-  log_notice("TLS handshake with %s failed: %s", peer, reason);
+  log_notice("TLS handshake with %s failed: %s", t->handshake->peer, reason);
 }
 
 static void
 established(struct tls_stream *t)
 {
   t->identity = find_identity(t);
-  free(t->claim);
-  t->claim = NULL;
+  log_debug("TLS with %s: %s, %s, %s", t->handshake->peer,
+            SSL_get_version(t->ssl), SSL_get_cipher_name(t->ssl),
+            t->identity != NULL ? t->identity : "nobody in particular");
+  free(t->handshake);
+  t->handshake = NULL;
   SSL_set_app_data(t->ssl, NULL);
   t->stream.recv_want = POLLIN;
-  if (log_is_verbose()) {
-    char peer[SOCKET_NAME_SIZE];
-    socket_peer_name(t->stream.fd, peer, sizeof peer);
-    log_debug("TLS with %s: %s, %s, %s", peer, SSL_get_version(t->ssl),
-              SSL_get_cipher_name(t->ssl),
-              t->identity != NULL ? t->identity : "nobody in particular");
-  }
 }
 
 static int
@@ -311,7 +312,7 @@ tls_handshake(struct stream *s)
 {
   struct tls_stream *t = tls_of(s);
 
-  if (t->claim == NULL) {
+  if (t->handshake == NULL) {
     return 0;
   }
   s->recv_want = POLLOUT;
@@ -497,7 +498,7 @@ tls_finish(struct stream *s)
   struct tls_stream *t = tls_of(s);
 
   int r = out_flush(t, true);
-  if (r == 0 && t->claim == NULL && t->broken == 0 &&
+  if (r == 0 && t->handshake == NULL && t->broken == 0 &&
       !(SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)) {
     ERR_clear_error();
     SSL_shutdown(t->ssl);
@@ -522,7 +523,7 @@ tls_free(struct stream *s)
 
   SSL_free(t->ssl);
   tls_credentials_unref(t->credentials);
-  free(t->claim);
+  free(t->handshake);
   free(t->identity);
   free(t->out);
   if (s->fd >= 0) {
@@ -542,17 +543,18 @@ static const struct stream_ops tls_ops = {
 };
 
 static bool
-attach(struct tls_stream *t, struct tls_context *context)
+attach(struct tls_stream *t, struct tls_context *context, int fd)
 {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
 
   pthread_once(&once, make_bio_method);
   t->credentials = tls_context_credentials(context);
-  t->claim = calloc(1, sizeof *t->claim);
-  if (t->claim == NULL || bio_method == NULL) {
+  t->handshake = calloc(1, sizeof *t->handshake);
+  if (t->handshake == NULL || bio_method == NULL) {
     return false;
   }
-  t->ssl = tls_credentials_session(t->credentials, t->claim);
+  socket_peer_name(fd, t->handshake->peer, sizeof t->handshake->peer);
+  t->ssl = tls_credentials_session(t->credentials, &t->handshake->claim);
   BIO *bio = t->ssl != NULL ? BIO_new(bio_method) : NULL;
   if (bio == NULL) {
     return false;
@@ -577,7 +579,7 @@ tls_stream_new(struct tls_context *context, int fd)
     .recv_want = POLLIN,
     .send_want = POLLOUT,
   };
-  if (!attach(t, context)) {
+  if (!attach(t, context, fd)) {
     tls_free(&t->stream);
     return NULL;
   }
