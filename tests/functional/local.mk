@@ -22,3 +22,32 @@ dist_check_SCRIPTS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 TSAN_TESTS += tests/functional/server-model.py
 dist_check_DATA += tests/functional/servertest.py
+
+# The server's front: options, sockets, sandbox, and TLS.
+FRONT_TESTS = \
+	tests/functional/front-inherit.py \
+	tests/functional/front-listen.py \
+	tests/functional/front-options.py \
+	tests/functional/front-sandbox.py \
+	tests/functional/front-stop.py \
+	tests/functional/front-storm.py
+FRONT_TLS_TESTS = \
+	tests/functional/tls-clients.py \
+	tests/functional/tls-refusals.py \
+	tests/functional/tls-reload.py \
+	tests/functional/tls-session.py
+dist_check_SCRIPTS += $(FRONT_TESTS) $(FRONT_TLS_TESTS)
+TESTS += $(FRONT_TESTS)
+TSAN_TESTS += \
+	tests/functional/front-sandbox.py \
+	tests/functional/front-stop.py \
+	tests/functional/front-storm.py
+if HAVE_TLS
+TESTS += $(FRONT_TLS_TESTS)
+TSAN_TESTS += \
+	tests/functional/tls-reload.py \
+	tests/functional/tls-session.py
+endif
+dist_check_DATA += \
+	tests/functional/fronttest.py \
+	tests/functional/tlstest.py

@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Certificates and keys that change while clients are connected."""
+
+import os
+import shutil
+import signal
+import time
+
+from fronttest import image, serving
+from tlstest import (Authority, Raw, client_context, client_folder,
+                     nbdinfo_fails, nbdinfo_size, psk_file, server_folder)
+from tooltest import MiB, case, check, equal, run
+
+SIZE = 4 * MiB
+
+
+def connect(server, folder="client"):
+    raw = Raw(server.tcp())
+    raw.start_tls(client_context(folder))
+    return raw
+
+
+def serial(raw):
+    return int(raw.sock.getpeercert()["serialNumber"], 16)
+
+
+def works(raw):
+    raw.request(0, 0, 4096, 7)
+    equal(raw.simple_reply(4096)[:2], (0, 7), "a read")
+
+
+def replace(folder, new):
+    """As an administrator does it: beside, then renamed."""
+    for name in ("server-key.pem", "server-cert.pem"):
+        shutil.copy(f"{new}/{name}", f"{folder}/{name}.new")
+        os.rename(f"{folder}/{name}.new", f"{folder}/{name}")
+
+
+@case("a new certificate is served without a signal; who was there stays")
+def _():
+    ca = Authority()
+    folder, new = server_folder(ca), server_folder(ca, "new")
+    client_folder(ca)
+    with serving("--listen", "127.0.0.1:0", "--tls=require",
+                 "--tls-certificates", folder, image()) as server:
+        old = connect(server)
+        old.go()
+        equal(serial(old), 101)
+        replace(folder, new)
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            raw = connect(server)
+            found = serial(raw)
+            raw.close()
+            if found == 102:
+                break
+            time.sleep(0.2)
+        equal(found, 102, "serial number after the change")
+        works(old)
+        equal(serial(old), 101)
+        old.close()
+
+
+@case("SIGHUP loads them at once")
+def _():
+    ca = Authority()
+    folder, new = server_folder(ca), server_folder(ca, "new")
+    client_folder(ca)
+    with serving("--listen", "127.0.0.1:0", "--tls=require",
+                 "--tls-certificates", folder, image()) as server:
+        equal(serial(connect(server)), 101)
+        replace(folder, new)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("loaded certificates and keys again")
+        equal(serial(connect(server)), 102)
+
+
+@case("files that cannot be loaded leave the former ones in use")
+def _():
+    ca = Authority()
+    folder = server_folder(ca)
+    client_folder(ca)
+    with serving("--listen", "127.0.0.1:0", "--tls=require",
+                 "--tls-certificates", folder, image()) as server:
+        equal(serial(connect(server)), 101)
+        good = f"{folder}/server-key.pem.good"
+        os.rename(f"{folder}/server-key.pem", good)
+        shutil.copy("ca-key.pem", f"{folder}/server-key.pem")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("server-key.pem.*stay in use")
+        raw = connect(server)
+        equal(serial(raw), 101)
+        raw.go()
+        works(raw)
+        os.rename(good, f"{folder}/server-key.pem")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("loaded certificates and keys again")
+        equal(serial(connect(server)), 101)
+
+
+@case("a revocation counts from the next connection on")
+def _():
+    ca = Authority()
+    folder = server_folder(ca)
+    client = client_folder(ca, "alice")
+    with serving("--listen", "127.0.0.1:0", "--tls=require",
+                 "--tls-certificates", folder, "--tls-verify-peer",
+                 image()) as server:
+        nbdinfo_size(server.tcp(), SIZE, tls_certificates=client)
+        ca.revoke(f"{folder}/ca-crl.pem", f"{client}/client-cert.pem")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("loaded certificates and keys again")
+        nbdinfo_fails(server.tcp(), "TLS", "alert", tls_certificates=client)
+        server.wait_for("certificate revoked")
+
+
+@case("keys that are added count, keys that are removed do not any more")
+def _():
+    keys = psk_file("keys.psk", "alice")
+    added = psk_file("added.psk", "bob")
+    with serving("--unix", "s.sock", "--tls=require", "--tls-psk", keys,
+                 image()) as server:
+        nbdinfo_size("s.sock", SIZE, user="alice", tls_psk_file=keys)
+        nbdinfo_fails("s.sock", "TLS", "alert", user="bob",
+                      tls_psk_file=added)
+        shutil.copy(keys, "alice.psk")
+        shutil.copy(added, "keys.new")
+        os.rename("keys.new", keys)
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("loaded certificates and keys again")
+        nbdinfo_size("s.sock", SIZE, user="bob", tls_psk_file=added)
+        nbdinfo_fails("s.sock", "TLS", "alert", user="alice",
+                      tls_psk_file="alice.psk")
+
+
+@case("a burst of clients during changes: each gets one whole certificate")
+def _():
+    ca = Authority()
+    folder, new = server_folder(ca), server_folder(ca, "new")
+    shutil.copytree(folder, "first")
+    client_folder(ca)
+    with serving("--listen", "127.0.0.1:0", "--threads", "2",
+                 "--tls=require", "--tls-certificates", folder,
+                 image()) as server:
+        seen = set()
+        for turn in range(40):
+            replace(folder, new if turn % 2 else "first")
+            if turn % 4 == 0:
+                server.process.send_signal(signal.SIGHUP)
+            raw = connect(server)
+            seen.add(serial(raw))
+            raw.go()
+            works(raw)
+            raw.close()
+        check(seen <= {101, 102}, f"serial numbers {seen}")
+
+
+run()
