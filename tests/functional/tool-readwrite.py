@@ -298,6 +298,17 @@ def _():
     vhdkit("check", "a.vhd")
 
 
+@case("killed, and opened again just to be closed: nothing leaks")
+def _():
+    new("a.vhd", 100 * MiB)
+    with write_slowly("a.vhd") as writer:
+        writer.kill()
+        writer.wait(timeout=100)
+    vhdkit("write", "a.vhd", data=b"")
+    equal(set(content("a.vhd")[:8 * MiB]), {ord("w")}, "what was acknowledged")
+    vhdkit("check", "a.vhd")
+
+
 @case("space: a dynamic image takes what was written, not what it could hold")
 def _():
     new("a.vhd", 100 * GiB)
