@@ -51,6 +51,18 @@ def _prepare_child(cpus, priority):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
+def raise_session(nice, pid='self'):
+    """Where the kernel schedules whole sessions, niceness counts only within
+    one: give a process's session the same. Returns what undoes it."""
+    autogroup = pathlib.Path(f'/proc/{pid}/autogroup')
+    try:
+        before = autogroup.read_text().split()[-1]
+        autogroup.write_text(str(nice))
+    except (OSError, IndexError):
+        return lambda: None
+    return lambda: autogroup.write_text(before)
+
+
 def _children(pid):
     try:
         text = pathlib.Path(f'/proc/{pid}/task/{pid}/children').read_text()
@@ -113,6 +125,9 @@ class Running:
             self._start()
             self._wait()
             self.pids = _live_children()
+            if self._priority.nice:
+                for pid in self.pids:  # a daemon has a session of its own
+                    raise_session(self._priority.nice, pid)
         except BaseException:
             self.stop()
             raise
@@ -136,12 +151,8 @@ class Running:
         """Until it speaks first, as NBD servers do."""
         end = time.monotonic() + START_TIMEOUT
         while time.monotonic() < end:
-            connection = self.endpoint.connect()
-            if connection:
-                with connection:
-                    connection.settimeout(START_TIMEOUT)
-                    if connection.recv(8) == b'NBDMAGIC':
-                        return
+            if self.endpoint.greets(START_TIMEOUT):
+                return
             if self._process.poll() is not None and not _live_children():
                 break
             time.sleep(0.002)
@@ -233,4 +244,4 @@ def _arguments(options):
 
 
 __all__ = ['Failed', 'Meter', 'NotPossible', 'Priority', 'Running',
-           'become_subreaper']
+           'become_subreaper', 'raise_session']

@@ -77,7 +77,7 @@ class Verdict:
 
     def __str__(self):
         sign = '>=' if self.more_is_better else '<='
-        found = ratio_text(self.found) if self.found else self.why
+        found = ratio_text(self.found) if self.found else 'not measured'
         return f'{found} (wanted {sign} {self.wanted:g})'
 
 

@@ -79,16 +79,21 @@ class Endpoint:
     def is_encrypted(self):
         return self.transport in ('tls', 'psk')
 
-    def connect(self):
-        """A connected socket, or None."""
+    def _connect(self):
+        if self.is_unix:
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(str(self.socket))
+            return s
+        return socket.create_connection((HOST, self.port))
+
+    def greets(self, timeout):
+        """Does a server speak here, as NBD servers do first?"""
         try:
-            if self.is_unix:
-                s = socket.socket(socket.AF_UNIX)
-                s.connect(str(self.socket))
-                return s
-            return socket.create_connection((HOST, self.port), timeout=5)
+            with self._connect() as s:
+                s.settimeout(timeout)
+                return s.recv(8) == b'NBDMAGIC'
         except OSError:
-            return None
+            return False
 
     def load_arguments(self):
         """How nbd-load reaches it."""
