@@ -28,17 +28,10 @@ parse_id(const char *text, unsigned *id)
   return errno == 0 && value < (unsigned) -1;
 }
 
-int
-user_find(const char *name, const char *group, struct user *user,
-          struct vhd_error *err)
+static int
+find_user(const char *name, struct user *user, struct vhd_error *err)
 {
   unsigned id;
-
-  *user = (struct user){(uid_t) -1, (gid_t) -1};
-  if (name == NULL) {
-    return 0;
-  }
-  errno = 0;
   const struct passwd *pw = getpwnam(name);
   if (pw != NULL) {
     user->uid = pw->pw_uid;
@@ -50,9 +43,13 @@ user_find(const char *name, const char *group, struct user *user,
   } else {
     return fail_argument(err, "--user: there is no user '%s'", name);
   }
-  if (group == NULL) {
-    return 0;
-  }
+  return 0;
+}
+
+static int
+find_group(const char *group, struct user *user, struct vhd_error *err)
+{
+  unsigned id;
   const struct group *gr = getgrnam(group);
   if (gr != NULL) {
     user->gid = gr->gr_gid;
@@ -65,16 +62,27 @@ user_find(const char *name, const char *group, struct user *user,
 }
 
 int
+user_find(const char *name, const char *group, struct user *user,
+          struct vhd_error *err)
+{
+  *user = (struct user){(uid_t) -1, (gid_t) -1};
+  int r = name != NULL ? find_user(name, user, err) : 0;
+  if (r == 0 && name != NULL && group != NULL) {
+    r = find_group(group, user, err);
+  }
+  /* A unit file may say both User= and --user: that is fine. */
+  if (r == 0 && name != NULL && geteuid() != 0 &&
+      (geteuid() != user->uid || getegid() != user->gid)) {
+    r = fail_argument(err, "--user: only root can become another user");
+  }
+  return r;
+}
+
+int
 user_become(const struct user *user, struct vhd_error *err)
 {
-  if (user->uid == (uid_t) -1) {
-    return 0;
-  }
-  if (geteuid() != 0) {
-    /* A unit file may say both User= and --user: that is fine. */
-    return geteuid() == user->uid && getegid() == user->gid
-             ? 0
-             : fail_argument(err, "--user: only root can become another user");
+  if (user->uid == (uid_t) -1 || geteuid() != 0) {
+    return 0; /* we are already: user_find() has seen to that */
   }
   if (setgroups(0, NULL) < 0 ||
       setresgid(user->gid, user->gid, user->gid) < 0 ||
