@@ -40,8 +40,6 @@ done
 if [ -n "$VHDKIT_PLUGIN" ]; then
   grep -q '/nbdkit-vhd-plugin\.so$' installed
   verdict "installs the plugin"
-  ! grep -q '/nbdkit-vhd-plugin\.la$' installed
-  verdict "installs no libtool file for the plugin"
 fi
 
 pc=$(grep '/vhdkit\.pc$' installed | head -n 1)
