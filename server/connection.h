@@ -88,6 +88,7 @@ struct connection {
   bool yielding; /* goes on when the others have had their turn */
   bool kicked;   /* .kick is posted */
   bool stopping; /* the server is */
+  bool batching; /* more requests wait behind the one at hand */
   atomic_bool cancelled;
 
   unsigned nops;   /* in flight */

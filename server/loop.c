@@ -143,8 +143,12 @@ loop_main(void *arg)
   struct start start = *(struct start *)arg;
   struct loop *loop = start.loop;
 
+  char name[16];
+
   free(arg);
   current_loop = loop;
+  snprintf(name, sizeof name, "loop-%u", loop->index);
+  pthread_setname_np(pthread_self(), name);
   if (start.begin)
     start.begin(loop);
   event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
@@ -171,9 +175,6 @@ loop_start(struct loop *loop, void (*begin)(struct loop *))
     free(start);
     return -err;
   }
-  char name[16];
-  snprintf(name, sizeof name, "loop-%u", loop->index);
-  pthread_setname_np(loop->thread, name);
   loop->started = true;
   return 0;
 }

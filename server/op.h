@@ -43,6 +43,7 @@ struct op {
   unsigned char *reply; /* READ: where in .buf it begins */
   size_t reply_len;
   unsigned run;      /* READ: the next one to fill; STATUS: windows so far */
+  unsigned missed;   /* READ: the run that was found not to be cached */
   unsigned char *fill; /* READ: where its data goes */
   unsigned pieces;   /* READ: of output that refer to this op */
 

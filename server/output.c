@@ -48,8 +48,8 @@ output_reserve(struct connection *conn, size_t n)
   if (out && out->room >= n)
     return out->at + out->len;
 
-  /* The first piece of a batch is small: perhaps nothing follows. */
-  const size_t want = out && out->buf && n < BATCH_SIZE ? BATCH_SIZE : n;
+  const bool more = conn->batching || (out && out->buf);
+  const size_t want = more && n < BATCH_SIZE ? BATCH_SIZE : n;
   struct buf *buf = connection_get_buf(conn, want);
   if (!buf)
     return NULL;

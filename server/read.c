@@ -5,7 +5,8 @@
  *
  *   small    up to SMALL bytes, all of it cached: into the connection's output
  *   holes    nothing but holes, and the client takes them as such
- *   file     the pages are in memory: sendfile
+ *   file     the pages are in memory: sendfile, save for the bytes that share a
+ *            page with a neighbour
  *   buffer   into a buffer of its own, what is not cached by the engine
  *
  * The answer is split, one chunk for each run, where the client has agreed to
@@ -19,6 +20,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "exports.h"
@@ -28,7 +30,7 @@
 #define SMALL ((uint64_t)32 << 10)
 /* Shorter runs are copied rather than sent as files of their own. */
 #define FILE_MIN ((uint64_t)16 << 10)
-#define FILE_PAGE 4096
+#define FILE_PAGE UINT64_C(4096)
 
 static void finish_map(struct op *op);
 static void fill(struct op *op);
@@ -121,8 +123,10 @@ build_small(struct op *op, unsigned char *p)
       continue;
     }
     for (; n > 0; n--, i++) {
-      if (!fetch(op, &op->runs[i], p))
+      if (!fetch(op, &op->runs[i], p)) {
+        op->missed = i;
         return 0;
+      }
       p += op->runs[i].len;
     }
   }
@@ -150,20 +154,49 @@ try_small(struct op *op)
 
 /* ------------------------------------------------------------ holes, files */
 
-/* May this run be sent by sendfile?  What is sent by reference must not change
- * when the range is freed and used again: whole pages then leave the file, but
- * a page shared with a neighbour would stay. */
-static bool
-may_send_run(const struct op *op, const struct vhd_run *run)
+/* The part of a run that fills whole pages of the file.  Only that is sent by
+ * reference: when a range is freed and used again, its pages leave the file and
+ * what was sent of them stays as it was, but a page that is shared with a
+ * neighbour would stay in the file and change. */
+static void
+whole_pages(const struct vhd_run *run, uint64_t *head, uint64_t *middle)
 {
-  return is_data(run) && run->fd >= 0 && run->len >= FILE_MIN &&
-         run->file_off % FILE_PAGE == 0 && run->len % FILE_PAGE == 0 &&
-         io_resident(op->conn->export->queue, run->fd, run->file_off,
-                     run->len);
+  const uint64_t end = run->file_off + run->len;
+  const uint64_t first = (run->file_off + FILE_PAGE - 1) & ~(FILE_PAGE - 1);
+  const uint64_t last = end & ~(FILE_PAGE - 1);
+
+  *head = first - run->file_off;
+  *middle = last > first ? last - first : 0;
+}
+
+/* The byte at `skip` of a run can be had at once.  (A page may be resident and
+ * still be waiting for the disk: readahead goes by ranges, so the ends of a
+ * run answer for it.) */
+static bool
+is_there(struct op *op, const struct vhd_run *run, uint64_t skip)
+{
+  struct vhd_run byte = *run;
+  unsigned char c;
+
+  byte.file_off += skip;
+  byte.len = 1;
+  return fetch(op, &byte, &c);
 }
 
 static bool
-may_send(const struct op *op)
+may_send_run(struct op *op, const struct vhd_run *run)
+{
+  uint64_t head, middle;
+
+  whole_pages(run, &head, &middle);
+  return is_data(run) && run->fd >= 0 && middle >= FILE_MIN &&
+         io_resident(op->conn->export->queue, run->fd, run->file_off,
+                     run->len) &&
+         is_there(op, run, run->len - 1) && is_there(op, run, 0);
+}
+
+static bool
+may_send(struct op *op)
 {
   const struct stream *s = op->conn->stream;
 
@@ -177,6 +210,43 @@ may_send(const struct op *op)
   return true;
 }
 
+/* len bytes of a run, less than a page, by copy. */
+static bool
+put_copy(struct op *op, const struct vhd_run *run, uint64_t skip, uint64_t len)
+{
+  struct vhd_io io = {
+    .file = run->file,
+    .fd = run->fd,
+    .off = run->file_off + skip,
+    .len = len,
+    .kind = VHD_IO_READ,
+  };
+
+  if (len == 0)
+    return true;
+  io.buf = output_reserve(op->conn, len);
+  if (!io.buf)
+    return false;
+  if (!io_try(op->conn->export->queue, &io))
+    vhd_io_perform(&io); /* it was there a moment ago */
+  if (io.result < 0)
+    return false;
+  output_commit(op->conn, len);
+  return true;
+}
+
+static bool
+put_run(struct op *op, const struct vhd_run *run)
+{
+  uint64_t head, middle;
+
+  whole_pages(run, &head, &middle);
+  return put_copy(op, run, 0, head) &&
+         output_file(op->conn, op, run->fd, run->file_off + head, middle) &&
+         put_copy(op, run, head + middle, run->len - head - middle);
+}
+
+/* Whether all went well; else the answer is broken off. */
 static bool
 put_pieces(struct op *op)
 {
@@ -197,12 +267,9 @@ put_pieces(struct op *op)
                                              (uint32_t)op->req.len, true, p));
     }
     off += len;
-    for (; n > 0; n--, i++) {
-      const struct vhd_run *run = &op->runs[i];
-      if (is_data(run) &&
-          !output_file(conn, op, run->fd, run->file_off, run->len))
+    for (; n > 0; n--, i++)
+      if (is_data(&op->runs[i]) && !put_run(op, &op->runs[i]))
         return false;
-    }
   }
   return true;
 }
@@ -218,8 +285,6 @@ try_send(struct op *op)
   op_suspend(op);
   if (!put_pieces(op))
     connection_kill(conn);
-  else if (!conn->blocked)
-    output_send(conn);
   op_sent(op);
   return true;
 }
@@ -313,7 +378,8 @@ fill_run(struct op *op, unsigned i)
     .kind = VHD_IO_READ,
   };
   op->fill += run->len;
-  if (!io_try(op->conn->export->queue, io) || io->result < 0)
+  if (i == op->missed || !io_try(op->conn->export->queue, io) ||
+      io->result < 0)
     op->nio++;
 }
 
@@ -358,6 +424,7 @@ finish_map(struct op *op)
     return;
   }
   op->run = 0;
+  op->missed = UINT_MAX;
   if (first) {
     for (unsigned i = 0; i < op->vr.nruns; i++)
       len += op->runs[i].len;

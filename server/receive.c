@@ -79,7 +79,8 @@ allowed(const struct connection *conn, const struct nbd_request *req)
 static bool
 early_enough(const struct turn *turn, size_t at, size_t n)
 {
-  return turn->requests == SEND_EARLY && n - at >= 28;
+  return turn->requests == SEND_EARLY &&
+         n - at >= sizeof(struct nbd_request_header);
 }
 
 /* The whole of the request is there, save a write's data. */
@@ -269,6 +270,7 @@ take(struct connection *conn, struct buf *input, const unsigned char *p,
       connection_set_timer(conn, 0);
       break;
     }
+    conn->batching = n - at >= 2 * sizeof(struct nbd_request_header);
     const size_t used =
       take_request(conn, p + at, n - at, input, turn, &wait);
     if (used == 0)

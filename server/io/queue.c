@@ -89,6 +89,7 @@ queue_thread(void *arg)
   struct io_queue *queue = arg;
   struct io_work *work;
 
+  pthread_setname_np(pthread_self(), "io");
   pthread_mutex_lock(&queue->lock);
   while ((work = next_work(queue)) != NULL) {
     pthread_mutex_unlock(&queue->lock);
@@ -117,8 +118,6 @@ start_thread(struct io_queue *queue)
   const int err = pthread_create(&thread, &attr, queue_thread, queue);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attr);
-  if (!err)
-    pthread_setname_np(thread, "io");
   return err;
 }
 
