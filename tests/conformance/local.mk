@@ -5,7 +5,7 @@
 # with other servers (run-peers, which writes RESULTS.md) and the prober's own
 # tests are not.
 
-dist_bin_SCRIPTS += tests/conformance/vhdkit-nbd-probe
+dist_bin_SCRIPTS = tests/conformance/vhdkit-nbd-probe
 nbdprobedir = $(datadir)/vhdkit/nbd-probe
 dist_nbdprobe_DATA = \
 	tests/conformance/cases.py \
