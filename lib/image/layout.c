@@ -123,7 +123,7 @@ read_end_footer(struct reader *r, struct footer *footer, uint64_t *off,
     if (e < 0)
       return vhd_fail_sys(err, -e, "%s: cannot read the footer",
                           r->file->path);
-    if (!footer_has_cookie(buf) && memcmp(buf, "v_poison", 8) != 0)
+    if (!footer_has_cookie(buf))
       continue;
     struct be32 type;
     memcpy(&type, buf + 60, sizeof type);
@@ -172,10 +172,11 @@ use_head_footer(struct reader *r, const uint8_t *buf, bool have_head,
 {
   struct footer head;
   struct vhd_error err;
-  bool cookie = have_head &&
-                (footer_has_cookie(buf) || memcmp(buf, "v_poison", 8) == 0);
+  bool cookie = have_head && footer_has_cookie(buf);
+  /* What is wrong with the end is no damage that its copy could make good. */
+  bool final = end_err->code == VHD_STATE || end_err->code == VHD_SYSTEM;
 
-  if (end_is_fixed || !cookie ||
+  if (final || end_is_fixed || !cookie ||
       footer_parse(buf, r->file->path, "copy of the footer at offset 0",
                    &head, &err) < 0 ||
       head.type == VHD_FIXED) {
@@ -232,10 +233,16 @@ read_footer(struct reader *r)
   struct footer head;
   struct vhd_error err;
   if (footer_parse(head_buf, r->file->path, "copy of the footer at offset 0",
-                   &head, &err) < 0)
+                   &head, &err) < 0) {
+    if (err.code == VHD_STATE)
+      return report(r, VHD_BROKEN, VHD_STATE,
+                    "the copy of the footer at offset 0 is marked "
+                    "\"v_poison\": vhd-util was interrupted while it resized "
+                    "this image; let it finish or undo that");
     return report(r, VHD_NOTE, err.code,
                   "the copy of the footer at the start of the file is bad; "
                   "the one at the end is used");
+  }
   return compare_footers(r, &l->footer, &head);
 }
 
@@ -463,12 +470,24 @@ block_of(const struct layout *l, uint32_t slot)
   return NO_SLOT;
 }
 
+/* A table can be wrong millions of times; this many are told one by one. */
+#define TOLD_MAX 100
+
+static int
+report_more(struct reader *r, uint32_t n, const char *what)
+{
+  if (n <= TOLD_MAX)
+    return 0;
+  return report(r, VHD_BROKEN, VHD_BAT_CORRUPT, "%" PRIu32 " more blocks %s",
+                n - TOLD_MAX, what);
+}
+
 /* Invariant 2, entry by entry. */
 static int
 check_entries(struct reader *r)
 {
   struct layout *l = r->l;
-  uint32_t data_align = 0;
+  uint32_t data_align = 0, nbeyond = 0;
 
   l->nallocated = 0;
   for (uint32_t blk = 0; blk < l->nblk; blk++) {
@@ -477,10 +496,11 @@ check_entries(struct reader *r)
       continue;
     uint64_t len = (uint64_t)layout_block_sectors(l, blk) * 512;
     if (!range_fits((uint64_t)slot * 512, len, l->footer_off)) {
-      int e = report(r, VHD_BROKEN, VHD_BAT_CORRUPT,
-                     "block %" PRIu32 " should lie at sector %" PRIu32
-                     ", beyond the end of the file's data at %" PRIu64,
-                     blk, slot, l->footer_off);
+      int e = nbeyond++ >= TOLD_MAX ? 0
+              : report(r, VHD_BROKEN, VHD_BAT_CORRUPT,
+                       "block %" PRIu32 " should lie at sector %" PRIu32
+                       ", beyond the end of the file's data at %" PRIu64,
+                       blk, slot, l->footer_off);
       if (e < 0)
         return e;
       l->bat[blk] = NO_SLOT;
@@ -490,7 +510,7 @@ check_entries(struct reader *r)
     l->nallocated++;
   }
   l->aligned = data_align == 0;
-  return 0;
+  return report_more(r, nbeyond, "lie beyond the end of the file's data");
 }
 
 /* Invariant 3, blocks against each other. */
@@ -499,13 +519,14 @@ check_overlap(struct reader *r)
 {
   struct layout *l = r->l;
   uint32_t last = l->bat[l->nblk - 1];
+  uint32_t noverlap = 0;
 
   for (uint32_t i = 1; i < l->nallocated; i++) {
     uint32_t a = l->slot[i - 1], b = l->slot[i];
     uint32_t len = a == last && a != b
                      ? layout_block_sectors(l, l->nblk - 1)
                      : l->bitmap_sec + l->spb;
-    if (b - a >= len)
+    if (b - a >= len || noverlap++ >= TOLD_MAX)
       continue;
     uint32_t blk = block_of(l, a), other = blk;
     if (a != b)
@@ -519,7 +540,7 @@ check_overlap(struct reader *r)
     if (e < 0)
       return e;
   }
-  return 0;
+  return report_more(r, noverlap, "overlap another");
 }
 
 /* Invariant 3, blocks against metadata. */
