@@ -239,23 +239,23 @@ static int open_parents(struct vhd_image *img, const struct chain *chain,
 static int start_with_journal(struct vhd_image *img, const char *dir,
                               struct vhd_error *err);
 
-/* What went wrong in a parent is told with the child's name. */
+/* What went wrong in an ancestor is told with the name of the image that was
+ * to be opened; once, however many lie between. */
 static int
-in_parent(const struct vhd_image *child, int e, struct vhd_error *err)
+in_parent(const struct descent *d, int e, struct vhd_error *err)
 {
   static const int own[] = { VHD_BUSY, VHD_CHAIN_CYCLE, VHD_LIMIT, VHD_SYSTEM,
                              VHD_PARENT_MISSING, VHD_PARENT_ID,
                              VHD_PARENT_DENIED, VHD_CHAIN_PARENT };
   int code = VHD_CHAIN_PARENT;
 
-  if (!err)
+  if (!err || d->link->depth > 0)
     return e;
   for (size_t i = 0; i < sizeof own / sizeof *own; i++)
     if (err->code == own[i])
       code = own[i];
-  if (child->depth == 0 || code != err->code)
-    vhd_fail(err, code, err->sys ? err->sys : EINVAL, "%s: in its parent: %s",
-             child->path, err->message);
+  vhd_fail(err, code, err->sys ? err->sys : EINVAL, "%s: in its parent: %s",
+           d->child->path, err->message);
   return e;
 }
 
@@ -276,7 +276,7 @@ try_parent(void *opaque, const char *path, struct vhd_error *err)
   bool unlocked = d->chain->flags & VHD_OPEN_UNLOCKED;
   int e = local_open(path, unlocked ? LOCAL_UNLOCKED : LOCAL_READ, &file, err);
   if (e < 0)
-    return e == -ENOENT ? e : in_parent(d->child, e, err);
+    return e == -ENOENT ? e : in_parent(d, e, err);
 
   char real[PATH_MAX];
   if (local_real_path(file, real, sizeof real) < 0 ||
@@ -289,7 +289,7 @@ try_parent(void *opaque, const char *path, struct vhd_error *err)
   struct vhd_image *parent;
   e = image_new(file, VHD_OPEN_READONLY | d->chain->flags, &parent, err);
   if (e < 0)
-    return in_parent(d->child, e, err);
+    return in_parent(d, e, err);
   if (memcmp(parent->footer.id, d->child->header.parent_id, 16) != 0) {
     char want[GUID_TEXT_SIZE], have[GUID_TEXT_SIZE];
     guid_text(d->child->header.parent_id, want);
@@ -305,7 +305,7 @@ try_parent(void *opaque, const char *path, struct vhd_error *err)
   if (e == 0)
     e = start_with_journal(parent, NULL, err);
   if (e < 0) {
-    e = in_parent(d->child, e == -ENOENT ? -EINVAL : e, err);
+    e = in_parent(d, e == -ENOENT ? -EINVAL : e, err);
     image_free(parent);
     return e;
   }
