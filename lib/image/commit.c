@@ -341,12 +341,14 @@ lead(struct vhd_request *req)
   if (!c->metadata)
     return request_next(req, sync_data);
 
-  uint8_t *map = c->batmap_buf + BATMAP_HEADER_SIZE;
+  uint8_t *map = NULL;
   pthread_mutex_lock(&img->lock);
   bool batmap = c->batmap_dirty;
   c->batmap_dirty = false;
-  if (batmap)
+  if (batmap) {
+    map = c->batmap_buf + BATMAP_HEADER_SIZE;
     memcpy(map, c->batmap, c->batmap_bytes);
+  }
   pthread_mutex_unlock(&img->lock);
   if (batmap) {
     const struct batmap *bm = &img->layout.batmap;
