@@ -64,6 +64,10 @@ look_under(struct bitmap_check *b, bool *hidden)
   uint64_t data_off = ((uint64_t)l->bat[b->blk] + l->bitmap_sec) *
                       VHD_SECTOR_SIZE;
 
+  /* A sparse file can have more blocks than anybody could read. */
+  if (file_next_data(b->c->file, data_off) >=
+      data_off + (uint64_t)b->nsec * VHD_SECTOR_SIZE)
+    return 0;
   for (uint32_t sec = 0; sec < b->nsec && !*hidden;) {
     uint32_t run = bitmap_run(b->bits, sec, b->nsec);
     if (bitmap_test(b->bits, sec)) {

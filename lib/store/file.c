@@ -3,6 +3,9 @@
  * thread. */
 #include "config.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "store/file.h"
 
 void
@@ -51,6 +54,17 @@ int
 file_size(struct vhd_file *file, uint64_t *size)
 {
   return file->ops->size(file, size);
+}
+
+uint64_t
+file_next_data(struct vhd_file *file, uint64_t off)
+{
+  if (file->fd < 0)
+    return off;
+  off_t data = lseek(file->fd, (off_t)off, SEEK_DATA);
+  if (data >= 0)
+    return (uint64_t)data;
+  return errno == ENXIO ? UINT64_MAX : off;
 }
 
 void

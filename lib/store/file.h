@@ -39,6 +39,9 @@ int file_write(struct vhd_file *file, const void *buf, size_t len,
 int file_do(struct vhd_file *file, enum vhd_io_kind kind, uint64_t off,
             uint64_t len, unsigned flags);
 int file_size(struct vhd_file *file, uint64_t *size);
+/* Where the next byte from off on lies that is not in a hole of the file: off
+ * itself where the file does not tell, UINT64_MAX where there is none. */
+uint64_t file_next_data(struct vhd_file *file, uint64_t off);
 /* Lets go of the locks and frees it; NULL is none. */
 void file_close(struct vhd_file *file);
 
