@@ -241,6 +241,25 @@ test_extend(void **state)
 }
 
 static void
+test_next_data(void **state)
+{
+  (void)state;
+  make_file(PATH, 64 * KIB, 0x55);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  assert_int_equal(file_do(file, VHD_IO_EXTEND, 0, 10 << 20, 0), 0);
+  assert_int_equal(file_write(file, "x", 1, 5 << 20), 0);
+  assert_true(file_next_data(file, 0) == 0);
+  assert_true(file_next_data(file, 1000) == 1000);
+  /* As exactly as the file system knows: data are never left out. */
+  uint64_t next = file_next_data(file, 1 << 20);
+  assert_true(next >= 1 << 20 && next <= 5 << 20);
+  next = file_next_data(file, 6 << 20);
+  assert_true(next == UINT64_MAX || next >= 6 << 20);
+  assert_true(file_next_data(file, 10 << 20) == UINT64_MAX);
+  file_close(file);
+}
+
+static void
 test_truncate(void **state)
 {
   (void)state;
@@ -640,6 +659,7 @@ main(void)
     cmocka_unit_test(test_punch),
     cmocka_unit_test(test_zero),
     cmocka_unit_test(test_extend),
+    cmocka_unit_test(test_next_data),
     cmocka_unit_test(test_truncate),
     cmocka_unit_test(test_no_space),
     cmocka_unit_test(test_size_limit),
