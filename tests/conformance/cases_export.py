@@ -94,7 +94,7 @@ def many_connections(p):
 def nodelay(p):
     c = p.attach(structured=p.facts.structured)
     b = p.facts.minimum
-    worst = []
+    times = []
     for _ in range(15):
         start = time.monotonic()
         # Acknowledgements are held back, so that Nagle's algorithm bites.
@@ -103,10 +103,12 @@ def nodelay(p):
             c.submit(Cmd.READ, 0, b)
         for r in c.finish_all():
             p.ok(r, "READ")
-        worst.append(time.monotonic() - start)
-    median = sorted(worst)[len(worst) // 2]
-    p.recommend(median < 0.035, "small replies without delay",
-                f"{median * 1000:.0f} ms for each three small reads")
+        times.append(time.monotonic() - start)
+    # Delayed acknowledgements take 40 ms, each time; a busy machine is slow
+    # only sometimes.
+    best = sorted(times)[2]
+    p.recommend(best < 0.035, "small replies without delay",
+                f"{best * 1000:.0f} ms or more for three small reads")
 
 
 @case("T38", "keepalive", "On TCP the server should find out dead clients: "

@@ -332,11 +332,14 @@ def end_of_file(p):
         p.note("CPU time not seen: give --pid")
         return
     time.sleep(0.5)
-    before = p.cpu()
+    before, start = p.cpu(), time.monotonic()
     time.sleep(1)
-    used = p.cpu() - before
-    p.require(used < 0.5, "an idle server",
-              f"{used:.2f} s of CPU in a second")
+    if p.cpu() - before > 0.1:
+        # Others may want the CPU too: look for longer.
+        time.sleep(2)
+        used = p.cpu() - before
+        p.require(used < 0.3, "an idle server", f"{used:.2f} s of CPU in "
+                  f"{time.monotonic() - start:.1f} s")
 
 
 @case("S23", "close_notify from the client", "A close_notify ends the "

@@ -104,6 +104,9 @@ class Client:
                     e.reason == "UNEXPECTED_EOF_WHILE_READING":
                 self.closed_how = "end of file without close_notify"
                 return b""
+            if "ALERT" in (e.reason or ""):
+                self.closed_how = f"TLS alert {e.reason}"
+                return b""
             raise Garbled(f"TLS: {e}") from None
         if not data:
             self.closed_how = ("close_notify" if self.is_tls
