@@ -109,7 +109,7 @@ def open_corpus():
         3, 9, [(0, 0xff)], chs=(2, 1, 17))
     yield "dynamic-vpc", WRITE | FIX, sparse(3, 2, [], creator=b"vpc ")
     yield "dynamic-large-blocks", WRITE | FIX, sparse(
-        3, 3, [(0, 0xff)], block=2 << 20)
+        3, 3, [], block=2 << 20)
     yield "xen", WRITE | FIX, xen
     yield "fixed", WRITE | FIX_FOOTERS, fixed
     yield "fixed-as-it-is", WRITE, fixed
