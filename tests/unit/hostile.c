@@ -339,12 +339,15 @@ run_shape(const struct shape *shape)
       expect_refused(shape, shape->flags);
     check(shape, false);
   } else if (shape->traits & LOOSE_SIZE) {
-    struct vhd_image *image;
-    struct vhd_error err = { .message = "" };
-    if (open_bounded(DISK, shape->flags | VHD_OPEN_READONLY, &image, &err) <
-        0)
-      hostile_fail("%s: %s", vhd_code_name(err.code), err.message);
-    vhd_close(image, NULL);
+    for (unsigned write = 0; write < 2; write++) {
+      struct vhd_image *image;
+      struct vhd_error err = { .message = "" };
+      uint32_t flags = shape->flags | (write ? 0 : VHD_OPEN_READONLY);
+      if (open_bounded(DISK, flags, &image, &err) < 0)
+        hostile_fail("%s: %s", vhd_code_name(err.code), err.message);
+      if (vhd_close(image, &err) < 0)
+        hostile_fail("closing: %s", err.message);
+    }
     check(shape, !(shape->traits & UNSOUND));
   } else {
     check(shape, !(shape->traits & UNSOUND));

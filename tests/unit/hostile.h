@@ -48,7 +48,7 @@ enum traits {
   UNSOUND = 1 << 1,  /* readable, but vhd_check() finds it broken */
   NO_WRITE = 1 << 2, /* can be opened, but is only to be read */
   UNCHECKED = 1 << 3, /* vhd_check() need not agree */
-  LOOSE_SIZE = 1 << 4, /* only the size is compared, not the content */
+  LOOSE_SIZE = 1 << 4, /* opened and closed, its content not compared */
 };
 
 struct shape {
