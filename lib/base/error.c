@@ -101,11 +101,11 @@ vhd_fail(struct vhd_error *err, int code, int errnum, const char *fmt, ...)
 int
 vhd_fail_sys(struct vhd_error *err, int errnum, const char *fmt, ...)
 {
-  char text[128];
+  const char *text = strerrordesc_np(errnum);
   va_list args;
   va_start(args, fmt);
-  int r = fail(err, VHD_SYSTEM, errnum,
-               strerror_r(errnum, text, sizeof text), fmt, args);
+  int r = fail(err, VHD_SYSTEM, errnum, text ? text : "unknown error", fmt,
+               args);
   va_end(args);
   return r;
 }
