@@ -8,8 +8,8 @@ import time
 
 from cases_transmission import writes_allowed
 from harness import case
-from proto import (BLOCK_STATUS_PAYLOAD, CAN_MULTI_CONN, FAST_ZERO, HAS_FLAGS,
-                   SEND_FAST_ZERO, SEND_WRITE_ZEROES, Cmd, Err, Info)
+from proto import (CAN_MULTI_CONN, HAS_FLAGS, SEND_FAST_ZERO,
+                   SEND_WRITE_ZEROES, Cmd, Err, Info)
 
 
 # The export's flags

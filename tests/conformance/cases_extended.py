@@ -5,7 +5,7 @@
 
 import struct
 
-from cases_transmission import offered, writes_allowed
+from cases_transmission import may_try_writes, offered, writes_allowed
 from harness import case
 from proto import (BLOCK_STATUS_PAYLOAD, DF, EXT_REPLY_MAGIC, FUA,
                    PAYLOAD_LEN, REQ_ONE, REQUEST_MAGIC, SEND_FLUSH,
@@ -236,7 +236,7 @@ def write(p):
 
 @case("X17", "WRITE without PAYLOAD_LEN", "PAYLOAD_LEN is mandatory on "
       "WRITE: without it there is no payload, and the WRITE fails.",
-      "extended", closing="warn")
+      "extended", "expendable", closing="warn")
 def write_without_flag(p):
     c = extended(p)
     n = max(512, p.facts.minimum)
@@ -252,8 +252,10 @@ def write_without_flag(p):
 def unexpected_payload(p):
     c = extended(p)
     b = p.facts.minimum
-    for cmd in [Cmd.READ, Cmd.FLUSH, Cmd.TRIM, Cmd.CACHE, Cmd.WRITE_ZEROES,
-                0x7fe]:
+    commands = [Cmd.READ, Cmd.FLUSH, Cmd.CACHE, 0x7fe]
+    if may_try_writes(p):
+        commands += [Cmd.TRIM, Cmd.WRITE_ZEROES]
+    for cmd in commands:
         for n in (65536, 8, b):
             r = c.command(cmd, 0, n, PAYLOAD_LEN, p.bait(c, n))
             p.rejected(r, Err.EINVAL, *([Err.EPERM] if cmd in
@@ -268,6 +270,8 @@ def rejected_write(p):
     b = p.facts.minimum
     end = p.facts.size // b * b
     for at, n in ((end - b, 65536), ((1 << 64) - b, 64 + 2 * b), (end, b)):
+        if at < end and not may_try_writes(p):
+            continue
         p.rejected(c.command(Cmd.WRITE, at, n, payload=p.bait(c, n)),
                    Err.ENOSPC, Err.EPERM)
         p.in_step(c)

@@ -155,6 +155,8 @@ NEEDS = {
                  lambda t, f: t.writable and not f.flags & READ_ONLY),
     "readonly": ("the export is not read-only",
                  lambda t, f: f.flags & READ_ONLY),
+    "expendable": ("needs --writable or a read-only export",
+                   lambda t, f: t.writable or f.flags & READ_ONLY),
     "second": ("needs --second-export",
                lambda t, f: t.second_export is not None),
     "failing": ("needs --failing-export",
