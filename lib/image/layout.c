@@ -290,6 +290,19 @@ choose_size(struct reader *r, uint32_t flags)
 
 /* ------------------------------------------------------------------ header */
 
+/* The metadata that lies over part of this stretch, or NULL. */
+static const struct region *
+region_over(const struct layout *l, uint64_t off, uint64_t len)
+{
+  for (unsigned i = 0; i < l->nregion; i++) {
+    const struct region *o = &l->region[i];
+    if (off < o->off + o->len && o->off < off + len)
+      return o;
+  }
+  return NULL;
+}
+
+/* Invariant 1.  1: it is none, which somebody has been told. */
 static int
 add_region(struct reader *r, const char *what, int code, uint64_t off,
            uint64_t len)
@@ -304,15 +317,13 @@ add_region(struct reader *r, const char *what, int code, uint64_t off,
                l->footer_off);
     return e < 0 ? e : 1;
   }
-  for (unsigned i = 0; i < l->nregion; i++) {
-    const struct region *o = &l->region[i];
-    if (off < o->off + o->len && o->off < off + len) {
-      e = report(r, VHD_BROKEN, code,
-                 "the %s (%" PRIu64 " bytes at %" PRIu64 ") overlaps the %s "
-                 "(%" PRIu64 " bytes at %" PRIu64 ")", what, len, off,
-                 o->what, o->len, o->off);
-      return e < 0 ? e : 1;
-    }
+  const struct region *o = region_over(l, off, len);
+  if (o) {
+    e = report(r, VHD_BROKEN, code,
+               "the %s (%" PRIu64 " bytes at %" PRIu64 ") overlaps the %s "
+               "(%" PRIu64 " bytes at %" PRIu64 ")", what, len, off, o->what,
+               o->len, o->off);
+    return e < 0 ? e : 1;
   }
   l->region[l->nregion++] = (struct region){ off, len, what };
   return 0;
@@ -348,87 +359,6 @@ read_header(struct reader *r)
   l->spb = l->header.block_size / 512;
   l->bitmap_sec = header_bitmap_sectors(l->header.block_size);
   l->nblk = DIV_ROUND_UP(l->disk_size, l->header.block_size);
-  return 0;
-}
-
-/* Locators are of use only to find a parent, which can be found without them:
- * a bad one is told of, and left alone. */
-static int
-read_locators(struct reader *r)
-{
-  struct layout *l = r->l;
-  static const char *const names[LOCATOR_COUNT] = {
-    "parent locator 0", "parent locator 1", "parent locator 2",
-    "parent locator 3", "parent locator 4", "parent locator 5",
-    "parent locator 6", "parent locator 7",
-  };
-
-  if (l->footer.type != VHD_DIFFERENCING)
-    return 0;
-  for (unsigned i = 0; i < LOCATOR_COUNT; i++) {
-    struct locator *loc = &l->header.locator[i];
-    uint64_t space = MAX(loc->space, loc->len);
-    const char *fault = NULL;
-
-    if (loc->code == LOCATOR_NONE)
-      continue;
-    if (locator_check(loc, &fault) == 0 &&
-        !range_fits(loc->off, space, l->footer_off))
-      fault = "does not lie in the file";
-    if (fault) {
-      tolerate(r, VHD_LOCATOR, "%s %s (%u bytes at %" PRIu64 ", space %u)",
-               names[i], fault, loc->len, loc->off, loc->space);
-      continue;
-    }
-    if (space != 0) {
-      int e = add_region(r, names[i], VHD_LOCATOR, loc->off,
-                         round_up(space, 512));
-      if (e < 0)
-        return e;
-      if (e > 0)
-        continue;
-    }
-    l->locator[i] = *loc;
-  }
-  return 0;
-}
-
-static int
-read_batmap(struct reader *r)
-{
-  struct layout *l = r->l;
-  uint8_t buf[BATMAP_HEADER_SIZE];
-  uint64_t off = batmap_header_off(&l->header);
-  const char *why;
-
-  if (!batmap_expected(&l->footer) ||
-      !range_fits(off, sizeof buf, l->footer_off))
-    return 0;
-  int e = file_read(r->file, buf, sizeof buf, off);
-  if (e < 0)
-    return vhd_fail_sys(r->err, -e, "%s: cannot read the batmap", l->path);
-  e = batmap_parse(buf, l->header.max_table_entries, &l->batmap, &why);
-  if (e == -ENOENT)
-    return 0;
-  if (e < 0)
-    return report(r, VHD_BROKEN, VHD_BATMAP, "the batmap %s", why);
-  e = add_region(r, "header of the batmap", VHD_BATMAP, off, sizeof buf);
-  if (e != 0)
-    return e < 0 ? e : 0;
-  size_t len = (size_t)l->batmap.nsec * 512;
-  e = add_region(r, "batmap", VHD_BATMAP, l->batmap.off, len);
-  if (e != 0)
-    return e < 0 ? e : 0;
-  l->batmap_bits = malloc(len);
-  if (!l->batmap_bits)
-    return vhd_fail_sys(r->err, ENOMEM, "%s", l->path);
-  e = file_read(r->file, l->batmap_bits, len, l->batmap.off);
-  if (e < 0)
-    return vhd_fail_sys(r->err, -e, "%s: cannot read the batmap", l->path);
-  l->has_batmap = true;
-  if (!batmap_sum_ok(&l->batmap, l->batmap_bits, len))
-    return report(r, VHD_NOTE, VHD_BATMAP,
-                  "the checksum of the batmap is wrong");
   return 0;
 }
 
@@ -543,6 +473,26 @@ check_overlap(struct reader *r)
   return report_more(r, noverlap, "overlap another");
 }
 
+/* A block that lies over part of this stretch of the file, or NO_SLOT. */
+static uint32_t
+block_over(const struct layout *l, uint64_t off, uint64_t len)
+{
+  uint32_t lo = 0, hi = l->nallocated;
+
+  while (lo < hi) { /* the first slot that begins behind it */
+    uint32_t mid = lo + (hi - lo) / 2;
+    if ((uint64_t)l->slot[mid] * 512 < off + len)
+      lo = mid + 1;
+    else
+      hi = mid;
+  }
+  if (lo == 0)
+    return NO_SLOT;
+  uint32_t blk = block_of(l, l->slot[lo - 1]);
+  uint64_t end = (uint64_t)l->slot[lo - 1] + layout_block_sectors(l, blk);
+  return end * 512 <= off ? NO_SLOT : blk;
+}
+
 /* Invariant 3, blocks against metadata. */
 static int
 check_regions(struct reader *r)
@@ -551,25 +501,12 @@ check_regions(struct reader *r)
 
   for (unsigned i = 0; i < l->nregion; i++) {
     const struct region *reg = &l->region[i];
-    uint64_t end = reg->off + reg->len;
-    uint32_t lo = 0, hi = l->nallocated;
-    while (lo < hi) { /* the first slot that begins behind the region */
-      uint32_t mid = lo + (hi - lo) / 2;
-      if ((uint64_t)l->slot[mid] * 512 < end)
-        lo = mid + 1;
-      else
-        hi = mid;
-    }
-    if (lo == 0)
-      continue;
-    uint32_t slot = l->slot[lo - 1];
-    uint32_t blk = block_of(l, slot);
-    uint64_t len = (uint64_t)layout_block_sectors(l, blk) * 512;
-    if ((uint64_t)slot * 512 + len <= reg->off)
+    uint32_t blk = block_over(l, reg->off, reg->len);
+    if (blk == NO_SLOT)
       continue;
     int e = report(r, VHD_BROKEN, VHD_BAT_CORRUPT,
                    "block %" PRIu32 " at sector %" PRIu32 " overlaps the %s",
-                   blk, slot, reg->what);
+                   blk, l->bat[blk], reg->what);
     if (e < 0)
       return e;
   }
@@ -635,6 +572,97 @@ check_bat(struct reader *r)
   return e < 0 ? e : check_regions(r);
 }
 
+/* -------------------------------------------------------- locators, batmap */
+
+/* Locators are of use only to find a parent, which can be found without them:
+ * a bad one is told of, and left alone.  One that lies where something else
+ * does is bad as well: qemu puts blocks over them; and one that lay beyond the
+ * end of the file must not make the image unreadable once the file has grown
+ * there. */
+static int
+read_locators(struct reader *r)
+{
+  struct layout *l = r->l;
+  static const char *const names[LOCATOR_COUNT] = {
+    "parent locator 0", "parent locator 1", "parent locator 2",
+    "parent locator 3", "parent locator 4", "parent locator 5",
+    "parent locator 6", "parent locator 7",
+  };
+
+  if (l->footer.type != VHD_DIFFERENCING)
+    return 0;
+  for (unsigned i = 0; i < LOCATOR_COUNT; i++) {
+    struct locator *loc = &l->header.locator[i];
+    uint64_t space = MAX(loc->space, loc->len);
+    const char *fault = NULL;
+
+    if (loc->code == LOCATOR_NONE)
+      continue;
+    if (locator_check(loc, &fault) == 0 &&
+        !range_fits(loc->off, space, l->footer_off))
+      fault = "does not lie in the file";
+    space = round_up(space, 512);
+    if (!fault && space != 0 &&
+        (region_over(l, loc->off, space) ||
+         block_over(l, loc->off, space) != NO_SLOT))
+      fault = "lies where something else does";
+    if (fault) {
+      tolerate(r, VHD_LOCATOR, "%s %s (%u bytes at %" PRIu64 ", space %u)",
+               names[i], fault, loc->len, loc->off, loc->space);
+      continue;
+    }
+    if (space != 0)
+      l->region[l->nregion++] = (struct region){ loc->off, space, names[i] };
+    l->locator[i] = *loc;
+  }
+  return 0;
+}
+
+static int
+read_batmap(struct reader *r)
+{
+  struct layout *l = r->l;
+  uint8_t buf[BATMAP_HEADER_SIZE];
+  uint64_t off = batmap_header_off(&l->header);
+  const char *why;
+
+  /* Where a block lies there is none: what looks like one is the guest's. */
+  if (!batmap_expected(&l->footer) ||
+      !range_fits(off, sizeof buf, l->footer_off) ||
+      block_over(l, off, sizeof buf) != NO_SLOT)
+    return 0;
+  int e = file_read(r->file, buf, sizeof buf, off);
+  if (e < 0)
+    return vhd_fail_sys(r->err, -e, "%s: cannot read the batmap", l->path);
+  e = batmap_parse(buf, l->header.max_table_entries, &l->batmap, &why);
+  if (e == -ENOENT)
+    return 0;
+  if (e < 0)
+    return report(r, VHD_BROKEN, VHD_BATMAP, "the batmap %s", why);
+  e = add_region(r, "header of the batmap", VHD_BATMAP, off, sizeof buf);
+  if (e != 0)
+    return e < 0 ? e : 0;
+  size_t len = (size_t)l->batmap.nsec * 512;
+  e = add_region(r, "batmap", VHD_BATMAP, l->batmap.off, len);
+  if (e != 0)
+    return e < 0 ? e : 0;
+  if (block_over(l, l->batmap.off, len) != NO_SLOT)
+    return report(r, VHD_BROKEN, VHD_BATMAP,
+                  "block %" PRIu32 " overlaps the batmap",
+                  block_over(l, l->batmap.off, len));
+  l->batmap_bits = malloc(len);
+  if (!l->batmap_bits)
+    return vhd_fail_sys(r->err, ENOMEM, "%s", l->path);
+  e = file_read(r->file, l->batmap_bits, len, l->batmap.off);
+  if (e < 0)
+    return vhd_fail_sys(r->err, -e, "%s: cannot read the batmap", l->path);
+  l->has_batmap = true;
+  if (!batmap_sum_ok(&l->batmap, l->batmap_bits, len))
+    return report(r, VHD_NOTE, VHD_BATMAP,
+                  "the checksum of the batmap is wrong");
+  return 0;
+}
+
 /* --------------------------------------------------------------------- all */
 
 static int
@@ -652,7 +680,7 @@ read_all(struct reader *r, uint32_t flags)
     return e;
 
   static int (*const parts[])(struct reader *) = {
-    read_header, read_bat, read_locators, read_batmap, check_bat,
+    read_header, read_bat, check_bat, read_locators, read_batmap,
   };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     e = parts[i](r);

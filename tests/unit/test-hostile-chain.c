@@ -148,6 +148,19 @@ over_each_other(struct forge *f)
 }
 
 static void
+beyond_the_end(struct forge *f)
+{
+  forge_locator(f, 0, W2RU, 512, 24, f->len + 1536);
+  forge_locator(f, 2, W2RU, 512, 24, f->len + 1536);
+}
+
+static void
+only_beyond_the_end(struct forge *f)
+{
+  only(f, W2RU, 512, 24, f->len + 1536);
+}
+
+static void
 eight_times_the_same(struct forge *f)
 {
   for (unsigned i = 0; i < 8; i++)
@@ -300,19 +313,27 @@ test_locators(void **state)
     { .name = "locator over the table",
       .base = CHILD,
       .edit = over_table,
-      .code = VHD_LOCATOR },
+      .traits = UNSOUND },
     { .name = "locator over a block",
       .base = CHILD,
       .edit = over_block,
-      .code = VHD_BAT_CORRUPT },
+      .traits = UNSOUND },
     { .name = "locators over each other",
       .base = CHILD,
       .edit = over_each_other,
-      .code = VHD_LOCATOR },
+      .traits = UNSOUND },
     { .name = "eight times the same locator",
       .base = CHILD,
       .edit = eight_times_the_same,
-      .code = VHD_LOCATOR },
+      .traits = UNSOUND },
+    { .name = "locator where the file will have grown to",
+      .base = CHILD,
+      .edit = beyond_the_end,
+      .traits = UNSOUND },
+    { .name = "only that locator",
+      .base = CHILD,
+      .edit = only_beyond_the_end,
+      .code = VHD_PARENT_MISSING },
   };
   hostile_run(shapes, ARRAY_SIZE(shapes));
 }

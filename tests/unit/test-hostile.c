@@ -653,7 +653,7 @@ test_batmap(void **state)
     { .name = "batmap over a block",
       .base = XEN,
       .patch = { { ANYWHERE, FORGE_BATMAP + 8, 8, FORGE_SLOT + 1024 } },
-      .code = VHD_BAT_CORRUPT },
+      .code = VHD_BATMAP },
     { .name = "batmap's header under the table",
       .base = XEN,
       .patch = { { HEADER, 28, 4, 128 + 1 } },
