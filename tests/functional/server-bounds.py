@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Clients that take and do not give: those that never read their replies, that
+announce data and do not send it, that stay idle.  They cost bounded memory,
+and the others go on."""
+
+import os
+import socket
+import struct
+import time
+
+from fronttest import connect_unix, read_all
+from servertest import SOCKET, connect, served
+from tooltest import KiB, MiB, case, check, equal, run, vhdkit
+
+SIZE = 64 * MiB
+READ, WRITE, DISC, FLUSH, TRIM = range(5)
+
+
+def make():
+    vhdkit("create", "--size", str(SIZE), "--type", "fixed", "--full",
+           "disk.vhd")
+    return "disk.vhd"
+
+
+def raw_client():
+    """Handshake by hand: EXPORT_NAME of the default export."""
+    sock = connect_unix(SOCKET)
+    read_all(sock, 18)
+    sock.sendall(struct.pack(">I", 3))
+    sock.sendall(b"IHAVEOPT" + struct.pack(">II", 1, 0))
+    read_all(sock, 10)
+    return sock
+
+
+def request(kind, off, length, cookie=0, flags=0):
+    return struct.pack(">IHHQQI", 0x25609513, flags, kind, cookie, off, length)
+
+
+def rss(server):
+    return int(server.status()["VmRSS"].split()[0]) * KiB
+
+
+def flood(sock, data):
+    """Sends until the other side does not take any more."""
+    sock.settimeout(0.2)
+    sent = 0
+    try:
+        while sent < len(data):
+            sent += sock.send(data[sent:])
+    except (socket.timeout, BlockingIOError):
+        pass
+    return sent
+
+
+def good_client_works(seconds=5):
+    h = connect()
+    began = time.monotonic()
+    for i in range(200):
+        h.pwrite(bytes([i % 251]) * 4096, i * 4096)
+        equal(bytes(h.pread(4096, i * 4096)), bytes([i % 251]) * 4096)
+    h.pread(MiB, 0)
+    h.shutdown()
+    check(time.monotonic() - began < seconds, "the good client was slowed")
+
+
+@case("clients that never read their replies")
+def _():
+    with served(make()) as server:
+        before = rss(server)
+        hoard = b"".join(request(READ, 0, 4 * MiB, i) for i in range(4000))
+        small = b"".join(request(READ, 0, 8 * KiB, i) for i in range(40000))
+        socks = []
+        for i in range(40):
+            sock = raw_client()
+            flood(sock, small if i % 2 else hoard)
+            socks.append(sock)
+        used = rss(server) - before
+        check(used < 600 * MiB, f"{used >> 20} MiB for 40 clients")
+        good_client_works()
+        for sock in socks:
+            sock.close()
+
+
+@case("clients that never read, of a sparse image: no file to send from")
+def _():
+    vhdkit("create", "--size", str(SIZE), "disk.vhd")
+    with served("disk.vhd") as server:
+        before = rss(server)
+        hoard = b"".join(request(READ, 0, 4 * MiB, i) for i in range(4000))
+        socks = []
+        for _ in range(40):
+            sock = raw_client()
+            flood(sock, hoard)
+            socks.append(sock)
+        used = rss(server) - before
+        check(used < 600 * MiB, f"{used >> 20} MiB for 40 clients")
+        good_client_works()
+        for sock in socks:
+            sock.close()
+
+
+@case("clients that announce data and do not send it")
+def _():
+    with served(make()):
+        socks = []
+        for _ in range(60):
+            sock = raw_client()
+            sock.sendall(request(WRITE, 0, 32 * MiB) + b"x" * 1000)
+            socks.append(sock)
+        good_client_works()
+        for sock in socks:
+            sock.close()
+
+
+@case("a refused write of any size is thrown away, in bounded memory")
+def _():
+    with served("--readonly", make()) as server:
+        sock = raw_client()
+        before = rss(server)
+        for _ in range(4):
+            sock.sendall(request(WRITE, 0, 32 * MiB, 7))
+            sock.sendall(bytes(32 * MiB))
+            magic, error, cookie = struct.unpack(">IIQ", read_all(sock, 16))
+            equal((magic, error, cookie), (0x67446698, 1, 7))
+        check(rss(server) - before < 16 * MiB, "memory for refused data")
+        sock.sendall(request(READ, 0, 512, 8))
+        equal(read_all(sock, 16 + 512)[:4], b"\x67\x44\x66\x98")
+        sock.close()
+
+
+@case("requests that arrive byte by byte")
+def _():
+    with served(make()):
+        sock = raw_client()
+        for asked, answered in (
+                (request(WRITE, 1000, 3000, 1) + b"a" * 3000, b""),
+                (request(READ, 999, 3002, 2), b"\0" + b"a" * 3000 + b"\0"),
+                (request(FLUSH, 0, 0, 3), b""),
+                (request(READ, 0, 0, 4), b"")):
+            for i in range(0, len(asked)):
+                sock.sendall(asked[i:i + 1])
+            cookie, = struct.unpack(">Q", asked[8:16])
+            equal(read_all(sock, 16 + len(answered)),
+                  struct.pack(">IIQ", 0x67446698, 0, cookie) + answered)
+        sock.close()
+
+
+@case("garbage ends the connection and nothing else")
+def _():
+    with served(make()):
+        for data in (b"GET / HTTP/1.1\r\n\r\n", bytes(100), b"\xff" * 5000):
+            sock = raw_client()
+            sock.sendall(data)
+            equal(sock.recv(100), b"")
+            sock = connect_unix(SOCKET)
+            sock.sendall(data)
+            while sock.recv(4096):
+                pass
+        good_client_works()
+
+
+@case("an end without DISC: nothing that waited is written any more")
+def _():
+    with served(make()):
+        sock = raw_client()
+        # Replies fill the socket, so that what is behind has to wait.
+        flood(sock, b"".join(request(READ, 0, 4 * MiB, i)
+                             for i in range(100)))
+        flood(sock, b"".join(request(WRITE, i * 4096, 4096, i) + b"Z" * 4096
+                             for i in range(8)))
+        sock.close()
+        h = connect()
+        h.pwrite(b"n" * 32768, 0)
+        time.sleep(0.5)
+        equal(bytes(h.pread(32768, 0)), b"n" * 32768)
+        h.shutdown()
+
+
+@case("an idle connection holds next to nothing")
+def _():
+    with served("--threads", "1", make()) as server:
+        first = raw_client()
+        first.sendall(request(READ, 0, 4096))
+        read_all(first, 16 + 4096)
+        before = rss(server)
+        socks = []
+        for _ in range(400):
+            sock = raw_client()
+            sock.sendall(request(READ, 0, 4096))
+            read_all(sock, 16 + 4096)
+            socks.append(sock)
+        each = (rss(server) - before) / len(socks)
+        check(os.environ.get("SANITIZE") or each < 5 * KiB,
+              f"{each} bytes for an idle connection")
+        for sock in socks:
+            sock.close()
+
+
+run()
