@@ -185,9 +185,8 @@ begin_export(struct connection *conn)
   struct haggle *h = conn->haggle;
   const char *name = h->hs.want.name;
 
-  if (name[0] == '/')
-    name++;
-  if (h->opened && strcmp(name, h->opened->name) == 0)
+  if (h->opened &&
+      strcmp(name + (name[0] == '/'), h->opened->name) == 0)
     return true;
   drop_opened(h);
   h->waiting = true;

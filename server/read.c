@@ -282,6 +282,8 @@ try_send(struct op *op)
   if (!may_send(op))
     return false;
   op->pieces = 1; /* ours */
+  if (op->in_flight)
+    connection_kick(conn); /* nobody else would send it */
   op_suspend(op);
   if (!put_pieces(op))
     connection_kill(conn);
