@@ -1,0 +1,13 @@
+# Unit tests of the server's front; included by local.mk.
+
+if HAVE_CMOCKA
+
+check_PROGRAMS += tests/unit/test-sandbox
+TESTS += tests/unit/test-sandbox
+tests_unit_test_sandbox_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_sandbox_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_sandbox_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(CMOCKA_LIBS)
+tests_unit_test_sandbox_SOURCES = tests/unit/test-sandbox.c
+
+endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The server's sandbox, from inside: each case enters it in a process of its
+ * own and tries what must fail, and what must still work.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "filter.h"
+#include "landlock.h"
+#include "sandbox.h"
+#include "sanitized.h"
+
+enum {
+  FINE = 0,
+  CANNOT = 77, /* this kernel or build lacks it */
+};
+
+/* Runs body in a child; what it returns (a line number: what failed) becomes
+ * its exit status. */
+static void
+in_child(int (*body)(void))
+{
+  int status;
+  pid_t pid = fork();
+
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    _exit(body());
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_true(WIFEXITED(status));
+  if (WEXITSTATUS(status) == CANNOT) {
+    skip();
+  }
+  assert_int_equal(WEXITSTATUS(status), FINE);
+}
+
+/* A number that tells which of a table's rows failed. */
+#define FAILED(i) (1 + (int) (i))
+
+static void *
+thread_main(void *opaque)
+{
+  *(bool *) opaque = true;
+  return NULL;
+}
+
+static long
+try_execve(void)
+{
+  char *const none[] = {NULL};
+  return execve("/bin/true", none, none);
+}
+
+#ifndef SANITIZED
+static long
+try_fork(void)
+{
+  long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+  if (pid == 0) {
+    _exit(0);
+  }
+  return pid;
+}
+
+static long
+try_ptrace(void)
+{
+  return ptrace(PTRACE_TRACEME, 0, 0, 0);
+}
+#endif
+
+static long
+try_socket(void)
+{
+  return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static long
+try_mount(void)
+{
+  return mount("none", "/proc", "tmpfs", 0, "");
+}
+
+static long
+try_unshare(void)
+{
+  return unshare(CLONE_NEWUSER);
+}
+
+static long
+try_module(void)
+{
+  return syscall(SYS_delete_module, "vhdkit_no_such_module", 0);
+}
+
+static long
+try_setuid(void)
+{
+  return syscall(SYS_setuid, getuid());
+}
+
+static int
+filter_body(void)
+{
+  static long (*const forbidden[])(void) = {
+    try_execve, try_socket, try_mount, try_unshare, try_module, try_setuid,
+#ifndef SANITIZED
+    try_fork,   try_ptrace,
+#endif
+  };
+  struct vhd_error err;
+  pthread_t thread;
+  bool ran = false;
+  int pair[2];
+
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_enter(&err) < 0) {
+    return CANNOT;
+  }
+  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+    errno = 0;
+    if (forbidden[i]() != -1 || errno != EPERM) {
+      return FAILED(i);
+    }
+  }
+  /* And what a server does all day. */
+  return pthread_create(&thread, NULL, thread_main, &ran) == 0 &&
+             pthread_join(thread, NULL) == 0 && ran &&
+             socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 &&
+             send(pair[0], "x", 1, 0) == 1
+           ? FINE
+           : FAILED(50);
+}
+
+static void
+filter_forbids(void **state)
+{
+  (void) state;
+  in_child(filter_body);
+}
+
+static bool
+opens(const char *path, int flags)
+{
+  int fd = open(path, flags | O_CLOEXEC, 0600);
+  if (fd >= 0) {
+    close(fd);
+  }
+  return fd >= 0;
+}
+
+/* Files in folders of the scratch directory: one for each kind of access. */
+static int
+landlock_body(void)
+{
+  const struct sandbox_options locks = {.landlock = true};
+  struct vhd_error err;
+
+  int probe = landlock_new();
+  if (probe < 0) {
+    return CANNOT;
+  }
+  landlock_close(probe);
+  struct sandbox *sandbox = sandbox_new();
+  if (sandbox == NULL || sandbox_allow(sandbox, "read", SANDBOX_READ) < 0 ||
+      sandbox_allow_folder(sandbox, "write/file", SANDBOX_WRITE) < 0 ||
+      sandbox_allow(sandbox, "own", SANDBOX_OWN) < 0 ||
+      sandbox_allow(sandbox, "remove", SANDBOX_REMOVE) < 0 ||
+      sandbox_allow(sandbox, "missing", SANDBOX_OWN) < 0 ||
+      sandbox_enter(sandbox, &locks, &err) < 0) {
+    return FAILED(60);
+  }
+  sandbox_free(sandbox);
+  const bool outcomes[] = {
+    opens("read/file", O_RDONLY),
+    !opens("read/file", O_RDWR),
+    !opens("read/new", O_RDWR | O_CREAT),
+    opens("write/file", O_RDWR),
+    !opens("write/new", O_RDWR | O_CREAT),
+    unlink("write/file") < 0,
+    opens("own/file", O_RDWR),
+    opens("own/new", O_RDWR | O_CREAT),
+    unlink("own/file") == 0,
+    !opens("remove/file", O_RDONLY),
+    unlink("remove/file") == 0,
+    !opens("other/file", O_RDONLY),
+    unlink("other/file") < 0,
+    !opens("read/link", O_RDONLY),
+    !opens("/etc/passwd", O_RDONLY),
+    opens("/proc/self/status", O_RDONLY),
+    opens("/dev/null", O_WRONLY),
+    mkdir("own/folder", 0700) < 0,
+    symlink("file", "own/link") < 0,
+    link("read/file", "own/stolen") < 0,
+    rename("other/file", "own/moved") < 0,
+  };
+  for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+    if (!outcomes[i]) {
+      return FAILED(i);
+    }
+  }
+  return FINE;
+}
+
+static void
+landlock_confines(void **state)
+{
+  static const char *const folders[] = {"read", "write", "own", "remove",
+                                        "other"};
+  char path[32];
+
+  (void) state;
+  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+    assert_int_equal(mkdir(folders[i], 0700), 0);
+    snprintf(path, sizeof path, "%s/file", folders[i]);
+    assert_true(opens(path, O_WRONLY | O_CREAT));
+  }
+  assert_int_equal(symlink("../other/file", "read/link"), 0);
+  in_child(landlock_body);
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(filter_forbids),
+    cmocka_unit_test(landlock_confines),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
