@@ -94,8 +94,12 @@ space_init(struct vhd_image *img, const struct layout *l)
 
   s->slot_sec = img->bitmap_sec + img->spb;
   s->stride = round_up(s->slot_sec, 8);
-  s->end = l->footer_off / 512;
+  /* Not every file ends on a sector.  Where there is no footer, its last bytes
+   * belong to the runway, to be cleaned with it. */
   s->end_footer = l->end_footer;
+  s->end = l->end_footer ? l->footer_off / 512
+                         : DIV_ROUND_UP(l->footer_off, 512);
+  s->straddles = l->end_footer && l->footer_off % 512 != 0;
   s->dirty = true;
   s->step = step_bytes(s, FIRST_STEP);
   s->reserve = l->footer.type == VHD_DYNAMIC;
@@ -172,6 +176,7 @@ space_take(struct vhd_image *img, uint32_t *slot, bool *dirty)
     return false;
   while (s->next + s->slot_sec <= s->end) {
     uint64_t here = s->next;
+    s->touched = true;
     s->next += s->stride;
     enum cover cover = cover_scars(img, here);
     if (cover == COVERS_NEEDED) {
@@ -254,6 +259,10 @@ space_grown(struct vhd_image *img, bool durable)
 
   if (s->end_footer && s->end >= s->next)
     s->scar[s->nscar++] = (struct scar){ s->end, seq };
+  /* Only that of others; so there is room for a second scar. */
+  if (s->straddles && s->end + 1 >= s->next)
+    s->scar[s->nscar++] = (struct scar){ s->end + 1, seq };
+  s->straddles = false;
   s->touched = true;
   s->end = s->grow_end / 512 - 1;
   s->end_footer = true;

@@ -56,11 +56,12 @@ struct space {
   uint64_t end;         /* where the runway ends, sector: the footer's place */
   bool dirty;           /* the runway may hold stale bytes */
   bool end_footer;      /* a footer of ours or others lies at `end` */
+  bool straddles;       /* and reaches into the sector behind it */
   struct scar scar[SPACE_SCARS];
   unsigned nscar;
   uint64_t step;        /* bytes by which the runway grows next */
   bool reserve;         /* with fallocate */
-  bool touched;         /* the file grew, or a block left it */
+  bool touched;         /* there may be something to give back at its end */
 
   struct vhd_request *grower; /* who lengthens or cleans the runway */
   uint64_t grow_end;    /* file size when it is done */

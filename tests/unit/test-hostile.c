@@ -823,6 +823,60 @@ shrinks(void)
   forge_free(&f);
 }
 
+/* A byte in each block that is not there yet: what else is seen of it must be
+ * zeros, whatever lay where it went. */
+static void
+expect_clean_blocks(struct forge *f)
+{
+  struct vhd_image *image;
+  struct vhd_error err;
+  forge_write(f, DISK);
+  if (vhd_open(DISK, NULL, &image, &err) < 0)
+    hostile_fail("%s", err.message);
+  for (uint32_t blk = 0; blk < FORGE_NBLK; blk++) {
+    size_t off = blk * FORGE_BLOCK + 5000;
+    if (f->disk[off] != 0)
+      continue;
+    if (vhd_pwrite(image, "x", 1, off, 0) < 0)
+      hostile_fail("write");
+    f->disk[off] = 'x';
+  }
+  if (vhd_close(image, &err) < 0)
+    hostile_fail("%s", err.message);
+  hostile_compare(DISK, 0, f->disk, f->disk_len);
+}
+
+static void
+stale_bytes_at_the_end(void)
+{
+  for (size_t n = 1; n < 10000; n += n < 600 ? 73 : 509)
+    for (unsigned with_footer = 0; with_footer < 2; with_footer++) {
+      struct forge f;
+      forge_dynamic(&f, 'D');
+      size_t at = f.len - FORGE_SECTOR;
+      forge_insert(&f, at, n);
+      memset(f.file + at, 0xee, n);
+      if (!with_footer)
+        forge_truncate(&f, at + n);
+      expect_clean_blocks(&f);
+      forge_free(&f);
+    }
+}
+
+/* The same with a footer of 511 bytes, wherever it ends. */
+static void
+stale_old_footer(void)
+{
+  for (size_t n = 0; n < 8192; n += 512) {
+    struct forge f;
+    forge_dynamic(&f, 'D');
+    forge_insert(&f, f.len - FORGE_SECTOR, n);
+    forge_truncate(&f, f.len - 1);
+    expect_clean_blocks(&f);
+    forge_free(&f);
+  }
+}
+
 static void
 creator_is_printable(void)
 {
@@ -859,6 +913,14 @@ test_shrinks(void **state)
 }
 
 static void
+test_stale(void **state)
+{
+  (void)state;
+  hostile_apart("stale bytes at the end of the file", stale_bytes_at_the_end);
+  hostile_apart("an old footer at the end of the file", stale_old_footer);
+}
+
+static void
 test_creator(void **state)
 {
   (void)state;
@@ -872,7 +934,8 @@ main(void)
     cmocka_unit_test(test_footers), cmocka_unit_test(test_footer_fields),
     cmocka_unit_test(test_header),  cmocka_unit_test(test_table),
     cmocka_unit_test(test_batmap),  cmocka_unit_test(test_big),
-    cmocka_unit_test(test_shrinks), cmocka_unit_test(test_creator),
+    cmocka_unit_test(test_shrinks), cmocka_unit_test(test_stale),
+    cmocka_unit_test(test_creator),
   };
   return cmocka_run_group_tests(tests, hostile_setup, hostile_teardown);
 }
