@@ -189,6 +189,7 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
     e = start_writing(img, err);
     if (e < 0)
       return e;
+    img->space.touched |= replay;
   }
   free(img->layout.slot);
   img->layout.slot = NULL;
