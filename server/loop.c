@@ -110,10 +110,8 @@ loop_new(struct server *server, unsigned index)
   struct event_config *config = event_config_new();
   if (!config)
     goto fail;
-  /* Interest in reading and writing changes often; the changes of one round
-   * are told to the kernel together.  (Descriptors must leave the loop before
-   * they are closed.) */
-  event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+  /* No changelist: a connection closes its socket right after it has taken it
+   * out of the loop, and others may get the same descriptor at once. */
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
   loop->base = event_base_new_with_config(config);
   event_config_free(config);
@@ -142,7 +140,6 @@ loop_main(void *arg)
 {
   struct start start = *(struct start *)arg;
   struct loop *loop = start.loop;
-
   char name[16];
 
   free(arg);
