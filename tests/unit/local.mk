@@ -92,6 +92,20 @@ tests_unit_test_local_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_local_LDADD = $(UNIT_LIBS)
 tests_unit_test_local_SOURCES = tests/unit/test-local.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-full
+TESTS += tests/unit/test-full
+tests_unit_test_full_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_full_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_full_LDADD = $(UNIT_LIBS)
+tests_unit_test_full_SOURCES = tests/unit/test-full.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-images-open
+TESTS += tests/unit/test-images-open
+tests_unit_test_images_open_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_images_open_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_images_open_LDADD = $(UNIT_LIBS)
+tests_unit_test_images_open_SOURCES = tests/unit/test-images-open.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-hostile
 TESTS += tests/unit/test-hostile
 tests_unit_test_hostile_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -111,3 +125,4 @@ tests_unit_test_hostile_chain_SOURCES = tests/unit/test-hostile-chain.c $(UNIT_C
 endif
 
 include tests/unit/nbd.mk
+include tests/unit/front.mk
