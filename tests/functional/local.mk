@@ -18,16 +18,22 @@ dist_check_DATA += \
 # The server's data path.
 SERVER_TESTS = \
 	tests/functional/server-bounds.py \
+	tests/functional/server-cold.py \
 	tests/functional/server-content.py \
 	tests/functional/server-exports.py \
+	tests/functional/server-hang.py \
 	tests/functional/server-kill.py \
-	tests/functional/server-model.py
+	tests/functional/server-model.py \
+	tests/functional/server-space.py \
+	tests/functional/server-stop.py
 dist_check_SCRIPTS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 TSAN_TESTS += \
 	tests/functional/server-bounds.py \
+	tests/functional/server-cold.py \
 	tests/functional/server-exports.py \
-	tests/functional/server-model.py
+	tests/functional/server-model.py \
+	tests/functional/server-stop.py
 dist_check_DATA += tests/functional/servertest.py
 
 # The server's front: options, sockets, sandbox, and TLS.
