@@ -114,6 +114,14 @@ tests_unit_test_hostile_LDADD = $(UNIT_LIBS)
 tests_unit_test_hostile_SOURCES = tests/unit/test-hostile.c $(UNIT_COMMON) \
 	$(UNIT_HOSTILE)
 
+check_PROGRAMS += tests/unit/test-hostile-footer
+TESTS += tests/unit/test-hostile-footer
+tests_unit_test_hostile_footer_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_hostile_footer_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_hostile_footer_LDADD = $(UNIT_LIBS)
+tests_unit_test_hostile_footer_SOURCES = tests/unit/test-hostile-footer.c $(UNIT_COMMON) \
+	$(UNIT_HOSTILE)
+
 check_PROGRAMS += tests/unit/test-hostile-chain
 TESTS += tests/unit/test-hostile-chain
 tests_unit_test_hostile_chain_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -125,4 +133,3 @@ tests_unit_test_hostile_chain_SOURCES = tests/unit/test-hostile-chain.c $(UNIT_C
 endif
 
 include tests/unit/nbd.mk
-include tests/unit/front.mk

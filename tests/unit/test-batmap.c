@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test-batmap: Xen's batmap. */
+/* test-batmap: Xen's batmap, field by field, its checksum by either version's
+ * rule, and what is refused. */
 #include "config.h"
 
 #include <errno.h>

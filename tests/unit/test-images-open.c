@@ -221,7 +221,8 @@ test_windows_child(void **state)
   struct vhd_info info;
   vhd_get_info(image, &info);
   assert_int_equal(info.depth, 1);
-  assert_string_equal(info.parent_name, "C:\\Users\\sergi\\Downloads\\win8.vhd");
+  assert_string_equal(info.parent_name,
+                      "C:\\Users\\sergi\\Downloads\\win8.vhd");
   assert_string_equal(info.parent_id_text,
                       "7519b7ad-5b4b-400b-b025-d06dab31b26f");
   struct vhd_locator locator;
