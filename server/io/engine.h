@@ -43,6 +43,9 @@ STAILQ_HEAD(io_works, io_work);
 /* No queue ever has more threads. */
 #define IO_QUEUE_THREADS 16
 
+/* So many syncs may be under way at once. */
+#define IO_SYNCERS 2
+
 /* What is known of an open file: see io/file_class.c. */
 enum io_class {
   IO_UNKNOWN,   /* nobody has looked yet */
@@ -78,8 +81,12 @@ struct io_queue {
 
   /* Those who wait for a sync, under .lock. */
   struct io_works sync_waiting;
-  bool sync_running;
-  struct io_work sync_work;
+  struct io_syncer {
+    struct io_work work; /* first */
+    struct io_queue *queue;
+    bool running;
+  } syncers[IO_SYNCERS];
+  bool sync_starting; /* one of them, which has not taken its jobs yet */
 };
 
 struct io_queue *io_queue_new(void);
@@ -105,6 +112,7 @@ struct io_job {
   struct io_work work; /* first */
   struct io_batch *batch;
   struct vhd_io *io;
+  struct task start; /* of a sync */
   uint32_t done; /* bytes of it, by io_uring */
 };
 
@@ -156,7 +164,8 @@ bool uring_take(struct io_job *job);
 /* ------------------------------------------------------------------- syncs */
 
 /* Sets the job's result once a sync that began after this call has ended, and
- * calls io_job_done(). Any thread. */
+ * calls io_job_done().  Any thread; on a loop the sync begins when the loop has
+ * settled, so that all requests of a batch share it. */
 void io_sync(struct io_job *job);
 
 #endif

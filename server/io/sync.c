@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sync.c: one fdatasync for all who wait.
+/* sync.c: one fdatasync for many who wait.
  *
  * A sync makes durable what was completed before it began.  So whoever asks
- * while one is running waits for the next, together with all who ask until that
- * begins; one thread of the queue is busy with syncs, never two.
- *
- *   idle --io_sync()--> running --more waiting--> running ... --none--> idle
+ * while all syncers are busy waits for the next to be free, together with all
+ * who ask until then.  There are two of them, since a disk that has a second
+ * flush to do often ends the first one sooner; one thread of the queue runs each
+ * that has something to do.
  *
  * Only the jobs of one file are served together; an image writes to one. */
 #include "config.h"
@@ -37,17 +37,20 @@ split_same_file(struct io_works *from, struct io_works *same)
 static void
 sync_run(struct io_work *work)
 {
-  struct io_queue *queue =
-    (struct io_queue *)((char *)work - offsetof(struct io_queue, sync_work));
+  struct io_syncer *syncer = (struct io_syncer *)work;
+  struct io_queue *queue = syncer->queue;
   struct io_work *waiter;
-  bool more = true;
 
-  /* Here because somebody waits. */
-  while (more) {
+  for (;;) {
     struct io_works served = STAILQ_HEAD_INITIALIZER(served);
     pthread_mutex_lock(&queue->lock);
     split_same_file(&queue->sync_waiting, &served);
+    queue->sync_starting = false;
+    if (STAILQ_EMPTY(&served))
+      syncer->running = false;
     pthread_mutex_unlock(&queue->lock);
+    if (STAILQ_EMPTY(&served))
+      return;
 
     const struct vhd_io *io = ((struct io_job *)STAILQ_FIRST(&served))->io;
     struct vhd_io sync = {
@@ -57,12 +60,8 @@ sync_run(struct io_work *work)
     };
     vhd_io_perform(&sync);
 
-    /* From its last job on, the image may be closed: so the state comes first.
-     * (The queue itself outlives its threads.) */
-    pthread_mutex_lock(&queue->lock);
-    more = !STAILQ_EMPTY(&queue->sync_waiting);
-    queue->sync_running = more;
-    pthread_mutex_unlock(&queue->lock);
+    /* From its last job on, the image may be closed; the queue outlives its
+     * threads. */
     while ((waiter = STAILQ_FIRST(&served)) != NULL) {
       struct io_job *job = (struct io_job *)waiter;
       STAILQ_REMOVE_HEAD(&served, link);
@@ -72,18 +71,49 @@ sync_run(struct io_work *work)
   }
 }
 
+static void
+start_syncer(struct io_queue *queue)
+{
+  struct io_syncer *syncer = NULL;
+
+  pthread_mutex_lock(&queue->lock);
+  if (!STAILQ_EMPTY(&queue->sync_waiting) && !queue->sync_starting)
+    for (unsigned i = 0; i < IO_SYNCERS && !syncer; i++)
+      if (!queue->syncers[i].running)
+        syncer = &queue->syncers[i];
+  if (syncer)
+    syncer->running = queue->sync_starting = true;
+  pthread_mutex_unlock(&queue->lock);
+  if (syncer) {
+    syncer->queue = queue;
+    syncer->work.run = sync_run;
+    io_queue_run(queue, &syncer->work);
+  }
+}
+
+/* The job is still waiting or being served: that it is done would be heard of
+ * later on this loop. */
+static void
+on_start(struct task *task)
+{
+  struct io_job *job =
+    (struct io_job *)((char *)task - offsetof(struct io_job, start));
+
+  start_syncer(job->batch->queue);
+}
+
 void
 io_sync(struct io_job *job)
 {
   struct io_queue *queue = job->batch->queue;
+  struct loop *loop = loop_current();
 
+  job->start.run = on_start;
   pthread_mutex_lock(&queue->lock);
   STAILQ_INSERT_TAIL(&queue->sync_waiting, &job->work, link);
-  const bool start = !queue->sync_running;
-  queue->sync_running = true;
   pthread_mutex_unlock(&queue->lock);
-  if (start) {
-    queue->sync_work.run = sync_run;
-    io_queue_run(queue, &queue->sync_work);
-  }
+  if (loop)
+    loop_post(loop, &job->start);
+  else
+    start_syncer(queue);
 }
