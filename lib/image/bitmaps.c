@@ -7,22 +7,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/arith.h"
 #include "image/image.h"
 
 #define CACHE_BYTES (4U << 20)
 #define MIN_ENTRIES 64
-
-/* Memory that costs nothing until it is touched. */
-static void *
-map_lazily(size_t bytes)
-{
-  void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return p == MAP_FAILED ? NULL : p;
-}
 
 int
 bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
@@ -38,9 +28,10 @@ bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
   c->hash_mask = buckets - 1;
   c->hash = calloc(buckets, sizeof *c->hash);
   c->entry = calloc(c->n, sizeof *c->entry);
-  c->bits = map_lazily((size_t)c->n * c->bytes);
+  /* A big piece costs nothing until it is touched. */
+  c->bits = calloc(c->n, c->bytes);
   if (writable)
-    c->twin = map_lazily((size_t)c->n * c->bytes);
+    c->twin = calloc(c->n, c->bytes);
   if (!c->hash || !c->entry || !c->bits || (writable && !c->twin)) {
     bitmaps_destroy(c);
     return -ENOMEM;
@@ -53,10 +44,8 @@ bitmaps_destroy(struct bitmaps *c)
 {
   free(c->hash);
   free(c->entry);
-  if (c->bits)
-    munmap(c->bits, (size_t)c->n * c->bytes);
-  if (c->twin)
-    munmap(c->twin, (size_t)c->n * c->bytes);
+  free(c->bits);
+  free(c->twin);
   memset(c, 0, sizeof *c);
 }
 

@@ -239,6 +239,11 @@ wait_or_lead(struct vhd_request *req)
     pthread_mutex_unlock(&img->lock);
     return leave(req, result);
   }
+  int failed = atomic_load(&img->failed); /* perhaps while it waited */
+  if (failed < 0) {
+    pthread_mutex_unlock(&img->lock);
+    return leave(req, failed);
+  }
   if (c->leader)
     return request_park(req, img, c, wait_again);
   c->leader = req;
@@ -265,10 +270,9 @@ request_commit(struct vhd_request *req, phase_fn *after)
   request_unpin(req);
   m->after_commit = after;
   pthread_mutex_lock(&img->lock);
-  int failed = atomic_load(&img->failed);
-  if (failed != 0 || (!c->leader && all_durable(img))) {
+  if (!c->leader && all_durable(img)) {
     pthread_mutex_unlock(&img->lock);
-    return leave(req, failed);
+    return leave(req, 0);
   }
   m->commit_target = c->leader && covered(img) ? c->started : c->started + 1;
   return wait_or_lead(req);

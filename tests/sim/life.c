@@ -105,6 +105,30 @@ faulty(const struct life *l)
 
 /* ------------------------------------------------------------- looking at disks */
 
+static bool
+ends_in_footer(const struct content *c)
+{
+  struct footer footer;
+
+  return footer_parse(c->bytes + c->size - FOOTER_SIZE, "image", "footer",
+                      &footer, NULL) == 0;
+}
+
+/* A file ends in a footer, or in zeros where it was just made longer: never in
+ * a block's bytes, which other programs might take for a footer.  A power cut
+ * that leaves it as long as it was leaves its footer. */
+static bool
+ends_well(const struct content *left, const struct content *durable)
+{
+  static const uint8_t zeros[FOOTER_SIZE];
+
+  if (ends_in_footer(left))
+    return true;
+  return (left->size != durable->size || !ends_in_footer(durable)) &&
+         memcmp(left->bytes + left->size - FOOTER_SIZE, zeros,
+                FOOTER_SIZE) == 0;
+}
+
 /* Opens what is left of the file and compares the whole disk. */
 static void
 look(struct life *l, struct simfile *left, bool readonly,
@@ -184,6 +208,8 @@ enumerate_power_cuts(struct life *l)
   for (unsigned i = 0; i < n && !faulty(l); i++) {
     choose_survivors(keep, sf->nunit, i, all_ways);
     struct simfile *left = simfile_crash(sf, keep);
+    if (!ends_well(&left->cache, &sf->durable))
+      fault(l, "after a power cut the file does not end in a footer");
     look(l, left, true, NULL, 0, "after a power cut");
     simfile_free(left);
     l->result->states++;
@@ -295,6 +321,8 @@ start_op(struct life *l)
     if (l->op[i].running == 0)
       op = &l->op[i];
   op->kind = choose_kind();
+  if (l->file->failed && one_in(3)) /* what failed is to be tried again */
+    op->kind = VHD_FLUSH;
   op->flags = 0;
   op->result = 0;
   op->patience = one_in(4) ? (unsigned)below(80) : 0;
@@ -426,6 +454,8 @@ apply_io(struct life *l, struct run *r, unsigned n)
 static void
 step(struct life *l, struct run *r)
 {
+  if (l->opt->small_steps)
+    l->image->space.step = 0;
   /* A wake may come before the step returns. */
   r->state = PARKED;
   switch (vhd_request_step(&r->req)) {
@@ -535,7 +565,7 @@ live(struct life *l)
       fault(l, "stuck: %u requests wait for each other", l->active);
       return;
     }
-    if (one_in(l->opt->crash_one_in))
+    if (one_in(l->file->failed ? 4 : l->opt->crash_one_in))
       enumerate_power_cuts(l);
     if (l->journal && l->opt->crash_one_in && one_in(l->opt->crash_one_in))
       look_at_death(l);
@@ -549,7 +579,9 @@ end_life(struct life *l)
   struct simfile *left = NULL;
   unsigned way = (unsigned)below(3);
 
-  if (l->image && l->journal && way == 0) {
+  /* After a failed sync, what the next process reads may be nowhere but in the
+   * page cache, and no system call tells: only a power cut clears that up. */
+  if (l->image && l->journal && way == 0 && !simfile_diverged(l->file)) {
     left = with_outstanding(l); /* death: the journal stays as it is */
   } else {
     if (l->image && way == 1 && image_finish(l->image) == 0)

@@ -22,6 +22,7 @@ struct life_options {
   unsigned max_states;   /* at one moment */
   uint64_t fail_at;   /* I/O of the second life that fails; 0: none */
   bool journal;
+  bool small_steps;   /* the file grows by a slot at a time */
 };
 
 struct life_result {

@@ -48,13 +48,15 @@ content_copy(struct content *to, const struct content *from)
     memcpy(to->bytes, from->bytes, from->size);
 }
 
+/* A change of bytes that lie beyond the file's end is lost with the change of
+ * size that made room for them. */
 static void
 apply_unit(struct content *c, const struct unit *u)
 {
   if (u->size_change)
     content_resize(c, u->off);
-  else
-    content_write(c, u->off, u->bytes, u->len);
+  else if (u->off < c->size)
+    content_write(c, u->off, u->bytes, MIN(u->len, c->size - u->off));
 }
 
 /* -------------------------------------------------------------------- changes */
@@ -93,9 +95,9 @@ change_bytes(struct simfile *sf, uint64_t off, const uint8_t *buf, uint64_t len,
   while (len > 0) {
     uint32_t n = (uint32_t)MIN(len, 512 - off % 512);
     if (!torn || sf->random() % 2) {
-      struct unit *u = add_unit(sf);
       if (off + n > sf->cache.size)
-        content_resize(&sf->cache, off + n);
+        change_size(sf, off + n);
+      struct unit *u = add_unit(sf);
       if (buf)
         memcpy(sf->cache.bytes + off, buf, n);
       else
@@ -152,7 +154,7 @@ drop_durability(struct simfile *sf, uint64_t seq)
 int
 simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
 {
-  bool fail = ++sf->nio == sf->fail_at;
+  bool fail = sf->fail_at != 0 && ++sf->nio == sf->fail_at;
 
   sf->failed |= fail;
   switch (io->kind) {
@@ -234,6 +236,15 @@ simfile_crash(const struct simfile *sf, const bool *keep)
       apply_unit(&c->durable, &sf->unit[i]);
   content_copy(&c->cache, &c->durable);
   return c;
+}
+
+bool
+simfile_diverged(const struct simfile *sf)
+{
+  for (uint32_t i = 0; i < sf->nunit; i++)
+    if (sf->unit[i].optional)
+      return true;
+  return false;
 }
 
 struct simfile *

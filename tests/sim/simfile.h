@@ -34,7 +34,7 @@ struct simfile {
   struct unit *unit;      /* changes since, oldest first */
   uint32_t nunit, room;
   uint64_t seq;           /* of the last unit */
-  uint64_t nio;           /* I/Os carried out so far */
+  uint64_t nio;           /* I/Os counted so far, while one is to fail */
   uint64_t fail_at;       /* this one fails; 0: none */
   bool failed;            /* it did */
   uint64_t (*random)(void);
@@ -51,6 +51,9 @@ int simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq);
 
 /* What a power cut leaves if of unit i those with keep[i] survive. */
 struct simfile *simfile_crash(const struct simfile *sf, const bool *keep);
+/* Did a sync fail, so that the page cache has what the disk may never get? */
+bool simfile_diverged(const struct simfile *sf);
+
 /* What the death of the process leaves: everything, but nothing more durable. */
 struct simfile *simfile_clone(const struct simfile *sf);
 
