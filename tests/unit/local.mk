@@ -133,3 +133,4 @@ tests_unit_test_hostile_chain_SOURCES = tests/unit/test-hostile-chain.c $(UNIT_C
 endif
 
 include tests/unit/nbd.mk
+include tests/unit/front.mk
