@@ -39,8 +39,9 @@ struct socket_unix_options {
 /* Binds every address that host ("" for all) stands for: at most max sockets,
  * how many in *n.  Port "0" lets the kernel choose, the same for all of them.
  * On an error none is left open. */
-int socket_listen_tcp(const char *host, const char *port, struct socket *sockets,
-                      size_t max, size_t *n, struct vhd_error *err);
+int socket_listen_tcp(const char *host, const char *port,
+                      struct socket *sockets, size_t max, size_t *n,
+                      struct vhd_error *err);
 
 /* A socket file that nobody listens on any more is replaced; one that is in
  * use, or is no socket, is an error. */

@@ -263,7 +263,8 @@ load_trust(SSL_CTX *ssl_ctx, const char *ca, const char *crl, bool verify,
       X509_load_crl_file(lookup, crl, X509_FILETYPE_PEM) < 1) {
     return fail_tls(err, "cannot load the revocations in", crl);
   }
-  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  X509_STORE_set_flags(store,
+                       X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
   return 0;
 }
 

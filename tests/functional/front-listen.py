@@ -83,7 +83,7 @@ def _():
               ["127.0.0.1:10809", "[::1]:10809"])
 
 
-@case("an address in use, or not ours, or a port of root's: refused with a hint")
+@case("an address in use, or not ours, is refused with a hint")
 def _():
     with serving("--listen", "127.0.0.1:0", image()) as server:
         _, port = server.tcp()

@@ -144,7 +144,7 @@ def _():
         pass
 
 
-@case("the journal's folder can be used: nothing is said of it, and it is empty")
+@case("the journal's folder can be used, and is empty at the end")
 def _():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         os.chmod(folder, 0o700)

@@ -93,7 +93,7 @@ def _():
             raw.close()
 
 
-@case("a client may send its first option together with its last handshake byte")
+@case("a client may send its first option with its last handshake byte")
 def _():
     with tls_server() as server:
         raw = Raw(server.tcp())
