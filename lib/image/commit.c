@@ -190,7 +190,7 @@ freeze(struct vhd_image *img)
 
 /* --------------------------------------------------------- leading, waiting */
 
-static phase_fn wait_again, lead, sync_data, synced_data,
+static phase_fn wait_again, begin, lead, sync_data, synced_data,
   write_metadata, synced_metadata, punch_retired, punched;
 
 /* Is there anything that a power cut would lose? */
@@ -247,9 +247,23 @@ wait_or_lead(struct vhd_request *req)
   if (c->leader)
     return request_park(req, img, c, wait_again);
   c->leader = req;
+  c->gathering = true;
+  m->phase = begin;
+  pthread_mutex_unlock(&img->lock);
+  req->wake(req);
+  return VHD_STEP_PARKED;
+}
+
+static enum vhd_step
+begin(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+
+  pthread_mutex_lock(&img->lock);
+  img->commit.gathering = false;
   freeze(img);
   pthread_mutex_unlock(&img->lock);
-  m->commit_pos = 0;
+  machine_of(req)->commit_pos = 0;
   return request_next(req, lead);
 }
 
@@ -274,7 +288,8 @@ request_commit(struct vhd_request *req, phase_fn *after)
     pthread_mutex_unlock(&img->lock);
     return leave(req, 0);
   }
-  m->commit_target = c->leader && covered(img) ? c->started : c->started + 1;
+  bool on_board = c->leader && !c->gathering && covered(img);
+  m->commit_target = c->started + !on_board;
   return wait_or_lead(req);
 }
 

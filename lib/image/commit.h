@@ -17,7 +17,9 @@
  * none of them has been flushed yet.
  *
  * One request at a time leads a commit; those that come meanwhile wait for the
- * next, or for this one where it covers them.
+ * next, or for this one where it covers them.  Before it begins, a leader steps
+ * back once, as if it had been parked: those who are about to ask for the same,
+ * as the rest of a client's batch, get on board.
  *
  * Invariants:
  *   1. A BAT entry is written only when its slot is durably clean but for
@@ -62,6 +64,7 @@ struct commit {
   uint32_t ndirty;
   uint32_t reserved;        /* mapping changes under way, each one entry */
   struct vhd_request *leader;
+  bool gathering;           /* the leader has not frozen yet */
   uint64_t started, ended;  /* commits so far; a commit's number is `started` */
   uint64_t last_ok;         /* number of the last that succeeded */
   int last_error;
