@@ -20,14 +20,11 @@
 #include "config.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,7 +60,6 @@ struct exports {
   pthread_mutex_t lock;
   pthread_cond_t changed; /* an entry was closed, freed or flushed */
   struct entry *entries;
-  struct io_queue *folder; /* for looking into the folder */
 };
 
 /* --------------------------------------------------------------- sentences */
@@ -402,92 +398,6 @@ export_unref(struct exports *exports, struct export *export)
     io_queue_run(queue, work);
 }
 
-/* ----------------------------------------------------------------- listing */
-
-static int
-list_add(struct export_list *list, const char *name, size_t len,
-         const char *description)
-{
-  if ((list->n & (list->n - 1)) == 0) { /* a power of two: full */
-    const size_t cap = list->n ? 2 * list->n : 1;
-    struct export_item *items =
-      reallocarray(list->items, cap, sizeof *items);
-    if (!items)
-      return -ENOMEM;
-    list->items = items;
-  }
-  char *copy = strndup(name, len);
-  if (!copy)
-    return -ENOMEM;
-  list->items[list->n++] =
-    (struct export_item){ .name = copy, .description = description };
-  return 0;
-}
-
-static int
-by_name(const void *a, const void *b)
-{
-  return strcmp(((const struct export_item *)a)->name,
-                ((const struct export_item *)b)->name);
-}
-
-/* On a thread: the folder may lie on a disk that hangs. */
-static void
-run_list(struct io_work *work)
-{
-  struct export_list *list = (struct export_list *)work;
-  const size_t named = list->n;
-  DIR *dir = opendir(list->exports->config->directory);
-  struct dirent *d;
-
-  if (!dir)
-    list->error = -errno;
-  while (dir && list->error == 0 && (d = readdir(dir)) != NULL) {
-    const size_t len = strlen(d->d_name);
-    if (len > 4 && d->d_name[0] != '.' &&
-        strcasecmp(d->d_name + len - 4, ".vhd") == 0)
-      list->error = list_add(list, d->d_name, len - 4, NULL);
-  }
-  if (dir)
-    closedir(dir);
-  if (list->n > named)
-    qsort(list->items + named, list->n - named, sizeof list->items[0],
-          by_name);
-  loop_post(list->loop, &list->done);
-}
-
-void
-exports_list(struct exports *exports, bool tls, struct export_list *list)
-{
-  const struct server_config *config = exports->config;
-
-  list->exports = exports;
-  list->items = NULL;
-  list->n = 0;
-  list->error = 0;
-  for (size_t i = 0; i < config->nexports && list->error == 0; i++)
-    if (tls || !config->exports[i].tls_only)
-      list->error = list_add(list, config->exports[i].name,
-                             strlen(config->exports[i].name),
-                             config->exports[i].description);
-  if (config->directory && list->error == 0) {
-    list->work.run = run_list;
-    io_queue_run(exports->folder, &list->work);
-  } else {
-    loop_post(list->loop, &list->done);
-  }
-}
-
-void
-export_list_clear(struct export_list *list)
-{
-  for (size_t i = 0; i < list->n; i++)
-    free(list->items[i].name);
-  free(list->items);
-  list->items = NULL;
-  list->n = 0;
-}
-
 /* ------------------------------------------------------------ start, end */
 
 static int
@@ -524,8 +434,7 @@ exports_new(const struct server_config *config, struct exports **out,
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&exports->changed, &attr);
   pthread_condattr_destroy(&attr);
-  exports->folder = io_queue_new();
-  int r = exports->folder ? 0 : fail_system(err, ENOMEM, "exports");
+  int r = 0;
   for (size_t i = 0; i < config->nexports && r == 0; i++)
     r = add_named(exports, &config->exports[i], err);
   if (r < 0) {
@@ -635,7 +544,6 @@ exports_free(struct exports *exports)
     entry_free(entry);
   }
   pthread_mutex_unlock(&exports->lock);
-  io_queue_free(exports->folder);
   pthread_cond_destroy(&exports->changed);
   pthread_mutex_destroy(&exports->lock);
   free(exports);

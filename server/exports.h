@@ -63,26 +63,6 @@ void exports_get(struct exports *exports, const char *name, bool tls,
 /* Any thread.  When the last one goes, what was written is made durable. */
 void export_unref(struct exports *exports, struct export *export);
 
-struct export_item {
-  char *name;
-  const char *description; /* lives as long as the exports; or NULL */
-};
-
-/* Somebody who waits for a list.  Set .loop and .done.run. */
-struct export_list {
-  struct io_work work; /* first */
-  struct exports *exports;
-  struct loop *loop;
-  struct task done; /* posted to .loop, always */
-  bool tls;
-  int error; /* -errno: the folder could not be read */
-  struct export_item *items;
-  size_t n;
-};
-
-void exports_list(struct exports *exports, bool tls, struct export_list *list);
-void export_list_clear(struct export_list *list);
-
 /* No image is opened yet. */
 int exports_new(const struct server_config *config, struct exports **exports,
                 struct vhd_error *err);

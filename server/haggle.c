@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "connection.h"
+#include "export_list.h"
 #include "exports.h"
 #include "log.h"
 #include "nbd/handshake.h"
@@ -113,7 +114,8 @@ begin_list(struct connection *conn)
   h->listed = 0;
   h->list.loop = conn->loop;
   h->list.done.run = on_listed;
-  exports_list(conn->server->exports, h->hs.tls, &h->list);
+  export_list_begin(&h->list, &conn->server->config, conn->server->folder,
+                    h->hs.tls);
 }
 
 /* ------------------------------------------------------------------ export */

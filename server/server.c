@@ -83,10 +83,12 @@ server_new(const struct server_config *config, struct server **out,
   pthread_cond_init(&server->changed, &attr);
   pthread_condattr_destroy(&attr);
   server->policy = make_policy(&server->config);
+  server->folder = io_queue_new();
   server->peers = peers_new(server->config.limits.connections_per_address);
   server->loops = calloc(server->config.threads, sizeof *server->loops);
   int r = 0;
-  if (!server->policy || !server->peers || !server->loops)
+  if (!server->policy || !server->folder || !server->peers ||
+      !server->loops)
     r = fail_system(err, ENOMEM, "cannot start");
   else
     r = exports_new(&server->config, &server->exports, err);
@@ -344,6 +346,7 @@ server_free(struct server *server)
   if (!server || server->abandoned)
     return;
   exports_free(server->exports);
+  io_queue_free(server->folder);
   peers_free(server->peers);
   free(server->policy);
   free(server->loops);

@@ -28,6 +28,7 @@
 #include "vhdkit.h"
 
 struct exports;
+struct io_queue;
 struct loop;
 struct nbd_policy;
 struct peer;
@@ -99,6 +100,7 @@ struct server_config {
 struct server {
   struct server_config config; /* defaults filled in */
   struct exports *exports;
+  struct io_queue *folder; /* for looking into .config.directory */
   struct peers *peers; /* connections by address */
   struct nbd_policy *policy;
   struct loop **loops;

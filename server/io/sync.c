@@ -4,8 +4,8 @@
  * A sync makes durable what was completed before it began.  So whoever asks
  * while all syncers are busy waits for the next to be free, together with all
  * who ask until then.  There are two of them, since a disk that has a second
- * flush to do often ends the first one sooner; one thread of the queue runs each
- * that has something to do.
+ * flush to do often ends the first one sooner; one thread of the queue runs
+ * each that has something to do.
  *
  * Only the jobs of one file are served together; an image writes to one. */
 #include "config.h"
