@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -53,7 +52,7 @@ ends_in_vhd(const char *name)
 {
   size_t n = strlen(name);
 
-  return n > 4 && strcasecmp(name + n - 4, ".vhd") == 0;
+  return n > 4 && strcmp(name + n - 4, ".vhd") == 0;
 }
 
 /* A name from a client becomes part of a path: nothing but a plain name may. */

@@ -64,3 +64,15 @@ endif
 dist_check_DATA += \
 	tests/functional/fronttest.py \
 	tests/functional/tlstest.py
+
+# The nbdkit plugin.
+if HAVE_NBDKIT
+PLUGIN_TESTS = \
+	tests/functional/plugin-basics.py \
+	tests/functional/plugin-filters.py
+TESTS += $(PLUGIN_TESTS)
+endif
+dist_check_SCRIPTS += \
+	tests/functional/plugin-basics.py \
+	tests/functional/plugin-filters.py
+dist_check_DATA += tests/functional/plugintest.py

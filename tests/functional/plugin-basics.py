@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The nbdkit plugin by itself: parameters, what clients see of an image,
+folders, differencing children, refusals."""
+
+import json
+import os
+
+from plugintest import captive, command, environment, need_plugin, \
+    plugin_serving
+from tooltest import KiB, MiB, case, check, contains, content, equal, \
+    program, read_json, run, same_bytes, vhdkit
+
+
+CLIENTS = []
+
+
+def connect(name="", socket="s.sock"):
+    """A client, until leave()."""
+    import nbd
+    h = nbd.NBD()
+    CLIENTS.append(h)
+    h.add_meta_context("base:allocation")
+    h.set_uri_allow_local_file(True)
+    h.connect_uri(f"nbd+unix:///{name}?socket={os.path.abspath(socket)}")
+    return h
+
+
+def leave():
+    """nbdkit ends when its last client has gone."""
+    while CLIENTS:
+        h = CLIENTS.pop()
+        if h.aio_is_ready():
+            h.shutdown()
+
+
+def refused(*args, says):
+    need_plugin()
+    done = program(*command(*args), "--run", "true", code=1,
+                   env=environment())
+    for part in [says] if isinstance(says, str) else says:
+        contains(done.err, part)
+
+
+@case("it tells of itself: --dump-plugin and --help")
+def _():
+    need_plugin()
+    dump = program(*command(), "--dump-plugin", env=environment()).out
+    contains(dump, "vhdkit_version=")
+    contains(dump, "vhd_parameters=file,dir,child,roots,readonly,size")
+    text = program(*command(), "--help", env=environment()).out
+    for parameter in ("file=", "dir=", "child=", "roots=", "readonly=",
+                      "size="):
+        contains(text, parameter)
+
+
+@case("a client sees the size, the flags and the block sizes")
+def _():
+    vhdkit("create", "--size", "100M", "d.vhd")
+    info = json.loads(captive('nbdinfo --json "$uri"', "d.vhd").out)
+    export = info["exports"][0]
+    equal(export["export-size"], 100 * MiB)
+    for flag in ("can_cache", "can_fast_zero", "can_flush", "can_fua",
+                 "can_multi_conn", "can_trim", "can_zero", "can_df"):
+        check(export[flag], flag)
+    check(not export["is_read_only"], "it can be written to")
+    equal(export["block_size_minimum"], 1)
+    equal(export["block_size_preferred"], 4096)
+    equal(export["description"], "dynamic VHD")
+    info = json.loads(captive('nbdinfo --json "$uri"', "d.vhd",
+                              "readonly=true").out)
+    check(info["exports"][0]["is_read_only"], "readonly=true")
+
+
+@case("extents are what the map says")
+def _():
+    vhdkit("create", "--size", "20M", "d.vhd")
+    vhdkit("write", "--offset", "5M", "d.vhd", data=b"x" * 3 * MiB)
+    got = json.loads(captive('nbdinfo --map --json "$uri"', "d.vhd").out)
+    kinds = [(e["offset"], e["length"], e["type"]) for e in got]
+    equal(kinds, [(0, 4 * MiB, 3), (4 * MiB, 4 * MiB, 0),
+                  (8 * MiB, 12 * MiB, 3)])
+
+
+@case("captive: other tools read an image of which they know nothing")
+def _():
+    vhdkit("create", "--size", "64M", "d.vhd")
+    out = captive('qemu-img info --output=json "$uri"', "d.vhd",
+                  options=["-r"]).out
+    equal(json.loads(out)["virtual-size"], 64 * MiB)
+
+
+@case("writes, zeroes, trims and FUA reach the image")
+def _():
+    vhdkit("create", "--size", "16M", "d.vhd")
+    data = os.urandom(3 * MiB)
+    with plugin_serving("d.vhd"):
+        import nbd
+        h = connect()
+        h.pwrite(data, 1000)
+        h.zero(100 * KiB, 500 * KiB + 1, nbd.CMD_FLAG_FUA)
+        h.pwrite(b"durable", 9 * MiB + 7, nbd.CMD_FLAG_FUA)
+        h.pwrite(b"y" * 2 * MiB, 12 * MiB)
+        h.trim(2 * MiB, 12 * MiB)
+        h.flush()
+        leave()
+    want = bytearray(16 * MiB)
+    want[1000:1000 + len(data)] = data
+    want[500 * KiB + 1:600 * KiB + 1] = bytes(100 * KiB)
+    want[9 * MiB + 7:9 * MiB + 14] = b"durable"
+    same_bytes(content("d.vhd"), bytes(want))
+    vhdkit("check", "d.vhd")
+
+
+@case("a folder: each image is an export, new ones too")
+def _():
+    os.mkdir("disks")
+    vhdkit("create", "--size", "8M", "disks/a.vhd")
+    vhdkit("create", "--size", "9M", "disks/b.vhd")
+    with plugin_serving("dir=disks"):
+        names = json.loads(program(
+            "nbdinfo", "--list", "--json",
+            "nbd+unix:///?socket=" + os.path.abspath("s.sock")).out)
+        equal([e["export-name"] for e in names["exports"]], ["a", "b"])
+        equal(connect("a").get_size(), 8 * MiB)
+        equal(connect("a.vhd").get_size(), 8 * MiB)
+        vhdkit("create", "--size", "7M", "disks/c.vhd")
+        equal(connect("c").get_size(), 7 * MiB)
+        for name in ("", "d", "..", "../disks/a", ".hidden"):
+            try:
+                connect(name)
+            except Exception:  # pylint: disable=broad-except
+                continue
+            raise AssertionError(f"export {name!r} was served")
+        leave()
+
+
+@case("child=: images stay as they are, changes go to differencing children")
+def _():
+    os.mkdir("golden")
+    os.mkdir("children")
+    vhdkit("create", "--size", "8M", "golden/a.vhd")
+    vhdkit("write", "golden/a.vhd", data=b"golden" * 1000)
+    with open("golden/a.vhd", "rb") as file:
+        before = file.read()
+    with plugin_serving("dir=golden", "child=children"):
+        h = connect("a")
+        equal(h.pread(6, 0), b"golden")
+        equal(os.listdir("children"), [])
+        h.flush()
+        equal(os.listdir("children"), [])
+        h.pwrite(b"change", 6)
+        equal(os.listdir("children"), ["a.vhd"])
+        equal(h.pread(18, 0), b"goldenchangegolden")
+        other = connect("a")
+        equal(other.pread(18, 0), b"goldenchangegolden")
+        leave()
+    with open("golden/a.vhd", "rb") as file:
+        check(file.read() == before, "the golden image has changed")
+    info = read_json("info", "--json", "--root", ".", "children/a.vhd")
+    equal(info["type"], "differencing")
+    with plugin_serving("dir=golden", "child=children"):
+        equal(connect("a").pread(18, 0), b"goldenchangegolden")
+        leave()
+
+
+@case("refusals say what, where and what to do")
+def _():
+    refused(says="give an image (file=IMAGE) or a folder")
+    refused("file=a", "dir=b", says="not both")
+    refused("missing.vhd", says=["missing.vhd", "No such file"])
+    refused("x.vhd", "colour=red", says="unknown parameter 'colour'")
+    refused("x.vhd", "size=big", says="'current' or 'chs'")
+    refused("x.vhd", "child=.", "readonly=true", says="readonly= forbids")
+    with open("junk.vhd", "wb") as file:
+        file.write(b"junk" * 1000)
+    refused("junk.vhd", says="no VHD footer")
+    vhdkit("create", "--size", "8M", "base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    os.rename("base.vhd", "gone.vhd")
+    refused("child.vhd", says=["child.vhd", "parent 'base.vhd' not found"])
+
+
+@case("a second writer is refused, and told who holds the image")
+def _():
+    vhdkit("create", "--size", "8M", "d.vhd")
+    with plugin_serving("d.vhd") as server:
+        connect()
+        refused("d.vhd", says=["d.vhd", str(server.pid)])
+        leave()
+
+
+run()
