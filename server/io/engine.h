@@ -150,7 +150,7 @@ void io_submit(struct io_batch *batch, unsigned n);
 /* For the ways to do it: job's io has its result.  Any thread. */
 void io_job_done(struct io_job *job);
 
-/* ------------------------------------------------------------------- syncs */
+/* ---------------------------------------------------------------- io_uring */
 
 /* Gives the loop a ring.  On its thread.  0 or -errno: -ENOSYS or -EPERM where
  * the kernel refuses (or this was built without), and then threads do it. */
