@@ -204,16 +204,17 @@ enumerate_power_cuts(struct life *l)
   bool *keep = calloc(sf->nunit + 1, sizeof *keep);
   bool all_ways = sf->nunit < 16 && 1u << sf->nunit <= l->opt->max_states;
   unsigned n = all_ways ? 1u << sf->nunit : l->opt->max_states;
+  struct simfile *left = NULL;
 
   for (unsigned i = 0; i < n && !faulty(l); i++) {
     choose_survivors(keep, sf->nunit, i, all_ways);
-    struct simfile *left = simfile_crash(sf, keep);
+    left = simfile_crash(sf, keep, left);
     if (!ends_well(&left->cache, &sf->durable))
       fault(l, "after a power cut the file does not end in a footer");
     look(l, left, true, NULL, 0, "after a power cut");
-    simfile_free(left);
     l->result->states++;
   }
+  simfile_free(left);
   free(keep);
   simfile_free(sf);
 }
@@ -588,7 +589,7 @@ end_life(struct life *l)
       model_flushed(l->model, l->model->now);
     bool *keep = calloc(l->file->nunit + 1, sizeof *keep);
     choose_survivors(keep, l->file->nunit, (unsigned)below(12), false);
-    left = simfile_crash(l->file, keep);
+    left = simfile_crash(l->file, keep, NULL);
     free(keep);
     if (l->journal_mem)
       l->journal = journal_format(l->journal_mem, JOURNAL_BYTES);

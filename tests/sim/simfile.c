@@ -24,7 +24,7 @@ static void
 content_resize(struct content *c, uint64_t size)
 {
   if (size > c->room) {
-    c->room = round_up(size, 65536) * 2;
+    c->room = round_up(size, 16384);
     c->bytes = must(realloc(c->bytes, c->room));
   }
   if (size > c->size)
@@ -226,9 +226,9 @@ simfile_put(struct simfile *sf, const void *buf, size_t len, uint64_t off)
 }
 
 struct simfile *
-simfile_crash(const struct simfile *sf, const bool *keep)
+simfile_crash(const struct simfile *sf, const bool *keep, struct simfile *old)
 {
-  struct simfile *c = simfile_new(sf->random);
+  struct simfile *c = old ? old : simfile_new(sf->random);
 
   content_copy(&c->durable, &sf->durable);
   for (uint32_t i = 0; i < sf->nunit; i++)

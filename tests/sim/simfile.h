@@ -49,8 +49,10 @@ void simfile_put(struct simfile *sf, const void *buf, size_t len,
  * issued: the units up to number `seq`. */
 int simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq);
 
-/* What a power cut leaves if of unit i those with keep[i] survive. */
-struct simfile *simfile_crash(const struct simfile *sf, const bool *keep);
+/* What a power cut leaves if of unit i those with keep[i] survive; in `old`,
+ * which such a call made and nobody has changed, if that is not NULL. */
+struct simfile *simfile_crash(const struct simfile *sf, const bool *keep,
+                              struct simfile *old);
 /* Did a sync fail, so that the page cache has what the disk may never get? */
 bool simfile_diverged(const struct simfile *sf);
 
