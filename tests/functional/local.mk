@@ -68,11 +68,13 @@ dist_check_DATA += \
 # The nbdkit plugin.
 if HAVE_NBDKIT
 PLUGIN_TESTS = \
+	tests/functional/plugin-as-server.sh \
 	tests/functional/plugin-basics.py \
 	tests/functional/plugin-filters.py
 TESTS += $(PLUGIN_TESTS)
 endif
 dist_check_SCRIPTS += \
+	tests/functional/plugin-as-server.sh \
 	tests/functional/plugin-basics.py \
 	tests/functional/plugin-filters.py
 dist_check_DATA += tests/functional/plugintest.py

@@ -12,6 +12,7 @@ SIZE = 64 * MiB
 
 FIO = ["--name=verify", "--ioengine=nbd", f"--size={SIZE}", "--bsrange=512-64k",
        "--bs_unaligned", "--iodepth=16", "--norandommap", "--randrepeat=1",
+       "--serialize_overlap=1",  # else which of two writes wins is open
        "--verify=crc32c", "--verify_fatal=1", "--group_reporting",
        "--output-format=terse"]
 

@@ -43,6 +43,7 @@ def give_back(how):
         check(os.stat("disk.vhd").st_size <= size + RUNWAY,
               "freed blocks were not used again")
         how(h, 2 * LENGTH)
+        h.flush()
         equal(bytes(h.pread(MiB, 0)), bytes(MiB))
         h.shutdown()
     check(used() < 16 * MiB, f"{used()} bytes are still used")

@@ -6,6 +6,7 @@ import os
 import random
 
 from fronttest import serving
+from plugintest import plugin_serving
 from tooltest import KiB, Skip, check, equal
 
 try:
@@ -22,8 +23,21 @@ def need_nbd():
 
 
 def served(*args, **popen):
-    """vhdkitd on the Unix socket of this folder."""
+    """The server on the Unix socket of this folder: vhdkitd, or with
+    TEST_SERVER=nbdkit nbdkit with the plugin, for which options that speak of
+    vhdkitd's inside mean nothing."""
+    if os.environ.get("TEST_SERVER") == "nbdkit":
+        return plugin_serving(*without_tuning(args), socket=SOCKET)
     return serving("--unix", SOCKET, *args, **popen)
+
+
+def without_tuning(args):
+    args = list(args)
+    for option in ("--threads", "--io"):
+        while option in args:
+            at = args.index(option)
+            del args[at:at + 2]
+    return args
 
 
 def uri(name=""):
