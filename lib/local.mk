@@ -47,6 +47,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/change.c \
 	lib/image/commit.c \
 	lib/image/commit.h \
+	lib/image/grow.c \
 	lib/image/image.c \
 	lib/image/image.h \
 	lib/image/info.c \

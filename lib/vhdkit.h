@@ -168,7 +168,8 @@ struct vhd_info {
   char id_text[37];           /* in the order that makes a valid UUID */
   char parent_id_text[37];
   bool id_little_endian;      /* stored as Windows does, not RFC order */
-  char creator[5];            /* printable: others become '?' */
+  char creator[5];            /* what cannot be printed is '?'; no blanks or
+                               * NULs at the end */
   char creator_os[5];
   uint32_t creator_version;   /* major << 16 | minor */
   uint32_t features;

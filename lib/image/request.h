@@ -107,6 +107,9 @@ void request_unpin(struct vhd_request *req);
 /* Gives back the blocks that the request holds BUSY, their mapping as it was. */
 void change_abort(struct vhd_request *req);
 
+/* Sees to it that there is a slot, then goes on with change_gather. */
+phase_fn runway_grow;
+
 /* First phases. */
 phase_fn read_gather, map_gather, change_gather, fixed_change;
 
