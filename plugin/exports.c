@@ -45,7 +45,7 @@ tell(const struct vhd_error *err)
                    : err->sys ? err->sys : EINVAL);
 }
 
-/* ---------------------------------------------------------------------- names */
+/* -------------------------------------------------------------------- names */
 
 static bool
 ends_in_vhd(const char *name)
@@ -98,7 +98,7 @@ child_path(const char *name)
   return asprintf(&path, "%s/%s", params.child, base) < 0 ? NULL : path;
 }
 
-/* -------------------------------------------------------------------- opening */
+/* ------------------------------------------------------------------ opening */
 
 static char *
 folder_of(const char *path)
@@ -209,7 +209,7 @@ new_export(char *name, bool readonly)
   return e;
 }
 
-/* --------------------------------------------------------------------- sharing */
+/* ------------------------------------------------------------------ sharing */
 
 /* A client that asks for a read-only view of an export that is open for writing
  * shares it; nbdkit refuses its writes. */
@@ -276,7 +276,7 @@ export_writable(const struct export *e)
   return !e->readonly;
 }
 
-/* ------------------------------------------------------------------ the child */
+/* ---------------------------------------------------------------- the child */
 
 /* Puts the child in the image's place; the lock is held for writing. */
 static bool
@@ -326,7 +326,7 @@ export_end(struct export *e)
   pthread_rwlock_unlock(&e->lock);
 }
 
-/* --------------------------------------------------------------------- listing */
+/* ------------------------------------------------------------------ listing */
 
 static int
 by_name(const void *a, const void *b)

@@ -20,7 +20,7 @@
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 #define RUNS 64
 
-/* ------------------------------------------------------------------ parameters */
+/* --------------------------------------------------------------- parameters */
 
 static int
 set_path(char **to, const char *value)
@@ -151,7 +151,7 @@ vhd_dump_plugin(void)
   printf("\nvhd_types=fixed,dynamic,differencing\n");
 }
 
-/* ----------------------------------------------------------------- connections */
+/* -------------------------------------------------------------- connections */
 
 static int
 add_export(void *exports, const char *name)
@@ -254,7 +254,7 @@ vhd_can_cache(void *handle)
   return NBDKIT_CACHE_NATIVE;
 }
 
-/* -------------------------------------------------------------------- requests */
+/* ----------------------------------------------------------------- requests */
 
 /* Ends a request: its error is nbdkit's. */
 static int

@@ -15,9 +15,9 @@
  * 2. Nothing is encrypted while .out holds bytes of an earlier call: a client
  *    that does not read costs one batch.
  * 3. The caller is never told that all its bytes are sent while .out still
- *    holds some, for it would then not wait to send again.  The plaintext of the last
- *    record (.owed bytes) is kept back, and is reported once .out is empty; the
- *    caller offers it again until then, and it is skipped.
+ *    holds some, for it would then not wait to send again.  The plaintext of
+ *    the last record (.owed bytes) is kept back, and is reported once .out is
+ *    empty; the caller offers it again until then, and it is skipped.
  */
 #include "config.h"
 

@@ -4,8 +4,8 @@
  * socket, as stream.h describes it.
  *
  * A stream's identity is "psk:IDENTITY" for a pre-shared key and "x509:NAME"
- * for a certificate that was asked for and verified, where NAME is the common name
- * of its subject, or else its first alternative name.
+ * for a certificate that was asked for and verified, where NAME is the common
+ * name of its subject, or else its first alternative name.
  *
  * Made by any thread, then used by one.
  */

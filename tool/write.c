@@ -283,7 +283,7 @@ const struct verb write_verb = {
   .max_args = 2,
   .options = { options, root_options, open_options },
   .about = "Without FILE, or where it is -, standard input is copied.  Holes "
-           "of a file\nbecome zeros of the disk.  What is there when it ends is "
-           "durable.",
+           "of a file\nbecome zeros of the disk.  What is there when it ends "
+           "is durable.",
   .run = run,
 };

@@ -59,7 +59,7 @@ finish_change(struct vhd_request *req)
   return commit ? request_commit(req, end_change) : request_done(req, 0);
 }
 
-/* ------------------------------------------------------------------- planning */
+/* ---------------------------------------------------------------- planning */
 
 enum verdict {
   PIECE,   /* the piece is planned, and its block held if need be */
@@ -351,7 +351,7 @@ change_gather(struct vhd_request *req)
   return finish_change(req);
 }
 
-/* --------------------------------------------------------------------- edges */
+/* -------------------------------------------------------------------- edges */
 
 /* Where the sector of edge e of the only piece begins. */
 static uint64_t
@@ -413,7 +413,7 @@ edges_read(struct vhd_request *req)
   return request_next(req, punch_slots);
 }
 
-/* ---------------------------------------------------------------------- data */
+/* --------------------------------------------------------------------- data */
 
 static void release_pieces(struct vhd_request *req, bool good);
 
@@ -489,7 +489,7 @@ data_io(struct vhd_request *req)
                       : request_next(req, data_done);
 }
 
-/* ------------------------------------------------------------------- publish */
+/* ------------------------------------------------------------------ publish */
 
 /* The sectors of a piece, now that its edges are complete, are in this file. */
 static enum summary

@@ -2,7 +2,8 @@
 /* commit.c: see commit.h for the order and the invariants.
  *
  * The phases of a leader, in order; each may ask for I/O several times:
- *   lead -> sync_data -> synced_data -> metadata -> synced_metadata -> punch -> end
+ *   lead -> sync_data -> synced_data -> write_metadata -> synced_metadata
+ *     -> punch_retired
  * A failure anywhere goes to `finish` with the error; the frozen part then
  * becomes current again, to be tried by the next commit. */
 #include "config.h"
@@ -396,7 +397,7 @@ sync_data(struct vhd_request *req)
   return request_io(req, synced_data);
 }
 
-/* -------------------------------------------------------- behind the barrier */
+/* ------------------------------------------------------- behind the barrier */
 
 static enum vhd_step
 synced_data(struct vhd_request *req)

@@ -45,7 +45,8 @@ struct vhd_image;
 enum dirty_flags {
   DIRTY_CURRENT = 1 << 0, /* changed since the last freeze */
   DIRTY_FROZEN = 1 << 1,  /* part of the commit under way */
-  DIRTY_TWIN = 1 << 2,    /* frozen: its bitmap is to be written from the twin */
+  DIRTY_TWIN = 1 << 2,    /* frozen: its bitmap is to be written, from the
+                           * twin */
   DIRTY_ONES = 1 << 3,    /* frozen: a bitmap of ones is to be written */
   DIRTY_UNSURE = 1 << 4,  /* a BAT write failed: the disk may have .frozen */
   DIRTY_BITMAP = 1 << 5,  /* current: the bitmap changed */

@@ -26,7 +26,7 @@
 
 #define FILE_ALIGN 4096
 
-/* ------------------------------------------------------------------ warnings */
+/* ----------------------------------------------------------------- warnings */
 
 static void
 add_warning(struct vhd_image *img, const char *text)
@@ -58,7 +58,7 @@ vhd_warning(const struct vhd_image *image, unsigned i)
   return i < image->nwarning ? image->warning[i] : NULL;
 }
 
-/* ------------------------------------------------------------------ one file */
+/* ----------------------------------------------------------------- one file */
 
 static void
 fill_from_layout(struct vhd_image *img)
@@ -218,7 +218,7 @@ image_free(struct vhd_image *img)
   }
 }
 
-/* ------------------------------------------------------------------ the chain */
+/* ---------------------------------------------------------------- the chain */
 
 /* The files from the child down to here, to find circles. */
 struct link {
@@ -385,7 +385,7 @@ open_parents(struct vhd_image *img, const struct chain *chain,
   return 0;
 }
 
-/* ------------------------------------------------------------------- journal */
+/* ------------------------------------------------------------------ journal */
 
 static int
 start_with_journal(struct vhd_image *img, const char *dir,
@@ -408,7 +408,7 @@ start_with_journal(struct vhd_image *img, const char *dir,
   return image_start(img, journal, img->writable, err);
 }
 
-/* --------------------------------------------------------------------- public */
+/* ------------------------------------------------------------------- public */
 
 static int
 canonical_roots(const char *path, const struct vhd_open_options *opt,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* open.h: making a struct vhd_image of a file, in the steps that vhd_open()
- * takes; the simulator takes them over a file of its own.  Block; one thread. */
+ * takes; the simulator takes them over a file of its own.  Block; one
+ * thread. */
 #ifndef IMAGE_OPEN_H
 #define IMAGE_OPEN_H
 

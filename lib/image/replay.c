@@ -59,9 +59,10 @@ replay_bat(struct replay *r, const struct journal_record *rec)
   struct bitmap *b = bitmaps_find(&img->bitmaps, blk);
   if (b)
     bitmaps_forget(&img->bitmaps, b);
-  image_set_block(img, blk, rec->b, rec->b == NO_SLOT ? BITS_UNKNOWN
-                                    : img->footer.type == VHD_DIFFERENCING ? BITS_NONE
-                                    : BITS_ALL);
+  bool child = img->footer.type == VHD_DIFFERENCING;
+  image_set_block(img, blk, rec->b,
+                  rec->b == NO_SLOT ? BITS_UNKNOWN
+                  : child ? BITS_NONE : BITS_ALL);
   commit_note(img, blk, r->disk[blk], rec->b != NO_SLOT);
   return 0;
 }

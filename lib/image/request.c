@@ -97,7 +97,7 @@ request_unpin(struct vhd_request *req)
   m->pinned = false;
 }
 
-/* ----------------------------------------------------------- loading bitmaps */
+/* ---------------------------------------------------------- loading bitmaps */
 
 static phase_fn loaded;
 
@@ -138,7 +138,8 @@ request_load(struct vhd_request *req, struct vhd_image *img, uint32_t blk,
   return request_io(req, loaded);
 }
 
-/* All ones, all zeros, or a mixture?  Bits behind the disk's end say nothing. */
+/* All ones, all zeros, or a mixture?  Bits behind the disk's end say
+ * nothing. */
 static enum summary
 summarize(const struct vhd_image *img, uint32_t blk, const uint8_t *bits)
 {
@@ -255,7 +256,7 @@ map_gather(struct vhd_request *req)
   return request_done(req, 0);
 }
 
-/* ------------------------------------------------------------------- outside */
+/* ------------------------------------------------------------------ outside */
 
 static enum vhd_step
 end_flush(struct vhd_request *req)

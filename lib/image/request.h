@@ -104,7 +104,8 @@ enum vhd_step request_commit(struct vhd_request *req, phase_fn *after);
 void request_pin(struct vhd_request *req);
 void request_unpin(struct vhd_request *req);
 
-/* Gives back the blocks that the request holds BUSY, their mapping as it was. */
+/* Gives back the blocks that the request holds BUSY, their mapping as it
+ * was. */
 void change_abort(struct vhd_request *req);
 
 /* Sees to it that there is a slot, then goes on with change_gather. */

@@ -159,9 +159,10 @@ class Model:
         for _ in range(requests):
             while len(self.busy) >= self.depth:
                 self.h.poll(-1)
-            self.one()
+            # Before anything else is asked of a range that was trimmed.
             while self.trims:
                 self.settle(*self.trims.pop())
+            self.one()
             check(self.wrong is None, self.wrong)
         self.drain()
         while self.trims:

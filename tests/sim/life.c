@@ -15,7 +15,7 @@
 #define MAX_LEN (3 * SIM_BLOCK)
 #define JOURNAL_BYTES 65536
 
-/* -------------------------------------------------------------------- chance */
+/* ------------------------------------------------------------------- chance */
 
 static uint64_t random_state;
 
@@ -41,7 +41,7 @@ one_in(unsigned n)
   return n != 0 && below(n) == 0;
 }
 
-/* ------------------------------------------------------------------ structures */
+/* --------------------------------------------------------------- structures */
 
 enum run_state { IDLE, READY, WAITING, PARKED };
 
@@ -103,7 +103,7 @@ faulty(const struct life *l)
   return l->result->fault[0] != '\0';
 }
 
-/* ------------------------------------------------------------- looking at disks */
+/* --------------------------------------------------------- looking at disks */
 
 static bool
 ends_in_footer(const struct content *c)
@@ -233,7 +233,7 @@ look_at_death(struct life *l)
   l->result->kills++;
 }
 
-/* -------------------------------------------------------------------- requests */
+/* ----------------------------------------------------------------- requests */
 
 static void
 wake(struct vhd_request *req)
@@ -438,7 +438,7 @@ end_op(struct life *l, struct op *op)
   }
 }
 
-/* ------------------------------------------------------------------ the schedule */
+/* ------------------------------------------------------------- the schedule */
 
 static void
 apply_io(struct life *l, struct run *r, unsigned n)
@@ -525,7 +525,7 @@ something_happens(struct life *l)
   return true;
 }
 
-/* ---------------------------------------------------------------------- lives */
+/* -------------------------------------------------------------------- lives */
 
 static bool
 begin_life(struct life *l, unsigned number)

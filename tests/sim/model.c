@@ -116,7 +116,8 @@ done_sector(struct model *m, uint32_t sec, const uint8_t *bytes)
   memcpy(m->bytes + (uint64_t)sec * 512, bytes, 512);
 }
 
-/* Values replaced by then are gone for good, but for reads that began before. */
+/* Values replaced by then are gone for good, but for reads that began
+ * before. */
 static void
 strike(const struct model *m, struct sector *s, uint64_t since)
 {

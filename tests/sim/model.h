@@ -45,7 +45,8 @@ void model_begin(struct model *m, uint64_t off, uint64_t len,
 /* It is done: its values took the place of all others.  durable: for good. */
 void model_done(struct model *m, uint64_t off, uint64_t len,
                 const uint8_t *buf, bool durable);
-/* It failed, or said nothing of the content (trim): old and new are possible. */
+/* It failed, or said nothing of the content (trim): old and new are
+ * possible. */
 void model_unsure(struct model *m, uint64_t off, uint64_t len);
 
 /* A flush that was asked for at `since` is done. */

@@ -18,7 +18,7 @@ must(void *p)
   return p;
 }
 
-/* ------------------------------------------------------------------- content */
+/* ------------------------------------------------------------------ content */
 
 static void
 content_resize(struct content *c, uint64_t size)
@@ -59,7 +59,7 @@ apply_unit(struct content *c, const struct unit *u)
     content_write(c, u->off, u->bytes, MIN(u->len, c->size - u->off));
 }
 
-/* -------------------------------------------------------------------- changes */
+/* ------------------------------------------------------------------ changes */
 
 static struct unit *
 add_unit(struct simfile *sf)
@@ -135,7 +135,8 @@ drop_overwritten(struct simfile *sf, uint64_t seq)
 {
   for (uint32_t i = 0; i < sf->nunit; i++)
     for (uint32_t j = i + 1; sf->unit[i].optional && j < sf->nunit; j++)
-      if (sf->unit[j].seq <= seq && !sf->unit[j].optional && !sf->unit[j].size_change &&
+      if (sf->unit[j].seq <= seq && !sf->unit[j].optional &&
+          !sf->unit[j].size_change &&
           sf->unit[j].off <= sf->unit[i].off &&
           sf->unit[j].off + sf->unit[j].len >=
             sf->unit[i].off + sf->unit[i].len)
@@ -196,7 +197,7 @@ simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
   return fail ? -EIO : 0;
 }
 
-/* ---------------------------------------------------------------------- files */
+/* -------------------------------------------------------------------- files */
 
 struct simfile *
 simfile_new(uint64_t (*random)(void))

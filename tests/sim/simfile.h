@@ -3,8 +3,8 @@
  * of it.
  *
  * What was written is in the page cache at once.  What is durable lags behind:
- * every change since the last sync is a list of units, each a sector or a change
- * of size, and a power cut leaves what was durable plus any subset of them.
+ * every change since the last sync is a list of units, each a sector or a
+ * change of size, and a power cut leaves what was durable plus any subset of them.
  * One thread. */
 #ifndef SIM_SIMFILE_H
 #define SIM_SIMFILE_H
@@ -56,7 +56,8 @@ struct simfile *simfile_crash(const struct simfile *sf, const bool *keep,
 /* Did a sync fail, so that the page cache has what the disk may never get? */
 bool simfile_diverged(const struct simfile *sf);
 
-/* What the death of the process leaves: everything, but nothing more durable. */
+/* What the death of the process leaves: everything, but nothing more
+ * durable. */
 struct simfile *simfile_clone(const struct simfile *sf);
 
 /* A struct vhd_file over it; closing it does not free the simfile. */
