@@ -26,6 +26,10 @@
 # A test that starts threads also goes into TSAN_TESTS: .ci/run builds with
 # ThreadSanitizer and runs that list (make check TESTS='$(TSAN_TESTS)').
 #
+# A test that computes for minutes goes into PLAIN_TESTS: .ci/run leaves it out
+# of the ASan build, which is several times slower, and runs it in the plain,
+# optimised one.  By hand, make check runs it in any build.
+#
 # The environment of a test:
 #   SRCDIR BUILDDIR     top of the source and of the build tree, absolute
 #   VHDKIT VHDKITD      the programs just built
@@ -90,7 +94,16 @@ endif
 # What make check leaves behind goes with make clean.
 MOSTLYCLEANFILES += tests/*/*.log tests/*/*.trs
 
-# Run only the tests that start threads (in a tree built with --enable-tsan).
-.PHONY: check-tsan
+# The simulator looks at more than a million power cuts.
+PLAIN_TESTS += tests/sim/sim tests/sim/test-rules.sh
+
+# Only the tests that start threads (in a tree built with --enable-tsan); all
+# but those that are too slow under a sanitizer; these alone.
+.PHONY: check-tsan check-sanitized check-plain
 check-tsan:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TSAN_TESTS)'
+check-sanitized:
+	$(MAKE) $(AM_MAKEFLAGS) check \
+	  TESTS='$(filter-out $(PLAIN_TESTS),$(TESTS))'
+check-plain:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(PLAIN_TESTS)'
