@@ -40,6 +40,10 @@ enum {
 };
 #define NPERM 4
 
+/* How long a lock may stay whose holder cannot be seen. */
+#define LINGER_MS 2000
+#define LINGER_STEP_MS 20
+
 /* ------------------------------------------------------------- the holder */
 
 /* Is fd `name` of process `pid` our file, and does that description hold locks
@@ -108,7 +112,7 @@ name_process(const char *pid, char *text, size_t size)
 /* Who has the file open?  The kernel does not say whose a description's lock
  * is, so all processes that we may look into are searched: for one whose
  * description holds locks, else for one that merely has the file open. */
-static void
+static bool
 find_holder(int fd, char *text, size_t size)
 {
   snprintf(text, size, "another program");
@@ -117,7 +121,7 @@ find_holder(int fd, char *text, size_t size)
   if (dir == NULL || fstat(fd, &file) < 0) {
     if (dir != NULL)
       closedir(dir);
-    return;
+    return false;
   }
 
   int best = 0;
@@ -132,6 +136,7 @@ find_holder(int fd, char *text, size_t size)
     }
   }
   closedir(dir);
+  return best > 0;
 }
 
 /* --------------------------------------------------------------- the locks */
@@ -188,12 +193,25 @@ held_by_others(int fd, unsigned perms, off_t base)
 }
 
 static int
-fail_busy(int fd, const char *what, const char *path, struct vhd_error *err)
+fail_busy(const char *what, const char *holder, const char *path,
+          struct vhd_error *err)
 {
-  char holder[128];
-  find_holder(fd, holder, sizeof holder);
   return vhd_fail(err, VHD_BUSY, EBUSY, "%s: held %s by %s", path, what,
                   holder);
+}
+
+/* Who else uses what we deny, or denies what we use?  1 and how, in *what; 0
+ * nobody; -errno. */
+static int
+in_conflict(int fd, unsigned uses, unsigned denies, const char **what)
+{
+  int used = held_by_others(fd, denies, BYTE_USED);
+  int denied = used < 0 ? used : held_by_others(fd, uses, BYTE_DENIED);
+
+  if (denied < 0)
+    return denied;
+  *what = used != 0 ? "for writing" : "for reading";
+  return used != 0 || denied != 0;
 }
 
 int
@@ -201,21 +219,26 @@ lock_take(int fd, bool writer, const char *path, struct vhd_error *err)
 {
   unsigned uses = PERM_READ | (writer ? PERM_WRITE | PERM_RESIZE : 0);
   unsigned denies = PERM_WRITE | PERM_RESIZE;
+  const char *what = "";
+  char holder[128];
 
   int r = hold(fd, uses, BYTE_USED);
   if (r == 0)
     r = hold(fd, denies, BYTE_DENIED);
   /* Nobody takes a write lock of these bytes but who is ill-mannered. */
-  if (r == -EAGAIN || r == -EACCES)
-    return fail_busy(fd, "exclusively", path, err);
-  int used = r < 0 ? r : held_by_others(fd, denies, BYTE_USED);
-  int denied = used < 0 ? used : held_by_others(fd, uses, BYTE_DENIED);
-  if (denied < 0)
-    return vhd_fail_sys(err, -denied, "%s: cannot lock it", path);
-
-  if (used != 0)
-    return fail_busy(fd, "for writing", path, err);
-  if (denied != 0)
-    return fail_busy(fd, "for reading", path, err);
-  return 0;
+  if (r == -EAGAIN || r == -EACCES) {
+    find_holder(fd, holder, sizeof holder);
+    return fail_busy("exclusively", holder, path, err);
+  }
+  for (unsigned ms = 0; r == 0; ms += LINGER_STEP_MS) {
+    r = in_conflict(fd, uses, denies, &what);
+    if (r == 0)
+      return 0;
+    if (r > 0 && !find_holder(fd, holder, sizeof holder) && ms < LINGER_MS) {
+      usleep(LINGER_STEP_MS * 1000);
+      r = 0;
+    }
+  }
+  return r < 0 ? vhd_fail_sys(err, -r, "%s: cannot lock it", path)
+               : fail_busy(what, holder, path, err);
 }

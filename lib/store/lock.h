@@ -13,7 +13,8 @@
 
 /* Takes the locks of a reader or a writer on fd, a descriptor open for reading
  * at least, or fails with VHD_BUSY, naming the holder where the system shows
- * it.  Never waits. */
+ * it.  A lock whose holder cannot be seen is given a moment: a process that was
+ * killed may leave I/O in the kernel, which holds the file until it is done. */
 int lock_take(int fd, bool writer, const char *path, struct vhd_error *err);
 
 #endif
