@@ -12,6 +12,6 @@ export TEST_SERVER MODEL_REQUESTS
 
 status=0
 for name in model content space; do
-  "$PYTHON" "$SRCDIR/tests/functional/server-$name.py" || status=1
+  "$SRCDIR/tests/functional/server-$name.py" || status=1
 done
 exit $status

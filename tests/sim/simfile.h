@@ -4,8 +4,8 @@
  *
  * What was written is in the page cache at once.  What is durable lags behind:
  * every change since the last sync is a list of units, each a sector or a
- * change of size, and a power cut leaves what was durable plus any subset of them.
- * One thread. */
+ * change of size, and a power cut leaves what was durable plus any subset of
+ * them. One thread. */
 #ifndef SIM_SIMFILE_H
 #define SIM_SIMFILE_H
 
