@@ -62,7 +62,6 @@ endif
 
 LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) \
 	$(top_srcdir)/build-aux/tap-driver.sh
-AM_LOG_DRIVER_FLAGS = --comments
 LOG_COMPILER = $(SHELL)
 AM_LOG_FLAGS = $(top_srcdir)/tests/run-test.sh
 TEST_EXTENSIONS =
