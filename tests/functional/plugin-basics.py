@@ -36,8 +36,8 @@ def leave():
 
 def refused(*args, says):
     need_plugin()
-    done = program(*command(*args), "--run", "true", code=1,
-                   env=environment())
+    done = program(*command(*args, options=["-U", "-"]), "--run", "true",
+                   code=1, env=environment())
     for part in [says] if isinstance(says, str) else says:
         contains(done.err, part)
 

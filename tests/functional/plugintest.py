@@ -37,8 +37,9 @@ def command(*args, filters=(), options=()):
 
 
 def captive(script, *args, filters=(), options=(), code=0):
-    """nbdkit runs a shell script beside itself; the script's outcome."""
-    argv = command(*args, filters=filters, options=options)
+    """nbdkit runs a shell script beside itself; the script's outcome.  On a
+    Unix socket of its own making: the port may be somebody's."""
+    argv = command(*args, filters=filters, options=["-U", "-", *options])
     return program(*argv, "--run", "unset LD_PRELOAD; " + script, code=code,
                    env=environment())
 
