@@ -82,7 +82,7 @@ AM_TESTS_ENVIRONMENT = \
 test_cppflags = $(EVENT_CFLAGS) $(TLS_CFLAGS) \
 	$(LIBURING_CFLAGS) $(LIBSECCOMP_CFLAGS) \
 	$(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) $(UUID_CFLAGS) $(NBDKIT_CFLAGS) \
-	$(CMOCKA_CFLAGS) $(LIBNBD_CFLAGS)
+	$(CMOCKA_CFLAGS)
 
 if HAVE_NBDKIT
 test_plugin = $(abs_top_builddir)/plugin/.libs/nbdkit-vhd-plugin.so
