@@ -55,6 +55,9 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/journal.h \
 	lib/image/layout.c \
 	lib/image/layout.h \
+	lib/image/layout_bat.c \
+	lib/image/layout_footer.c \
+	lib/image/layout_reader.h \
 	lib/image/map.c \
 	lib/image/map.h \
 	lib/image/open.c \

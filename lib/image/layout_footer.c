@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* layout_footer.c: which footer of an image file counts, and how large the disk
+ * is by it.
+ *
+ * A valid one at the end of the file wins.  Its copy at the start is used only
+ * where the end is missing or bad, and never for a disk that could be fixed,
+ * for the first sector of a fixed disk is the guest's. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "format/geometry.h"
+#include "image/layout_reader.h"
+
+static const struct {
+  const char *magic;
+  size_t len;
+  const char *name;
+} other_formats[] = {
+  { "vhdxfile", 8, "a VHDX image" },
+  { "QFI\xfb", 4, "a qcow image" },
+  { "KDMV", 4, "a VMDK image" },
+  { "# Disk DescriptorFile", 21, "a VMDK descriptor" },
+  { "<<< Oracle VM VirtualBox Disk Image >>>", 39, "a VDI image" },
+};
+
+/* Neither end has a footer: says so as helpfully as can be. */
+static int
+no_footer(struct reader *r, const uint8_t *head, size_t len)
+{
+  for (size_t i = 0; i < sizeof other_formats / sizeof *other_formats; i++)
+    if (len >= other_formats[i].len &&
+        memcmp(head, other_formats[i].magic, other_formats[i].len) == 0)
+      return vhd_fail(r->err, VHD_FORMAT_UNKNOWN, EINVAL,
+                      "%s: this is %s, not a VHD", r->file->path,
+                      other_formats[i].name);
+  return vhd_fail(r->err, VHD_FOOTER_MISSING, EINVAL,
+                  "%s: no VHD footer at the end of the file nor at its start; "
+                  "not a VHD image, or cut short", r->file->path);
+}
+
+/* Parses the footer at the end of the file.  Returns 0 if it is valid;
+ * -ENOENT if there is nothing like a footer; else its fault is in err. */
+static int
+read_end_footer(struct reader *r, struct footer *footer, uint64_t *off,
+                bool *fixed, struct vhd_error *err)
+{
+  static const unsigned sizes[] = { FOOTER_SIZE, FOOTER_SIZE_OLD };
+  uint8_t buf[FOOTER_SIZE];
+  int result = -ENOENT;
+
+  for (size_t i = 0; i < 2; i++) {
+    if (r->l->file_size < sizes[i])
+      continue;
+    memset(buf, 0, sizeof buf);
+    *off = r->l->file_size - sizes[i];
+    int e = file_read(r->file, buf, sizes[i], *off);
+    if (e < 0)
+      return vhd_fail_sys(err, -e, "%s: cannot read the footer",
+                          r->file->path);
+    if (!footer_has_cookie(buf))
+      continue;
+    struct be32 type;
+    memcpy(&type, buf + 60, sizeof type);
+    *fixed = be32_get(type) == VHD_FIXED;
+    result = footer_parse(buf, r->file->path, "footer at the end of the file",
+                          footer, err);
+    if (result == 0)
+      return 0;
+  }
+  *off = r->l->file_size;
+  return result;
+}
+
+/* The copy at the start must be the same disk. */
+static int
+compare_footers(struct reader *r, const struct footer *end,
+                const struct footer *head)
+{
+  const char *field = NULL;
+
+  if (end->type != head->type)
+    field = "type";
+  else if (end->current_size != head->current_size)
+    field = "size";
+  else if (end->data_offset != head->data_offset)
+    field = "data offset";
+  else if (memcmp(end->id, head->id, sizeof end->id) != 0)
+    field = "unique id";
+  if (field)
+    return reader_report(r, VHD_BROKEN, VHD_FOOTER_CORRUPT,
+                         "the footer at the end of the file and its copy at "
+                         "the start are both valid but differ in the %s",
+                         field);
+  if (end->timestamp != head->timestamp ||
+      end->saved_state != head->saved_state ||
+      memcmp(end->creator, head->creator, sizeof end->creator) != 0)
+    return reader_report(r, VHD_NOTE, VHD_FOOTER_CORRUPT,
+                         "the copy of the footer at the start of the file is "
+                         "out of date; the one at the end counts");
+  return 0;
+}
+
+static int
+use_head_footer(struct reader *r, const uint8_t *buf, bool have_head,
+                int end_result, const struct vhd_error *end_err,
+                bool end_is_fixed)
+{
+  struct footer head;
+  struct vhd_error err;
+  bool cookie = have_head && footer_has_cookie(buf);
+  /* What is wrong with the end is no damage that its copy could make good. */
+  bool final = end_err->code == VHD_STATE || end_err->code == VHD_SYSTEM;
+
+  if (final || end_is_fixed || !cookie ||
+      footer_parse(buf, r->file->path, "copy of the footer at offset 0",
+                   &head, &err) < 0 ||
+      head.type == VHD_FIXED) {
+    if (end_result != -ENOENT) {
+      if (r->err)
+        *r->err = *end_err;
+      return end_result;
+    }
+    if (!cookie)
+      return no_footer(r, buf, have_head ? FOOTER_SIZE : 0);
+    if (footer_parse(buf, r->file->path, "copy of the footer at offset 0",
+                     &head, r->err) < 0)
+      return -EINVAL;
+    return vhd_fail(r->err, VHD_FOOTER_MISSING, EINVAL,
+                    "%s: no footer at the end of the file, and the one at "
+                    "offset 0 is of a fixed disk, which has none there",
+                    r->file->path);
+  }
+  r->l->footer = head;
+  r->l->end_footer = false;
+  r->l->footer_off = r->l->file_size;
+  return reader_report(r, VHD_NOTE,
+                       end_result == -ENOENT ? VHD_FOOTER_MISSING
+                                             : end_err->code,
+                       "the footer at the end of the file is %s; its copy at "
+                       "the start is used",
+                       end_result == -ENOENT ? "missing" : "bad");
+}
+
+int
+layout_read_footer(struct reader *r)
+{
+  struct layout *l = r->l;
+  uint8_t head_buf[FOOTER_SIZE] = { 0 };
+  struct vhd_error end_err = { .code = VHD_OK };
+  bool end_is_fixed = false;
+  bool have_head = l->file_size >= FOOTER_SIZE;
+
+  int end = read_end_footer(r, &l->footer, &l->footer_off, &end_is_fixed,
+                            &end_err);
+  if (end == 0 && l->footer.type == VHD_FIXED) {
+    l->end_footer = true;
+    return 0;
+  }
+  if (have_head) {
+    int e = file_read(r->file, head_buf, sizeof head_buf, 0);
+    if (e < 0)
+      return vhd_fail_sys(r->err, -e, "%s: cannot read the first sector",
+                          r->file->path);
+  }
+  if (end != 0)
+    return use_head_footer(r, head_buf, have_head, end, &end_err,
+                           end_is_fixed);
+
+  l->end_footer = true;
+  struct footer head;
+  struct vhd_error err;
+  if (footer_parse(head_buf, r->file->path, "copy of the footer at offset 0",
+                   &head, &err) < 0) {
+    if (err.code == VHD_STATE)
+      return reader_report(r, VHD_BROKEN, VHD_STATE,
+                           "the copy of the footer at offset 0 is marked "
+                           "\"v_poison\": vhd-util was interrupted while it "
+                           "resized this image; let it finish or undo that");
+    return reader_report(r, VHD_NOTE, err.code,
+                         "the copy of the footer at the start of the file is "
+                         "bad; the one at the end is used");
+  }
+  return compare_footers(r, &l->footer, &head);
+}
+
+/* -------------------------------------------------------------------- size */
+
+int
+layout_choose_size(struct reader *r, uint32_t flags)
+{
+  struct layout *l = r->l;
+  struct geometry g = { l->footer.cylinders, l->footer.heads,
+                        l->footer.sectors };
+
+  l->disk_size = l->footer.current_size;
+  if (flags & VHD_OPEN_SIZE_CHS) {
+    l->disk_size = geometry_size(g);
+    if (l->disk_size == 0)
+      return vhd_fail(r->err, VHD_SIZE, EINVAL,
+                      "%s: the geometry %u/%u/%u makes no size", l->path,
+                      g.cylinders, g.heads, g.sectors);
+  } else if ((memcmp(l->footer.creator, "vpc ", 4) == 0 ||
+              memcmp(l->footer.creator, "qemu", 4) == 0) &&
+             geometry_size(g) != l->disk_size &&
+             !(g.cylinders == 65535 && g.heads == 16 && g.sectors == 255)) {
+    int e = reader_report(r, VHD_NOTE, VHD_SIZE,
+                          "the size is %" PRIu64 " bytes but its geometry "
+                          "makes %" PRIu64 ", which qemu would show for this "
+                          "creator",
+                          l->disk_size, geometry_size(g));
+    if (e < 0)
+      return e;
+  }
+  if (l->footer.type != VHD_FIXED)
+    return 0;
+  if (l->disk_size > l->footer_off)
+    return vhd_fail(r->err, VHD_FILE_SIZE, EINVAL,
+                    "%s: a fixed disk of %" PRIu64 " bytes, but the file holds "
+                    "only %" PRIu64 " before its footer (cut short, or the "
+                    "first part of a split image)",
+                    l->path, l->disk_size, l->footer_off);
+  if (l->disk_size < l->footer_off)
+    return reader_report(r, VHD_NOTE, VHD_FILE_SIZE,
+                         "%" PRIu64 " bytes lie between the end of the disk "
+                         "and the footer", l->footer_off - l->disk_size);
+  return 0;
+}
