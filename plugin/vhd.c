@@ -72,21 +72,21 @@ set_readonly(const char *value)
 }
 
 static int
-set_size(const char *value)
+set_size_chs(const char *value)
 {
-  params.size_chs = strcmp(value, "chs") == 0;
-  if (params.size_chs || strcmp(value, "current") == 0)
-    return 0;
-  nbdkit_error("size is '%s', but must be 'current' or 'chs'", value);
-  return -1;
+  int b = nbdkit_parse_bool(value);
+
+  params.size_chs = b == 1;
+  return b < 0 ? -1 : 0;
 }
 
 static const struct {
   const char *key;
   int (*set)(const char *value);
 } parameters[] = {
-  { "file", set_file },   { "dir", set_dir },           { "child", set_child },
-  { "roots", add_root },  { "readonly", set_readonly }, { "size", set_size },
+  { "file", set_file },   { "dir", set_dir },
+  { "child", set_child }, { "roots", add_root },
+  { "readonly", set_readonly }, { "size-chs", set_size_chs },
 };
 
 #define vhd_config_help                                                       \
@@ -96,7 +96,7 @@ static const struct {
   "                 differencing child in this folder, made at the first.\n"  \
   "roots=FOLDER     Parents may lie in this folder too (may be repeated).\n"   \
   "readonly=true    Allow no changes.\n"                                      \
-  "size=current|chs The disk's size: as recorded, or from its geometry."
+  "size-chs=true    Take the disk's size from its geometry."
 
 static int
 vhd_config(const char *key, const char *value)

@@ -117,7 +117,7 @@ configure(const struct options *opt, struct server_config *config,
     .open = {.roots = opt->roots.items, .nroots = opt->roots.n},
     .tls = tls[opt->tls],
   };
-  if (opt->size == OPTIONS_SIZE_CHS) {
+  if (opt->size_chs) {
     config->open.flags |= VHD_OPEN_SIZE_CHS;
   }
   set_limits(opt, &config->limits);

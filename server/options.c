@@ -57,7 +57,6 @@ struct option {
 
 static const char *const io_words[] = {"auto", "uring", "threads", NULL};
 static const char *const tls_words[] = {"off", "on", "require", NULL};
-static const char *const size_words[] = {"current", "chs", NULL};
 
 #define M(member) offsetof(struct options, member)
 
@@ -89,9 +88,9 @@ static const struct option option_table[] = {
   {"root", "DIR",
    "parents may lie below it; repeatable",
    parse_list, M(roots), 0, 0, NULL},
-  {"size", "current|chs",
-   "which size of an image holds [current]",
-   parse_word, M(size), 0, 0, size_words},
+  {"size-chs", NULL,
+   "take the size of images from their geometry",
+   parse_flag, M(size_chs), 0, 0, NULL},
   {"tls", "off|on|require",
    "no TLS, if the client asks, or always [off]",
    parse_word, M(tls), 0, 0, tls_words},

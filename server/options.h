@@ -27,11 +27,6 @@ enum options_tls {
   OPTIONS_TLS_REQUIRE,
 };
 
-enum options_size {
-  OPTIONS_SIZE_CURRENT,
-  OPTIONS_SIZE_CHS,
-};
-
 struct options_address {
   char host[256]; /* "" for every address of both families */
   char port[6];   /* decimal */
@@ -59,7 +54,7 @@ struct options {
   size_t nexports;
   bool readonly;
   struct options_list roots;
-  int size; /* enum options_size */
+  bool size_chs;
 
   unsigned threads; /* 0: one a core */
   int io;           /* enum options_io */

@@ -43,7 +43,7 @@ WRONG = [
     (["--threads", " 1", "a.vhd"], ["' 1'"]),
     (["--threads", "99999999999999999999", "a.vhd"], ["--threads"]),
     (["--io", "fast", "a.vhd"], ["'fast'", "auto|uring|threads"]),
-    (["--size", "big", "a.vhd"], ["'big'", "current|chs"]),
+    (["--size-chs=yes", "a.vhd"], ["--size-chs takes no argument"]),
     (["--tls", "maybe", "a.vhd"], ["'maybe'", "off|on|require"]),
     (["--tls=on", "a.vhd"], ["--tls=on needs", "--tls-certificates"]),
     (["--tls=require", "a.vhd"], ["--tls=require needs", "--tls-psk"]),

@@ -10,6 +10,7 @@ from plugintest import captive, command, environment, need_plugin, \
     plugin_serving
 from tooltest import KiB, MiB, case, check, contains, content, equal, \
     program, read_json, run, same_bytes, vhdkit
+from vhdimage import write_fixed
 
 
 CLIENTS = []
@@ -47,10 +48,10 @@ def _():
     need_plugin()
     dump = program(*command(), "--dump-plugin", env=environment()).out
     contains(dump, "vhdkit_version=")
-    contains(dump, "vhd_parameters=file,dir,child,roots,readonly,size")
+    contains(dump, "vhd_parameters=file,dir,child,roots,readonly,size-chs")
     text = program(*command(), "--help", env=environment()).out
     for parameter in ("file=", "dir=", "child=", "roots=", "readonly=",
-                      "size="):
+                      "size-chs="):
         contains(text, parameter)
 
 
@@ -70,6 +71,17 @@ def _():
     info = json.loads(captive('nbdinfo --json "$uri"', "d.vhd",
                               "readonly=true").out)
     check(info["exports"][0]["is_read_only"], "readonly=true")
+
+
+@case("size-chs=true takes the size from the geometry")
+def _():
+    write_fixed("a.vhd", bytes(10 * MiB), creator=b"vpc ", cylinders=301,
+                heads=4, sectors=17)
+    for args, size in (((), 10 * MiB),
+                       (("size-chs=true",), 301 * 4 * 17 * 512)):
+        with plugin_serving("a.vhd", *args):
+            equal(connect().get_size(), size)
+            leave()
 
 
 @case("extents are what the map says")
@@ -170,7 +182,7 @@ def _():
     refused("file=a", "dir=b", says="not both")
     refused("missing.vhd", says=["missing.vhd", "No such file"])
     refused("x.vhd", "colour=red", says="unknown parameter 'colour'")
-    refused("x.vhd", "size=big", says="'current' or 'chs'")
+    refused("x.vhd", "size-chs=big", says="could not decipher boolean")
     refused("x.vhd", "child=.", "readonly=true", says="readonly= forbids")
     with open("junk.vhd", "wb") as file:
         file.write(b"junk" * 1000)

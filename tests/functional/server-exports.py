@@ -9,6 +9,7 @@ import subprocess
 from servertest import connect, nbd, need_nbd, served, uri
 from tooltest import MiB, case, check, contains, equal, need, program, run, \
     vhdkit
+from vhdimage import write_fixed
 
 
 def make(path, size=MiB, text=b""):
@@ -159,6 +160,16 @@ def _():
         equal(bytes(h.pread(1, 0)), b"A")
     with served("a.vhd"):
         check(not connect().is_read_only(), "read-only")
+
+
+@case("--size-chs takes the size from the geometry")
+def _():
+    write_fixed("a.vhd", bytes(10 * MiB), creator=b"vpc ", cylinders=301,
+                heads=4, sectors=17)
+    with served("a.vhd"):
+        equal(connect().get_size(), 10 * MiB)
+    with served("--size-chs", "a.vhd"):
+        equal(connect().get_size(), 301 * 4 * 17 * 512)
 
 
 @case("what is not served at start is not served at all")
