@@ -165,7 +165,6 @@ open_image(struct entry *entry, const char *path, struct vhd_error *err)
   vhd_get_info(entry->export.image, &info);
   entry->export.size = info.size;
   entry->export.readonly = info.read_only;
-  entry->export.has_depth = info.depth > 0;
   for (unsigned i = 0; (warning = vhd_warning(entry->export.image, i)); i++)
     log_warning("%s: %s", path, warning);
   return 0;

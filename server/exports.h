@@ -31,7 +31,6 @@ struct export {
   uint64_t size;
   bool readonly;
   bool tls_only;
-  bool has_depth; /* a differencing image: depths are worth telling */
 };
 
 enum export_refusal {

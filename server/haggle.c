@@ -133,7 +133,6 @@ describe(struct haggle *h)
              NBD_FLAG_SEND_CACHE | NBD_FLAG_CAN_MULTI_CONN |
              (export->readonly ? NBD_FLAG_READ_ONLY : 0),
     .tls_only = export->tls_only,
-    .has_depth = export->has_depth,
   };
 
   return nbd_handshake_export(&h->hs, &info, &h->out);

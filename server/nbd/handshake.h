@@ -113,8 +113,7 @@ struct nbd_export_info {
   uint16_t flags;
   /* All 0 stands for 1 / 4096 / 32 MiB. */
   uint32_t min_block, preferred_block, max_payload;
-  bool tls_only;   /* not without TLS, whatever the policy */
-  bool has_depth;  /* the depth contexts apply besides base:allocation */
+  bool tls_only; /* not without TLS, whatever the policy */
 };
 
 /* Read by the owner: .want after EXPORT, .session after READY, .reason after

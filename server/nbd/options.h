@@ -72,9 +72,9 @@ enum nbd_event nbd_option_info_go(struct nbd_handshake *, struct nbd_out *);
 
 /* options_meta.c */
 enum nbd_event nbd_option_meta(struct nbd_handshake *, struct nbd_out *);
-/* The export of LIST_ or SET_META_CONTEXT is known. */
+/* The export of LIST_ or SET_META_CONTEXT is there; every export has all
+ * contexts. */
 enum nbd_event nbd_option_meta_answer(struct nbd_handshake *,
-                                      const struct nbd_export_info *info,
                                       struct nbd_out *);
 
 #endif

@@ -99,14 +99,11 @@ with_defaults(const struct nbd_export_info *info)
 /* The contexts that hold if this export is chosen: SET_META_CONTEXT is void
  * for another name than it was sent with. */
 static uint8_t
-effective_contexts(const struct nbd_handshake *hs,
-                   const struct nbd_export_info *info)
+effective_contexts(const struct nbd_handshake *hs)
 {
   if (!hs->session.structured || !hs->context_name ||
       strcmp(hs->context_name, hs->want.name) != 0)
     return 0;
-  if (!info->has_depth)
-    return hs->session.contexts & NBD_CONTEXT_BIT(NBD_CONTEXT_ALLOCATION);
   return hs->session.contexts;
 }
 
@@ -139,7 +136,7 @@ make_session(const struct nbd_handshake *hs,
   s.min_block = info->min_block;
   s.max_payload = info->max_payload > NBD_LEGAL_PAYLOAD ? info->max_payload
                                                         : NBD_LEGAL_PAYLOAD;
-  s.contexts = effective_contexts(hs, info);
+  s.contexts = effective_contexts(hs);
   s.flags = effective_flags(&s, info->flags);
   s.shutdown = false;
   return s;
@@ -247,7 +244,7 @@ nbd_handshake_export(struct nbd_handshake *hs,
   if (info->tls_only && !hs->tls)
     return nbd_handshake_refuse(hs, NBD_REP_ERR_TLS_REQD, NULL, out);
   if (hs->want.purpose == NBD_WANT_META)
-    return nbd_option_meta_answer(hs, info, out);
+    return nbd_option_meta_answer(hs, out);
 
   struct nbd_export_info full = with_defaults(info);
   struct nbd_session s = make_session(hs, &full);

@@ -122,15 +122,11 @@ put_context(struct nbd_handshake *hs, struct nbd_out *out, uint32_t id,
 }
 
 enum nbd_event
-nbd_option_meta_answer(struct nbd_handshake *hs,
-                       const struct nbd_export_info *info,
-                       struct nbd_out *out)
+nbd_option_meta_answer(struct nbd_handshake *hs, struct nbd_out *out)
 {
   bool set = hs->option == NBD_OPT_SET_META_CONTEXT;
   uint8_t matched = (uint8_t)hs->infos;
 
-  if (!info->has_depth)
-    matched &= NBD_CONTEXT_BIT(NBD_CONTEXT_ALLOCATION);
   if (set && matched) {
     assert(!hs->context_name && !hs->session.contexts);
     hs->context_name = strdup(hs->want.name);

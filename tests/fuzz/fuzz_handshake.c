@@ -180,7 +180,7 @@ answer_export(struct play *p)
 {
   struct nbd_export_info info = {
     .name = "disk", .description = "a\x1b description", .size = 1 << 20,
-    .flags = 0xffff & ~NBD_FLAG_READ_ONLY, .has_depth = true,
+    .flags = 0xffff & ~NBD_FLAG_READ_ONLY,
   };
   const char *name = p->hs.want.name;
 
@@ -188,9 +188,6 @@ answer_export(struct play *p)
   switch (*name) {
   case '\0':
   case 'd':
-    break;
-  case 'f':
-    info.has_depth = false;
     break;
   case 'r':
     info.flags |= NBD_FLAG_READ_ONLY;

@@ -147,7 +147,7 @@ static const struct {
 
 static const struct nbd_export_info catalogue[] = {
   {.name = "disk", .description = "a disk", .size = 1 << 20,
-   .flags = DISK_FLAGS, .has_depth = true},
+   .flags = DISK_FLAGS},
   {.name = "flat", .size = 1 << 20, .flags = DISK_FLAGS},
   {.name = "ro", .size = 1 << 20, .flags = DISK_FLAGS | NBD_FLAG_READ_ONLY},
   {.name = "secret", .size = 1 << 20, .flags = DISK_FLAGS, .tls_only = true},

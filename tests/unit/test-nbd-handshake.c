@@ -273,9 +273,10 @@ test_list_contexts(void **state)
                     CONTEXT "'base:allocation'\n"
                     CONTEXT "'qemu:allocation-depth'\n"
                     CONTEXT "'x-vhdkit:depth'\n" LIST_META_END},
-    {"all of an export without depth",
+    {"all of them, with extended headers",
      HELLO EXTENDED "C opt LIST_META_CONTEXT u32:4 'flat' u32:0\n"
-     CONTEXT "'base:allocation'\n" LIST_META_END},
+     CONTEXT "'base:allocation'\n" CONTEXT "'qemu:allocation-depth'\n"
+     CONTEXT "'x-vhdkit:depth'\n" LIST_META_END},
     {"namespaces", HELLO STRUCTURED LIST_META "u32:2 u32:5 'base:' "
                    "u32:9 'x-vhdkit:'\n" CONTEXT "'base:allocation'\n"
                    CONTEXT "'x-vhdkit:depth'\n" LIST_META_END},
@@ -410,10 +411,6 @@ test_set_contexts(void **state)
      "u32:15 'base:allocation'\n" SET_DONE
      "C opt GO u32:0 u16:0\n" WENT(FLAGS_DF)
      "= ready structured contexts=2"},
-    {"depth where there is none",
-     HELLO STRUCTURED "C opt SET_META_CONTEXT u32:4 'flat' u32:1 "
-     "u32:14 'x-vhdkit:depth'\n" SET_ACK
-     "C opt GO u32:4 'flat' u16:0\n" WENT(FLAGS_DF) "= ready structured"},
   };
   play_rows(rows, ARRAY_SIZE(rows), NBD_TLS_OFF);
 }
