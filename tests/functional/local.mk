@@ -20,6 +20,7 @@ SERVER_TESTS = \
 	tests/functional/server-bounds.py \
 	tests/functional/server-cold.py \
 	tests/functional/server-content.py \
+	tests/functional/server-depth.py \
 	tests/functional/server-exports.py \
 	tests/functional/server-hang.py \
 	tests/functional/server-kill.py \
