@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import pathlib
+import resource
 import signal
 import subprocess
 import time
@@ -47,6 +48,9 @@ def _prepare_child(cpus, priority):
         os.sched_setaffinity(0, cpus)
     if priority.nice:
         os.setpriority(os.PRIO_PROCESS, 0, priority.nice)
+    # Servers and clients with thousands of connections need that many.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     if priority.realtime:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
@@ -117,6 +121,7 @@ class Running:
         self._cpus = cpus
         self._priority = priority
         self._log = endpoint.directory / 'server.log'
+        self._others = set(_live_children())    # not to be ended with it
         self.started = 0.0
         self.pids = []  # of the processes the server began with
 
@@ -124,7 +129,7 @@ class Running:
         try:
             self._start()
             self._wait()
-            self.pids = _live_children()
+            self.pids = self._ours()
             if self._priority.nice:
                 for pid in self.pids:  # a daemon has a session of its own
                     raise_session(self._priority.nice, pid)
@@ -153,10 +158,18 @@ class Running:
         while time.monotonic() < end:
             if self.endpoint.greets(START_TIMEOUT):
                 return
-            if self._process.poll() is not None and not _live_children():
+            if self._process.poll() is not None and not self._ours():
                 break
             time.sleep(0.002)
         raise Failed(f'{self.server.name} does not serve: {self._last_words()}')
+
+    def _ours(self):
+        return [pid for pid in _live_children() if pid not in self._others]
+
+    def _whole_tree(self):
+        for pid in self._ours():
+            yield pid
+            yield from _tree(pid)
 
     def _last_words(self):
         text = self._log.read_text(errors='replace').strip()
@@ -170,7 +183,7 @@ class Running:
     def stop(self):
         self.server.after(self.endpoint)
         for how, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-            for pid in list(_tree(os.getpid())):
+            for pid in list(self._whole_tree()):
                 try:
                     os.kill(pid, how)
                 except ProcessLookupError:
@@ -178,7 +191,7 @@ class Running:
             end = time.monotonic() + patience
             while time.monotonic() < end:
                 _reap()
-                if not any(map(_is_alive, _tree(os.getpid()))):
+                if not any(map(_is_alive, self._whole_tree())):
                     _reap()
                     return
                 time.sleep(0.005)

@@ -69,7 +69,7 @@ class Endpoint:
         if self.transport == 'unix':
             self.socket.unlink(missing_ok=True)
         else:
-            self.port = _free_port()
+            self.port = free_port()
 
     @property
     def is_unix(self):
@@ -104,7 +104,7 @@ class Endpoint:
                         }.get(self.transport, [])
 
 
-def _free_port():
+def free_port():
     with socket.socket() as s:
         s.bind((HOST, 0))
         return s.getsockname()[1]
@@ -191,7 +191,7 @@ class QemuNbd(Server):
     def command(self, endpoint, path, is_raw):
         where = (['-k', endpoint.socket] if endpoint.is_unix
                  else ['-b', HOST, '-p', str(endpoint.port)])
-        return [self.find(), '-t', '-e', '2000', '-x', EXPORT,
+        return [self.find(), '-t', '-e', '20000', '-x', EXPORT,
                 '--cache=writeback', '--discard=unmap', *self.options,
                 '-f', 'raw' if is_raw else 'vpc',
                 *where, *_qemu_tls(endpoint), path]

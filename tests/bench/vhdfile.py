@@ -76,9 +76,9 @@ def _unique_id(path):
 
 
 def write_fixed(path, source, size):
-    """A fixed image with the bytes of the file `source`."""
+    """A fixed image with the first `size` bytes of the file `source`."""
     with open(path, 'wb') as out, open(source, 'rb') as raw:
-        while chunk := raw.read(4 << 20):
+        while chunk := raw.read(min(4 << 20, size - out.tell())):
             out.write(chunk)
         out.write(_footer(size, FIXED, uuid.uuid4().bytes))
 

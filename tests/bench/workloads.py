@@ -160,10 +160,10 @@ WORKLOADS = (
         'tls-connect', 'TLS handshakes with certificates', {'op': 'connect'},
         'dynamic', (Peer('nbdkit:raw', rate=1.7, cpu=0.5),), transport='tls'),
     Workload(
-        'idle', 'memory of an idle connection', {'connections': 1000},
+        'idle', 'memory of an idle connection', {'connections': 10000},
         'dynamic', (Peer('qemu-nbd:raw', memory=1.0),), kind='idle'),
     Workload(
-        'idle-tls', 'memory of an idle connection, TLS', {'connections': 1000},
+        'idle-tls', 'memory of an idle connection, TLS', {'connections': 10000},
         'dynamic', (Peer('qemu-nbd:raw', memory=1.0),),
         transport='tls', kind='idle'),
     Workload(

@@ -31,6 +31,7 @@
 #include "run.h"
 
 #define EVENTS_MAX 256
+#define OPENING_MAX 64  /* more at once would wait for each other's handshake */
 #define PATIENCE_MS 30000
 #define NS_PER_S 1e9
 
@@ -213,6 +214,16 @@ open_lane(struct run *run, struct lane *lane)
   watch(run, lane, EPOLL_CTL_ADD);
 }
 
+/* Open what is to be open at first, a few at a time: a server gives a client
+ * only so long for its handshake. */
+static void
+open_lanes(struct run *run)
+{
+  while (run->opened_count < run->options->connections &&
+         run->opened_count - run->ready_count < OPENING_MAX)
+    open_lane(run, &run->lanes[run->opened_count++]);
+}
+
 static void
 take_turn(struct run *run, struct lane *lane, unsigned events, bool wait)
 {
@@ -279,6 +290,8 @@ loop(struct run *run)
     } else {
       turn_all(run);
     }
+    if (run->phase == PHASE_CONNECTING)
+      open_lanes(run);
     check_phase(run);
     if (run_is(run, OPERATION_CONNECT))
       reopen_lanes(run);
@@ -370,8 +383,7 @@ load_run(const struct options *options, struct result *result,
   *result = (struct result){0};
   prepare(&run);
   enter(&run, PHASE_CONNECTING);
-  for (unsigned i = 0; i < options->connections; i++)
-    open_lane(&run, &run.lanes[i]);
+  open_lanes(&run);
   loop(&run);
   if (run_is(&run, OPERATION_IDLE)) {
     ready(options, result);

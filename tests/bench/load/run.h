@@ -45,6 +45,7 @@ struct run {
   int epoll;
 
   enum phase phase;
+  unsigned opened_count;
   unsigned ready_count;
   uint64_t issued;
   uint64_t in_flight;
