@@ -31,10 +31,11 @@
 #define TURN_REQUESTS 512
 /* with so many bytes of replies. */
 #define TURN_BYTES ((size_t)4 << 20)
-/* Replies are sent when there are so many bytes of them, */
+/* Replies are sent when there are so many bytes of them, or when nothing more
+ * was received.  (Sending the first few early, for the client to go on with,
+ * costs more in wake-ups than it gains: a sixth of the requests per second on
+ * one core, at depth 16.) */
 #define SEND_BYTES ((size_t)256 << 10)
-/* and after so many requests, so that the client has something to do. */
-#define SEND_EARLY 4
 /* Always allowed to who holds nothing yet. */
 #define BYTES_FREE ((uint64_t)256 << 10)
 /* Look again whether there is memory. */
@@ -75,13 +76,6 @@ allowed(const struct connection *conn, const struct nbd_request *req)
 }
 
 /* --------------------------------------------------------------- commands */
-
-static bool
-early_enough(const struct turn *turn, size_t at, size_t n)
-{
-  return turn->requests == SEND_EARLY &&
-         n - at >= sizeof(struct nbd_request_header);
-}
 
 /* The whole of the request is there, save a write's data. */
 static void
@@ -276,7 +270,7 @@ take(struct connection *conn, struct buf *input, const unsigned char *p,
     if (used == 0)
       break;
     at += used;
-    if (early_enough(turn, at, n) || conn->out_len >= SEND_BYTES) {
+    if (conn->out_len >= SEND_BYTES) {
       output_send(conn);
       wait = conn->blocked;
     }
