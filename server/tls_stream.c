@@ -68,6 +68,7 @@ struct tls_stream {
   bool dry;
   bool ended;   /* the peer closed the socket */
   bool starved; /* OpenSSL has asked for more than the socket has */
+  bool over;    /* the end, or what is wrong, lies behind what was received */
 };
 
 static struct tls_stream *
@@ -364,10 +365,14 @@ tls_recv(struct stream *s, void *buf, size_t len)
     total += (size_t) n;
   }
   t->starved = error == SSL_ERROR_WANT_READ;
+  t->over = error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ &&
+            error != SSL_ERROR_WANT_WRITE;
   /* An answer that TLS itself has to give goes when it can. */
   out_flush(t, false);
   if (total > 0) {
-    return (ssize_t) total; /* what went wrong behind it, will again */
+    /* What went wrong behind it will again: .over makes that be asked for,
+     * though the socket may have nothing more to announce. */
+    return (ssize_t) total;
   }
   switch (error) {
   case SSL_ERROR_NONE: /* len was 0 */
@@ -489,7 +494,7 @@ static bool
 tls_pending(struct stream *s)
 {
   struct tls_stream *t = tls_of(s);
-  return !t->starved && SSL_has_pending(t->ssl);
+  return t->over || (!t->starved && SSL_has_pending(t->ssl));
 }
 
 static int
