@@ -180,21 +180,28 @@ static int
 read_batmap(struct reader *r)
 {
   struct layout *l = r->l;
-  uint8_t buf[BATMAP_HEADER_SIZE];
+  uint8_t buf[BATMAP_HEADER_SIZE] = { 0 };
   uint64_t off = batmap_header_off(&l->header);
+  size_t n = sizeof buf;
   const char *why;
 
   /* Where a block lies there is none: what looks like one is the guest's. */
-  if (!batmap_expected(&l->footer) ||
-      !range_fits(off, sizeof buf, l->footer_off) ||
+  if (!batmap_expected(&l->footer) || off >= l->footer_off ||
       layout_block_over(l, off, sizeof buf) != NO_SLOT)
     return 0;
-  int e = file_read(r->file, buf, sizeof buf, off);
+  if (n > l->footer_off - off)
+    n = (size_t)(l->footer_off - off);
+  int e = file_read(r->file, buf, n, off);
   if (e < 0)
     return vhd_fail_sys(r->err, -e, "%s: cannot read the batmap", l->path);
   e = batmap_parse(buf, l->header.max_table_entries, &l->batmap, &why);
   if (e == -ENOENT)
     return 0;
+  /* Without its cookie it would be none; with it, it would look like one as
+   * soon as the file grew. */
+  if (n < sizeof buf)
+    return reader_report(r, VHD_BROKEN, VHD_BATMAP,
+                         "the header of the batmap is cut off");
   if (e < 0)
     return reader_report(r, VHD_BROKEN, VHD_BATMAP, "the batmap %s", why);
   e = reader_add_region(r, "header of the batmap", VHD_BATMAP, off, sizeof buf);

@@ -111,6 +111,9 @@ def open_corpus():
     yield "dynamic-large-blocks", WRITE | FIX, sparse(
         3, 3, [], block=2 << 20)
     yield "xen", WRITE | FIX, xen
+    yield "xen-batmap-cut", WRITE | FIX_HEADER, sparse(
+        3, 4, [], meta=batmap(b"\x80"), creator=b"tap\0",
+        version=0x00010003)[:2048 + 16]
     yield "fixed", WRITE | FIX_FOOTERS, fixed
     yield "fixed-as-it-is", WRITE, fixed
     yield "child", WRITE | FIX, by_path
