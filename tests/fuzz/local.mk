@@ -5,11 +5,23 @@
 #   make fuzz FUZZ_TIME=3600                 each target for an hour
 #   make fuzz FUZZ_TARGETS=fuzz_open         only that one
 #
+# The targets, and what each takes for its input:
+#
+#   fuzz_open          an image file: opened, read, checked, written, read again
+#   fuzz_locator       the structures in such a file, each parsed alone
+#   fuzz_handshake     bytes of a client to NBD's option haggling, no sockets
+#   fuzz_transmission  NBD requests and the replies to them, no sockets
+#   fuzz_connection    a script of what one or two clients do, plain or over
+#                      TLS, to a whole server with images: messages sound and
+#                      unsound, in pieces, cut short, pipelined, raw bytes,
+#                      ends of all kinds (needs OpenSSL)
+#
 # What is found lies in fuzz/TARGET: crashes and hangs, as files that
 # tests/fuzz/TARGET FILE repeats, the log, and the corpus as it has grown.
 # See tests/local.mk for how to add a test.
 
-FUZZ_TARGETS = fuzz_open fuzz_locator fuzz_handshake fuzz_transmission
+FUZZ_TARGETS = fuzz_open fuzz_locator fuzz_handshake fuzz_transmission \
+	$(FUZZ_SERVER)
 FUZZ_TIME = 60
 FUZZ_FLAGS = -max_len=65536 -timeout=20 -rss_limit_mb=1024
 
@@ -17,7 +29,8 @@ FUZZ_FLAGS = -max_len=65536 -timeout=20 -rss_limit_mb=1024
 if ENABLE_FUZZING
 FUZZ_MAIN = tests/fuzz/fuzz.h
 fuzz_ready = tests/fuzz/fuzz_open tests/fuzz/fuzz_locator \
-	tests/fuzz/fuzz_handshake tests/fuzz/fuzz_transmission
+	tests/fuzz/fuzz_handshake tests/fuzz/fuzz_transmission \
+	$(FUZZ_SERVER:%=tests/fuzz/%)
 else
 FUZZ_MAIN = tests/fuzz/fuzz.h tests/fuzz/replay.c
 fuzz_ready = fuzz-not-configured

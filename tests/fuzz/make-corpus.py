@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""make-corpus.py [FOLDER]: makes the corpus of fuzz_open and fuzz_locator.
+"""make-corpus.py [FOLDER]: makes the corpus of fuzz_open, fuzz_locator and
+fuzz_connection, save for what a fuzzer has added.
 
 The first inputs of a fuzzer: small sound images of every kind, and some of the
-structures in them alone.  Writes FOLDER/fuzz_open/NAME and
-FOLDER/fuzz_locator/NAME; FOLDER is the tree's own, tests/fuzz/corpus, if none
-is given.  Always makes the same files.
+structures in them alone; sessions with a server.  Writes FOLDER/TARGET/NAME;
+FOLDER is the tree's own, tests/fuzz/corpus, if none is given.  Always makes the
+same files.
 """
 
 import os
@@ -156,11 +157,154 @@ def locator_corpus():
     yield "text-size", TEXT, b"1.5T"
 
 
+# What fuzz_connection takes: its enum preamble, house_export, step, tls_kind
+# and the faults and numbers of say_option.c and say_command.c.
+(NOTHING, FLAGS, STRUCTURED, EXTENDED, GO, STRUCTURED_GO, EXTENDED_GO,
+ EXPORT_NAME) = range(8)
+TLS, SMALL, PIECES, CORRUPT = 8, 16, 32, 64
+DYNAMIC, CHILD, FIXED, XEN, LOOSE, BROKEN, MISSING = range(7)
+(SYNC, BARRIER, LOOK, CUT_UP, RAW, SHUT, CLOSE, OTHER, UPDATE, UPDATE_BOTH,
+ RENEGOTIATE, GOODBYE, BELOW, REPEAT, NEXT, CORK) = range(0x80, 0x90)
+(O_GO, O_EXPORT_NAME, O_ABORT, O_LIST, O_PEEK, O_STARTTLS, O_INFO, _,
+ O_STRUCTURED, O_LIST_META, O_SET_META, O_EXTENDED, O_UNKNOWN) = range(13)
+(C_READ, C_WRITE, C_DISC, C_FLUSH, C_TRIM, C_CACHE, C_ZEROES,
+ C_STATUS) = range(8)
+FAULT, LATER, FUA, OWN = 8, 16, 32, 64
+
+
+def option(code, choice=0, name=None, fault=None, later=False):
+    head = code | (LATER if later else 0) | (0x40 if name is not None else 0)
+    data = bytes([head | (0x20 if fault else 0)]) + bytes(fault or ())
+    return data + bytes([] if name is None else [name]) + bytes([choice])
+
+
+def exact(value):
+    return struct.pack(">I", value)[1:]
+
+
+def command(kind, off=0, length=0, flags=0, fault=None, more=b""):
+    head = kind | flags | (FAULT if fault else 0)
+    return (bytes([head]) + bytes(fault or ()) + b"\x80" + exact(off) +
+            b"\xa0" + exact(length) + more)
+
+
+def commands(status=True):
+    """Each of them, sound; the disk has blocks of 64 KiB."""
+    yield command(C_READ, 0, 512)
+    yield command(C_READ, 65536 - 700, 1400)
+    yield command(C_READ, 0, 400000)
+    yield command(C_READ, 131072, 65536, OWN)
+    yield command(C_WRITE, 65536 + 100, 5000, more=b"\x11")
+    yield command(C_WRITE, 3 * 65536, 70000, FUA, more=b"\x12")
+    yield command(C_READ, 65536, 200000)
+    yield command(C_FLUSH)
+    yield command(C_ZEROES, 512, 1024)
+    yield command(C_ZEROES, 65536, 65536, OWN)
+    yield command(C_ZEROES, 2 * 65536, 65536, FUA)
+    yield command(C_TRIM, 0, 65536)
+    yield command(C_CACHE, 0, 100000)
+    if status:
+        yield command(C_STATUS, 0, 532480)
+        yield command(C_STATUS, 1000, 70000, OWN)
+    yield command(C_READ, 0, 300000)
+
+
+def pipelined(messages):
+    """None of the answers is waited for, and all goes at once."""
+    return bytes([CORK]) + b"".join(
+        bytes([message[0] | LATER]) + message[1:] for message in messages)
+
+
+def faults():
+    """Of options and of commands, each in a session of its own."""
+    for fault in range(1, 10):
+        yield "option-fault-%d" % fault, FLAGS, DYNAMIC, option(
+            O_INFO, 0xff, fault=(fault, 37))
+    for fault in range(1, 9):
+        for kind, name in ((C_WRITE, "write"), (C_STATUS, "status")):
+            yield ("%s-fault-%d" % (name, fault), EXTENDED_GO, DYNAMIC,
+                   command(kind, 1000, 3000, fault=(fault, 37), more=b"\x39"))
+
+
+def haggling():
+    names = range(MISSING + 1)
+    return b"".join(
+        [option(O_LIST), option(O_UNKNOWN), option(O_PEEK)] +
+        [option(O_INFO, 0xff, name) for name in names] +
+        [option(O_STRUCTURED), option(O_LIST_META, 0), option(O_LIST_META, 24),
+         option(O_SET_META, 0xff, CHILD), option(O_EXTENDED),
+         option(O_STRUCTURED), option(O_LIST_META, 7, MISSING),
+         option(O_GO, 0x0f, CHILD), command(C_STATUS, 0, 532480)])
+
+
+def connection_corpus():
+    every = b"".join(commands())
+    simple = b"".join(commands(False))
+    chosen = command(C_STATUS, 0, 532480, fault=(8, 0), more=b"\x0d")
+    yield "export-name", EXPORT_NAME, DYNAMIC, simple
+    yield "simple", GO, DYNAMIC, simple
+    yield "structured", STRUCTURED_GO, DYNAMIC, every
+    yield "extended", EXTENDED_GO, DYNAMIC, every + chosen
+    yield "child", STRUCTURED_GO, CHILD, every
+    yield "fixed", STRUCTURED_GO, FIXED, every
+    yield "loose", EXTENDED_GO, LOOSE, every
+    yield "pieces", STRUCTURED_GO | PIECES, DYNAMIC, b"\x1d" + every
+    yield "pipelined", STRUCTURED_GO, DYNAMIC, pipelined(commands())
+    yield "pipelined-small", GO | SMALL, DYNAMIC, pipelined(commands(False))
+    yield "disc-behind", GO, FIXED, pipelined(
+        [*commands(False), command(C_DISC), command(C_READ, 0, 512)])
+    yield "half-close", GO, DYNAMIC, pipelined(commands(False)) + bytes([SHUT])
+    yield "close", GO, CHILD, pipelined(commands(False)) + bytes([LOOK, CLOSE])
+    yield "many", GO | SMALL, DYNAMIC, (bytes([REPEAT, 23]) +
+                                        command(C_READ, 0, 60000, LATER)) * 3
+    yield "haggling", FLAGS, DYNAMIC, haggling()
+    yield "go-at-once", STRUCTURED, DYNAMIC, bytes([CORK]) + option(
+        O_GO, later=True) + command(C_READ, 0, 512, LATER)
+    yield "two", STRUCTURED_GO, DYNAMIC, (
+        command(C_WRITE, 0, 600, more=b"\x21") + bytes([OTHER, GO]) +
+        command(C_READ, 0, 1024) +
+        command(C_WRITE, 100, 600, LATER, more=b"\x22") +
+        bytes([OTHER]) + command(C_READ, 0, 1024))
+    yield "flags", NOTHING, DYNAMIC, bytes([0x20, 0x81])
+    yield "not-fixed", NOTHING, DYNAMIC, bytes([0x20, 2]) + option(
+        O_EXPORT_NAME) + command(C_READ, 0, 512)
+    yield "tls", TLS | STRUCTURED_GO, XEN, every
+    yield "tls-extended", TLS | EXTENDED_GO, CHILD, every
+    yield "tls-pieces", TLS | EXTENDED_GO | PIECES, XEN, b"\xff" + every
+    yield "tls-small", TLS | GO | SMALL, XEN, pipelined(commands(False))
+    for kind in range(8):
+        yield "tls-kind-%d" % kind, FLAGS, XEN, option(
+            O_STARTTLS, kind) + option(O_GO) + command(C_READ, 0, 70000)
+    yield "tls-half", FLAGS, XEN, option(O_STARTTLS, 0xf0)
+    yield "tls-injected", FLAGS, XEN, option(O_STARTTLS, fault=(9, 0))
+    yield "tls-renegotiated", FLAGS, XEN, option(O_STARTTLS, 1) + option(
+        O_GO) + bytes([RENEGOTIATE]) + command(C_READ, 0, 512)
+    yield "tls-updated", TLS | GO, XEN, bytes(
+        [UPDATE, UPDATE_BOTH]) + simple + bytes([UPDATE_BOTH]) * 20
+    yield "tls-below", TLS | GO, XEN, bytes([BELOW, 5]) + b"\x17\x03\x03\0\1"
+    # The end is in the same packet as what comes before it.
+    yield "tls-end-behind-option", TLS | FLAGS, XEN, bytes([CORK]) + option(
+        O_LIST, later=True) + bytes([GOODBYE])
+    yield "tls-end-behind-command", TLS | GO, XEN, bytes([CORK]) + command(
+        C_READ, 0, 512, LATER) + bytes([GOODBYE])
+    for where in (3, 30, 300, 900):
+        yield "corrupt-%d" % where, TLS | CORRUPT | GO, XEN, struct.pack(
+            ">HB", where, where & 3) + simple
+    yield "raw", STRUCTURED, DYNAMIC, bytes([RAW, 20]) + bytes(range(20))
+    yield from faults()
+
+
+def sessions():
+    for name, how, export, steps in connection_corpus():
+        yield name, how, bytes([export]) + steps
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     top = sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "corpus")
     for target, corpus in (("fuzz_open", open_corpus),
-                           ("fuzz_locator", locator_corpus)):
+                           ("fuzz_locator", locator_corpus),
+                           ("fuzz_connection", sessions)):
         folder = os.path.join(top, target)
         os.makedirs(folder, exist_ok=True)
         for name, first, data in corpus():

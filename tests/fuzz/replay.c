@@ -53,17 +53,22 @@ replay(const char *path)
     replay_file(path);
     return 1;
   }
+  /* A target may change the working directory. */
+  char *absolute = realpath(path, NULL);
+  if (!absolute)
+    fatal(path);
   while ((entry = readdir(dir))) {
     char *file;
     if (entry->d_name[0] == '.')
       continue;
-    if (asprintf(&file, "%s/%s", path, entry->d_name) < 0)
+    if (asprintf(&file, "%s/%s", absolute, entry->d_name) < 0)
       fatal(path);
     replay_file(file);
     free(file);
     n++;
   }
   closedir(dir);
+  free(absolute);
   return n;
 }
 

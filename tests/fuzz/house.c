@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* house.c: see house.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "exports.h"
+#include "fuzz/fuzz.h"
+#include "fuzz/house.h"
+#include "log.h"
+#include "loop.h"
+#include "server.h"
+#include "tls_context.h"
+#include "tls_stream.h"
+#include "unit/forge.h"
+#include "vhdkit.h"
+
+/* The server's files.  Those that clients may write are put back. */
+static struct image {
+  const char *path;
+  struct forge forge;
+} images[] = {
+  [HOUSE_DYNAMIC] = {.path = "dynamic.vhd"},
+  [HOUSE_CHILD] = {.path = "child.vhd"},
+  [HOUSE_FIXED] = {.path = "fixed.vhd"},
+  [HOUSE_XEN] = {.path = "xen.vhd"},
+  [HOUSE_LOOSE] = {.path = "folder/loose.vhd"},
+};
+
+static struct house_disk disks[HOUSE_NNAMES] = {
+  [HOUSE_DYNAMIC] = {.name = ""},
+  [HOUSE_CHILD] = {.name = "/child"},
+  [HOUSE_FIXED] = {.name = "fixed", .readonly = true},
+  [HOUSE_XEN] = {.name = "xen", .tls_only = true},
+  [HOUSE_LOOSE] = {.name = "loose"},
+  [HOUSE_BROKEN] = {.name = "broken"},
+  [HOUSE_MISSING] = {.name = "missing"},
+};
+
+static const struct server_export exports[] = {
+  {.name = "", .path = "dynamic.vhd", .description = "an image"},
+  {.name = "child", .path = "child.vhd"},
+  {.name = "fixed", .path = "fixed.vhd", .readonly = true},
+  {.name = "xen", .path = "xen.vhd", .tls_only = true},
+};
+
+static char folder[64];
+static struct server *server;
+static bool forgot;
+static struct tls_context *tls;
+
+static struct stream *
+make_tls_stream(void *opaque, int fd)
+{
+  return tls_stream_new(opaque, fd);
+}
+
+/* ------------------------------------------------------------------- images */
+
+static void
+forge_all(void)
+{
+  static struct forge parent;
+
+  forge_dynamic(&parent, 'P');
+  forge_write(&parent, "parent.vhd");
+  forge_dynamic(&images[HOUSE_DYNAMIC].forge, 'D');
+  forge_child(&images[HOUSE_CHILD].forge, 'C', &parent, "parent.vhd");
+  forge_fixed(&images[HOUSE_FIXED].forge, 'F');
+  forge_xen(&images[HOUSE_XEN].forge, 'X');
+  forge_dynamic(&images[HOUSE_LOOSE].forge, 'L');
+  forge_free(&parent);
+}
+
+/* Writes an image and notes by its time that nobody has changed it. */
+static void
+put_back(unsigned i)
+{
+  static const struct timespec never[2];
+  const struct forge *f = &images[i].forge;
+
+  forge_write(f, images[i].path);
+  FUZZ_ASSERT(utimensat(AT_FDCWD, images[i].path, never, 0) == 0);
+  memcpy(disks[i].data, f->disk, f->disk_len);
+  memset(disks[i].known, true, f->disk_len);
+}
+
+static bool
+is_changed(unsigned i)
+{
+  struct stat st;
+
+  FUZZ_ASSERT(stat(images[i].path, &st) == 0);
+  return st.st_mtim.tv_sec != 0;
+}
+
+static void
+found(void *opaque, const struct vhd_finding *finding)
+{
+  (void)opaque;
+  if (finding->severity == VHD_BROKEN)
+    fprintf(stderr, "%s: %s\n", finding->path, finding->message);
+}
+
+/* The file is sound, and holds what the clients were told it does. */
+static void
+check_image(unsigned i)
+{
+  const struct vhd_open_options opt = {
+    .flags = VHD_OPEN_READONLY, .journal_dir = folder,
+  };
+  const struct house_disk *disk = &disks[i];
+  struct vhd_check_result result;
+  struct vhd_image *image;
+  struct vhd_error err;
+
+  FUZZ_ASSERT(vhd_check(images[i].path, &opt, found, NULL, &result, &err) ==
+              0);
+  FUZZ_ASSERT(result.errors == 0);
+  if (forgot)
+    return;
+  uint8_t *data = malloc(disk->size);
+  FUZZ_ASSERT(data && vhd_open(images[i].path, &opt, &image, &err) == 0);
+  FUZZ_ASSERT(vhd_pread(image, data, disk->size, 0) == 0);
+  FUZZ_ASSERT(vhd_close(image, &err) == 0);
+  if (memcmp(data, disk->data, disk->size) != 0)
+    for (uint64_t at = 0; at < disk->size; at++)
+      FUZZ_ASSERT(!disk->known[at] || data[at] == disk->data[at]);
+  free(data);
+}
+
+/* What is known may be less than what is there. */
+static void
+reset_disk(unsigned i)
+{
+  if (is_changed(i)) {
+    FUZZ_ASSERT(!disks[i].readonly);
+    check_image(i);
+    put_back(i);
+  } else if (memchr(disks[i].known, false, disks[i].size)) {
+    memset(disks[i].known, true, disks[i].size);
+    memcpy(disks[i].data, images[i].forge.disk, disks[i].size);
+  }
+}
+
+struct house_disk *
+house_disk(unsigned i)
+{
+  return &disks[i];
+}
+
+void
+house_forget(void)
+{
+  forgot = true;
+}
+
+bool
+house_forgot(void)
+{
+  return forgot;
+}
+
+/* ------------------------------------------------------------ begin and end */
+
+static void
+write_text(const char *path, const char *text)
+{
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  size_t len = strlen(text);
+
+  FUZZ_ASSERT(fd >= 0 && write(fd, text, len) == (ssize_t)len);
+  close(fd);
+}
+
+static void
+clean_up(void)
+{
+  static const char *const others[] = {"parent.vhd", "folder/broken.vhd",
+                                       "keys"};
+  for (unsigned i = 0; i < HOUSE_NEXPORTS; i++)
+    unlink(images[i].path);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    unlink(others[i]);
+  rmdir("folder");
+  if (chdir("/") == 0)
+    rmdir(folder);
+}
+
+static void
+close_house(void)
+{
+  struct vhd_error err;
+
+  FUZZ_ASSERT(server_stop(server, &err) == 0);
+  server_free(server);
+  tls_context_free(tls);
+  for (unsigned i = 0; i < HOUSE_NEXPORTS; i++) {
+    forge_free(&images[i].forge);
+    free(disks[i].data);
+    free(disks[i].known);
+  }
+  clean_up();
+}
+
+static void
+make_folder(void)
+{
+  const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+
+  snprintf(folder, sizeof folder, "%s/vhdkit-fuzz.XXXXXX", tmp);
+  FUZZ_ASSERT(mkdtemp(folder) != NULL && chdir(folder) == 0);
+  FUZZ_ASSERT(mkdir("folder", 0700) == 0);
+  write_text("folder/broken.vhd", "not an image");
+  write_text("keys", HOUSE_IDENTITY ":1337c0de1337c0de0feed00dcafebabe\n");
+  forge_all();
+  for (unsigned i = 0; i < HOUSE_NEXPORTS; i++) {
+    disks[i].size = images[i].forge.disk_len;
+    disks[i].data = malloc(disks[i].size);
+    disks[i].known = malloc(disks[i].size);
+    FUZZ_ASSERT(disks[i].data && disks[i].known);
+    put_back(i);
+  }
+}
+
+static void
+start_server(void)
+{
+  static struct server_config config = {
+    .exports = exports,
+    .nexports = sizeof exports / sizeof *exports,
+    .directory = "folder",
+    .threads = 1,
+    .open = {.journal_dir = folder},
+    /* Small, so that an input comes to them. */
+    .limits = {.requests = 8, .bytes = 2 << 20, .bytes_total = 8 << 20},
+    .tls = SERVER_TLS_ON,
+    .tls_stream = make_tls_stream,
+  };
+  static const struct tls_config tls_config = {.psk = "keys"};
+  struct vhd_error err;
+
+  FUZZ_ASSERT(tls_context_new(&tls_config, &tls, &err) == 0);
+  config.tls_opaque = tls;
+  FUZZ_ASSERT(server_new(&config, &server, &err) == 0);
+  FUZZ_ASSERT(server_start(server, &err) == 0);
+}
+
+void
+house_open(void)
+{
+  if (server)
+    return;
+  log_set_level(LOG_LEVEL_ERROR);
+  make_folder();
+  start_server();
+  atexit(close_house);
+}
+
+/* ------------------------------------------------------------------ clients */
+
+int
+house_connect(int sndbuf)
+{
+  int fd[2];
+
+  FUZZ_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                         0, fd) == 0);
+  if (sndbuf > 0)
+    setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
+  FUZZ_ASSERT(server_accept(server, fd[0], NULL, 0) == 0);
+  return fd[1];
+}
+
+struct visit {
+  struct task task; /* first */
+  sem_t done;
+};
+
+static void
+on_visit(struct task *task)
+{
+  sem_post(&((struct visit *)task)->done);
+}
+
+static struct timespec
+patience(clockid_t clock)
+{
+  struct timespec until;
+
+  clock_gettime(clock, &until);
+  until.tv_sec += HOUSE_PATIENCE_MSEC / 1000;
+  return until;
+}
+
+void
+house_barrier(void)
+{
+  const struct timespec until = patience(CLOCK_REALTIME);
+  struct visit visit = {.task.run = on_visit};
+
+  /* The first may be run before a socket that was readable by then; the second
+   * comes with the events that follow those. */
+  sem_init(&visit.done, 0, 0);
+  for (int i = 0; i < 2; i++) {
+    loop_post(server->loops[0], &visit.task);
+    int r;
+    do
+      r = sem_timedwait(&visit.done, &until);
+    while (r < 0 && errno == EINTR);
+    FUZZ_ASSERT(r == 0); /* the loop hangs */
+  }
+  sem_destroy(&visit.done);
+}
+
+static void
+wait_alone(void)
+{
+  const struct timespec until = patience(CLOCK_MONOTONIC);
+  int r = 0;
+
+  pthread_mutex_lock(&server->lock);
+  while (atomic_load(&server->nconnections) > 0 && r == 0)
+    r = pthread_cond_timedwait(&server->changed, &server->lock, &until);
+  pthread_mutex_unlock(&server->lock);
+  FUZZ_ASSERT(r == 0); /* a connection hangs */
+}
+
+/* A socket or a file of ours that is left open takes the place of the next new
+ * descriptor; so may what the C library, the sanitizers and the fuzzer open. */
+static void
+check_descriptors(void)
+{
+  static int lowest = -1;
+  char path[64], name[256] = "";
+  const int fd = dup(STDERR_FILENO);
+
+  FUZZ_ASSERT(fd >= 0);
+  close(fd);
+  if (lowest >= 0 && fd > lowest) {
+    snprintf(path, sizeof path, "/proc/self/fd/%d", lowest);
+    if (readlink(path, name, sizeof name - 1) < 0)
+      name[0] = '\0';
+    FUZZ_ASSERT(strncmp(name, "socket:", 7) != 0);
+    FUZZ_ASSERT(strncmp(name, folder, strlen(folder)) != 0);
+  }
+  lowest = fd;
+}
+
+void
+house_settle(void)
+{
+  struct vhd_error err;
+
+  wait_alone();
+  FUZZ_ASSERT(atomic_load(&server->bytes) == 0);
+  FUZZ_ASSERT(exports_close(server->exports, HOUSE_PATIENCE_MSEC / 1000,
+                            &err) == 0);
+  for (unsigned i = 0; i < HOUSE_NEXPORTS; i++)
+    reset_disk(i);
+  forgot = false;
+  check_descriptors();
+}
