@@ -54,6 +54,11 @@ set_exports(const struct options *opt, struct server_config *config,
 {
   if (opt->nexports == 1 && opt->exports[0].name == NULL &&
       is_directory(opt->exports[0].path)) {
+    if (opt->exports[0].description != NULL || opt->exports[0].tls_only) {
+      return fail_argument(err, "%s is a directory: --description and "
+                                "--tls-only need an export by name, NAME=IMAGE",
+                           opt->exports[0].path);
+    }
     config->directory = opt->exports[0].path;
     return 0;
   }
@@ -73,6 +78,8 @@ set_exports(const struct options *opt, struct server_config *config,
     exports[i] = (struct server_export){
       .name = from->name != NULL ? from->name : "",
       .path = from->path,
+      .description = from->description,
+      .tls_only = from->tls_only,
       .readonly = opt->readonly,
     };
   }

@@ -60,6 +60,7 @@ struct exports {
   pthread_mutex_t lock;
   pthread_cond_t changed; /* an entry was closed, freed or flushed */
   struct entry *entries;
+  bool hides; /* some are served over TLS only */
 };
 
 /* --------------------------------------------------------------- sentences */
@@ -344,10 +345,11 @@ exports_get(struct exports *exports, const char *name, bool tls,
     if (entry)
       entry->want_readonly = exports->config->readonly;
   }
-  if (!entry) {
+  if (!tls && (entry ? entry->export.tls_only : exports->hides)) {
+    refuse(ticket, EXPORT_TLS_ONLY,
+           "there is no export of that name without TLS");
+  } else if (!entry) {
     refuse(ticket, EXPORT_UNKNOWN, "there is no export of that name");
-  } else if (entry->export.tls_only && !tls) {
-    refuse(ticket, EXPORT_TLS_ONLY, "this export is served over TLS only");
   } else {
     STAILQ_INSERT_TAIL(&entry->waiters, ticket, link);
     if (entry->state == OPEN) {
@@ -415,6 +417,7 @@ add_named(struct exports *exports, const struct server_export *named,
   entry->want_readonly = named->readonly || exports->config->readonly;
   entry->export.description = named->description;
   entry->export.tls_only = named->tls_only;
+  exports->hides |= named->tls_only;
   return 0;
 }
 

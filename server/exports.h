@@ -36,7 +36,9 @@ struct export {
 enum export_refusal {
   EXPORT_FINE,
   EXPORT_UNKNOWN,  /* there is none of that name */
-  EXPORT_TLS_ONLY,
+  EXPORT_TLS_ONLY, /* it is, or may be, served over TLS only; so that nobody
+                    * learns names that he may not see, those that do not
+                    * exist are refused alike where there are such exports */
   EXPORT_BUSY,     /* somebody else holds the image */
   EXPORT_BROKEN,   /* it cannot be opened */
   EXPORT_SHUTDOWN,

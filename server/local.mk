@@ -54,6 +54,8 @@ server_libserver_la_SOURCES = \
 	server/op.h \
 	server/options.c \
 	server/options.h \
+	server/options_exports.c \
+	server/options_exports.h \
 	server/output.c \
 	server/peers.c \
 	server/peers.h \

@@ -12,31 +12,13 @@
 #include "options.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "options_exports.h"
 #include "vhdkit.h"
-
-#define MAX_NAME 4096 /* NBD's limit for strings */
-
-/* What is wrong, for the person who typed it. */
-struct complaint {
-  char *text;
-  size_t size;
-};
-
-static int __attribute__((format(printf, 2, 3)))
-complain(struct complaint *complaint, const char *fmt, ...)
-{
-  va_list ap;
-  va_start(ap, fmt);
-  vsnprintf(complaint->text, complaint->size, fmt, ap);
-  va_end(ap);
-  return -EINVAL;
-}
 
 struct option;
 typedef int option_parser(struct options *opt, const struct option *option,
@@ -76,6 +58,12 @@ static const struct option option_table[] = {
   {"fd", "N",
    "serve this inherited socket",
    parse_number, M(fd), 0, INT32_MAX, NULL},
+  {"description", "NAME=TEXT",
+   "what clients are told of an export; repeatable",
+   parse_list, M(descriptions), 0, 0, NULL},
+  {"tls-only", "NAME",
+   "an export for clients with TLS; repeatable",
+   parse_list, M(tls_only), 0, 0, NULL},
   {"readonly", NULL,
    "never write to an image",
    parse_flag, M(readonly), 0, 0, NULL},
@@ -321,101 +309,6 @@ parse_address(struct options *opt, const struct option *option,
   return 0;
 }
 
-/* ----------------------------------------------------------------- exports */
-
-static int
-check_name(const char *name, struct complaint *complaint)
-{
-  if (strlen(name) > MAX_NAME) {
-    return complain(complaint, "the name of an export has at most %d bytes",
-                    MAX_NAME);
-  }
-  for (const unsigned char *s = (const unsigned char *) name; *s; s++) {
-    if (*s < 0x20 || *s == 0x7f) {
-      return complain(complaint,
-                      "the name of an export has a control character in it");
-    }
-  }
-  return 0;
-}
-
-/* NAME=IMAGE, or a path.  A slash before the equal sign makes it a path: an
- * image called a=b.vhd is served as ./a=b.vhd. */
-static int
-add_export(struct options *opt, const char *value, struct complaint *complaint)
-{
-  struct options_export export = {NULL, value};
-  size_t name_len = strcspn(value, "=/");
-
-  if (*value == '\0') {
-    return complain(complaint, "an image's name is empty");
-  }
-  if (value[name_len] == '=') {
-    export.path = value + name_len + 1;
-    if (*export.path == '\0') {
-      return complain(complaint, "'%s': the image is missing behind the =",
-                      value);
-    }
-    export.name = strndup(value, name_len);
-    if (export.name == NULL) {
-      return complain(complaint, "out of memory");
-    }
-  }
-
-  struct options_export *exports =
-    reallocarray(opt->exports, opt->nexports + 1, sizeof *exports);
-  if (exports == NULL) {
-    free(export.name);
-    return complain(complaint, "out of memory");
-  }
-  opt->exports = exports;
-  exports[opt->nexports++] = export;
-  return export.name != NULL ? check_name(export.name, complaint) : 0;
-}
-
-static int
-compare_names(const void *a, const void *b)
-{
-  const char *const *x = a, *const *y = b;
-  return strcmp(*x, *y);
-}
-
-static int
-check_exports(const struct options *opt, struct complaint *complaint)
-{
-  if (opt->nexports == 0) {
-    return complain(complaint,
-                    "nothing to serve: name an image, NAME=IMAGE or a "
-                    "directory of images");
-  }
-  for (size_t i = 0; i < opt->nexports; i++) {
-    if (opt->exports[i].name == NULL && opt->nexports > 1) {
-      return complain(complaint,
-                      "'%s' is not alone, so it needs a name: NAME=%s",
-                      opt->exports[i].path, opt->exports[i].path);
-    }
-  }
-  const char **names = calloc(opt->nexports, sizeof *names);
-  if (names == NULL) {
-    return complain(complaint, "out of memory");
-  }
-  size_t n = 0;
-  for (size_t i = 0; i < opt->nexports; i++) {
-    if (opt->exports[i].name != NULL) {
-      names[n++] = opt->exports[i].name;
-    }
-  }
-  int r = 0;
-  qsort(names, n, sizeof *names, compare_names);
-  for (size_t i = 1; r == 0 && i < n; i++) {
-    if (strcmp(names[i - 1], names[i]) == 0) {
-      r = complain(complaint, "two exports are named '%s'", names[i]);
-    }
-  }
-  free(names);
-  return r;
-}
-
 /* -------------------------------------------------------------- the whole */
 
 static int
@@ -436,6 +329,11 @@ check_tls(const struct options *opt, struct complaint *complaint)
                     : opt->tls_psk != NULL        ? "--tls-psk"
                                                   : "--tls-verify-peer");
   }
+  if (opt->tls == OPTIONS_TLS_OFF && opt->tls_only.n > 0) {
+    return complain(complaint,
+                    "--tls-only %s: nobody could reach it; say --tls=on too",
+                    opt->tls_only.items[0]);
+  }
   if (opt->tls_verify_peer && opt->tls_certificates == NULL) {
     return complain(complaint, "--tls-verify-peer needs --tls-certificates: "
                                "ca-cert.pem there says whom to trust");
@@ -449,7 +347,7 @@ check_tls(const struct options *opt, struct complaint *complaint)
 }
 
 static int
-check_all(const struct options *opt, struct complaint *complaint)
+check_all(struct options *opt, struct complaint *complaint)
 {
   if (opt->unix_mode != OPTIONS_NO_MODE && opt->unix_paths.n == 0) {
     return complain(complaint, "--unix-mode needs --unix");
@@ -458,7 +356,7 @@ check_all(const struct options *opt, struct complaint *complaint)
     return complain(complaint, "--group needs --user");
   }
   int r = check_tls(opt, complaint);
-  return r < 0 ? r : check_exports(opt, complaint);
+  return r < 0 ? r : options_check_exports(opt, complaint);
 }
 
 static void
@@ -559,7 +457,7 @@ options_parse(struct options *opt, int argc, char **argv, char *message,
       if (outcome != OPTIONS_RUN) {
         return outcome;
       }
-    } else if (add_export(opt, text, &complaint) < 0) {
+    } else if (options_add_export(opt, text, &complaint) < 0) {
       return OPTIONS_WRONG;
     }
   }
@@ -575,6 +473,8 @@ options_free(struct options *opt)
   free(opt->exports);
   free(opt->listen);
   free(opt->unix_paths.items);
+  free(opt->descriptions.items);
+  free(opt->tls_only.items);
   free(opt->roots.items);
   *opt = (struct options){.fd = -1};
 }

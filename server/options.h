@@ -35,6 +35,8 @@ struct options_address {
 struct options_export {
   char *name; /* NULL, and then the only one, where none was given */
   const char *path;
+  const char *description; /* NULL: none */
+  bool tls_only;
 };
 
 struct options_list {
@@ -52,6 +54,8 @@ struct options {
 
   struct options_export *exports;
   size_t nexports;
+  struct options_list descriptions; /* NAME=TEXT; in .exports once parsed */
+  struct options_list tls_only;     /* NAME; likewise */
   bool readonly;
   struct options_list roots;
   bool size_chs;

@@ -178,7 +178,8 @@ enum nbd_event nbd_handshake_export(struct nbd_handshake *hs,
 /* After EXPORT or LIST: no.  why: NBD_REP_ERR_UNKNOWN, _TLS_REQD, _POLICY,
  * _PLATFORM, _SHUTDOWN...; text: for a person, NULL for none, cut to a sane
  * length; it goes to a client that may be anybody, so no paths.  EXPORT_NAME
- * returns CLOSE.  TLS_REQD becomes POLICY where the protocol forbids it. */
+ * returns CLOSE.  TLS_REQD becomes UNKNOWN (of LIST: POLICY) where the protocol
+ * forbids it. */
 enum nbd_event nbd_handshake_refuse(struct nbd_handshake *hs, uint32_t why,
                                     const char *text, struct nbd_out *out);
 

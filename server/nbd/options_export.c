@@ -255,8 +255,8 @@ nbd_handshake_export(struct nbd_handshake *hs,
 
 /* ---------------------------------------------------------------------- no */
 
-/* TLS_REQD may be said only of an export, to INFO and GO, and only where TLS
- * can still be had. */
+/* TLS_REQD may be said only of an export (there or not), to INFO and GO, and
+ * only where TLS can still be had. */
 static bool
 may_ask_for_tls(const struct nbd_handshake *hs)
 {
@@ -278,9 +278,9 @@ nbd_handshake_refuse(struct nbd_handshake *hs, uint32_t why, const char *text,
     return nbd_handshake_close(hs, NBD_CLOSE_EXPORT_NAME);
   if (why == NBD_REP_ERR_TLS_REQD) {
     if (!text)
-      text = "this export is served over TLS only";
+      text = "there is no export of that name without TLS";
     if (!may_ask_for_tls(hs))
-      why = NBD_REP_ERR_POLICY;
+      why = of_export ? NBD_REP_ERR_UNKNOWN : NBD_REP_ERR_POLICY;
   }
   if (why == NBD_REP_ERR_UNKNOWN && of_export && !text) {
     snprintf(unknown, sizeof unknown, "there is no export named '%s'",

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Names: a lone image, named images, a folder; and what is refused, and how."""
 
+import json
 import os
 import re
 import subprocess
@@ -149,6 +150,25 @@ def _():
         done = program(os.environ["VHDKITD"], "--unix", "t.sock", "a.vhd",
                        code=1)
         contains(done.err, str(server.pid))
+
+
+@case("--description is told with LIST and INFO; the last one counts")
+def _():
+    need("nbdinfo")
+    make("a.vhd")
+    make("b.vhd")
+    with served("--description", "one=first", "one=a.vhd", "two=b.vhd",
+                "--description=one=the disk of \u00e9t\u00e9 = 1"):
+        found = json.loads(program("nbdinfo", "--list", "--json", uri()).out)
+        equal({e["export-name"]: e.get("description")
+               for e in found["exports"]},
+              {"one": "the disk of \u00e9t\u00e9 = 1", "two": None})
+        contains(program("nbdinfo", uri("one")).out,
+                 "the disk of \u00e9t\u00e9 = 1")
+    with served("--description", "=alone", "a.vhd"):
+        found = json.loads(program("nbdinfo", "--list", "--json", uri()).out)
+        equal([(e["export-name"], e.get("description"))
+               for e in found["exports"]], [("", "alone")])
 
 
 @case("--readonly, and an image that cannot be written")

@@ -5,14 +5,18 @@
 import os
 import shutil
 import ssl
+import struct
 import warnings
 
 from fronttest import image, refused, serving
-from tlstest import (OPT_ABORT, OPT_EXPORT_NAME, OPT_GO, OPT_LIST,
-                     OPT_STARTTLS, REP_ACK, REP_ERR_POLICY, REP_ERR_TLS_REQD,
+from tlstest import (OPT_ABORT, OPT_EXPORT_NAME, OPT_GO, OPT_INFO, OPT_LIST,
+                     OPT_LIST_META_CONTEXT, OPT_SET_META_CONTEXT,
+                     OPT_STARTTLS, OPT_STRUCTURED_REPLY, REP_ACK,
+                     REP_ERR_POLICY, REP_ERR_TLS_REQD, REP_ERR_UNKNOWN,
                      Authority, Raw, client_context, client_folder, closed,
-                     nbdinfo_fails, nbdinfo_size, psk_file, server_folder)
-from tooltest import MiB, case, check, equal, need, program, run
+                     nbdinfo_fails, nbdinfo_size, psk_file, server_folder,
+                     uri)
+from tooltest import MiB, case, check, contains, equal, need, program, run
 
 SIZE = 4 * MiB
 
@@ -136,6 +140,67 @@ def _():
         raw = Raw("s.sock")
         raw.option(OPT_EXPORT_NAME)
         check(closed(raw.sock), "EXPORT_NAME closes")
+
+
+def answers(where, name):
+    """All that a plain client can find out about a name."""
+    data = struct.pack(">I", len(name)) + name
+    queries = struct.pack(">II", 1, 15) + b"base:allocation"
+    raw = Raw(where)
+    raw.option(OPT_STRUCTURED_REPLY)
+    equal(raw.reply()[1], REP_ACK)
+    told = []
+    for option, payload in ((OPT_INFO, data + bytes(2)),
+                            (OPT_GO, data + bytes(2)),
+                            (OPT_LIST_META_CONTEXT, data + bytes(4)),
+                            (OPT_SET_META_CONTEXT, data + queries)):
+        raw.option(option, payload)
+        told.append(raw.reply())
+    raw.option(OPT_LIST)
+    listed = []
+    while (reply := raw.reply())[1] != REP_ACK:
+        listed.append(reply[2])
+    raw.option(OPT_EXPORT_NAME, name)
+    return told + [listed, closed(raw.sock)]
+
+
+@case("a TLS-only export and one that does not exist are refused alike")
+def _():
+    keys = psk_file("keys.psk", "alice")
+    with serving("--unix", "s.sock", "--tls=on", "--tls-psk", keys,
+                 "--tls-only", "secret", "--description", "secret=psst",
+                 "open=" + image("open.vhd"),
+                 "secret=" + image("secret.vhd")) as server:
+        told = answers("s.sock", b"secret")
+        equal(told, answers("s.sock", b"nobody"))
+        equal(told, answers("s.sock", b"/secret"))
+        equal([reply[1] for reply in told[:4]],
+              [REP_ERR_TLS_REQD] * 2 + [REP_ERR_UNKNOWN] * 2)
+        for reply in told[:4]:
+            equal(reply[2], b"there is no export of that name without TLS")
+        equal(told[4:], [[struct.pack(">I", 4) + b"open"], True])
+        # And by the tools.
+        nbdinfo_fails("s.sock", "TLS", scheme="nbd", name="secret")
+        nbdinfo_size("s.sock", SIZE, scheme="nbd", name="open")
+        psk = {"user": "alice", "tls_psk_file": keys}
+        for name in ("open", "secret"):
+            nbdinfo_size("s.sock", SIZE, name=name, **psk)
+        plain = program("nbdinfo", "--list", uri("s.sock", "nbd")).out
+        check("secret" not in plain and "psst" not in plain, plain)
+        listed = program("nbdinfo", "--list", uri("s.sock", **psk)).out
+        contains(listed, 'export="secret"')
+        contains(listed, "psst")
+        nbdinfo_fails("s.sock", "not available", "nobody", "UNKNOWN",
+                      "has no export", name="nobody", **psk)
+        check("secret" not in server.log(), server.log())
+
+
+@case("without a TLS-only export, who asks for a missing one is told so")
+def _():
+    keys = psk_file("keys.psk", "alice")
+    with serving("--unix", "s.sock", "--tls=on", "--tls-psk", keys, image()):
+        equal(answers("s.sock", b"nobody")[0][1:],
+              (REP_ERR_UNKNOWN, b"there is no export of that name"))
 
 
 @case("a client that wants TLS where there is none")

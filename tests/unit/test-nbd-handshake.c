@@ -425,7 +425,7 @@ test_tls_off(void **state)
     {"STARTTLS", HELLO "C opt STARTTLS\nS rep STARTTLS ERR_POLICY\n"
                  GO_DISK WENT(FLAGS) "= ready"},
     {"a TLS-only export is no TLS_REQD",
-     HELLO "C opt GO u32:6 'secret' u16:0\nS rep GO ERR_POLICY\n= more"},
+     HELLO "C opt GO u32:6 'secret' u16:0\nS rep GO ERR_UNKNOWN\n= more"},
   };
   play_rows(rows, ARRAY_SIZE(rows), NBD_TLS_OFF);
 }
@@ -481,9 +481,9 @@ test_tls_on(void **state)
     {"only INFO and GO may do so",
      HELLO STRUCTURED
      "C opt LIST_META_CONTEXT u32:6 'secret' u32:0\n"
-     "S rep LIST_META_CONTEXT ERR_POLICY\n"
+     "S rep LIST_META_CONTEXT ERR_UNKNOWN\n"
      "C opt SET_META_CONTEXT u32:6 'secret' u32:1 u32:15 'base:allocation'\n"
-     "S rep SET_META_CONTEXT ERR_POLICY\n= more"},
+     "S rep SET_META_CONTEXT ERR_UNKNOWN\n= more"},
   };
   play_rows(rows, ARRAY_SIZE(rows), NBD_TLS_ON);
   nbd_talk("TLS from the start", &policies[NBD_TLS_ON], true,
