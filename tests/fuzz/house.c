@@ -52,7 +52,7 @@ static const struct server_export exports[] = {
   {.name = "xen", .path = "xen.vhd", .tls_only = true},
 };
 
-static char folder[64];
+static char folder[256];
 static struct server *server;
 static bool forgot;
 static struct tls_context *tls;
@@ -214,8 +214,10 @@ close_house(void)
 static void
 make_folder(void)
 {
-  const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  const char *tmp = getenv("FUZZ_FOLDER");
 
+  if (!tmp)
+    tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
   snprintf(folder, sizeof folder, "%s/vhdkit-fuzz.XXXXXX", tmp);
   FUZZ_ASSERT(mkdtemp(folder) != NULL && chdir(folder) == 0);
   FUZZ_ASSERT(mkdir("folder", 0700) == 0);

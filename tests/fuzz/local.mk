@@ -14,7 +14,10 @@
 #   fuzz_connection    a script of what one or two clients do, plain or over
 #                      TLS, to a whole server with images: messages sound and
 #                      unsound, in pieces, cut short, pipelined, raw bytes,
-#                      ends of all kinds (needs OpenSSL)
+#                      ends of all kinds (needs OpenSSL).  Its images lie in a
+#                      tmpfs, where all I/O is done at once; with FUZZ_FOLDER
+#                      in the environment, there, so that on a disk it goes
+#                      through io_uring and threads
 #
 # What is found lies in fuzz/TARGET: crashes and hangs, as files that
 # tests/fuzz/TARGET FILE repeats, the log, and the corpus as it has grown.
