@@ -69,6 +69,7 @@ struct client {
   bool ending; /* the server must close */
   bool polite; /* ... but not before it has answered */
   bool half;   /* we have: it answers what it likes, then closes */
+  bool stopped; /* it was told that the server stops */
   /* What was received. */
   enum client_phase phase;
   bool structured, extended, tls;

@@ -23,6 +23,8 @@ may_use(const struct client *c, unsigned name)
 static bool
 is_acceptable(const struct client *c, const struct option *o)
 {
+  if (c->stopped)
+    return o->code == NBD_OPT_ABORT;
   switch (o->code) {
   case NBD_OPT_ABORT:
     return true;

@@ -54,7 +54,7 @@ is_acceptable(const struct client *c, const struct command *m)
 {
   const struct house_disk *disk = house_disk(c->export);
 
-  if (m->type > NBD_CMD_BLOCK_STATUS || !flags_are_good(c, m))
+  if (c->stopped || m->type > NBD_CMD_BLOCK_STATUS || !flags_are_good(c, m))
     return false;
   if (m->type == NBD_CMD_FLUSH)
     return true;

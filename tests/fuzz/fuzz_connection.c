@@ -57,6 +57,8 @@ enum step {
   STEP_REPEAT,
   STEP_NEXT, /* the clients to be opened next ask for another export */
   STEP_CORK, /* what is sent next goes at once when somebody waits */
+  STEP_STOP, /* the server is to stop */
+  STEP_SPOIL, /* the image is cut off */
   NSTEPS,
 };
 
@@ -96,6 +98,8 @@ begin(struct play *play, unsigned how)
   struct client *c = play->c;
 
   client_open(c, how & PREAMBLE_SMALL);
+  if (house_is_spoiled())
+    client_go_wild(c);
   if (how & PREAMBLE_PIECES)
     c->link.piece = 1 + fuzz_take(&play->in, 1);
   if (how & PREAMBLE_CORRUPT) {
@@ -175,11 +179,35 @@ step_tls(struct play *play, enum step step)
   }
 }
 
+/* Nobody is in the middle of something. */
+static void
+stop(void)
+{
+  for (unsigned i = 0; i < CLIENTS; i++)
+    client_sync(&clients[i]);
+  house_stop();
+  for (unsigned i = 0; i < CLIENTS; i++)
+    clients[i].stopped = true;
+}
+
+/* Whether what is read from now on fails, and with what, hangs on too much. */
+static void
+spoil(struct client *c)
+{
+  const unsigned export = c->phase == CLIENT_SERVING ? c->export : 0;
+
+  for (unsigned i = 0; i < CLIENTS; i++)
+    if (client_is_open(&clients[i]))
+      client_go_wild(&clients[i]);
+  house_forget();
+  house_spoil(export);
+}
+
 static void
 make_step(struct play *play, uint8_t byte)
 {
   struct client *c = play->c;
-  const enum step step = byte % NSTEPS;
+  const enum step step = (byte - 0x80) % NSTEPS;
 
   switch (step) {
   case STEP_SYNC:
@@ -213,6 +241,12 @@ make_step(struct play *play, uint8_t byte)
   case STEP_CORK:
     c->link.corked = true;
     break;
+  case STEP_STOP:
+    stop();
+    break;
+  case STEP_SPOIL:
+    spoil(c);
+    break;
   case STEP_OTHER:
   case STEP_NEXT:
   case NSTEPS:
@@ -230,10 +264,11 @@ static void
 go_on(struct play *play)
 {
   const uint8_t byte = (uint8_t)fuzz_take(&play->in, 1);
+  const int step = byte >= 0x80 ? (byte - 0x80) % NSTEPS : -1;
 
-  if (byte >= 0x80 && byte % NSTEPS == STEP_OTHER)
+  if (step == STEP_OTHER)
     play->c = play->c == clients ? clients + 1 : clients;
-  else if (byte >= 0x80 && byte % NSTEPS == STEP_NEXT)
+  else if (step == STEP_NEXT)
     play->name = fuzz_take(&play->in, 1) % HOUSE_NNAMES;
   else if (!client_is_open(play->c)) {
     client_close(play->c);

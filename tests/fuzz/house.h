@@ -15,8 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How long anything may take that the server has to do at once. */
-#define HOUSE_PATIENCE_MSEC 8000
+/* How long anything may take that the server has to do at once; not so little
+ * that a busy machine looks like a hang. */
+#define HOUSE_PATIENCE_MSEC 20000
 
 enum house_export {
   HOUSE_DYNAMIC, /* the default one */
@@ -60,6 +61,12 @@ struct house_disk *house_disk(unsigned i);
 /* Nothing is known of any disk for the rest of this input. */
 void house_forget(void);
 bool house_forgot(void);
+/* Cuts the end of an image off under the server; has that happened? */
+void house_spoil(unsigned i);
+bool house_is_spoiled(void);
+
+/* Tells all connections, which are idle, that the server is stopping. */
+void house_stop(void);
 
 /* The end of an input: all its sockets are closed. */
 void house_settle(void);

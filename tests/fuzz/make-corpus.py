@@ -164,7 +164,8 @@ def locator_corpus():
 TLS, SMALL, PIECES, CORRUPT = 8, 16, 32, 64
 DYNAMIC, CHILD, FIXED, XEN, LOOSE, BROKEN, MISSING = range(7)
 (SYNC, BARRIER, LOOK, CUT_UP, RAW, SHUT, CLOSE, OTHER, UPDATE, UPDATE_BOTH,
- RENEGOTIATE, GOODBYE, BELOW, REPEAT, NEXT, CORK) = range(0x80, 0x90)
+ RENEGOTIATE, GOODBYE, BELOW, REPEAT, NEXT, CORK, STOP,
+ SPOIL) = range(0x80, 0x92)
 (O_GO, O_EXPORT_NAME, O_ABORT, O_LIST, O_PEEK, O_STARTTLS, O_INFO, _,
  O_STRUCTURED, O_LIST_META, O_SET_META, O_EXTENDED, O_UNKNOWN) = range(13)
 (C_READ, C_WRITE, C_DISC, C_FLUSH, C_TRIM, C_CACHE, C_ZEROES,
@@ -290,6 +291,20 @@ def connection_corpus():
     for where in (3, 30, 300, 900):
         yield "corrupt-%d" % where, TLS | CORRUPT | GO, XEN, struct.pack(
             ">HB", where, where & 3) + simple
+    yield "many-extents", EXTENDED_GO, CHILD, command(
+        C_STATUS, 0, 532480) + bytes([REPEAT, 9]) + command(
+            C_STATUS, 0, 532480, LATER)
+    yield "many-answers", STRUCTURED, DYNAMIC, bytes(
+        [CORK, REPEAT, 23]) + option(O_INFO, 0xff, CHILD, later=True) + option(
+            O_LIST)
+    for name, how in (("haggling", EXTENDED), ("serving", EXTENDED_GO)):
+        yield "stopped-" + name, how, FIXED, command(
+            C_READ, 0, 512) + bytes([STOP]) + option(O_LIST) + every
+    for name, flags in (("", 0), ("-pipelined", LATER)):
+        yield "spoiled" + name, STRUCTURED_GO, FIXED, command(
+            C_READ, 500000, 4096) + bytes([SPOIL]) + command(
+                C_READ, 0, 532480, flags) + every
+    yield "spoiled-changed", STRUCTURED_GO, DYNAMIC, bytes([SPOIL]) + every
     yield "raw", STRUCTURED, DYNAMIC, bytes([RAW, 20]) + bytes(range(20))
     yield from faults()
 
