@@ -199,7 +199,7 @@ send_draft(struct client *c, struct draft *d)
     client_note_option(c, &d->option);
   if (d->fault == FAULT_INJECT) {
     /* In pieces it may look like the beginning of TLS. */
-    if (c->link.piece > 0 || c->link.corrupt_at > 0 || c->tls)
+    if (c->link.piece > 0 || c->link.corrupt_at > 0 || c->tls || c->stopped)
       client_go_wild(c);
     c->ending = c->link.deaf = true;
     memcpy(d->bytes + HEAD, junk, sizeof junk);
