@@ -58,6 +58,9 @@ void house_barrier(void);
 
 /* The names are there for all of HOUSE_NNAMES, the rest for the exports. */
 struct house_disk *house_disk(unsigned i);
+/* Whether a range may read like this, or, where p is NULL, as zeros. */
+bool house_agrees(const struct house_disk *disk, uint64_t off, const uint8_t *p,
+                  uint64_t len);
 /* Nothing is known of any disk for the rest of this input. */
 void house_forget(void);
 bool house_forgot(void);
