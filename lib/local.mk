@@ -28,6 +28,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/base/error.c \
 	lib/base/error.h \
 	lib/base/rules.h \
+	lib/base/table.c \
+	lib/base/table.h \
 	lib/base/utf.c \
 	lib/base/utf.h \
 	lib/format/batmap.c \
@@ -68,6 +70,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/replay.h \
 	lib/image/request.c \
 	lib/image/request.h \
+	lib/image/slots.c \
+	lib/image/slots.h \
 	lib/image/space.c \
 	lib/image/space.h \
 	lib/image/sync.c \

@@ -13,6 +13,17 @@ bitmap_test(const uint8_t *map, uint32_t bit)
   return map[bit / 8] >> (7 - bit % 8) & 1;
 }
 
+/* Sets one bit.  Was it set before? */
+static inline bool
+bitmap_add(uint8_t *map, uint32_t bit)
+{
+  uint8_t mask = 0x80 >> bit % 8;
+  bool was = map[bit / 8] & mask;
+
+  map[bit / 8] |= mask;
+  return was;
+}
+
 /* How many bits from `from` on, at most up to `end`, equal the bit at `from`.
  * from < end. */
 uint32_t bitmap_run(const uint8_t *map, uint32_t from, uint32_t end);

@@ -32,11 +32,13 @@ image_set_block(struct vhd_image *img, uint32_t blk, uint32_t slot,
                 enum summary summary)
 {
   uint8_t state = (img->state[blk] & ~BITS_MASK) | summary;
+  bool had = img->bat[blk] != NO_SLOT, has = slot != NO_SLOT;
   uint32_t seq = table_open(img);
 
   atomic_store_explicit(&img->bat[blk], slot, memory_order_release);
   atomic_store_explicit(&img->state[blk], state, memory_order_release);
   table_close(img, seq);
+  img->nallocated += (uint32_t)has - had;
 }
 
 void

@@ -71,6 +71,7 @@ struct vhd_image {
   _Atomic uint32_t table_seq;
   _Atomic uint32_t *bat;
   _Atomic uint8_t *state;
+  _Atomic uint32_t nallocated; /* entries with a slot */
 
   /* Requests in flight by the parity of the epoch they began in (P4). */
   _Atomic uint32_t epoch;

@@ -27,8 +27,7 @@ fill_sparse(struct vhd_image *img, struct vhd_info *info)
   info->block_size = h->block_size;
   info->nblk = img->nblk;
   info->bat_entries = h->max_table_entries;
-  for (uint32_t blk = 0; blk < img->nblk; blk++)
-    info->nblk_allocated += img->bat[blk] != NO_SLOT;
+  info->nblk_allocated = img->nallocated;
   info->aligned = img->layout.aligned;
   info->batmap = img->layout.has_batmap;
   if (img->footer.type != VHD_DIFFERENCING)

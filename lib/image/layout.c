@@ -261,8 +261,7 @@ layout_recheck(struct vhd_file *file, struct layout *layout,
 {
   struct reader r = { file, layout, NULL, err };
 
-  free(layout->slot);
-  layout->slot = NULL;
+  slots_free(&layout->slots);
   return layout_check_bat(&r);
 }
 
@@ -284,9 +283,8 @@ void
 layout_free(struct layout *layout)
 {
   free(layout->bat);
-  free(layout->slot);
+  slots_free(&layout->slots);
   free(layout->batmap_bits);
   layout->bat = NULL;
-  layout->slot = NULL;
   layout->batmap_bits = NULL;
 }

@@ -13,11 +13,9 @@
 #include "format/batmap.h"
 #include "format/footer.h"
 #include "format/header.h"
+#include "image/slots.h"
 #include "store/file.h"
 #include "vhdkit.h"
-
-/* A BAT entry without a block; also "no slot" wherever a sector is expected. */
-#define NO_SLOT UINT32_MAX
 
 /* A stretch of the file that holds metadata. */
 struct region {
@@ -42,7 +40,7 @@ struct layout {
   uint32_t bitmap_sec; /* sectors of its bitmap */
   uint32_t *bat;       /* nblk entries; each valid or NO_SLOT */
   uint32_t nallocated;
-  uint32_t *slot;      /* nallocated slots in ascending order */
+  struct slots slots;  /* of them */
   bool aligned;        /* data of all blocks on 4 KiB */
   struct region region[LAYOUT_REGIONS];
   unsigned nregion;
@@ -65,7 +63,7 @@ struct layout_sink {
 int layout_read(struct vhd_file *file, uint32_t flags,
                 struct layout_sink *sink, struct layout *layout,
                 struct vhd_error *err);
-/* Validates .bat anew after it was changed, and makes .slot anew. */
+/* Validates .bat anew after it was changed, and makes .slots anew. */
 int layout_recheck(struct vhd_file *file, struct layout *layout,
                    struct vhd_error *err);
 void layout_free(struct layout *layout);

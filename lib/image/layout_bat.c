@@ -5,31 +5,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "base/arith.h"
 #include "base/bytes.h"
-#include "base/cleanup.h"
 #include "base/error.h"
+#include "base/table.h"
 #include "image/layout_reader.h"
-
-/* An LSD radix sort: the slots of a big image are many and mostly random. */
-static void
-sort_slots(uint32_t *v, uint32_t *tmp, uint32_t n)
-{
-  for (unsigned shift = 0; shift < 32; shift += 8) {
-    uint32_t count[257] = { 0 };
-    for (uint32_t i = 0; i < n; i++)
-      count[(v[i] >> shift & 255) + 1]++;
-    for (unsigned b = 0; b < 256; b++)
-      count[b + 1] += count[b];
-    for (uint32_t i = 0; i < n; i++)
-      tmp[count[v[i] >> shift & 255]++] = v[i];
-    uint32_t *swap = v;
-    v = tmp;
-    tmp = swap;
-  }
-}
 
 uint32_t
 layout_block_sectors(const struct layout *l, uint32_t blk)
@@ -61,50 +43,89 @@ report_more(struct reader *r, uint32_t n, const char *what)
                        "%" PRIu32 " more blocks %s", n - TOLD_MAX, what);
 }
 
-/* Invariant 2, entry by entry. */
+/* How many slots a whole block would fit at, from sector 0 on. */
+static uint32_t
+count_places(const struct layout *l)
+{
+  uint64_t end = l->footer_off / 512;
+  uint32_t len = l->bitmap_sec + l->spb;
+
+  return end < len ? 0 : (uint32_t)MIN(end - len + 1, NO_SLOT);
+}
+
+/* Tells of the blocks that do not lie in the file, and forgets them. */
 static int
-check_entries(struct reader *r)
+drop_beyond(struct reader *r)
 {
   struct layout *l = r->l;
-  uint32_t data_align = 0, nbeyond = 0;
+  uint32_t nbeyond = 0;
 
-  l->nallocated = 0;
   for (uint32_t blk = 0; blk < l->nblk; blk++) {
     uint32_t slot = l->bat[blk];
-    if (slot == NO_SLOT)
-      continue;
     uint64_t len = (uint64_t)layout_block_sectors(l, blk) * 512;
-    if (!range_fits((uint64_t)slot * 512, len, l->footer_off)) {
-      int e = nbeyond++ >= TOLD_MAX ? 0
-              : reader_report(r, VHD_BROKEN, VHD_BAT_CORRUPT,
-                              "block %" PRIu32 " should lie at sector %" PRIu32
-                              ", beyond the end of the file's data at %" PRIu64,
-                              blk, slot, l->footer_off);
-      if (e < 0)
-        return e;
-      l->bat[blk] = NO_SLOT;
+    if (slot == NO_SLOT || range_fits((uint64_t)slot * 512, len, l->footer_off))
       continue;
-    }
-    data_align |= (slot + l->bitmap_sec) % 8;
-    l->nallocated++;
+    int e = nbeyond++ >= TOLD_MAX ? 0
+            : reader_report(r, VHD_BROKEN, VHD_BAT_CORRUPT,
+                            "block %" PRIu32 " should lie at sector %" PRIu32
+                            ", beyond the end of the file's data at %" PRIu64,
+                            blk, slot, l->footer_off);
+    if (e < 0)
+      return e;
+    l->bat[blk] = NO_SLOT;
   }
-  l->aligned = data_align == 0;
   return report_more(r, nbeyond, "lie beyond the end of the file's data");
 }
 
-/* Invariant 3, blocks against each other. */
+/* Counts the blocks, and tells whether one would not lie in the file if it were
+ * whole.  Without branches, for there may be millions in no order. */
+static bool
+survey(struct layout *l)
+{
+  const uint32_t *bat = l->bat;
+  uint32_t places = count_places(l), bitmap_sec = l->bitmap_sec;
+  uint32_t n = 0, data = 0, beyond = 0;
+
+  for (uint32_t blk = 0; blk < l->nblk; blk++) {
+    uint32_t next = bat[blk] + 1; /* NO_SLOT becomes 0 */
+    uint32_t used = next != 0;
+    n += used;
+    data |= (next - 1 + bitmap_sec) & -used;
+    beyond |= next > places;
+  }
+  l->nallocated = n;
+  l->aligned = data % 8 == 0;
+  return beyond;
+}
+
+/* Invariant 2. */
+static int
+check_entries(struct reader *r)
+{
+  int e = 0;
+
+  if (survey(r->l)) {
+    e = drop_beyond(r);
+    survey(r->l);
+  }
+  return e;
+}
+
+/* Invariant 3, blocks against each other: those that lie on a grid do not
+ * overlap. */
 static int
 check_overlap(struct reader *r)
 {
   struct layout *l = r->l;
+  const uint32_t *slot = l->slots.sorted;
   uint32_t last = l->bat[l->nblk - 1];
   uint32_t noverlap = 0;
 
-  for (uint32_t i = 1; i < l->nallocated; i++) {
-    uint32_t a = l->slot[i - 1], b = l->slot[i];
+  for (uint32_t i = 1; slot && i < l->nallocated; i++) {
+    uint32_t a = slot[i - 1], b = slot[i];
     uint32_t len = a == last && a != b
                      ? layout_block_sectors(l, l->nblk - 1)
-                     : l->bitmap_sec + l->spb;
+                     : l->slots.len;
     if (b - a >= len || noverlap++ >= TOLD_MAX)
       continue;
     uint32_t blk = block_of(l, a), other = blk;
@@ -125,20 +146,18 @@ check_overlap(struct reader *r)
 uint32_t
 layout_block_over(const struct layout *l, uint64_t off, uint64_t len)
 {
-  uint32_t lo = 0, hi = l->nallocated;
+  uint64_t sec = off / 512, end = DIV_ROUND_UP(off + len, 512);
+  uint64_t from = sec < l->slots.len ? 0 : sec - l->slots.len + 1;
+  uint32_t slot = slots_next(&l->slots, from);
 
-  while (lo < hi) { /* the first slot that begins behind it */
-    uint32_t mid = lo + (hi - lo) / 2;
-    if ((uint64_t)l->slot[mid] * 512 < off + len)
-      lo = mid + 1;
-    else
-      hi = mid;
+  /* At most the disk's last block is too short to reach it. */
+  while (slot != NO_SLOT && slot < end) {
+    uint32_t blk = block_of(l, slot);
+    if ((uint64_t)slot + layout_block_sectors(l, blk) > sec)
+      return blk;
+    slot = slots_next(&l->slots, (uint64_t)slot + 1);
   }
-  if (lo == 0)
-    return NO_SLOT;
-  uint32_t blk = block_of(l, l->slot[lo - 1]);
-  uint64_t end = (uint64_t)l->slot[lo - 1] + layout_block_sectors(l, blk);
-  return end * 512 <= off ? NO_SLOT : blk;
+  return NO_SLOT;
 }
 
 /* Invariant 3, blocks against metadata. */
@@ -177,18 +196,17 @@ layout_read_bat(struct reader *r)
     return e < 0 ? e : vhd_fail(r->err, VHD_BAT_CORRUPT, EINVAL,
                                 "%s: the block allocation table cannot be read",
                                 l->path);
-  l->bat = malloc((size_t)l->nblk * 4);
+  l->bat = table_alloc((size_t)l->nblk * 4);
   if (!l->bat)
     return vhd_fail_sys(r->err, ENOMEM, "%s", l->path);
-  struct be32 part[4096];
-  for (uint32_t blk = 0; blk < l->nblk; blk += 4096) {
-    uint32_t n = MIN(4096, l->nblk - blk);
-    e = file_read(r->file, part, n * sizeof *part, off + (uint64_t)blk * 4);
-    if (e < 0)
-      return vhd_fail_sys(r->err, -e, "%s: cannot read the block allocation "
-                          "table", l->path);
-    for (uint32_t i = 0; i < n; i++)
-      l->bat[blk + i] = be32_get(part[i]);
+  e = file_read(r->file, l->bat, (size_t)l->nblk * 4, off);
+  if (e < 0)
+    return vhd_fail_sys(r->err, -e, "%s: cannot read the block allocation "
+                        "table", l->path);
+  struct be32 raw;
+  for (uint32_t blk = 0; blk < l->nblk; blk++) {
+    memcpy(&raw, &l->bat[blk], sizeof raw);
+    l->bat[blk] = be32_get(raw);
   }
   return 0;
 }
@@ -197,26 +215,12 @@ int
 layout_check_bat(struct reader *r)
 {
   struct layout *l = r->l;
-  CLEANUP_FREE uint32_t *tmp = NULL;
 
   int e = check_entries(r);
-  if (e < 0)
-    return e;
-  size_t bytes = ((size_t)l->nallocated + 1) * 4;
-  l->slot = malloc(bytes);
-  tmp = malloc(bytes);
-  if (!l->slot || !tmp)
+  if (e == 0 && slots_find(&l->slots, l->bat, l->nblk, l->nallocated,
+                           l->bitmap_sec + l->spb, l->footer_off / 512) < 0)
     return vhd_fail_sys(r->err, ENOMEM, "%s", l->path);
-  uint32_t n = 0;
-  bool ascending = true;
-  for (uint32_t blk = 0; blk < l->nblk; blk++) {
-    if (l->bat[blk] == NO_SLOT)
-      continue;
-    ascending &= n == 0 || l->slot[n - 1] < l->bat[blk];
-    l->slot[n++] = l->bat[blk];
-  }
-  if (!ascending)
-    sort_slots(l->slot, tmp, n);
-  e = check_overlap(r);
+  if (e == 0)
+    e = check_overlap(r);
   return e < 0 ? e : check_regions(r);
 }

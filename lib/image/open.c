@@ -130,6 +130,7 @@ make_table(struct vhd_image *img)
     return 0;
   img->bat = (_Atomic uint32_t *)img->layout.bat;
   img->layout.bat = NULL;
+  img->nallocated = img->layout.nallocated;
   img->state = calloc(img->nblk, sizeof *img->state);
   if (!img->state)
     return -ENOMEM;
@@ -191,8 +192,7 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
       return e;
     img->space.touched |= replay;
   }
-  free(img->layout.slot);
-  img->layout.slot = NULL;
+  slots_free(&img->layout.slots);
   return 0;
 }
 

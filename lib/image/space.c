@@ -58,8 +58,8 @@ find_gaps(struct vhd_image *img, const struct layout *l)
   struct space *s = &img->space;
   struct region reg[LAYOUT_REGIONS];
   unsigned ireg = 0;
-  uint32_t islot = 0;
-  uint64_t end = 0;
+  uint32_t at = 0;
+  uint64_t end = 0, from, to;
 
   memcpy(reg, l->region, sizeof reg);
   for (unsigned i = 1; i < l->nregion; i++)
@@ -68,21 +68,19 @@ find_gaps(struct vhd_image *img, const struct layout *l)
       reg[j] = reg[j - 1];
       reg[j - 1] = swap;
     }
-  while (ireg < l->nregion || islot < l->nallocated) {
-    uint64_t from, len;
-    if (islot == l->nallocated ||
-        (ireg < l->nregion &&
-         reg[ireg].off / 512 < l->slot[islot])) {
-      from = reg[ireg].off / 512;
-      len = DIV_ROUND_UP(reg[ireg].len, 512);
+  bool more = slots_stretch(&l->slots, &at, &from, &to);
+  while (ireg < l->nregion || more) {
+    uint64_t start = from, stop = to;
+    if (!more || (ireg < l->nregion && reg[ireg].off / 512 < from)) {
+      start = reg[ireg].off / 512;
+      stop = start + DIV_ROUND_UP(reg[ireg].len, 512);
       ireg++;
     } else {
-      from = l->slot[islot++];
-      len = s->slot_sec;
+      more = slots_stretch(&l->slots, &at, &from, &to);
     }
-    if (from > end)
-      add_gap(img, end, from);
-    end = MAX(end, from + len);
+    if (start > end)
+      add_gap(img, end, start);
+    end = MAX(end, stop);
   }
   s->next = align_slot(img, end);
 }

@@ -82,29 +82,25 @@ check_space(struct checker *c)
   const struct layout *l = &c->layout;
   struct region region[LAYOUT_REGIONS];
   struct gaps gaps = { 0 };
-  uint64_t block_len = (uint64_t)(l->bitmap_sec + l->spb) * VHD_SECTOR_SIZE;
-  uint64_t end = 0;
-  uint32_t s = 0;
+  uint64_t end = 0, from = 0, to = 0; /* of a stretch of blocks: sectors */
+  uint32_t at = 0;
   unsigned r = 0;
 
   for (unsigned i = 0; i < l->nregion; i++)
     region[i] = l->region[i];
   qsort(region, l->nregion, sizeof region[0], compare_regions);
 
-  while (s < l->nallocated || r < l->nregion) {
-    uint64_t slot = s < l->nallocated
-                      ? (uint64_t)l->slot[s] * VHD_SECTOR_SIZE : UINT64_MAX;
-    uint64_t off, len;
-    if (r < l->nregion && region[r].off <= slot) {
+  bool more = slots_stretch(&l->slots, &at, &from, &to);
+  while (more || r < l->nregion) {
+    uint64_t off = from * VHD_SECTOR_SIZE, stop = to * VHD_SECTOR_SIZE;
+    if (!more || (r < l->nregion && region[r].off <= off)) {
       off = region[r].off;
-      len = region[r++].len;
+      stop = off + region[r++].len;
     } else {
-      off = slot;
-      len = block_len; /* the last one of the disk may use less */
-      s++;
+      more = slots_stretch(&l->slots, &at, &from, &to);
     }
     add_gap(c, &gaps, end, off);
-    end = MAX(end, off + len);
+    end = MAX(end, stop);
   }
   add_gap(c, &gaps, end, l->footer_off);
 

@@ -22,6 +22,13 @@ tests_unit_test_bitmap_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_bitmap_LDADD = $(UNIT_LIBS)
 tests_unit_test_bitmap_SOURCES = tests/unit/test-bitmap.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-slots
+TESTS += tests/unit/test-slots
+tests_unit_test_slots_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_slots_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_slots_LDADD = $(UNIT_LIBS)
+tests_unit_test_slots_SOURCES = tests/unit/test-slots.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-utf
 TESTS += tests/unit/test-utf
 tests_unit_test_utf_CPPFLAGS = $(UNIT_CPPFLAGS)
