@@ -17,7 +17,7 @@
 
 /* How long anything may take that the server has to do at once; not so little
  * that a busy machine looks like a hang. */
-#define HOUSE_PATIENCE_MSEC 20000
+#define HOUSE_PATIENCE_MSEC 15000
 
 enum house_export {
   HOUSE_DYNAMIC, /* the default one */
