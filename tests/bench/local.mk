@@ -40,7 +40,9 @@ endif
 
 EXTRA_DIST += \
 	tests/bench/README.md \
+	tests/bench/attackers.py \
 	tests/bench/bench \
+	tests/bench/crowd \
 	tests/bench/images.py \
 	tests/bench/instructions \
 	tests/bench/instructions.json \
@@ -48,6 +50,7 @@ EXTRA_DIST += \
 	tests/bench/plot.py \
 	tests/bench/report.py \
 	tests/bench/servers.py \
+	tests/bench/troubles.py \
 	tests/bench/vhdfile.py \
 	tests/bench/workloads.py
 
@@ -67,7 +70,7 @@ bench_run = $(LIBTOOL) --mode=execute $(PYTHON)
 bench_programs = --vhdkitd $(abs_top_builddir)/server/vhdkitd \
 	--nbd-load $(abs_top_builddir)/tests/bench/nbd-load
 
-.PHONY: bench bench-plot bench-clean check-instructions update-instructions
+.PHONY: bench bench-crowd bench-plot bench-clean check-instructions update-instructions
 bench: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
 	$(MKDIR_P) '$(BENCH_DIR)'
 	$(bench_run) $(srcdir)/tests/bench/bench $(bench_programs) \
@@ -79,6 +82,12 @@ bench-plot: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
 	$(bench_run) $(srcdir)/tests/bench/bench $(bench_programs) \
 		--dir '$(BENCH_DIR)' --no-table \
 		--plot '$(BENCH_DIR)/bench.svg' $(BENCH_FLAGS)
+
+bench-crowd: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
+	$(MKDIR_P) '$(BENCH_DIR)'
+	$(bench_run) $(srcdir)/tests/bench/crowd $(bench_programs) \
+		--dir '$(BENCH_DIR)' --only '$(BENCH)' \
+		--json '$(BENCH_DIR)/crowd.json' $(BENCH_FLAGS)
 
 bench-clean:
 	rm -rf '$(BENCH_DIR)'
