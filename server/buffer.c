@@ -116,6 +116,8 @@ bufs_trim(struct bufs *bufs)
 void
 bufs_clear(struct bufs *bufs)
 {
-  for (unsigned class = 0; class < BUF_CLASSES; class++)
+  for (unsigned class = 0; class < BUF_CLASSES; class++) {
     drop(bufs, class, bufs->nfree[class]);
+    bufs->low[class] = 0;
+  }
 }
