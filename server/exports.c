@@ -25,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,6 +46,8 @@ struct entry {
   char *name; /* the key */
   const char *path; /* of an image named at start, else NULL */
   bool want_readonly;
+  bool raw;
+  struct stat file; /* of .path, at start; st_ino 0: not there */
   enum entry_state state;
   unsigned refs;
   STAILQ_HEAD(, export_ticket) waiters;
@@ -141,7 +144,10 @@ try_open(struct entry *entry, const char *path, struct vhd_error *err)
 {
   struct vhd_open_options opt = entry->exports->config->open;
 
-  opt.flags &= ~(uint32_t)(VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED);
+  opt.flags &= ~(uint32_t)(VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED |
+                           VHD_OPEN_RAW);
+  if (entry->raw)
+    opt.flags |= VHD_OPEN_RAW;
   if (!entry->want_readonly) {
     const int r = vhd_open(path, &opt, &entry->export.image, err);
     if (r != -EACCES && r != -EROFS && r != -EPERM)
@@ -415,6 +421,7 @@ add_named(struct exports *exports, const struct server_export *named,
     return fail_system(err, ENOMEM, "export '%s'", named->name);
   entry->path = named->path;
   entry->want_readonly = named->readonly || exports->config->readonly;
+  entry->raw = named->raw;
   entry->export.description = named->description;
   entry->export.tls_only = named->tls_only;
   exports->hides |= named->tls_only;
@@ -447,11 +454,58 @@ exports_new(const struct server_config *config, struct exports **out,
   return 0;
 }
 
+/* The entries that are this image, the parent of something that is served:
+ * nobody may write to it, or the child is worth nothing. */
+static void
+spare_parent(struct exports *exports, const char *path, const char *child)
+{
+  struct entry *entry, *next;
+  struct stat st;
+
+  if (stat(path, &st) < 0)
+    return;
+  HASH_ITER(hh, exports->entries, entry, next)
+    if (!entry->want_readonly && entry->file.st_ino == st.st_ino &&
+        entry->file.st_dev == st.st_dev) {
+      log_notice("export '%s': it is a parent of '%s', which is served too; "
+                 "serving it read-only", entry->name, child);
+      entry->want_readonly = true;
+    }
+}
+
+/* Looks at the chains of all images before one is opened for writing. */
+static void
+spare_parents(struct exports *exports)
+{
+  struct vhd_open_options opt = exports->config->open;
+  struct entry *entry, *next;
+  struct vhd_error err;
+  struct vhd_image *image;
+  struct vhd_info info;
+
+  HASH_ITER(hh, exports->entries, entry, next)
+    if (stat(entry->path, &entry->file) < 0)
+      entry->file.st_ino = 0;
+  opt.flags |= VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED;
+  HASH_ITER(hh, exports->entries, entry, next) {
+    if (entry->raw || vhd_open(entry->path, &opt, &image, &err) < 0)
+      continue; /* told of when it is opened to be served */
+    struct vhd_image *parent = image;
+    while ((parent = vhd_parent(parent)) != NULL) {
+      vhd_get_info(parent, &info);
+      spare_parent(exports, info.path, entry->name);
+    }
+    vhd_close(image, NULL);
+  }
+}
+
 int
 exports_open(struct exports *exports, struct vhd_error *err)
 {
   struct entry *entry, *next;
 
+  if (exports->config->nexports > 1 && !exports->config->readonly)
+    spare_parents(exports);
   HASH_ITER(hh, exports->entries, entry, next) {
     const int r = open_image(entry, entry->path, err);
     if (r < 0)

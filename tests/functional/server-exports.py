@@ -171,6 +171,95 @@ def _():
                for e in found["exports"]], [("", "alone")])
 
 
+def writable(name):
+    return not connect(name).is_read_only()
+
+
+@case("a parent that is served beside its children is read-only")
+def _():
+    need_nbd()
+    os.mkdir("dir")
+    make("dir/base.vhd", 3 * MiB, b"B")
+    vhdkit("create", "--parent", "dir/base.vhd", "dir/middle.vhd")
+    vhdkit("create", "--parent", "dir/middle.vhd", "dir/leaf.vhd")
+    make("other.vhd")
+    os.symlink("dir/base.vhd", "link.vhd")
+    names = ["b=link.vhd", "m=dir/middle.vhd", "l=dir/leaf.vhd", "o=other.vhd"]
+    for order in (names, names[::-1], names[2:] + names[:2]):
+        with served(*order) as server:
+            equal([name for name in "bmlo" if writable(name)], ["l", "o"])
+            h = connect("l")
+            h.pwrite(b"L" * 512, 0)
+            h.shutdown()
+            equal(bytes(connect("b").pread(1, 0)), b"B")
+            for name in "bm":
+                contains(server.log(), f"export '{name}': it is a parent of")
+            check("'l': it is" not in server.log(), server.log())
+    with served(*names[:1], names[3]) as server:
+        check(writable("b"), "a parent without its children is an image")
+        check("parent" not in server.log(), server.log())
+
+
+@case("in a folder, a parent and its children are not written at a time")
+def _():
+    need_nbd()
+    os.mkdir("dir")
+    make("dir/base.vhd")
+    vhdkit("create", "--parent", "dir/base.vhd", "dir/child.vhd")
+    with served("dir"):
+        h = connect("base")
+        refused("child", "base.vhd", "held for writing")
+        h.shutdown()
+    with served("dir"):
+        h = connect("child")
+        refused("base", "held for reading")
+        h.shutdown()
+    with served("--readonly", "dir"):
+        both = connect("base"), connect("child")
+        for h in both:
+            h.shutdown()
+
+
+@case("--raw: a file is the disk, whatever is in it, and stays so")
+def _():
+    # All of it a sound fixed VHD; and one byte more than whole sectors.
+    write_fixed("a.img", b"A" * MiB)
+    with open("a.img", "rb") as file:
+        before = file.read()
+    with open("odd.img", "wb") as file:
+        file.write(b"o" * 1025)
+    make("b.vhd", text=b"B")
+    for _ in range(2):
+        with served("--raw", "raw=a.img", "vhd=b.vhd", "--raw=odd=odd.img"):
+            h = connect("raw")
+            equal(h.get_size(), len(before))
+            equal(bytes(h.pread(512, MiB)), before[MiB:])
+            h.pwrite(b"new", 1000)
+            h.zero(4096, 8192)
+            h.flush()
+            equal(bytes(connect("vhd").pread(1, 0)), b"B")
+            h = connect("odd")
+            equal(bytes(h.pread(1025, 0))[:-1], b"o" * 1024)
+            h.pwrite(b"!", 1024)
+    with open("a.img", "rb") as file:
+        equal(file.read(), b"A" * 1000 + b"new" + b"A" * (8192 - 1003) +
+              bytes(4096) + before[12288:])
+    with open("odd.img", "rb") as file:
+        equal(file.read(), b"o" * 1024 + b"!")
+    with served("--readonly", "--raw", "a.img"):
+        h = connect()
+        check(h.is_read_only(), "not read-only")
+        equal(h.get_size(), len(before))
+
+
+@case("--raw: a directory is refused")
+def _():
+    os.mkdir("dir")
+    done = program(os.environ["VHDKITD"], "--unix", "s.sock", "--raw", "dir",
+                   code=1)
+    contains(done.err, "directory")
+
+
 @case("--readonly, and an image that cannot be written")
 def _():
     make("a.vhd", text=b"A")
