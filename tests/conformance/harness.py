@@ -265,7 +265,10 @@ class Probe:
         self.recommend(reply.error in right, want, reply)
 
     def refused(self, answer, *right, must=False):
-        """An option must have been refused, and should be so."""
+        """An option must have been refused, and should be so.  Where there
+        are TLS-only exports, unknown ones may be refused like those."""
+        if self.target.tls_only_export and Rep.ERR_UNKNOWN in right:
+            right += (Rep.ERR_TLS_REQD,)
         want = " or ".join(r.name for r in right)
         self.require(answer.type & (1 << 31), f"an error, {want}", answer)
         (self.require if must else self.recommend)(

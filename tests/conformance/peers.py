@@ -178,7 +178,8 @@ def vhdkitd(folder, pki, args):
 
     sock = f"{folder}/socket"
     unix = [args.vhdkitd, "--unix", sock]
-    both = [f"disk={disk}", f"other={other}"]
+    both = ["--description", "disk=a disk of \u00bc KiB pieces",
+            f"disk={disk}", f"other={other}"]
     uri = f"nbd+unix:///disk?socket={sock}"
     write = ["--writable", "--second-export", "other"]
     port = free_port()
@@ -195,6 +196,10 @@ def vhdkitd(folder, pki, args):
         yield Instance(f"TLS {mode}", unix + [
             f"--tls={mode}", "--tls-certificates", pki] + both, uri,
             write + ["--tls-mode", mode])
+    yield Instance("TLS-only", unix + [
+        "--tls=on", "--tls-certificates", pki, "--tls-only", "secret",
+        f"secret={parent}"] + both, uri,
+        write + ["--tls-mode", "on", "--tls-only-export", "secret"])
     yield Instance("failing", unix + both + [f"bad={bad}"], uri,
                    ["--failing-export", "bad"], only="T39",
                    started=lambda: os.truncate(bad, 3 << 20))
