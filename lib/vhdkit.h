@@ -103,6 +103,8 @@ enum vhd_type {
   VHD_FIXED = 2,
   VHD_DYNAMIC = 3,
   VHD_DIFFERENCING = 4,
+  VHD_RAW = 0x100, /* no VHD: a file opened with VHD_OPEN_RAW, or the parent
+                    * that VHD_OPEN_RAW_PARENT allows */
 };
 
 enum vhd_open_flags {
@@ -121,6 +123,10 @@ enum vhd_open_flags {
   /* Do not open the parents; such an image can be inspected, not read.
    * Needs VHD_OPEN_READONLY. */
   VHD_OPEN_NO_PARENT = 1 << 4,
+  /* The file is no VHD but the bytes of the disk itself, whatever they are:
+   * what looks like a footer is data.  Never guessed, for who writes to such a
+   * disk could then choose what it is next time.  Not for vhd_check(). */
+  VHD_OPEN_RAW = 1 << 5,
 };
 
 struct vhd_open_options {
@@ -159,8 +165,8 @@ struct vhd_info {
   uint64_t file_size;         /* at open */
   uint64_t geometry_size;     /* C*H*S*512 */
   uint32_t cylinders, heads, sectors_per_track;
-  uint32_t block_size;        /* 0 for fixed */
-  uint32_t nblk;              /* blocks of the disk; 0 for fixed */
+  uint32_t block_size;        /* 0 for fixed and raw */
+  uint32_t nblk;              /* blocks of the disk; 0 for fixed and raw */
   uint32_t nblk_allocated;    /* now */
   uint32_t bat_entries;       /* as declared */
   unsigned char id[16];       /* raw bytes, as compared */

@@ -53,7 +53,7 @@ set_exports(const struct options *opt, struct server_config *config,
             struct vhd_error *err)
 {
   if (opt->nexports == 1 && opt->exports[0].name == NULL &&
-      is_directory(opt->exports[0].path)) {
+      !opt->exports[0].raw && is_directory(opt->exports[0].path)) {
     if (opt->exports[0].description != NULL || opt->exports[0].tls_only) {
       return fail_argument(err, "%s is a directory: --description and "
                                 "--tls-only need an export by name, NAME=IMAGE",
@@ -80,6 +80,7 @@ set_exports(const struct options *opt, struct server_config *config,
       .path = from->path,
       .description = from->description,
       .tls_only = from->tls_only,
+      .raw = from->raw,
       .readonly = opt->readonly,
     };
   }

@@ -25,7 +25,7 @@ typedef int option_parser(struct options *opt, const struct option *option,
                           const char *value, struct complaint *complaint);
 
 static option_parser parse_flag, parse_number, parse_octal, parse_word,
-  parse_string, parse_list, parse_address;
+  parse_string, parse_list, parse_address, parse_raw;
 
 struct option {
   const char *name;
@@ -64,6 +64,9 @@ static const struct option option_table[] = {
   {"tls-only", "NAME",
    "an export for clients with TLS; repeatable",
    parse_list, M(tls_only), 0, 0, NULL},
+  {"raw", "[NAME=]FILE",
+   "serve a raw file, which is never taken for a VHD; repeatable",
+   parse_raw, 0, 0, 0, NULL},
   {"readonly", NULL,
    "never write to an image",
    parse_flag, M(readonly), 0, 0, NULL},
@@ -242,6 +245,18 @@ parse_list(struct options *opt, const struct option *option, const char *value,
     return complain(complaint, "out of memory");
   }
   return 0;
+}
+
+static int
+parse_raw(struct options *opt, const struct option *option, const char *value,
+          struct complaint *complaint)
+{
+  (void) option;
+  int r = options_add_export(opt, value, complaint);
+  if (r == 0) {
+    opt->exports[opt->nexports - 1].raw = true;
+  }
+  return r;
 }
 
 /* HOST:PORT, HOST, :PORT, *:PORT, [IPv6]:PORT, [IPv6]. */

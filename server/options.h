@@ -37,6 +37,7 @@ struct options_export {
   const char *path;
   const char *description; /* NULL: none */
   bool tls_only;
+  bool raw; /* the file is no VHD but the disk itself */
 };
 
 struct options_list {

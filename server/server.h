@@ -53,6 +53,7 @@ struct server_export {
   const char *description; /* NULL: none */
   bool tls_only; /* hidden from and refused to plain clients */
   bool readonly;
+  bool raw; /* the file is no VHD but the disk itself */
 };
 
 /* Zero stands for the default in every field. */

@@ -42,6 +42,8 @@ type_name(enum vhd_type type)
     return "dynamic";
   case VHD_DIFFERENCING:
     return "differencing";
+  case VHD_RAW:
+    return "raw";
   }
   return "unknown";
 }
@@ -151,7 +153,7 @@ show(const struct subject *s)
   line("geometry", "%" PRIu32 " cylinders, %" PRIu32 " heads, %" PRIu32
        " sectors: %" PRIu64 " bytes", info->cylinders, info->heads,
        info->sectors_per_track, info->geometry_size);
-  if (info->type != VHD_FIXED)
+  if (info->block_size != 0)
     show_blocks(info);
   line("creator", "\"%s\" %u.%u on \"%s\"", info->creator,
        info->creator_version >> 16, info->creator_version & 0xffff,
@@ -273,7 +275,7 @@ json_subject(const struct subject *s)
   json_put_int(top, "original_size", info->original_size);
   json_put_int(top, "file_size", info->file_size);
   json_put(top, "geometry", json_geometry(info));
-  if (info->type != VHD_FIXED)
+  if (info->block_size != 0)
     json_put(top, "blocks", json_blocks(info));
   json_put(top, "creator", json_creator(info));
   json_put_string(top, "created", text_iso_time(info->timestamp, buf));

@@ -51,7 +51,7 @@ struct vhd_image {
   struct vhd_file *file;
   struct vhd_image *parent; /* owned; NULL */
   bool writable;
-  bool fixed;
+  bool fixed;               /* or raw: the disk is a stretch of the file */
   bool unlocked;            /* others may be writing to it */
   bool orphan;              /* opened without its parent: not to be read */
   bool write_through;       /* no journal: metadata is durable before the ack */

@@ -47,7 +47,7 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
   memset(info, 0, sizeof *info);
   info->path = img->path;
   info->parent_name = img->parent_name;
-  info->type = img->footer.type ? (enum vhd_type)img->footer.type : VHD_FIXED;
+  info->type = f->type ? (enum vhd_type)f->type : VHD_RAW;
   info->size = img->size;
   info->original_size = f->original_size;
   info->file_size = img->layout.file_size;
@@ -61,7 +61,8 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
   printable(f->creator_os, info->creator_os);
   info->creator_version = f->creator_version;
   info->features = f->features;
-  info->timestamp = (int64_t)f->timestamp + VHD_EPOCH;
+  if (f->type)
+    info->timestamp = (int64_t)f->timestamp + VHD_EPOCH;
   info->saved_state = f->saved_state;
   info->read_only = !img->writable;
   info->aligned = true;

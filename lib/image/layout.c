@@ -279,6 +279,18 @@ layout_read(struct vhd_file *file, uint32_t flags, struct layout_sink *sink,
   return e;
 }
 
+int
+layout_read_raw(struct vhd_file *file, struct layout *layout,
+                struct vhd_error *err)
+{
+  memset(layout, 0, sizeof *layout);
+  layout->path = file->path;
+  int e = file_size(file, &layout->file_size);
+  layout->disk_size = layout->file_size;
+  return e < 0 ? vhd_fail_sys(err, -e, "%s: cannot tell the size", file->path)
+               : 0;
+}
+
 void
 layout_free(struct layout *layout)
 {

@@ -29,7 +29,7 @@ struct layout {
   const char *path;   /* the file's */
   uint64_t file_size;
   uint64_t disk_size; /* the size that counts */
-  struct footer footer;
+  struct footer footer; /* type 0: a raw file, which has none */
   bool end_footer;     /* a valid footer lies at footer_off, the file's end */
   uint64_t footer_off; /* with no footer at the end: the file's size */
 
@@ -63,6 +63,9 @@ struct layout_sink {
 int layout_read(struct vhd_file *file, uint32_t flags,
                 struct layout_sink *sink, struct layout *layout,
                 struct vhd_error *err);
+/* The layout of a file that is the disk itself. */
+int layout_read_raw(struct vhd_file *file, struct layout *layout,
+                    struct vhd_error *err);
 /* Validates .bat anew after it was changed, and makes .slots anew. */
 int layout_recheck(struct vhd_file *file, struct layout *layout,
                    struct vhd_error *err);

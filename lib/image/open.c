@@ -67,7 +67,7 @@ fill_from_layout(struct vhd_image *img)
   struct stat st;
 
   img->footer = l->footer;
-  img->fixed = l->footer.type == VHD_FIXED;
+  img->fixed = l->footer.type == VHD_FIXED || l->footer.type == 0;
   img->size = l->disk_size;
   if (img->file->fd >= 0 && fstat(img->file->fd, &st) == 0)
     img->mtime = st.st_mtime;
@@ -96,7 +96,9 @@ image_new(struct vhd_file *file, uint32_t flags, struct vhd_image **image,
   img->writable = !(flags & VHD_OPEN_READONLY);
   img->epoch = 2;
   struct warning_sink w = { { collect_warning, false }, img };
-  int e = layout_read(file, flags, &w.sink, &img->layout, err);
+  int e = flags & VHD_OPEN_RAW
+            ? layout_read_raw(file, &img->layout, err)
+            : layout_read(file, flags, &w.sink, &img->layout, err);
   if (e == 0) {
     fill_from_layout(img);
     img->parent_name = img->fixed || img->footer.type == VHD_DYNAMIC
@@ -336,23 +338,15 @@ try_raw_parent(void *opaque, const char *path, struct vhd_error *err)
 {
   struct descent *d = opaque;
   struct vhd_file *file;
-  uint64_t size;
 
   int e = local_open(path, LOCAL_READ, &file, err);
   if (e < 0)
     return e;
-  struct vhd_image *parent = calloc(1, sizeof *parent);
-  if (!parent || file_size(file, &size) < 0) {
-    free(parent);
-    file_close(file);
-    return vhd_fail_sys(err, ENOMEM, "%s", path);
-  }
-  pthread_mutex_init(&parent->lock, NULL);
-  parent->file = file;
-  parent->path = file->path;
-  parent->fixed = true;
-  parent->size = round_down(size, 512);
-  parent->parent_name = strdup("");
+  struct vhd_image *parent;
+  e = image_new(file, VHD_OPEN_READONLY | VHD_OPEN_RAW, &parent, err);
+  if (e < 0)
+    return e;
+  parent->size = round_down(parent->size, 512);
   d->parent = parent;
   return 0;
 }

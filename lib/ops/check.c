@@ -279,6 +279,9 @@ vhd_check(const char *path, const struct vhd_open_options *opt,
     options = *opt;
   options.flags |= VHD_OPEN_READONLY;
   *result = (struct vhd_check_result){ 0 };
+  if (options.flags & VHD_OPEN_RAW)
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                    "%s: a raw file has nothing that could be checked", path);
 
   int r = check_file(&c, path, options.flags, &nallocated, &type, err);
   result->nblk_allocated = nallocated;
