@@ -164,7 +164,8 @@ class Vhdkitd(Server):
         how = {'tls': ['--tls=require', '--tls-certificates', tls.directory],
                'psk': ['--tls=require', '--tls-psk', tls.psk]
                }.get(endpoint.transport, [])
-        return [self.find(), *where, *how, *self.arguments, f'{EXPORT}={path}']
+        return [self.find(), *where, *how, *self.arguments,
+                *(['--raw'] if is_raw else []), f'{EXPORT}={path}']
 
 
 class Nbdkit(Server):
