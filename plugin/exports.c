@@ -211,22 +211,28 @@ new_export(char *name, bool readonly)
 
 /* ------------------------------------------------------------------ sharing */
 
+static struct export *
+find(const char *name)
+{
+  struct export *e = exports;
+
+  while (e && strcmp(e->name, name) != 0)
+    e = e->next;
+  return e;
+}
+
 /* A client that asks for a read-only view of an export that is open for writing
  * shares it; nbdkit refuses its writes. */
 static struct export *
-share(const char *name, bool readonly)
+share(struct export *e, bool readonly)
 {
-  for (struct export *e = exports; e; e = e->next)
-    if (strcmp(e->name, name) == 0) {
-      if (e->readonly && !readonly) {
-        nbdkit_error("export '%s' is in use by clients that read only", name);
-        nbdkit_set_error(EBUSY);
-        return NULL;
-      }
-      e->refs++;
-      return e;
-    }
-  return NULL;
+  if (e->readonly && !readonly) {
+    nbdkit_error("export '%s' is in use by clients that read only", e->name);
+    nbdkit_set_error(EBUSY);
+    return NULL;
+  }
+  e->refs++;
+  return e;
 }
 
 struct export *
@@ -241,11 +247,9 @@ export_get(const char *name, bool readonly)
     return NULL;
   }
   pthread_mutex_lock(&exports_lock);
-  bool open_already = false;
-  for (e = exports; e; e = e->next)
-    open_already |= strcmp(e->name, canonical) == 0;
-  if (open_already) {
-    e = share(canonical, readonly || params.readonly);
+  e = find(canonical);
+  if (e) {
+    e = share(e, readonly || params.readonly);
     free(canonical);
   } else if ((e = new_export(canonical, readonly || params.readonly))) {
     e->next = exports;
