@@ -7,7 +7,9 @@
  *
  * - In: OpenSSL reads ahead as much as its buffer holds.  A recv() that brought
  *   less than was asked for has emptied the socket, so within one call of ours
- *   there is no second one just to hear EAGAIN ("dry").
+ *   there is no second one just to hear EAGAIN ("dry").  Nor is there a third
+ *   one that no data has come of: a client that sends nothing but messages of
+ *   TLS itself (key updates, say) must not keep the loop to itself.
  * - Out: records are collected in .out, and sent together.
  *
  * Invariants:
@@ -27,11 +29,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +52,8 @@
 #define RECORD_OVERHEAD 512 /* more than any suite of ours adds */
 #define OUT_SIZE (BATCH * (RECORD + RECORD_OVERHEAD))
 #define IDENTITY_SIZE 256
+#define RECVS 2 /* a record may lie across two */
+#define TRIM_MIN 64
 
 /* What is known only while the handshake lasts. */
 struct handshake {
@@ -64,12 +70,15 @@ struct tls_stream {
   unsigned char *out;
   unsigned out_off, out_len; /* bytes of .out yet to be sent */
   unsigned owed;
+  unsigned recvs; /* since data has come */
   int broken; /* -errno of the socket */
   bool dry;
   bool ended;   /* the peer closed the socket */
   bool starved; /* OpenSSL has asked for more than the socket has */
   bool over;    /* the end, or what is wrong, lies behind what was received */
 };
+
+static atomic_uint streams; /* that there are */
 
 static struct tls_stream *
 tls_of(struct stream *s)
@@ -141,10 +150,12 @@ bio_read(BIO *bio, char *buf, int len)
   ssize_t n;
 
   BIO_clear_retry_flags(bio);
-  if (t->dry) {
+  if (t->dry || t->recvs == RECVS) {
+    t->dry = true;
     BIO_set_retry_read(bio);
     return -1;
   }
+  t->recvs++;
   do {
     n = recv(t->stream.fd, buf, (size_t) len, MSG_DONTWAIT);
   } while (n < 0 && errno == EINTR);
@@ -295,6 +306,21 @@ log_failure(struct tls_stream *t)
   log_notice("TLS handshake with %s failed: %s", t->handshake->peer, reason);
 }
 
+/* A handshake takes up and gives back large pieces of memory, between which
+ * small ones stay: a heap full of holes.  Their pages go back to the system,
+ * each time that the streams have become an eighth more. */
+static void
+trim_heap(void)
+{
+  static atomic_uint made;
+
+  unsigned due = atomic_load(&streams) / 8;
+  if (atomic_fetch_add(&made, 1) + 1 >= (due > TRIM_MIN ? due : TRIM_MIN)) {
+    atomic_store(&made, 0);
+    malloc_trim(0);
+  }
+}
+
 static void
 established(struct tls_stream *t)
 {
@@ -306,6 +332,7 @@ established(struct tls_stream *t)
   t->handshake = NULL;
   SSL_set_app_data(t->ssl, NULL);
   t->stream.recv_want = POLLIN;
+  trim_heap();
 }
 
 static int
@@ -322,6 +349,7 @@ tls_handshake(struct stream *s)
     return sent;
   }
   t->dry = false;
+  t->recvs = 0;
   ERR_clear_error();
   int r = SSL_do_handshake(t->ssl);
   int error = SSL_get_error(t->ssl, r);
@@ -356,6 +384,7 @@ tls_recv(struct stream *s, void *buf, size_t len)
   ERR_clear_error();
   while (total < len) {
     size_t rest = len - total;
+    t->recvs = 0;
     int n = SSL_read(t->ssl, (char *) buf + total,
                      rest < INT_MAX ? (int) rest : INT_MAX);
     if (n <= 0) {
@@ -526,6 +555,7 @@ tls_free(struct stream *s)
 {
   struct tls_stream *t = tls_of(s);
 
+  atomic_fetch_sub(&streams, 1);
   SSL_free(t->ssl);
   tls_credentials_unref(t->credentials);
   free(t->handshake);
@@ -578,6 +608,7 @@ tls_stream_new(struct tls_context *context, int fd)
   if (t == NULL) {
     return NULL;
   }
+  atomic_fetch_add(&streams, 1);
   t->stream = (struct stream){
     .ops = &tls_ops,
     .fd = -1,

@@ -47,6 +47,7 @@ FRONT_TESTS = \
 	tests/functional/front-storm.py
 FRONT_TLS_TESTS = \
 	tests/functional/tls-clients.py \
+	tests/functional/tls-keyupdate.py \
 	tests/functional/tls-refusals.py \
 	tests/functional/tls-reload.py \
 	tests/functional/tls-session.py
@@ -59,6 +60,7 @@ TSAN_TESTS += \
 if HAVE_TLS
 TESTS += $(FRONT_TLS_TESTS)
 TSAN_TESTS += \
+	tests/functional/tls-keyupdate.py \
 	tests/functional/tls-reload.py \
 	tests/functional/tls-session.py
 endif
