@@ -9,7 +9,6 @@
 
 #include "connection.h"
 #include "exports.h"
-#include "log.h"
 #include "op.h"
 #include "peers.h"
 #include "server.h"
@@ -57,7 +56,6 @@ connection_new(struct loop *loop, struct stream *stream, struct peer *peer)
   TAILQ_INSERT_TAIL(&loop->connections, conn, link);
   assign_events(conn);
   evtimer_assign(&conn->timer, loop->base, on_timer, conn);
-  connection_set_timer(conn, server->config.limits.handshake_sec * 1000);
 
   conn->awaits++;
   const int r = haggle_begin(conn);
@@ -267,7 +265,7 @@ connection_set_timer(struct connection *conn, unsigned msec)
   evtimer_add(&conn->timer, &tv);
 }
 
-/* What time has come depends on the state: see who sets it. */
+/* For the end, or for the next turn. */
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
@@ -277,9 +275,6 @@ on_timer(evutil_socket_t fd, short what, void *arg)
   (void)fd;
   (void)what;
   if (conn->state == CONNECTION_ENDING) {
-    connection_kill(conn);
-  } else if (conn->state != CONNECTION_SERVING) {
-    log_debug("a client took too long over its handshake");
     connection_kill(conn);
   } else if (conn->yielding) {
     conn->yielding = false;

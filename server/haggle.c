@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* haggle.c: drives the handshake (nbd/handshake.h) of a connection: looks
- * exports up, lists them, puts TLS below.  Owns .haggle, which is freed when
- * transmission begins.  On the thread of the connection's loop.
+ * exports up, lists them, puts TLS below, sees that it ends in time.  Owns
+ * .haggle, which is freed when transmission begins.  On the thread of the
+ * connection's loop.
  *
  * An export that was opened for INFO or for its contexts stays open (.opened)
  * for the GO that is likely to follow. */
@@ -19,6 +20,7 @@
 #include "server.h"
 
 struct haggle {
+  struct event deadline; /* of all of it, TLS included */
   struct nbd_handshake hs;
   struct nbd_out out;
   struct connection *conn;
@@ -252,7 +254,6 @@ serve(struct connection *conn)
   conn->export = h->opened;
   h->opened = NULL;
   conn->state = CONNECTION_SERVING;
-  event_del(&conn->timer);
   haggle_free(conn);
 }
 
@@ -314,13 +315,33 @@ haggle_feed(struct connection *conn, const unsigned char *p, size_t n)
   return at;
 }
 
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+  struct connection *conn = arg;
+  struct loop *loop = conn->loop;
+
+  (void)fd;
+  (void)what;
+  if (conn->state < CONNECTION_SERVING) {
+    log_debug("a client took too long over its handshake");
+    connection_kill(conn);
+  }
+  loop_settle(loop);
+}
+
 int
 haggle_begin(struct connection *conn)
 {
+  const struct timeval limit = {
+    .tv_sec = conn->server->config.limits.handshake_sec,
+  };
   struct haggle *h = calloc(1, sizeof *h);
   if (!h)
     return -ENOMEM;
   h->conn = conn;
+  evtimer_assign(&h->deadline, conn->loop->base, on_deadline, conn);
+  evtimer_add(&h->deadline, &limit);
   h->out.max = NBD_HANDSHAKE_OUT_MAX;
   nbd_handshake_init(&h->hs, conn->server->policy, false);
   conn->haggle = h;
@@ -344,6 +365,7 @@ haggle_free(struct connection *conn)
 
   if (!h)
     return;
+  event_del(&h->deadline);
   drop_opened(h);
   export_list_clear(&h->list);
   nbd_handshake_free(&h->hs);
