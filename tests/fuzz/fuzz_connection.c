@@ -59,6 +59,7 @@ enum step {
   STEP_CORK, /* what is sent next goes at once when somebody waits */
   STEP_STOP, /* the server is to stop */
   STEP_SPOIL, /* the image is cut off */
+  STEP_STARVE, /* there is no memory */
   NSTEPS,
 };
 
@@ -98,7 +99,7 @@ begin(struct play *play, unsigned how)
   struct client *c = play->c;
 
   client_open(c, how & PREAMBLE_SMALL);
-  if (house_is_spoiled())
+  if (house_is_troubled())
     client_go_wild(c);
   if (how & PREAMBLE_PIECES)
     c->link.piece = 1 + fuzz_take(&play->in, 1);
@@ -190,17 +191,23 @@ stop(void)
     clients[i].stopped = true;
 }
 
-/* Whether what is read from now on fails, and with what, hangs on too much. */
+/* What fails from now on, and how, hangs on too much. */
 static void
-spoil(struct client *c)
+expect_nothing(void)
 {
-  const unsigned export = c->phase == CLIENT_SERVING ? c->export : 0;
-
   for (unsigned i = 0; i < CLIENTS; i++)
     if (client_is_open(&clients[i]))
       client_go_wild(&clients[i]);
   house_forget();
-  house_spoil(export);
+}
+
+/* For one allocation soon, or for several. */
+static void
+starve(struct play *play)
+{
+  const unsigned how = (unsigned)fuzz_take(&play->in, 1);
+
+  house_starve(how & 31, how < 0xe0 ? 1 + (how >> 5) : 1000);
 }
 
 static void
@@ -245,7 +252,12 @@ make_step(struct play *play, uint8_t byte)
     stop();
     break;
   case STEP_SPOIL:
-    spoil(c);
+    expect_nothing();
+    house_spoil(c->phase == CLIENT_SERVING ? c->export : HOUSE_DYNAMIC);
+    break;
+  case STEP_STARVE:
+    expect_nothing();
+    starve(play);
     break;
   case STEP_OTHER:
   case STEP_NEXT:

@@ -64,9 +64,12 @@ bool house_agrees(const struct house_disk *disk, uint64_t off, const uint8_t *p,
 /* Nothing is known of any disk for the rest of this input. */
 void house_forget(void);
 bool house_forgot(void);
-/* Cuts the end of an image off under the server; has that happened? */
+/* Cuts the end of an image off under the server. */
 void house_spoil(unsigned i);
-bool house_is_spoiled(void);
+/* The server gets no memory: see starve_begin(). */
+void house_starve(unsigned pass, unsigned fail);
+/* One of these has happened: whatever is asked for may fail. */
+bool house_is_troubled(void);
 
 /* Tells all connections, which are idle, that the server is stopping. */
 void house_stop(void);

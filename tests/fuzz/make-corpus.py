@@ -165,7 +165,7 @@ TLS, SMALL, PIECES, CORRUPT = 8, 16, 32, 64
 DYNAMIC, CHILD, FIXED, XEN, LOOSE, BROKEN, MISSING = range(7)
 (SYNC, BARRIER, LOOK, CUT_UP, RAW, SHUT, CLOSE, OTHER, UPDATE, UPDATE_BOTH,
  RENEGOTIATE, GOODBYE, BELOW, REPEAT, NEXT, CORK, STOP,
- SPOIL) = range(0x80, 0x92)
+ SPOIL, STARVE) = range(0x80, 0x93)
 (O_GO, O_EXPORT_NAME, O_ABORT, O_LIST, O_PEEK, O_STARTTLS, O_INFO, _,
  O_STRUCTURED, O_LIST_META, O_SET_META, O_EXTENDED, O_UNKNOWN) = range(13)
 (C_READ, C_WRITE, C_DISC, C_FLUSH, C_TRIM, C_CACHE, C_ZEROES,
@@ -288,6 +288,11 @@ def connection_corpus():
         O_LIST, later=True) + bytes([GOODBYE])
     yield "tls-end-behind-command", TLS | GO, XEN, bytes([CORK]) + command(
         C_READ, 0, 512, LATER) + bytes([GOODBYE])
+    # More than the server takes in one turn, before and after the handshake.
+    yield "tls-much-haggling", TLS | FLAGS, XEN, bytes(
+        [CORK, REPEAT, 11]) + option(O_INFO, fault=(5, 0), later=True)
+    yield "tls-much-written", TLS | GO, XEN, bytes(
+        [CORK, REPEAT, 11]) + command(C_WRITE, 0, 100000, LATER, more=b"\x31")
     for where in (3, 30, 300, 900):
         yield "corrupt-%d" % where, TLS | CORRUPT | GO, XEN, struct.pack(
             ">HB", where, where & 3) + simple
@@ -304,6 +309,12 @@ def connection_corpus():
         yield "spoiled" + name, STRUCTURED_GO, FIXED, command(
             C_READ, 500000, 4096) + bytes([SPOIL]) + command(
                 C_READ, 0, 532480, flags) + every
+    for i in range(12):
+        yield "starved-%d" % i, EXTENDED_GO, i % 2, bytes(
+            [STARVE, i * 19]) + every + bytes([OTHER, GO])
+    for i in range(4):
+        yield "starved-tls-%d" % i, FLAGS, XEN, bytes(
+            [STARVE, i]) + option(O_STARTTLS) + option(O_GO)
     yield "spoiled-changed", STRUCTURED_GO, DYNAMIC, bytes([SPOIL]) + every
     yield "raw", STRUCTURED, DYNAMIC, bytes([RAW, 20]) + bytes(range(20))
     yield from faults()

@@ -37,7 +37,9 @@ endif
 check_PROGRAMS += tests/fuzz/fuzz_connection
 tests_fuzz_fuzz_connection_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_fuzz_fuzz_connection_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(TLS_CFLAGS)
-tests_fuzz_fuzz_connection_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_connection_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+	-Wl,--wrap=reallocarray,--wrap=posix_memalign,--wrap=strdup
 tests_fuzz_fuzz_connection_LDADD = server/libserver.la \
 	lib/libvhdkit-core.la $(TLS_LIBS)
 tests_fuzz_fuzz_connection_SOURCES = \
@@ -53,6 +55,8 @@ tests_fuzz_fuzz_connection_SOURCES = \
 	tests/fuzz/say.h \
 	tests/fuzz/say_command.c \
 	tests/fuzz/say_option.c \
+	tests/fuzz/starve.c \
+	tests/fuzz/starve.h \
 	tests/fuzz/tls_client.c \
 	tests/fuzz/tls_client.h \
 	$(FUZZ_MAIN) $(UNIT_FORGE) tests/unit/field.h
