@@ -213,11 +213,15 @@ class Store:
     def settle(self, name):
         """Have the page cache of what is read made anew, by reading it from
         one end to the other: large folios, whatever was there before."""
+        self.chill(name)
+        self.warm(name)
+
+    def chill(self, name):
+        """Have none of it in the page cache."""
         for member in self.family(name):
             with open(self.path(member), 'rb', buffering=0) as f:
                 os.fsync(f.fileno())
                 os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        self.warm(name)
 
     def warm(self, name):
         """Have all that is no hole in the page cache."""

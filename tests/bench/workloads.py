@@ -32,6 +32,7 @@ class Workload:
     transport: str = 'unix'
     two_cores: bool = False
     kind: str = 'load'      # or 'idle', 'attach'
+    cold: bool = False      # nothing of the image is in the page cache
 
     @property
     def writes(self):
@@ -41,7 +42,8 @@ class Workload:
     @property
     def is_checked(self):
         """Do reads of it have a reference to be compared with?"""
-        return self.kind == 'load' and self.load.get('op', 'read') == 'read'
+        return (self.kind == 'load' and not self.cold and
+                self.load.get('op', 'read') == 'read')
 
 
 READ_4K = {'op': 'read', 'block': '4K', 'depth': 16}
@@ -67,6 +69,16 @@ WORKLOADS = (
         (Peer('nbd-server:raw', rate=1.3, cpu=0.55),
          Peer('qemu-nbd:dynamic', rate=4, cpu=0.55),
          Peer('nbdkit:raw'), Peer('qemu-storage-daemon:raw'))),
+    Workload(
+        'r4k16-cold', '4k random read, depth 16, not cached',
+        {**READ_4K, 'count': 20000, 'warmup': 0}, 'dynamic',
+        (Peer('qemu-nbd:raw'), Peer('nbdkit:raw'),
+         Peer('nbd-server:raw')), cold=True),
+    Workload(
+        'r1m4-cold', '1M sequential read, depth 4, not cached',
+        {**READ_1M, 'count': 1024, 'warmup': 0}, 'dynamic',
+        (Peer('qemu-nbd:raw'), Peer('nbdkit:raw'),
+         Peer('nbd-server:raw')), cold=True),
     Workload(
         'r4k16-tcp', '4k random read, depth 16, TCP', READ_4K, 'dynamic',
         (Peer('nbd-server:raw', rate=5, cpu=0.2),), transport='tcp'),
