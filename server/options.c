@@ -65,7 +65,7 @@ static const struct option option_table[] = {
    "an export for clients with TLS; repeatable",
    parse_list, M(tls_only), 0, 0, NULL},
   {"raw", "[NAME=]FILE",
-   "serve a raw file, which is never taken for a VHD; repeatable",
+   "serve a raw file, never taken for a VHD",
    parse_raw, 0, 0, 0, NULL},
   {"readonly", NULL,
    "never write to an image",

@@ -9,6 +9,7 @@
 # place where the server errs.  One thread a connection; the accept thread
 # and the caller of stop() are others.  All sessions end with stop().
 
+import select
 import socket
 import ssl
 import struct
@@ -360,7 +361,9 @@ class Session(Contexts):
             raise Drop
         if self.wrong("abort-dies"):
             try:
-                time.sleep(0.01)
+                # When the client has gone, and not before: it does not wait.
+                select.select([self.raw], [], [], 5)
+                self.raw.recv(1, socket.MSG_PEEK)
                 self.reply(opt, Rep.ACK)
             except OSError:
                 self.server.die()       # as SIGPIPE would

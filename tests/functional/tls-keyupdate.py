@@ -4,6 +4,7 @@
 drives libssl itself: Python's ssl cannot."""
 
 import ctypes
+import os
 import socket
 import struct
 import time
@@ -114,7 +115,9 @@ def _():
         check(sent >= 500 and rounds >= 1, f"{sent} updates, {rounds} reads")
         flood.read(9)
         grown = resident(server.pid) - before
-        check(grown < 16 * MiB, f"grown by {grown >> 10} KiB")
+        # Sanitizers keep what is freed.
+        check(os.environ.get("SANITIZE") or grown < 16 * MiB,
+              f"grown by {grown >> 10} KiB")
 
 
 run()
