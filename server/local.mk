@@ -40,6 +40,7 @@ server_libserver_la_SOURCES = \
 	server/io/sync.c \
 	server/io/try.c \
 	server/io/uring.c \
+	server/io/watch.c \
 	server/landlock.c \
 	server/landlock.h \
 	server/listen.c \

@@ -25,6 +25,7 @@ io_job_done(struct io_job *job)
 {
   struct io_batch *batch = job->batch;
 
+  io_watch_end(job);
   if (atomic_fetch_sub_explicit(&batch->left, 1, memory_order_acq_rel) == 1)
     loop_post(batch->loop, &batch->done);
 }
@@ -63,7 +64,9 @@ submit_durable(struct io_job *job)
   struct vhd_io plain = *job->io;
 
   plain.flags &= ~VHD_IO_DURABLE;
-  if (!io_try(job->batch->queue, &plain)) {
+  const bool done = io_try(job->batch->queue, &plain);
+  io_watch_begin(job); /* not before, or it would doubt because of itself */
+  if (!done) {
     io_queue_run(job->batch->queue, &job->work);
     return;
   }
@@ -84,10 +87,13 @@ io_submit(struct io_batch *batch, unsigned n)
     job->batch = batch;
     job->done = 0;
     job->work.run = job_run;
+    if (job->io->kind == VHD_IO_WRITE && job->io->flags & VHD_IO_DURABLE) {
+      submit_durable(job);
+      continue;
+    }
+    io_watch_begin(job);
     if (job->io->kind == VHD_IO_SYNC)
       io_sync(job);
-    else if (job->io->kind == VHD_IO_WRITE && job->io->flags & VHD_IO_DURABLE)
-      submit_durable(job);
     else if (!uring_take(job))
       io_queue_run(batch->queue, &job->work);
   }

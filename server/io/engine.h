@@ -14,6 +14,15 @@
  * and nothing of another export.  Any file system that is not known to be
  * local and quick (FUSE, NFS, ...) sees threads alone.
  *
+ * No call says beforehand whether it will wait for a disk that hangs: a write
+ * does for a page that is being read, for one being written out, for the
+ * journal, for room in memory.  So each queue watches (watch.c) whether its
+ * disk answers.  As long as that is in doubt its I/Os go to its threads alone,
+ * whatever their kind; neither loop nor ring sees them.  What remains is a disk
+ * that hangs between one of its answers and the next I/O, within 50 ms, or
+ * while nothing waits for it: a write may then find the kernel waiting for that
+ * disk already, and holds up its loop.
+ *
  * Syncs are shared: all that wait for one while another is under way are served
  * together by the next.  A durable write is a write and such a sync.
  *
@@ -63,6 +72,13 @@ struct io_pace {
   _Atomic uint32_t penalty_ms;
 };
 
+/* I/Os of one sort that the engine has (times: monotonic ns). */
+struct io_watch {
+  atomic_uint n;
+  _Atomic uint64_t began; /* since when there are any */
+  _Atomic uint64_t heard; /* when one was last done */
+};
+
 struct io_queue {
   pthread_mutex_t lock;
   pthread_cond_t wake;
@@ -78,6 +94,8 @@ struct io_queue {
   struct io_pace writing; /* writes, and growth of the file */
   struct io_pace erasing; /* punches and zeroes */
   atomic_uint in_rings;   /* I/Os in the loops' rings */
+  struct io_watch asked;  /* what waits for the disk */
+  struct io_watch other;
 
   /* Those who wait for a sync, under .lock. */
   struct io_works sync_waiting;
@@ -114,6 +132,9 @@ struct io_job {
   struct vhd_io *io;
   struct task start; /* of a sync */
   uint32_t done; /* bytes of it, by io_uring */
+  bool asks;     /* is counted in the queue's .asked, ... */
+  bool tells;    /* ... and its end shows that the disk answers */
+  bool doubted;  /* threads only */
 };
 
 /* The I/Os of one step that could not be done at once. */
@@ -135,11 +156,15 @@ struct io_batch {
 bool io_job_cancelled(const struct io_job *job);
 
 /* Carries one I/O out at once, if it is sure not to block for long: true, with
- * its result set.  On a loop's thread. */
+ * its result set.  On a loop's thread.  Reads and writes are submitted only
+ * when this has been tried. */
 bool io_try(struct io_queue *queue, struct vhd_io *io);
 
-/* Whether the range [off, off + len) of a file is in memory for certain, so
- * that reading it, by sendfile for instance, does not wait. */
+/* Would this write, of part of a page that is not in memory, read it first? */
+bool io_reads_first(struct io_queue *queue, const struct vhd_io *io);
+
+/* Whether the range [off, off + len) of a file is in memory, so that reading
+ * it, by sendfile for instance, does not wait for a disk that may hang. */
 bool io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len);
 
 /* Carries out .jobs[0 .. n-1].io, where each .io has been set; the rest of the
@@ -149,6 +174,18 @@ void io_submit(struct io_batch *batch, unsigned n);
 
 /* For the ways to do it: job's io has its result.  Any thread. */
 void io_job_done(struct io_job *job);
+
+/* ------------------------------------------------------------------ watch */
+
+/* Any thread.  May a loop not read, or write, by itself what lies on a local
+ * disk, since that may hang?  Whoever waits for pages that are being read or
+ * written is to ask as for writing.  Two relaxed loads where nothing waits. */
+bool io_doubts_read(const struct io_queue *queue);
+bool io_doubts_write(const struct io_queue *queue);
+
+/* The engine has the job; it has its result. */
+void io_watch_begin(struct io_job *job);
+void io_watch_end(struct io_job *job);
 
 /* ---------------------------------------------------------------- io_uring */
 

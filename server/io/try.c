@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* try.c: I/O on the loop itself, where that does not block it.
  *
- * Reads never do: RWF_NOWAIT gives what is in the page cache or says EAGAIN.
+ * Reads hardly ever do: RWF_NOWAIT gives what is in the page cache or says
+ * EAGAIN.  It also begins to read what is not, and then may wait for a disk
+ * that has too much to do; one that has not answered for a while is left alone
+ * (watch.c).
  * Not all file systems know that for buffered writes (ext4 does not), so
  * writes to a local file system are just done, and timed: after two slow ones
  * within a second they go to the engine for a while, then one is tried again.
- * A write that would have to read the rest of a page first is not tried. */
+ * A write that would have to read the rest of a page first is not tried, nor is
+ * one to a disk that may hang. */
 #include "config.h"
 
 #include <errno.h>
@@ -70,12 +74,14 @@ pace_note(struct io_pace *pace, uint64_t began, uint64_t len)
 }
 
 static bool
-try_read(enum io_class class, struct vhd_io *io)
+try_read(struct io_queue *queue, enum io_class class, struct vhd_io *io)
 {
   const struct iovec iov = { .iov_base = io->buf, .iov_len = io->len };
   const int flags = class == IO_MEMORY ? 0 : RWF_NOWAIT;
   ssize_t n;
 
+  if (class == IO_LOCAL && io_doubts_read(queue))
+    return false;
   do
     n = preadv2(io->fd, &iov, 1, (off_t)io->off, flags);
   while (n < 0 && errno == EINTR);
@@ -99,10 +105,9 @@ struct cachestat_result {
   uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
 };
 
-bool
-io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len)
+static bool
+is_cached(enum io_class class, int fd, uint64_t off, uint64_t len)
 {
-  const enum io_class class = io_class_of(queue, fd);
   const uint64_t first = off / PAGE, last = (off + len - 1) / PAGE;
   struct cachestat_range_arg range = { .off = off, .len = len };
   struct cachestat_result stat;
@@ -115,25 +120,38 @@ io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len)
   return stat.nr_cache >= last - first + 1;
 }
 
-/* A write of part of a page that is not in memory reads it first. */
-static bool
-reads_first(struct io_queue *queue, const struct vhd_io *io)
+/* A page counts as cached from when its reading begins. */
+bool
+io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len)
 {
+  const enum io_class class = io_class_of(queue, fd);
+
+  return is_cached(class, fd, off, len) &&
+         (class == IO_MEMORY || !io_doubts_write(queue));
+}
+
+bool
+io_reads_first(struct io_queue *queue, const struct vhd_io *io)
+{
+  const enum io_class class = io_class_of(queue, io->fd);
   const uint64_t end = io->off + io->len;
 
-  if (io->off % PAGE != 0 && !io_resident(queue, io->fd, io->off, 1))
+  if (io->off % PAGE != 0 && !is_cached(class, io->fd, io->off, 1))
     return true;
-  return end % PAGE != 0 && !io_resident(queue, io->fd, end - 1, 1);
+  return end % PAGE != 0 && !is_cached(class, io->fd, end - 1, 1);
 }
 
 static bool
-try_timed(struct io_queue *queue, struct io_pace *pace, struct vhd_io *io)
+try_timed(struct io_queue *queue, enum io_class class, struct io_pace *pace,
+          struct vhd_io *io)
 {
   const uint64_t began = now_ns();
 
   if (!pace_ok(pace, began))
     return false;
-  if (io->kind == VHD_IO_WRITE && reads_first(queue, io))
+  if (class == IO_LOCAL && io_doubts_write(queue))
+    return false;
+  if (io->kind == VHD_IO_WRITE && io_reads_first(queue, io))
     return false;
   vhd_io_perform(io);
   pace_note(pace, began, io->kind == VHD_IO_WRITE ? io->len : 0);
@@ -149,16 +167,16 @@ io_try(struct io_queue *queue, struct vhd_io *io)
     return false;
   switch (io->kind) {
   case VHD_IO_READ:
-    return try_read(class, io);
+    return try_read(queue, class, io);
   case VHD_IO_WRITE:
     if (io->flags & VHD_IO_DURABLE)
       return false;
-    return try_timed(queue, &queue->writing, io);
+    return try_timed(queue, class, &queue->writing, io);
   case VHD_IO_EXTEND:
-    return try_timed(queue, &queue->writing, io);
+    return try_timed(queue, class, &queue->writing, io);
   case VHD_IO_PUNCH:
   case VHD_IO_ZERO:
-    return try_timed(queue, &queue->erasing, io);
+    return try_timed(queue, class, &queue->erasing, io);
   default:
     return false;
   }

@@ -69,7 +69,8 @@ uring_take(struct io_job *job)
   struct io_port *port = job->batch->loop->port;
   const struct vhd_io *io = job->io;
 
-  if (!port || (io->kind != VHD_IO_READ && io->kind != VHD_IO_WRITE) ||
+  if (!port || job->doubted ||
+      (io->kind != VHD_IO_READ && io->kind != VHD_IO_WRITE) ||
       io_class_of(queue, io->fd) != IO_LOCAL ||
       port->in_flight >= 2 * ENTRIES || io->len > UINT32_MAX)
     return false;

@@ -13,14 +13,12 @@ from tooltest import MiB, Skip, case, equal, need, run, vhdkit
 
 
 @contextlib.contextmanager
-def fuse_image():
-    """An image on a file system that stops when its process does."""
+def fuse_file():
+    """slow.raw appears as slow.vhd, which stops when its process does."""
     need("nbdfuse")
     need("nbdkit")
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         raise Skip("no access to /dev/fuse")
-    vhdkit("create", "--size", str(16 * MiB), "--type", "fixed", "--full",
-           "slow.raw")
     open("slow.vhd", "wb").close()
     fuse = subprocess.Popen(
         ["nbdfuse", "slow.vhd", "--command", "nbdkit", "-s", "file",
@@ -39,6 +37,50 @@ def fuse_image():
                        stderr=subprocess.DEVNULL)
         fuse.terminate()
         fuse.wait()
+
+
+@contextlib.contextmanager
+def fuse_image():
+    vhdkit("create", "--size", str(16 * MiB), "--type", "fixed", "--full",
+           "slow.raw")
+    with fuse_file() as fuse:
+        yield fuse
+
+
+def root_or_skip(*command):
+    done = subprocess.run(command, check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        raise Skip(f"{command[0]}: {done.stdout.strip()[-100:]}")
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def local_image():
+    """d/slow.vhd, on an ext4 whose disk stops when a process does."""
+    if os.geteuid() != 0:
+        raise Skip("a loop device needs root")
+    with open("slow.raw", "wb") as f:
+        f.truncate(64 * MiB)
+    root_or_skip("mkfs.ext4", "-q", "-F", "slow.raw")
+    os.mkdir("d")
+    with contextlib.ExitStack() as stack:
+        fuse = stack.enter_context(fuse_file())
+        device = root_or_skip("losetup", "--find", "--show", "slow.vhd")
+        stack.callback(subprocess.run, ["losetup", "-d", device], check=False)
+        root_or_skip("mount", device, "d")
+        stack.callback(subprocess.run, ["umount", "d"], check=False)
+        vhdkit("create", "--size", str(16 * MiB), "--type", "fixed", "--full",
+               "d/slow.vhd")
+        stack.callback(fuse.send_signal, signal.SIGCONT)
+        yield fuse
+
+
+def forget(path):
+    """Nothing of the file is in memory."""
+    os.sync()
+    with open(path, "rb") as f:
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def percentile(h, n=2000):
@@ -99,6 +141,72 @@ def _():
 @case("a hung disk under one export, by threads")
 def _():
     hung("--io", "threads")
+
+
+def answered(h, seconds=20):
+    """Whether all that was asked has been answered."""
+    until = time.monotonic() + seconds
+    while h.aio_in_flight() > 0 and time.monotonic() < until:
+        h.poll(100)
+    return h.aio_in_flight() == 0
+
+
+def ask(h, at):
+    """What on a hung disk waits in as many ways."""
+    h.aio_pread(nbd.Buffer(65536), at)
+    h.aio_pwrite(nbd.Buffer(65536), at)
+    h.aio_pwrite(nbd.Buffer(1000), at + 3000)
+    h.aio_zero(65536, at + 32768)
+    h.aio_pread(nbd.Buffer(65536), at + 16384)
+
+
+def hung_local(before, *options):
+    need_nbd()
+    vhdkit("create", "--size", str(16 * MiB), "quick.vhd")
+    with local_image() as fuse:
+        with served("--threads", "1", *options, "quick=quick.vhd",
+                    "slow=d/slow.vhd"):
+            quick, slow = connect("quick"), connect("slow")
+            quick.pwrite(os.urandom(MiB), 0)
+            if before:
+                slow.pread(4096, 8 * MiB)  # it is known for a local disk
+                slow.pwrite(b"s" * 4096, 8 * MiB)
+                slow.flush()
+            forget("d/slow.vhd")
+            time.sleep(0.1)
+            fuse.send_signal(signal.SIGSTOP)
+            try:
+                for i in range(60):
+                    ask(slow, i * 131072)
+                slow.aio_flush()
+                for _ in range(5):
+                    slow.poll(100)
+                    ask(slow, 0)
+                for i in range(100):
+                    quick.aio_pread(nbd.Buffer(4096), i * 4096)
+                quick.aio_pwrite(nbd.Buffer(65536), 0)
+                equal(answered(quick), True, "the other export answers")
+            finally:
+                fuse.send_signal(signal.SIGCONT)
+            equal(answered(slow), True, "the disk goes on, and so does it")
+            equal(len(slow.pread(4096, 0)), 4096)
+            slow.shutdown()
+            quick.shutdown()
+
+
+@case("a hung disk that the server takes for one of its own")
+def _():
+    hung_local(True)
+
+
+@case("the same, by threads")
+def _():
+    hung_local(True, "--io", "threads")
+
+
+@case("the same, from the first request on")
+def _():
+    hung_local(False)
 
 
 run()

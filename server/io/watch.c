@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* watch.c: does the disk below a queue still answer?  See io/engine.h.
+ *
+ * What waits for the disk is counted in .asked, all else that the engine does
+ * in .other: a write that a thread has copied to the page cache says nothing of
+ * the disk.  Times and counts are read without a lock, and so may be a moment
+ * old; what follows from that is no more than another way for an I/O.
+ *
+ *   1. Each job is counted once, from io_watch_begin() to io_watch_end().
+ *   2. .heard of .asked changes only when the disk has done something, as far
+ *      as can be known: an I/O that missed the cache, or a sync.  What was not
+ *      tried before (the file was unknown yet, or the disk in doubt) may wait
+ *      for the disk, but its end says nothing.
+ *   3. A loop writes (or sends pages) by itself only if nothing waits for the
+ *      disk, or the disk has done something within QUIET_NS.  A hung disk's
+ *      pages are locked from the first read on, so here a doubt comes before
+ *      the evidence. */
+#include "config.h"
+
+#include <time.h>
+
+#include "io/engine.h"
+
+#define QUIET_NS UINT64_C(50000000)
+/* So many may wait for a disk not heard of, well below the number of requests
+ * that one accepts: one more waits for a place there, where it is made. */
+#define UNHEARD_MAX 32
+
+static uint64_t
+now_ns(void)
+{
+  struct timespec ts;
+
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static unsigned
+waiting(const struct io_watch *watch)
+{
+  return atomic_load_explicit(&watch->n, memory_order_relaxed);
+}
+
+/* A clock that was read elsewhere may be behind. */
+static bool
+is_past(uint64_t now, uint64_t then)
+{
+  return now > then && now - then > QUIET_NS;
+}
+
+static bool
+unheard(const struct io_watch *watch, uint64_t now)
+{
+  return is_past(now, atomic_load_explicit(&watch->heard,
+                                           memory_order_relaxed));
+}
+
+/* Has something waited for long while nothing was done? */
+static bool
+stuck(const struct io_watch *watch, uint64_t now)
+{
+  return waiting(watch) > 0 && unheard(watch, now) &&
+         is_past(now, atomic_load_explicit(&watch->began,
+                                           memory_order_relaxed));
+}
+
+bool
+io_doubts_read(const struct io_queue *queue)
+{
+  const unsigned asked = waiting(&queue->asked);
+
+  if (asked == 0 && waiting(&queue->other) == 0)
+    return false;
+  const uint64_t now = now_ns();
+  return (asked > UNHEARD_MAX && unheard(&queue->asked, now)) ||
+         stuck(&queue->asked, now) || stuck(&queue->other, now);
+}
+
+bool
+io_doubts_write(const struct io_queue *queue)
+{
+  const unsigned asked = waiting(&queue->asked);
+
+  if (asked == 0 && waiting(&queue->other) == 0)
+    return false;
+  const uint64_t now = now_ns();
+  return (asked > 0 && unheard(&queue->asked, now)) ||
+         stuck(&queue->other, now);
+}
+
+/* May this job wait for the disk?  Sets whether its end will show that the disk
+ * has done something: what is not doubted has been tried, and was not there. */
+static bool
+asks_disk(struct io_queue *queue, struct io_job *job)
+{
+  const struct vhd_io *io = job->io;
+  const enum io_class class = io_class_of(queue, io->fd);
+
+  job->tells = true;
+  if (io->kind == VHD_IO_SYNC)
+    return true;
+  if (io->kind == VHD_IO_WRITE && io->flags & VHD_IO_DURABLE)
+    return true;
+  job->tells = class == IO_LOCAL && !job->doubted;
+  if (class == IO_UNKNOWN)
+    return true;
+  return class == IO_LOCAL &&
+         (io->kind == VHD_IO_READ ||
+          (io->kind == VHD_IO_WRITE && io_reads_first(queue, io)));
+}
+
+void
+io_watch_begin(struct io_job *job)
+{
+  struct io_queue *queue = job->batch->queue;
+
+  job->doubted = io_doubts_read(queue);
+  job->asks = asks_disk(queue, job);
+  struct io_watch *watch = job->asks ? &queue->asked : &queue->other;
+  if (waiting(watch) == 0)
+    atomic_store_explicit(&watch->began, now_ns(), memory_order_relaxed);
+  atomic_fetch_add_explicit(&watch->n, 1, memory_order_relaxed);
+}
+
+void
+io_watch_end(struct io_job *job)
+{
+  struct io_queue *queue = job->batch->queue;
+  struct io_watch *watch = job->asks ? &queue->asked : &queue->other;
+
+  if (job->tells || !job->asks)
+    atomic_store_explicit(&watch->heard, now_ns(), memory_order_relaxed);
+  atomic_fetch_sub_explicit(&watch->n, 1, memory_order_relaxed);
+}
