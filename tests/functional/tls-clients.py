@@ -6,8 +6,8 @@ nbd-client, with certificates, mutual certificates and pre-shared keys."""
 import os
 
 from fronttest import image, serving
-from tlstest import (Authority, client_folder, nbdinfo_size, psk_creds,
-                     psk_file, qemu_options, server_folder, uri, x509_creds)
+from tlstest import (Authority, client_folder, nbd_client, nbdinfo_size,
+                     psk_creds, psk_file, qemu_options, server_folder, uri, x509_creds)
 from tooltest import (MiB, case, content, contains, equal, need, program,
                       run, same_bytes)
 
@@ -72,22 +72,32 @@ def _():
     same_bytes(content("disk.vhd"), data)
 
 
-@case("certificates: nbd-client lists the exports")
+@case("certificates: qemu-img, of a name that is not the address's")
+def _():
+    ca = Authority()
+    client = client_folder(ca)
+    folder = server_folder(ca, "server", "cn = disks.example",
+                           "dns_name = disks.example")
+    with serving("--listen", "127.0.0.1:0", "--tls=require",
+                 "--tls-certificates", folder, image()) as server:
+        data = qemu_in_and_out(server.tcp(), x509_creds(client),
+                               "disks.example")
+    same_bytes(content("disk.vhd"), data)
+
+
+@case("certificates: nbd-client lists the exports, with one and without")
 def _():
     need("nbd-client")
     ca = Authority()
-    client = client_folder(ca, "booting")
-    with serving("--listen", "127.0.0.1:0", "--tls=require",
-                 "--tls-certificates", server_folder(ca), "--tls-verify-peer",
-                 "one=" + image("1.vhd"), "two=" + image("2.vhd")) as server:
-        _, port = server.tcp()
-        done = program("nbd-client", "-l", "-x",
-                       "-cacertfile", f"{client}/ca-cert.pem",
-                       "-certfile", f"{client}/client-cert.pem",
-                       "-keyfile", f"{client}/client-key.pem",
-                       "-tlshostname", "localhost", "localhost", str(port))
-        equal([line for line in done.out.split() if line in ("one", "two")],
-              ["one", "two"])
+    for name, more in ((None, []), ("booting", ["--tls-verify-peer"])):
+        client = client_folder(ca, name)
+        with serving("--listen", "127.0.0.1:0", "--tls=require",
+                     "--tls-certificates", server_folder(ca), *more,
+                     "one=" + image("1.vhd"),
+                     "two=" + image("2.vhd")) as server:
+            done = program(*nbd_client(server.tcp(), client))
+            equal([line for line in done.out.split()
+                   if line in ("one", "two")], ["one", "two"])
 
 
 @case("mutual certificates: all of them, and the log knows who they are")

@@ -3,6 +3,7 @@
 """Who must not get in over TLS, and what he and the log are told."""
 
 import os
+import re
 import shutil
 import ssl
 import struct
@@ -14,8 +15,9 @@ from tlstest import (OPT_ABORT, OPT_EXPORT_NAME, OPT_GO, OPT_INFO, OPT_LIST,
                      OPT_STARTTLS, OPT_STRUCTURED_REPLY, REP_ACK,
                      REP_ERR_POLICY, REP_ERR_TLS_REQD, REP_ERR_UNKNOWN,
                      Authority, Raw, client_context, client_folder, closed,
-                     nbdinfo_fails, nbdinfo_size, psk_file, server_folder,
-                     uri)
+                     fails, nbd_client, nbd_client_fails, nbdinfo_fails,
+                     nbdinfo_size, psk_creds, psk_file, qemu_fails,
+                     qemu_options, server_folder, uri, x509_creds)
 from tooltest import MiB, case, check, contains, equal, need, program, run
 
 SIZE = 4 * MiB
@@ -27,6 +29,13 @@ def mutual(ca, folder, *more):
                    image())
 
 
+def failures(server, count, reason=""):
+    """So many handshakes have failed, each for this reason."""
+    line = rf".*TLS handshake with .* failed: {reason}.*\n"
+    server.wait_for(rf"(?:{line}(?:.*\n)*?){{{count}}}")
+    equal(len(re.findall(line, server.log())), count, f"failures: {reason}")
+
+
 @case("a server of an authority that the client does not know")
 def _():
     ca = Authority()
@@ -35,6 +44,11 @@ def _():
                  "--tls-certificates", server_folder(ca), image()) as server:
         nbdinfo_fails(server.tcp(), "certificate", tls_certificates=stranger)
         server.wait_for(r"TLS handshake with 127\.0\.0\.1:\d+ failed: ")
+        # qemu looks at the certificate when the handshake is over.
+        qemu_fails(server.tcp(), x509_creds(stranger),
+                   "certificate hasn't got a known issuer")
+        nbd_client_fails(server.tcp(), stranger)
+        failures(server, 2)
         nbdinfo_size(server.tcp(), SIZE,
                      tls_certificates=client_folder(ca, folder="good"))
 
@@ -49,6 +63,15 @@ def _():
                  "--tls-certificates", folder, image()) as server:
         nbdinfo_fails(server.tcp(), "certificate", tls_certificates=client)
         server.wait_for(r"TLS handshake with 127\.0\.0\.1:\d+ failed: ")
+        qemu_fails(server.tcp(), x509_creds(client),
+                   "Certificate does not match the hostname localhost")
+        nbd_client_fails(server.tcp(), client)
+        failures(server, 2)
+        # The same server, by its name.
+        program(*nbd_client(server.tcp(), client, "elsewhere.example"))
+        program("qemu-img", "info",
+                *qemu_options(server.tcp(), x509_creds(client),
+                              "elsewhere.example"))
 
 
 @case("a client without a certificate, or with one of another authority")
@@ -57,7 +80,9 @@ def _():
     with mutual(ca, server_folder(ca)) as server:
         nbdinfo_fails(server.tcp(), "TLS", "alert", "handshake",
                       tls_certificates=client_folder(ca, folder="nobody"))
-        server.wait_for("failed: peer did not return a certificate")
+        qemu_fails(server.tcp(), x509_creds("nobody"), "TLS channel")
+        nbd_client_fails(server.tcp(), "nobody")
+        failures(server, 3, "peer did not return a certificate")
         # GnuTLS sends no certificate that nobody asked for; OpenSSL does.
         mallory = client_folder(other, "mallory", "mallory", trusts=ca)
         refuse_raw(server, mallory)
@@ -88,9 +113,14 @@ def _():
     ca.revoke(f"{folder}/ca-crl.pem", f"{revoked}/client-cert.pem")
     with mutual(ca, folder) as server:
         nbdinfo_size(server.tcp(), SIZE, tls_certificates=good)
-        nbdinfo_fails(server.tcp(), "TLS", "alert", tls_certificates=revoked)
-        server.wait_for("failed: the client's certificate: "
-                        "certificate revoked")
+        nbdinfo_fails(server.tcp(), "alert", tls_certificates=revoked)
+        qemu_fails(server.tcp(), x509_creds(revoked), "TLS channel")
+        nbd_client_fails(server.tcp(), revoked)
+        failures(server, 3, "the client's certificate: certificate revoked")
+        for client in (nbd_client(server.tcp(), good),
+                       ["qemu-img", "info",
+                        *qemu_options(server.tcp(), x509_creds(good))]):
+            program(*client)
 
 
 @case("a client whose certificate has expired, or is a server's")
@@ -114,13 +144,16 @@ def _():
 @case("a pre-shared key that is wrong, or of somebody unknown")
 def _():
     keys = psk_file("keys.psk", "alice")
-    wrong = psk_file("wrong.psk", "alice", "bob")
+    os.mkdir("wrong")
+    wrong = psk_file("wrong/keys.psk", "alice", "bob")
     with serving("--unix", "s.sock", "--tls=require", "--tls-psk", keys,
                  image()) as server:
         for user in ("alice", "bob"):
-            nbdinfo_fails("s.sock", "TLS", "alert", user=user,
-                          tls_psk_file=wrong)
-        server.wait_for("failed: binder does not verify")
+            nbdinfo_fails("s.sock", "alert", user=user, tls_psk_file=wrong)
+            qemu_fails("s.sock", psk_creds("wrong", user),
+                       "TLS handshake failed", "fatal alert")
+        failures(server, 2, "binder does not verify")
+        failures(server, 2, "no suitable signature algorithm")
         nbdinfo_size("s.sock", SIZE, user="alice", tls_psk_file=keys)
 
 
@@ -129,12 +162,18 @@ def _():
     keys = psk_file("keys.psk", "alice")
     with serving("--unix", "s.sock", "--tls=require", "--tls-psk", keys,
                  image()):
-        nbdinfo_fails("s.sock", "TLS", scheme="nbd")
+        says = "TLS is required here: send STARTTLS first"
+        plain = uri("s.sock", "nbd")
+        for tool in (["nbdinfo", "--size", plain],
+                     ["nbdcopy", plain, "out.raw"]):
+            fails(tool, "server requires TLS encryption first")
+        fails(["qemu-img", "info", plain], "TLS negotiation required", says)
+        fails(["nbd-client", "-l", "-unix", "s.sock"], says)
         raw = Raw("s.sock")
         for option in (OPT_LIST, OPT_GO, 99):
             raw.option(option, b"" if option == OPT_LIST else bytes(6))
-            _, kind, _ = raw.reply()
-            equal(kind, REP_ERR_TLS_REQD, f"reply to option {option}")
+            equal(raw.reply(), (option, REP_ERR_TLS_REQD, says.encode()),
+                  f"reply to option {option}")
         raw.option(OPT_ABORT)
         equal(raw.reply()[1], REP_ACK, "reply to ABORT")
         raw = Raw("s.sock")

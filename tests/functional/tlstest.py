@@ -162,6 +162,35 @@ def qemu_options(where, creds, hostname=None):
     return ["--object", creds, "--image-opts", options]
 
 
+def fails(args, *says):
+    """A client must fail, and say all of this."""
+    need(args[0])
+    done = program(*args, code=None)
+    check(done.returncode > 0, f"{args[0]} succeeded: {done.out}")
+    for part in says:
+        contains(done.err, part)
+
+
+def qemu_fails(where, creds, *says, hostname=None):
+    fails(["qemu-img", "info", *qemu_options(where, creds, hostname)], *says)
+
+
+def nbd_client(where, folder, hostname="localhost"):
+    """Lists the exports.  nbd-client gets by without a certificate, and has no
+    pre-shared keys."""
+    options = ["-cacertfile", f"{folder}/ca-cert.pem"]
+    if os.path.exists(f"{folder}/client-cert.pem"):
+        options += ["-certfile", f"{folder}/client-cert.pem",
+                    "-keyfile", f"{folder}/client-key.pem"]
+    return ["nbd-client", "-l", "-x", *options, "-tlshostname", hostname,
+            "localhost", str(where[1])]
+
+
+def nbd_client_fails(where, folder, hostname="localhost"):
+    """It says no more than that there came no magic through TLS."""
+    fails(nbd_client(where, folder, hostname), "Error: ", "magic")
+
+
 def x509_creds(folder):
     return ("tls-creds-x509,id=creds,endpoint=client,"
             f"dir={os.path.abspath(folder)}")
