@@ -51,7 +51,8 @@ FRONT_TLS_TESTS = \
 	tests/functional/tls-keyupdate.py \
 	tests/functional/tls-refusals.py \
 	tests/functional/tls-reload.py \
-	tests/functional/tls-session.py
+	tests/functional/tls-session.py \
+	tests/functional/tls-stalled.py
 dist_check_SCRIPTS += $(FRONT_TESTS) $(FRONT_TLS_TESTS)
 TESTS += $(FRONT_TESTS)
 TSAN_TESTS += \
