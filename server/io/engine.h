@@ -95,6 +95,7 @@ struct io_queue {
   struct io_pace erasing; /* punches and zeroes */
   atomic_uint in_rings;   /* I/Os in the loops' rings */
   struct io_watch asked;  /* what waits for the disk */
+  struct io_watch erased; /* holes and growth, which lock the file */
   struct io_watch other;
 
   /* Those who wait for a sync, under .lock. */
@@ -132,8 +133,8 @@ struct io_job {
   struct vhd_io *io;
   struct task start; /* of a sync */
   uint32_t done; /* bytes of it, by io_uring */
-  bool asks;     /* is counted in the queue's .asked, ... */
-  bool tells;    /* ... and its end shows that the disk answers */
+  struct io_watch *watch; /* of the queue, where it is counted */
+  bool tells;    /* its end is one of those that .heard is about */
   bool doubted;  /* threads only */
 };
 
@@ -179,7 +180,8 @@ void io_job_done(struct io_job *job);
 
 /* Any thread.  May a loop not read, or write, by itself what lies on a local
  * disk, since that may hang?  Whoever waits for pages that are being read or
- * written is to ask as for writing.  Two relaxed loads where nothing waits. */
+ * written is to ask as for writing.  Three relaxed loads where nothing
+ * waits. */
 bool io_doubts_read(const struct io_queue *queue);
 bool io_doubts_write(const struct io_queue *queue);
 

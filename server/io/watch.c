@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* watch.c: does the disk below a queue still answer?  See io/engine.h.
  *
- * What waits for the disk is counted in .asked, all else that the engine does
- * in .other: a write that a thread has copied to the page cache says nothing of
- * the disk.  Times and counts are read without a lock, and so may be a moment
- * old; what follows from that is no more than another way for an I/O.
+ * What waits for the disk is counted in .asked, holes and growth in .erased,
+ * all else that the engine does in .other: a write that a thread has copied to
+ * the page cache says nothing of the disk.  Times and counts are read without a
+ * lock, and so may be a moment old; what follows from that is no more than
+ * another way for an I/O.
  *
  *   1. Each job is counted once, from io_watch_begin() to io_watch_end().
  *   2. .heard of .asked changes only when the disk has done something, as far
@@ -14,7 +15,9 @@
  *   3. A loop writes (or sends pages) by itself only if nothing waits for the
  *      disk, or the disk has done something within QUIET_NS.  A hung disk's
  *      pages are locked from the first read on, so here a doubt comes before
- *      the evidence. */
+ *      the evidence.
+ *   4. Reads too are left to the threads while the engine makes holes, unless
+ *      it has done so within QUIET_NS: that excludes reading from the disk. */
 #include "config.h"
 
 #include <time.h>
@@ -68,11 +71,13 @@ bool
 io_doubts_read(const struct io_queue *queue)
 {
   const unsigned asked = waiting(&queue->asked);
+  const unsigned erased = waiting(&queue->erased);
 
-  if (asked == 0 && waiting(&queue->other) == 0)
+  if (asked == 0 && erased == 0 && waiting(&queue->other) == 0)
     return false;
   const uint64_t now = now_ns();
-  return (asked > UNHEARD_MAX && unheard(&queue->asked, now)) ||
+  return (erased > 0 && unheard(&queue->erased, now)) ||
+         (asked > UNHEARD_MAX && unheard(&queue->asked, now)) ||
          stuck(&queue->asked, now) || stuck(&queue->other, now);
 }
 
@@ -80,11 +85,13 @@ bool
 io_doubts_write(const struct io_queue *queue)
 {
   const unsigned asked = waiting(&queue->asked);
+  const unsigned erased = waiting(&queue->erased);
 
-  if (asked == 0 && waiting(&queue->other) == 0)
+  if (asked == 0 && erased == 0 && waiting(&queue->other) == 0)
     return false;
   const uint64_t now = now_ns();
-  return (asked > 0 && unheard(&queue->asked, now)) ||
+  return (erased > 0 && unheard(&queue->erased, now)) ||
+         (asked > 0 && unheard(&queue->asked, now)) ||
          stuck(&queue->other, now);
 }
 
@@ -102,11 +109,27 @@ asks_disk(struct io_queue *queue, struct io_job *job)
   if (io->kind == VHD_IO_WRITE && io->flags & VHD_IO_DURABLE)
     return true;
   job->tells = class == IO_LOCAL && !job->doubted;
-  if (class == IO_UNKNOWN)
+  if (class == IO_UNKNOWN &&
+      (io->kind == VHD_IO_READ || io->kind == VHD_IO_WRITE))
     return true;
   return class == IO_LOCAL &&
          (io->kind == VHD_IO_READ ||
           (io->kind == VHD_IO_WRITE && io_reads_first(queue, io)));
+}
+
+static struct io_watch *
+watch_of(struct io_queue *queue, struct io_job *job)
+{
+  if (asks_disk(queue, job))
+    return &queue->asked;
+  job->tells = true;
+  switch (job->io->kind) {
+  case VHD_IO_READ:
+  case VHD_IO_WRITE:
+    return &queue->other;
+  default:
+    return &queue->erased;
+  }
 }
 
 void
@@ -115,8 +138,8 @@ io_watch_begin(struct io_job *job)
   struct io_queue *queue = job->batch->queue;
 
   job->doubted = io_doubts_read(queue);
-  job->asks = asks_disk(queue, job);
-  struct io_watch *watch = job->asks ? &queue->asked : &queue->other;
+  job->watch = watch_of(queue, job);
+  struct io_watch *watch = job->watch;
   if (waiting(watch) == 0)
     atomic_store_explicit(&watch->began, now_ns(), memory_order_relaxed);
   atomic_fetch_add_explicit(&watch->n, 1, memory_order_relaxed);
@@ -125,10 +148,9 @@ io_watch_begin(struct io_job *job)
 void
 io_watch_end(struct io_job *job)
 {
-  struct io_queue *queue = job->batch->queue;
-  struct io_watch *watch = job->asks ? &queue->asked : &queue->other;
+  struct io_watch *watch = job->watch;
 
-  if (job->tells || !job->asks)
+  if (job->tells)
     atomic_store_explicit(&watch->heard, now_ns(), memory_order_relaxed);
   atomic_fetch_sub_explicit(&watch->n, 1, memory_order_relaxed);
 }
