@@ -32,7 +32,6 @@
 
 #define EVENTS_MAX 256
 #define OPENING_MAX 64  /* more at once would wait for each other's handshake */
-#define PATIENCE_MS 30000
 #define NS_PER_S 1e9
 
 uint64_t
@@ -240,13 +239,15 @@ take_turn(struct run *run, struct lane *lane, unsigned events, bool wait)
 }
 
 /* With one connection that only has to receive, the receive itself can wait:
- * a system call less than asking epoll first. */
+ * a system call less than asking epoll first, but no other than usual patience
+ * (see stream.h). */
 static bool
 can_wait_in_receive(const struct run *run)
 {
   const struct conn *c = &run->lanes[0].conn;
 
   return run->options->connections == 1 && !run->options->spin &&
+    run->options->patience == STREAM_PATIENCE_S &&
     c->state == CONN_READY && conn_in_flight(c) && !conn_wants_output(c);
 }
 
@@ -255,13 +256,14 @@ turn_all(struct run *run)
 {
   struct epoll_event events[EVENTS_MAX];
   int n = epoll_wait(run->epoll, events, EVENTS_MAX,
-                     run->options->spin ? 0 : PATIENCE_MS);
+                     run->options->spin ? 0
+                                        : (int)(run->options->patience * 1e3));
 
   run->now_ns = 0;
   if (n < 0 && errno != EINTR)
     fail(FAIL_SYSTEM, "epoll_wait: %s", strerror(errno));
   if (n == 0 && !run->options->spin)
-    fail(FAIL_SERVER, "no answer for %d seconds", PATIENCE_MS / 1000);
+    fail(FAIL_SERVER, "no answer for %g seconds", run->options->patience);
   for (int i = 0; i < n; i++) {
     run->now_ns = 0;
     take_turn(run, events[i].data.ptr, events[i].events, false);

@@ -14,6 +14,7 @@
 
 #include "fail.h"
 #include "options.h"
+#include "stream.h"
 #include "wire.h"
 
 #define DEPTH_MAX 4096
@@ -82,6 +83,8 @@ static const struct option_entry {
   {"connections", OPTION_SIZE, FIELD(connections), "N", "default 1"},
   {"time", OPTION_SECONDS, FIELD(seconds), "S", "to measure for, default 2"},
   {"warmup", OPTION_SECONDS, FIELD(warmup), "S", "before that, default 0.3"},
+  {"patience", OPTION_SECONDS, FIELD(patience), "S",
+   "no answer for so long is a failure, default 30"},
   {"count", OPTION_SIZE, FIELD(count), "N",
    "measure exactly N requests instead, without a warm-up"},
   {"offset", OPTION_SIZE, FIELD(offset), "SIZE", "where to begin"},
@@ -245,6 +248,7 @@ options_parse(struct options *options, int argc, char **argv)
     .connections = 1,
     .seconds = 2,
     .warmup = 0.3,
+    .patience = STREAM_PATIENCE_S,
     .seed = 1,
   };
   for (size_t i = 0; i < ENTRY_COUNT; i++) {

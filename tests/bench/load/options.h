@@ -52,6 +52,7 @@ struct options {
   uint64_t seed;
   double seconds;
   double warmup;
+  double patience;  /* no answer for so long is a failure */
 
   const char *check;
   bool verify;

@@ -22,7 +22,6 @@
 #include "fail.h"
 #include "stream.h"
 
-#define PATIENCE_S 30             /* no answer for so long is a failure */
 #define BACKLOG_RETRY_US 500      /* a Unix socket's full backlog */
 #define BACKLOG_RETRIES_MAX 20000
 
@@ -110,7 +109,7 @@ stream_connected(struct stream *s)
   if (error)
     return -error;
 
-  struct timeval patience = {.tv_sec = PATIENCE_S};
+  struct timeval patience = {.tv_sec = STREAM_PATIENCE_S};
   setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) & ~O_NONBLOCK);
   return 0;

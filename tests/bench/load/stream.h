@@ -14,6 +14,9 @@
 
 #include "tls.h"
 
+/* A receive that waits for so long fails with -EAGAIN. */
+#define STREAM_PATIENCE_S 30
+
 struct stream_address {
   struct sockaddr_storage address;
   socklen_t len;
