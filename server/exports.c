@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* exports.c: see exports.h.
+/* exports.c: see exports.h; what opens an image is in entry_open.c.
  *
  * An entry's life:
  *
@@ -25,74 +25,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
+#include "entry.h"
 #include "exports.h"
 #include "fail.h"
 #include "log.h"
 #include "server.h"
 
-enum entry_state { CLOSED, OPENING, OPEN, CLOSING };
-
-struct entry {
-  struct export export; /* first */
-  struct exports *exports;
-  UT_hash_handle hh;
-  char *name; /* the key */
-  const char *path; /* of an image named at start, else NULL */
-  bool want_readonly;
-  bool raw;
-  struct stat file; /* of .path, at start; st_ino 0: not there */
-  enum entry_state state;
-  unsigned refs;
-  STAILQ_HEAD(, export_ticket) waiters;
-  struct io_work work;
-  struct io_work flush;
-  bool flushing, flush_again;
-  int close_error;
-  struct vhd_error close_err;
-};
-
-struct exports {
-  const struct server_config *config;
-  pthread_mutex_t lock;
-  pthread_cond_t changed; /* an entry was closed, freed or flushed */
-  struct entry *entries;
-  bool hides; /* some are served over TLS only */
-};
-
-/* --------------------------------------------------------------- sentences */
-
-/* A client may be anybody: folders are cut out of the sentence. */
-static void
-copy_without_folders(char *out, size_t size, const char *text,
-                     const char *path)
-{
-  const char *slash = strrchr(path, '/');
-  const size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
-  size_t n = 0, word = 0;
-
-  while (*text && n + 1 < size) {
-    if (folder && strncmp(text, path, folder) == 0) {
-      text += folder;
-      continue;
-    }
-    if (*text == '/' && text[1] != ' ' && text[1] != '\0') {
-      n = word; /* what came before the slash was a folder */
-      text++;
-      continue;
-    }
-    if (strchr(" '\"(:", *text))
-      word = n + 1;
-    out[n++] = *text++;
-  }
-  out[n] = '\0';
-}
+/* ----------------------------------------------------------------- entries */
 
 static void
 refuse(struct export_ticket *ticket, enum export_refusal why, const char *text)
@@ -102,8 +43,6 @@ refuse(struct export_ticket *ticket, enum export_refusal why, const char *text)
   snprintf(ticket->text, sizeof ticket->text, "%s", text);
   loop_post(ticket->loop, &ticket->done);
 }
-
-/* ----------------------------------------------------------------- entries */
 
 static struct entry *
 entry_new(struct exports *exports, const char *name)
@@ -137,62 +76,6 @@ entry_free(struct entry *entry)
   io_queue_free(entry->export.queue);
   free(entry->name);
   free(entry);
-}
-
-static int
-try_open(struct entry *entry, const char *path, struct vhd_error *err)
-{
-  struct vhd_open_options opt = entry->exports->config->open;
-
-  opt.flags &= ~(uint32_t)(VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED |
-                           VHD_OPEN_RAW);
-  if (entry->raw)
-    opt.flags |= VHD_OPEN_RAW;
-  if (!entry->want_readonly) {
-    const int r = vhd_open(path, &opt, &entry->export.image, err);
-    if (r != -EACCES && r != -EROFS && r != -EPERM)
-      return r;
-    log_notice("%s: %s; serving it read-only", path, err->message);
-  }
-  opt.flags |= VHD_OPEN_READONLY;
-  return vhd_open(path, &opt, &entry->export.image, err);
-}
-
-static int
-open_image(struct entry *entry, const char *path, struct vhd_error *err)
-{
-  struct vhd_info info;
-  const char *warning;
-  int r = try_open(entry, path, err);
-
-  if (r < 0) {
-    entry->export.image = NULL;
-    return r;
-  }
-  vhd_get_info(entry->export.image, &info);
-  entry->export.size = info.size;
-  entry->export.readonly = info.read_only;
-  for (unsigned i = 0; (warning = vhd_warning(entry->export.image, i)); i++)
-    log_warning("%s: %s", path, warning);
-  return 0;
-}
-
-/* Where an entry's image lies: into path[PATH_MAX].  May block. */
-static bool
-find_path(const struct entry *entry, char *path)
-{
-  static const char *const suffixes[] = { "vhd", "VHD" };
-  const char *folder = entry->exports->config->directory;
-
-  if (entry->path)
-    return snprintf(path, PATH_MAX, "%s", entry->path) < PATH_MAX;
-  for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
-    if (snprintf(path, PATH_MAX, "%s/%s.%s", folder, entry->name,
-                 suffixes[i]) < PATH_MAX &&
-        access(path, F_OK) == 0)
-      return true;
-  errno = ENOENT;
-  return false;
 }
 
 /* The lock is held; takes the reference for each who waits. */
@@ -237,10 +120,10 @@ run_open(struct io_work *work)
   enum export_refusal why = EXPORT_BROKEN;
   int r;
 
-  if (!find_path(entry, path)) {
+  if (!entry_find_path(entry, path)) {
     r = -ENOENT;
   } else {
-    r = open_image(entry, path, &err);
+    r = entry_open_image(entry, path, &err);
     if (r < 0) {
       log_warning("export '%s': %s", entry->name, err.message);
       copy_without_folders(text, sizeof text, err.message, path);
@@ -454,60 +337,15 @@ exports_new(const struct server_config *config, struct exports **out,
   return 0;
 }
 
-/* The entries that are this image, the parent of something that is served:
- * nobody may write to it, or the child is worth nothing. */
-static void
-spare_parent(struct exports *exports, const char *path, const char *child)
-{
-  struct entry *entry, *next;
-  struct stat st;
-
-  if (stat(path, &st) < 0)
-    return;
-  HASH_ITER(hh, exports->entries, entry, next)
-    if (!entry->want_readonly && entry->file.st_ino == st.st_ino &&
-        entry->file.st_dev == st.st_dev) {
-      log_notice("export '%s': it is a parent of '%s', which is served too; "
-                 "serving it read-only", entry->name, child);
-      entry->want_readonly = true;
-    }
-}
-
-/* Looks at the chains of all images before one is opened for writing. */
-static void
-spare_parents(struct exports *exports)
-{
-  struct vhd_open_options opt = exports->config->open;
-  struct entry *entry, *next;
-  struct vhd_error err;
-  struct vhd_image *image;
-  struct vhd_info info;
-
-  HASH_ITER(hh, exports->entries, entry, next)
-    if (stat(entry->path, &entry->file) < 0)
-      entry->file.st_ino = 0;
-  opt.flags |= VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED;
-  HASH_ITER(hh, exports->entries, entry, next) {
-    if (entry->raw || vhd_open(entry->path, &opt, &image, &err) < 0)
-      continue; /* told of when it is opened to be served */
-    struct vhd_image *parent = image;
-    while ((parent = vhd_parent(parent)) != NULL) {
-      vhd_get_info(parent, &info);
-      spare_parent(exports, info.path, entry->name);
-    }
-    vhd_close(image, NULL);
-  }
-}
-
 int
 exports_open(struct exports *exports, struct vhd_error *err)
 {
   struct entry *entry, *next;
 
   if (exports->config->nexports > 1 && !exports->config->readonly)
-    spare_parents(exports);
+    exports_spare_parents(exports);
   HASH_ITER(hh, exports->entries, entry, next) {
-    const int r = open_image(entry, entry->path, err);
+    const int r = entry_open_image(entry, entry->path, err);
     if (r < 0)
       return r;
     entry->state = OPEN;

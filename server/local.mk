@@ -24,6 +24,8 @@ server_libserver_la_SOURCES = \
 	server/confine.h \
 	server/connection.c \
 	server/connection.h \
+	server/entry.h \
+	server/entry_open.c \
 	server/export_list.c \
 	server/export_list.h \
 	server/exports.c \

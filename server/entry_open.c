@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* entry_open.c: finding and opening the image of an export; see entry.h.
+ *
+ * Runs on threads of the entries' queues, and at start on the main thread. */
+#include "config.h"
+
+#include "entry.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "server.h"
+
+static int
+try_open(struct entry *entry, const char *path, struct vhd_error *err)
+{
+  struct vhd_open_options opt = entry->exports->config->open;
+
+  opt.flags &= ~(uint32_t)(VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED |
+                           VHD_OPEN_RAW);
+  if (entry->raw)
+    opt.flags |= VHD_OPEN_RAW;
+  if (!entry->want_readonly) {
+    const int r = vhd_open(path, &opt, &entry->export.image, err);
+    if (r != -EACCES && r != -EROFS && r != -EPERM)
+      return r;
+    log_notice("%s: %s; serving it read-only", path, err->message);
+  }
+  opt.flags |= VHD_OPEN_READONLY;
+  return vhd_open(path, &opt, &entry->export.image, err);
+}
+
+int
+entry_open_image(struct entry *entry, const char *path, struct vhd_error *err)
+{
+  struct vhd_info info;
+  const char *warning;
+  int r = try_open(entry, path, err);
+
+  if (r < 0) {
+    entry->export.image = NULL;
+    return r;
+  }
+  vhd_get_info(entry->export.image, &info);
+  entry->export.size = info.size;
+  entry->export.readonly = info.read_only;
+  for (unsigned i = 0; (warning = vhd_warning(entry->export.image, i)); i++)
+    log_warning("%s: %s", path, warning);
+  return 0;
+}
+
+bool
+entry_find_path(const struct entry *entry, char *path)
+{
+  static const char *const suffixes[] = { "vhd", "VHD" };
+  const char *folder = entry->exports->config->directory;
+
+  if (entry->path)
+    return snprintf(path, PATH_MAX, "%s", entry->path) < PATH_MAX;
+  for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++)
+    if (snprintf(path, PATH_MAX, "%s/%s.%s", folder, entry->name,
+                 suffixes[i]) < PATH_MAX &&
+        access(path, F_OK) == 0)
+      return true;
+  errno = ENOENT;
+  return false;
+}
+
+void
+copy_without_folders(char *out, size_t size, const char *text,
+                     const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  const size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+  size_t n = 0, word = 0;
+
+  while (*text && n + 1 < size) {
+    if (folder && strncmp(text, path, folder) == 0) {
+      text += folder;
+      continue;
+    }
+    if (*text == '/' && text[1] != ' ' && text[1] != '\0') {
+      n = word; /* what came before the slash was a folder */
+      text++;
+      continue;
+    }
+    if (strchr(" '\"(:", *text))
+      word = n + 1;
+    out[n++] = *text++;
+  }
+  out[n] = '\0';
+}
+
+/* The entries that are this image, the parent of something that is served:
+ * nobody may write to it, or the child is worth nothing. */
+static void
+spare_parent(struct exports *exports, const char *path, const char *child)
+{
+  struct entry *entry, *next;
+  struct stat st;
+
+  if (stat(path, &st) < 0)
+    return;
+  HASH_ITER(hh, exports->entries, entry, next)
+    if (!entry->want_readonly && entry->file.st_ino == st.st_ino &&
+        entry->file.st_dev == st.st_dev) {
+      log_notice("export '%s': it is a parent of '%s', which is served too; "
+                 "serving it read-only", entry->name, child);
+      entry->want_readonly = true;
+    }
+}
+
+void
+exports_spare_parents(struct exports *exports)
+{
+  struct vhd_open_options opt = exports->config->open;
+  struct entry *entry, *next;
+  struct vhd_error err;
+  struct vhd_image *image;
+  struct vhd_info info;
+
+  HASH_ITER(hh, exports->entries, entry, next)
+    if (stat(entry->path, &entry->file) < 0)
+      entry->file.st_ino = 0;
+  opt.flags |= VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED;
+  HASH_ITER(hh, exports->entries, entry, next) {
+    if (entry->raw || vhd_open(entry->path, &opt, &image, &err) < 0)
+      continue; /* told of when it is opened to be served */
+    struct vhd_image *parent = image;
+    while ((parent = vhd_parent(parent)) != NULL) {
+      vhd_get_info(parent, &info);
+      spare_parent(exports, info.path, entry->name);
+    }
+    vhd_close(image, NULL);
+  }
+}
