@@ -106,6 +106,13 @@ tests_unit_test_full_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_full_LDADD = $(UNIT_LIBS)
 tests_unit_test_full_SOURCES = tests/unit/test-full.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-raw
+TESTS += tests/unit/test-raw
+tests_unit_test_raw_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_raw_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_raw_LDADD = $(UNIT_LIBS)
+tests_unit_test_raw_SOURCES = tests/unit/test-raw.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-images-open
 TESTS += tests/unit/test-images-open
 tests_unit_test_images_open_CPPFLAGS = $(UNIT_CPPFLAGS)
