@@ -246,6 +246,8 @@ acceptable(evutil_socket_t fd, short what, void *opaque)
     int client = accept4(fd, (struct sockaddr *) &peer, &len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (client >= 0) {
+      if (peer.ss_family == AF_UNIX)
+        socket_tune(client);
       set->accepted(set->opaque, client, (struct sockaddr *) &peer, len);
       continue;
     }

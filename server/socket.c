@@ -39,6 +39,11 @@
 #define KEEPALIVE_INTERVAL 15
 #define KEEPALIVE_COUNT 4
 
+/* TCP finds out by itself how much it should buffer.  A Unix socket has 208
+ * KiB, so that a reply of 1 MiB takes five turns of client and server; with
+ * this, one or two.  The kernel doubles it, and cuts it to wmem_max. */
+static const int unix_send_bytes = 512 << 10;
+
 void
 socket_tune(int fd)
 {
@@ -54,10 +59,15 @@ socket_tune(int fd)
   int domain;
   socklen_t len = sizeof domain;
 
-  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
-      (domain != AF_INET && domain != AF_INET6)) {
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+    return;
+  if (domain == AF_UNIX) {
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &unix_send_bytes,
+               sizeof unix_send_bytes);
     return;
   }
+  if (domain != AF_INET && domain != AF_INET6)
+    return;
   /* None of them is worth refusing service for. */
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
     setsockopt(fd, settings[i].level, settings[i].name, &settings[i].value,
