@@ -91,6 +91,10 @@ io_submit(struct io_batch *batch, unsigned n)
       submit_durable(job);
       continue;
     }
+    /* Reads in the ring go first: a hole that hangs would hold them up. */
+    if (job->io->kind != VHD_IO_READ && job->io->kind != VHD_IO_WRITE &&
+        batch->loop->settled)
+      batch->loop->settled(batch->loop);
     io_watch_begin(job);
     if (job->io->kind == VHD_IO_SYNC)
       io_sync(job);

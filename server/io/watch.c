@@ -17,7 +17,8 @@
  *      pages are locked from the first read on, so here a doubt comes before
  *      the evidence.
  *   4. Reads too are left to the threads while the engine makes holes, unless
- *      it has done so within QUIET_NS: that excludes reading from the disk. */
+ *      the disk has done something within QUIET_NS: that excludes reading from
+ *      it.  That a hole was made says nothing: it may be in the journal. */
 #include "config.h"
 
 #include <time.h>
@@ -76,8 +77,8 @@ io_doubts_read(const struct io_queue *queue)
   if (asked == 0 && erased == 0 && waiting(&queue->other) == 0)
     return false;
   const uint64_t now = now_ns();
-  return (erased > 0 && unheard(&queue->erased, now)) ||
-         (asked > UNHEARD_MAX && unheard(&queue->asked, now)) ||
+  return ((erased > 0 || asked > UNHEARD_MAX) &&
+          unheard(&queue->asked, now)) ||
          stuck(&queue->asked, now) || stuck(&queue->other, now);
 }
 
