@@ -298,7 +298,8 @@ log_failure(struct tls_stream *t)
              X509_verify_cert_error_string(verified));
   } else if (t->broken != 0) {
     snprintf(reason, sizeof reason, "%s", strerror(-t->broken));
-  } else if (t->ended) {
+  } else if (t->ended || ERR_peek_error() == 0) {
+    /* In order, with a close_notify: OpenSSL calls that no error. */
     snprintf(reason, sizeof reason, "the client hung up");
   } else {
     tls_reason(reason, sizeof reason);
