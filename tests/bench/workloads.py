@@ -72,13 +72,13 @@ WORKLOADS = (
     Workload(
         'r4k16-cold', '4k random read, depth 16, not cached',
         {**READ_4K, 'count': 20000, 'warmup': 0}, 'dynamic',
-        (Peer('qemu-nbd:raw'), Peer('nbdkit:raw'),
-         Peer('nbd-server:raw')), cold=True),
+        (Peer('nbd-server:raw', rate=1), Peer('nbdkit:raw', rate=1),
+         Peer('qemu-nbd:raw', rate=1)), cold=True),
     Workload(
         'r1m4-cold', '1M sequential read, depth 4, not cached',
         {**READ_1M, 'count': 1024, 'warmup': 0}, 'dynamic',
-        (Peer('qemu-nbd:raw'), Peer('nbdkit:raw'),
-         Peer('nbd-server:raw')), cold=True),
+        (Peer('nbd-server:raw', rate=1), Peer('nbdkit:raw', rate=1),
+         Peer('qemu-nbd:raw', rate=1)), cold=True),
     Workload(
         'r4k16-tcp', '4k random read, depth 16, TCP', READ_4K, 'dynamic',
         (Peer('nbd-server:raw', rate=5, cpu=0.2),), transport='tcp'),

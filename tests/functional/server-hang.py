@@ -69,7 +69,7 @@ def local_image():
         device = root_or_skip("losetup", "--find", "--show", "slow.vhd")
         stack.callback(subprocess.run, ["losetup", "-d", device], check=False)
         root_or_skip("mount", device, "d")
-        stack.callback(subprocess.run, ["umount", "d"], check=False)
+        stack.callback(subprocess.run, ["umount", "-l", "d"], check=False)
         vhdkit("create", "--size", str(16 * MiB), "--type", "fixed", "--full",
                "d/slow.vhd")
         with open("d/slow.vhd", "r+b") as f:  # else no disk is read
