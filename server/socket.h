@@ -59,8 +59,8 @@ int socket_inherit(int fd, struct socket *socket, struct vhd_error *err);
  * (sd_listen_fds(3)); clears the environment of it. */
 int socket_activation(struct vhd_error *err);
 
-/* Sets what every client's socket needs.  Accepted TCP sockets take it over from
- * the listening one; Unix sockets do not. */
+/* Sets what every client's socket needs.  Accepted TCP sockets take it over
+ * from the listening one; Unix sockets do not. */
 void socket_tune(int fd);
 
 /* What it is bound to, as a person writes it: "127.0.0.1:10809",
