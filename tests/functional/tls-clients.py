@@ -7,7 +7,8 @@ import os
 
 from fronttest import image, serving
 from tlstest import (Authority, client_folder, nbd_client, nbdinfo_size,
-                     psk_creds, psk_file, qemu_options, server_folder, uri, x509_creds)
+                     psk_creds, psk_file, qemu_options, server_folder, uri,
+                     x509_creds)
 from tooltest import (MiB, case, content, contains, equal, need, program,
                       run, same_bytes)
 
