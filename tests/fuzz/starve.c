@@ -23,14 +23,14 @@ void *__wrap_reallocarray(void *p, size_t n, size_t size);
 int __wrap_posix_memalign(void **p, size_t alignment, size_t size);
 char *__wrap_strdup(const char *text);
 
-static pthread_t spared;
+static _Atomic(pthread_t) spared;
 static atomic_bool starving;
 static atomic_int passes, failures;
 
 void
 starve_begin(unsigned pass, unsigned fail)
 {
-  spared = pthread_self();
+  atomic_store(&spared, pthread_self());
   atomic_store(&passes, (int)pass);
   atomic_store(&failures, (int)fail);
   atomic_store(&starving, true);
@@ -45,7 +45,8 @@ starve_end(void)
 static bool
 fails(void)
 {
-  if (!atomic_load(&starving) || pthread_equal(pthread_self(), spared) ||
+  if (!atomic_load(&starving) ||
+      pthread_equal(pthread_self(), atomic_load(&spared)) ||
       atomic_fetch_sub(&passes, 1) > 0 || atomic_fetch_sub(&failures, 1) <= 0)
     return false;
   errno = ENOMEM;
