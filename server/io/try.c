@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/engine.h"
@@ -30,15 +29,6 @@
 #define PENALTY_MIN_MS 100
 #define PENALTY_MAX_MS 5000
 
-static uint64_t
-now_ns(void)
-{
-  struct timespec ts;
-
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 static bool
 pace_ok(const struct io_pace *pace, uint64_t now)
 {
@@ -48,7 +38,7 @@ pace_ok(const struct io_pace *pace, uint64_t now)
 static void
 pace_note(struct io_pace *pace, uint64_t began, uint64_t len)
 {
-  const uint64_t now = now_ns();
+  const uint64_t now = io_now_ns();
   const uint64_t last =
     atomic_load_explicit(&pace->last_slow, memory_order_relaxed);
 
@@ -145,7 +135,7 @@ static bool
 try_timed(struct io_queue *queue, enum io_class class, struct io_pace *pace,
           struct vhd_io *io)
 {
-  const uint64_t began = now_ns();
+  const uint64_t began = io_now_ns();
 
   if (!pace_ok(pace, began))
     return false;

@@ -30,8 +30,8 @@
  * that one accepts: one more waits for a place there, where it is made. */
 #define UNHEARD_MAX 32
 
-static uint64_t
-now_ns(void)
+uint64_t
+io_now_ns(void)
 {
   struct timespec ts;
 
@@ -68,16 +68,22 @@ stuck(const struct io_watch *watch, uint64_t now)
                                            memory_order_relaxed));
 }
 
+/* Has the engine nothing to do? */
+static bool
+is_idle(const struct io_queue *queue)
+{
+  return waiting(&queue->asked) == 0 && waiting(&queue->erased) == 0 &&
+         waiting(&queue->other) == 0;
+}
+
 bool
 io_doubts_read(const struct io_queue *queue)
 {
-  const unsigned asked = waiting(&queue->asked);
-  const unsigned erased = waiting(&queue->erased);
-
-  if (asked == 0 && erased == 0 && waiting(&queue->other) == 0)
+  if (is_idle(queue))
     return false;
-  const uint64_t now = now_ns();
-  return ((erased > 0 || asked > UNHEARD_MAX) &&
+  const uint64_t now = io_now_ns();
+  return ((waiting(&queue->erased) > 0 ||
+           waiting(&queue->asked) > UNHEARD_MAX) &&
           unheard(&queue->asked, now)) ||
          stuck(&queue->asked, now) || stuck(&queue->other, now);
 }
@@ -85,52 +91,43 @@ io_doubts_read(const struct io_queue *queue)
 bool
 io_doubts_write(const struct io_queue *queue)
 {
-  const unsigned asked = waiting(&queue->asked);
-  const unsigned erased = waiting(&queue->erased);
-
-  if (asked == 0 && erased == 0 && waiting(&queue->other) == 0)
+  if (is_idle(queue))
     return false;
-  const uint64_t now = now_ns();
-  return (erased > 0 && unheard(&queue->erased, now)) ||
-         (asked > 0 && unheard(&queue->asked, now)) ||
+  const uint64_t now = io_now_ns();
+  return (waiting(&queue->erased) > 0 && unheard(&queue->erased, now)) ||
+         (waiting(&queue->asked) > 0 && unheard(&queue->asked, now)) ||
          stuck(&queue->other, now);
 }
 
-/* May this job wait for the disk?  Sets whether its end will show that the disk
- * has done something: what is not doubted has been tried, and was not there. */
-static bool
-asks_disk(struct io_queue *queue, struct io_job *job)
-{
-  const struct vhd_io *io = job->io;
-  const enum io_class class = io_class_of(queue, io->fd);
-
-  job->tells = true;
-  if (io->kind == VHD_IO_SYNC)
-    return true;
-  if (io->kind == VHD_IO_WRITE && io->flags & VHD_IO_DURABLE)
-    return true;
-  job->tells = class == IO_LOCAL && !job->doubted;
-  if (class == IO_UNKNOWN &&
-      (io->kind == VHD_IO_READ || io->kind == VHD_IO_WRITE))
-    return true;
-  return class == IO_LOCAL &&
-         (io->kind == VHD_IO_READ ||
-          (io->kind == VHD_IO_WRITE && io_reads_first(queue, io)));
-}
-
+/* Where the job is counted.  Sets whether its end will show that something was
+ * done: of what waits for the disk, what is not doubted has been tried, and was
+ * not there. */
 static struct io_watch *
 watch_of(struct io_queue *queue, struct io_job *job)
 {
-  if (asks_disk(queue, job))
-    return &queue->asked;
+  const struct vhd_io *io = job->io;
+  const enum io_class class = io_class_of(queue, io->fd);
+  bool asks = class == IO_LOCAL || class == IO_UNKNOWN;
+
   job->tells = true;
-  switch (job->io->kind) {
+  switch (io->kind) {
+  case VHD_IO_SYNC:
+    return &queue->asked;
   case VHD_IO_READ:
+    break;
   case VHD_IO_WRITE:
-    return &queue->other;
+    if (io->flags & VHD_IO_DURABLE)
+      return &queue->asked;
+    if (class == IO_LOCAL)
+      asks = io_reads_first(queue, io);
+    break;
   default:
     return &queue->erased;
   }
+  if (!asks)
+    return &queue->other;
+  job->tells = class == IO_LOCAL && !job->doubted;
+  return &queue->asked;
 }
 
 void
@@ -142,7 +139,7 @@ io_watch_begin(struct io_job *job)
   job->watch = watch_of(queue, job);
   struct io_watch *watch = job->watch;
   if (waiting(watch) == 0)
-    atomic_store_explicit(&watch->began, now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&watch->began, io_now_ns(), memory_order_relaxed);
   atomic_fetch_add_explicit(&watch->n, 1, memory_order_relaxed);
 }
 
@@ -152,6 +149,6 @@ io_watch_end(struct io_job *job)
   struct io_watch *watch = job->watch;
 
   if (job->tells)
-    atomic_store_explicit(&watch->heard, now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&watch->heard, io_now_ns(), memory_order_relaxed);
   atomic_fetch_sub_explicit(&watch->n, 1, memory_order_relaxed);
 }
