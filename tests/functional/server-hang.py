@@ -112,28 +112,36 @@ def hammer(h, n=200):
         h.poll(5)
 
 
-def hung(*options):
+@contextlib.contextmanager
+def beside(disk, path, *options):
+    """Clients of a quick image and of the one at path on this disk, and the
+    process below the disk."""
     need_nbd()
     vhdkit("create", "--size", str(16 * MiB), "quick.vhd")
-    with fuse_image() as fuse:
+    with disk as fuse:
         with served("--threads", "1", *options, "quick=quick.vhd",
-                    "slow=slow.vhd"):
+                    f"slow={path}"):
             quick, slow = connect("quick"), connect("slow")
             quick.pwrite(os.urandom(MiB), 0)
-            slow.pwrite(b"s" * 4096, 0)
-            fuse.send_signal(signal.SIGSTOP)
-            hammer(slow)
-            # A loop that waited for the disk would answer none of these.
-            print(f"# 99 % of reads within {percentile(quick) * 1e3:.2f} ms")
-            quick.pwrite(os.urandom(MiB), MiB)
-            quick.flush()
-            equal(connect("quick").get_size(), 16 * MiB)
-            fuse.send_signal(signal.SIGCONT)
-            while slow.aio_in_flight() > 0:
-                slow.poll(-1)
+            yield fuse, quick, slow
             equal(len(slow.pread(4096, 0)), 4096)
             slow.shutdown()
             quick.shutdown()
+
+
+def hung(*options):
+    with beside(fuse_image(), "slow.vhd", *options) as (fuse, quick, slow):
+        slow.pwrite(b"s" * 4096, 0)
+        fuse.send_signal(signal.SIGSTOP)
+        hammer(slow)
+        # A loop that waited for the disk would answer none of these.
+        print(f"# 99 % of reads within {percentile(quick) * 1e3:.2f} ms")
+        quick.pwrite(os.urandom(MiB), MiB)
+        quick.flush()
+        equal(connect("quick").get_size(), 16 * MiB)
+        fuse.send_signal(signal.SIGCONT)
+        while slow.aio_in_flight() > 0:
+            slow.poll(-1)
 
 
 @case("a hung disk under one export")
@@ -166,38 +174,29 @@ def ask(h, at):
 
 
 def hung_local(before, *options):
-    need_nbd()
-    vhdkit("create", "--size", str(16 * MiB), "quick.vhd")
-    with local_image() as fuse:
-        with served("--threads", "1", *options, "quick=quick.vhd",
-                    "slow=d/slow.vhd"):
-            quick, slow = connect("quick"), connect("slow")
-            quick.pwrite(os.urandom(MiB), 0)
-            if before:
-                slow.pread(4096, 8 * MiB)  # it is known for a local disk
-                slow.pwrite(b"s" * 4096, 8 * MiB)
-                slow.flush()
-            forget("d/slow.vhd", "slow.vhd")
-            time.sleep(0.1)
-            fuse.send_signal(signal.SIGSTOP)
-            try:
-                for i in range(60):
-                    ask(slow, i * 131072)
-                slow.aio_flush()
-                for _ in range(5):
-                    slow.poll(100)
-                    ask(slow, 0)
-                for i in range(100):
-                    quick.aio_pread(nbd.Buffer(4096), i * 4096)
-                quick.aio_pwrite(nbd.Buffer(65536), 0)
-                equal(answered(quick), True, "the other export answers")
-                equal(answered(slow, 0.3), False, "the disk goes on")
-            finally:
-                fuse.send_signal(signal.SIGCONT)
-            equal(answered(slow), True, "an answer after the disk's")
-            equal(len(slow.pread(4096, 0)), 4096)
-            slow.shutdown()
-            quick.shutdown()
+    with beside(local_image(), "d/slow.vhd", *options) as (fuse, quick, slow):
+        if before:
+            slow.pread(4096, 8 * MiB)  # it is known for a local disk
+            slow.pwrite(b"s" * 4096, 8 * MiB)
+            slow.flush()
+        forget("d/slow.vhd", "slow.vhd")
+        time.sleep(0.1)
+        fuse.send_signal(signal.SIGSTOP)
+        try:
+            for i in range(60):
+                ask(slow, i * 131072)
+            slow.aio_flush()
+            for _ in range(5):
+                slow.poll(100)
+                ask(slow, 0)
+            for i in range(100):
+                quick.aio_pread(nbd.Buffer(4096), i * 4096)
+            quick.aio_pwrite(nbd.Buffer(65536), 0)
+            equal(answered(quick), True, "the other export answers")
+            equal(answered(slow, 0.3), False, "the disk goes on")
+        finally:
+            fuse.send_signal(signal.SIGCONT)
+        equal(answered(slow), True, "an answer after the disk's")
 
 
 @case("a hung disk that the server takes for one of its own")
