@@ -300,3 +300,51 @@ layout_free(struct layout *layout)
   layout->bat = NULL;
   layout->batmap_bits = NULL;
 }
+
+/* --------------------------------------------------------------------- walk */
+
+static int
+compare_regions(const void *a, const void *b)
+{
+  const struct region *x = a, *y = b;
+
+  return x->off < y->off ? -1 : x->off > y->off;
+}
+
+static void
+next_stretch(struct layout_walk *w)
+{
+  w->more = slots_stretch(&w->layout->slots, &w->at, &w->from, &w->to);
+}
+
+void
+layout_walk_begin(struct layout_walk *walk, const struct layout *layout)
+{
+  walk->layout = layout;
+  memcpy(walk->region, layout->region, sizeof walk->region);
+  qsort(walk->region, layout->nregion, sizeof walk->region[0],
+        compare_regions);
+  walk->nth = 0;
+  walk->at = 0;
+  next_stretch(walk);
+}
+
+bool
+layout_walk_next(struct layout_walk *walk, uint64_t *off, uint64_t *end)
+{
+  const struct region *region =
+    walk->nth < walk->layout->nregion ? &walk->region[walk->nth] : NULL;
+
+  if (region && (!walk->more || region->off < walk->from * 512)) {
+    *off = region->off;
+    *end = region->off + region->len;
+    walk->nth++;
+    return true;
+  }
+  if (!walk->more)
+    return false;
+  *off = walk->from * 512;
+  *end = walk->to * 512;
+  next_stretch(walk);
+  return true;
+}

@@ -75,4 +75,19 @@ void layout_free(struct layout *layout);
  * that does not end on a block. */
 uint32_t layout_block_sectors(const struct layout *layout, uint32_t blk);
 
+/* Goes through what lies in the file, metadata and blocks, in the order in
+ * which it begins: bytes *off to *end.  Blocks as slots_stretch() gives them.
+ * False: that was all. */
+struct layout_walk {
+  const struct layout *layout;
+  struct region region[LAYOUT_REGIONS]; /* in order */
+  unsigned nth;
+  uint32_t at;
+  bool more;         /* a stretch of blocks is left: */
+  uint64_t from, to; /* sectors */
+};
+
+void layout_walk_begin(struct layout_walk *walk, const struct layout *layout);
+bool layout_walk_next(struct layout_walk *walk, uint64_t *off, uint64_t *end);
+
 #endif

@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/arith.h"
 #include "base/rules.h"
@@ -50,37 +49,19 @@ add_gap(struct vhd_image *img, uint64_t from, uint64_t to)
     push_free(s, (uint32_t)slot, img->epoch - 2, true);
 }
 
-/* Metadata regions and blocks, both in ascending order, are walked together;
- * what lies between them, behind the first region that matters, is free. */
+/* What lies between metadata and blocks is free. */
 static void
 find_gaps(struct vhd_image *img, const struct layout *l)
 {
   struct space *s = &img->space;
-  struct region reg[LAYOUT_REGIONS];
-  unsigned ireg = 0;
-  uint32_t at = 0;
+  struct layout_walk walk;
   uint64_t end = 0, from, to;
 
-  memcpy(reg, l->region, sizeof reg);
-  for (unsigned i = 1; i < l->nregion; i++)
-    for (unsigned j = i; j > 0 && reg[j - 1].off > reg[j].off; j--) {
-      struct region swap = reg[j];
-      reg[j] = reg[j - 1];
-      reg[j - 1] = swap;
-    }
-  bool more = slots_stretch(&l->slots, &at, &from, &to);
-  while (ireg < l->nregion || more) {
-    uint64_t start = from, stop = to;
-    if (!more || (ireg < l->nregion && reg[ireg].off / 512 < from)) {
-      start = reg[ireg].off / 512;
-      stop = start + DIV_ROUND_UP(reg[ireg].len, 512);
-      ireg++;
-    } else {
-      more = slots_stretch(&l->slots, &at, &from, &to);
-    }
-    if (start > end)
-      add_gap(img, end, start);
-    end = MAX(end, stop);
+  layout_walk_begin(&walk, l);
+  while (layout_walk_next(&walk, &from, &to)) {
+    if (from / 512 > end)
+      add_gap(img, end, from / 512);
+    end = MAX(end, DIV_ROUND_UP(to, 512));
   }
   s->next = align_slot(img, end);
 }

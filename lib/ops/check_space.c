@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/arith.h"
@@ -68,37 +67,16 @@ add_gap(struct checker *c, struct gaps *gaps, uint64_t off, uint64_t end)
   }
 }
 
-static int
-compare_regions(const void *a, const void *b)
-{
-  const struct region *x = a, *y = b;
-
-  return x->off < y->off ? -1 : x->off > y->off;
-}
-
 void
 check_space(struct checker *c)
 {
   const struct layout *l = &c->layout;
-  struct region region[LAYOUT_REGIONS];
   struct gaps gaps = { 0 };
-  uint64_t end = 0, from = 0, to = 0; /* of a stretch of blocks: sectors */
-  uint32_t at = 0;
-  unsigned r = 0;
+  struct layout_walk walk;
+  uint64_t end = 0, off, stop;
 
-  for (unsigned i = 0; i < l->nregion; i++)
-    region[i] = l->region[i];
-  qsort(region, l->nregion, sizeof region[0], compare_regions);
-
-  bool more = slots_stretch(&l->slots, &at, &from, &to);
-  while (more || r < l->nregion) {
-    uint64_t off = from * VHD_SECTOR_SIZE, stop = to * VHD_SECTOR_SIZE;
-    if (!more || (r < l->nregion && region[r].off <= off)) {
-      off = region[r].off;
-      stop = off + region[r++].len;
-    } else {
-      more = slots_stretch(&l->slots, &at, &from, &to);
-    }
+  layout_walk_begin(&walk, l);
+  while (layout_walk_next(&walk, &off, &stop)) {
     add_gap(c, &gaps, end, off);
     end = MAX(end, stop);
   }
