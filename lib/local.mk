@@ -23,6 +23,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/base/arith.h \
 	lib/base/bitmap.c \
 	lib/base/bitmap.h \
+	lib/base/bounds.h \
 	lib/base/bytes.h \
 	lib/base/cleanup.h \
 	lib/base/error.c \
@@ -55,6 +56,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/info.c \
 	lib/image/journal.c \
 	lib/image/journal.h \
+	lib/image/layer.c \
+	lib/image/layer.h \
 	lib/image/layout.c \
 	lib/image/layout.h \
 	lib/image/layout_bat.c \

@@ -9,10 +9,8 @@
 #include <string.h>
 
 #include "base/arith.h"
-#include "image/image.h"
-
-#define CACHE_BYTES (4U << 20)
-#define MIN_ENTRIES 64
+#include "base/bounds.h"
+#include "image/layer.h"
 
 int
 bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
@@ -20,7 +18,7 @@ bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
 {
   memset(c, 0, sizeof *c);
   c->bytes = bitmap_bytes;
-  c->n = MIN(MAX(CACHE_BYTES / bitmap_bytes, MIN_ENTRIES), MAX(nblk, 1));
+  c->n = MIN(MAX(BITMAPS_BYTES / bitmap_bytes, BITMAPS_LEAST), MAX(nblk, 1));
   c->all = c->n >= nblk;
   uint32_t buckets = 1;
   while (buckets < c->n)
@@ -96,16 +94,16 @@ bitmaps_forget(struct bitmaps *c, struct bitmap *b)
 }
 
 static bool
-can_go(struct vhd_image *img, const struct bitmap *b)
+can_go(struct layer *l, const struct bitmap *b)
 {
   return !(b->flags & (BITMAP_LOADING | BITMAP_DIRTY | BITMAP_FROZEN)) &&
-         !(img->state[b->blk] & BLOCK_BUSY);
+         !(l->state[b->blk] & BLOCK_BUSY);
 }
 
 struct bitmap *
-bitmaps_claim(struct vhd_image *img, uint32_t blk)
+bitmaps_claim(struct layer *l, uint32_t blk)
 {
-  struct bitmaps *c = &img->bitmaps;
+  struct bitmaps *c = &l->bitmaps;
   struct bitmap *b = bitmaps_find(c, blk);
 
   if (b)
@@ -118,7 +116,7 @@ bitmaps_claim(struct vhd_image *img, uint32_t blk)
         b->flags &= ~BITMAP_RECENT;
         continue;
       }
-      if (!can_go(img, b))
+      if (!can_go(l, b))
         continue;
       bitmaps_drop(c, b);
     }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bitmaps.h: the bounded cache of mixed sector bitmaps of one image.
+/* bitmaps.h: the bounded cache of mixed sector bitmaps of one layer.
  *
  * Blocks whose bitmap is all ones or all zeros need none: their summary is in
  * the block table.  An entry that is dirty, frozen for a commit, being read, or
  * whose block is BUSY stays; any other may be put out.
  *
- * All functions: caller holds the image's lock. */
+ * All functions: caller holds the layer's lock. */
 #ifndef IMAGE_BITMAPS_H
 #define IMAGE_BITMAPS_H
 
@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct vhd_image;
+struct layer;
 
 enum bitmap_flags {
   BITMAP_USED = 1 << 0,    /* the entry belongs to a block */
@@ -51,7 +51,7 @@ void bitmaps_destroy(struct bitmaps *c);
 struct bitmap *bitmaps_find(struct bitmaps *c, uint32_t blk);
 /* The block's entry, made anew (contents undefined) where there is none.
  * NULL if none can be put out. */
-struct bitmap *bitmaps_claim(struct vhd_image *img, uint32_t blk);
+struct bitmap *bitmaps_claim(struct layer *layer, uint32_t blk);
 void bitmaps_drop(struct bitmaps *c, struct bitmap *b);
 
 /* The block needs it no longer: dropped, or if a commit still writes its twin,

@@ -26,13 +26,11 @@
 
 #include "base/arith.h"
 #include "base/bitmap.h"
+#include "base/bounds.h"
 #include "base/rules.h"
 #include "image/image.h"
 #include "image/map.h"
 #include "image/request.h"
-
-/* So many slots wait for a commit to be given back: then it is time for one. */
-#define RETIRED_ENOUGH 1024
 
 static phase_fn end_change, edges, edges_read, punch_slots, data_io, data_done;
 
@@ -50,11 +48,11 @@ finish_change(struct vhd_request *req)
   bool commit = req->flags & VHD_FUA ||
                 (machine_of(req)->changed && img->write_through);
 
-  if (!commit && req->op != VHD_WRITE && !img->fixed) {
-    pthread_mutex_lock(&img->lock);
+  if (!commit && req->op != VHD_WRITE && !img->top->fixed) {
+    pthread_mutex_lock(&img->top->lock);
     commit = space_npending(&img->space) >= RETIRED_ENOUGH &&
              !img->commit.leader;
-    pthread_mutex_unlock(&img->lock);
+    pthread_mutex_unlock(&img->top->lock);
   }
   return commit ? request_commit(req, end_change) : request_done(req, 0);
 }
@@ -88,15 +86,15 @@ look_at_range(struct vhd_image *img, struct look *l, uint64_t in, uint64_t len)
 {
   l->sec = (uint32_t)(in / 512);
   l->nsec = (uint32_t)((in + len + 511) / 512) - l->sec;
-  l->whole = in == 0 && len == image_block_sectors(img, l->blk) * 512ULL;
+  l->whole = in == 0 && len == layer_block_sectors(img->top, l->blk) * 512ULL;
 }
 
 /* Fills in the rest; false if the bitmap must be loaded. */
 static bool
 look_at_bits(struct vhd_image *img, struct look *l)
 {
-  l->slot = img->bat[l->blk];
-  l->state = img->state[l->blk];
+  l->slot = img->top->bat[l->blk];
+  l->state = img->top->state[l->blk];
   l->bitmap = NULL;
   l->all = false;
   l->none = true;
@@ -109,10 +107,10 @@ look_at_bits(struct vhd_image *img, struct look *l)
   }
   if (summary_of(l->state) == BITS_UNKNOWN)
     return false;
-  l->bitmap = bitmaps_find(&img->bitmaps, l->blk);
+  l->bitmap = bitmaps_find(&img->top->bitmaps, l->blk);
   if (!l->bitmap || l->bitmap->flags & BITMAP_LOADING)
     return false;
-  const uint8_t *bits = bitmaps_bits(&img->bitmaps, l->bitmap);
+  const uint8_t *bits = bitmaps_bits(&img->top->bitmaps, l->bitmap);
   bool first = bitmap_test(bits, l->sec);
   bool same = bitmap_run(bits, l->sec, l->sec + l->nsec) == l->nsec;
   l->all = same && first;
@@ -145,7 +143,8 @@ choose_trim(const struct look *l)
 static enum action
 choose_zero(const struct vhd_image *img, const struct look *l, bool no_hole)
 {
-  bool hide = (l->ancestor_holds && RULE(HIDE)) || (no_hole && img->parent);
+  bool hide = (l->ancestor_holds && RULE(HIDE)) ||
+              (no_hole && image_is_child(img));
 
   if (l->slot == NO_SLOT)
     return hide || no_hole ? ALLOCATE : SKIP;
@@ -163,10 +162,10 @@ choose_zero(const struct vhd_image *img, const struct look *l, bool no_hole)
 static void
 find_edges(struct vhd_image *img, const struct look *l, struct piece *p)
 {
-  uint64_t in = p->off & ((1ULL << img->block_shift) - 1);
+  uint64_t in = p->off & ((1ULL << img->top->block_shift) - 1);
   uint32_t last = l->sec + l->nsec - 1;
   const uint8_t *bits =
-    l->bitmap ? bitmaps_bits(&img->bitmaps, l->bitmap) : NULL;
+    l->bitmap ? bitmaps_bits(&img->top->bitmaps, l->bitmap) : NULL;
 
   p->edge[0] = in % 512 != 0 && !(bits && bitmap_test(bits, l->sec));
   p->edge[1] = (in + p->len) % 512 != 0 && !(bits && bitmap_test(bits, last));
@@ -191,19 +190,20 @@ take_block(struct vhd_request *req, const struct look *l, enum action action,
   find_edges(img, l, p);
   if ((p->edge[0] || p->edge[1]) && m->npiece > 0)
     return STOP;
-  if ((img->parent || action == SET_BITS) && !bitmaps_claim(img, l->blk))
+  if ((image_is_child(img) || action == SET_BITS) &&
+      !bitmaps_claim(img->top, l->blk))
     return CROWDED;
   p->slot = l->slot;
   p->punch_first = false;
   if (action == ALLOCATE &&
       !space_take(img, &p->slot, &p->punch_first)) {
-    struct bitmap *b = bitmaps_find(&img->bitmaps, l->blk);
+    struct bitmap *b = bitmaps_find(&img->top->bitmaps, l->blk);
     if (b)
-      bitmaps_forget(&img->bitmaps, b);
+      bitmaps_forget(&img->top->bitmaps, b);
     return GROW;
   }
   p->kind = action == ALLOCATE ? PIECE_ALLOCATE : PIECE_SET_BITS;
-  image_set_flags(img, l->blk, BLOCK_BUSY, 0);
+  layer_set_flags(img->top, l->blk, BLOCK_BUSY, 0);
   img->commit.reserved++;
   return PIECE;
 }
@@ -226,10 +226,10 @@ free_block(struct vhd_request *req, const struct look *l)
     return WAIT;
   if (!commit_room(img, 1))
     return COMMIT;
-  struct bitmap *b = bitmaps_find(&img->bitmaps, l->blk);
+  struct bitmap *b = bitmaps_find(&img->top->bitmaps, l->blk);
   if (b)
-    bitmaps_forget(&img->bitmaps, b);
-  image_set_block(img, l->blk, NO_SLOT, BITS_UNKNOWN);
+    bitmaps_forget(&img->top->bitmaps, b);
+  layer_set_block(img->top, l->blk, NO_SLOT, BITS_UNKNOWN);
   space_retire(img, l->slot);
   commit_note(img, l->blk, l->slot, false);
   journal(img, JOURNAL_BAT, l->blk, l->slot, NO_SLOT);
@@ -244,19 +244,19 @@ plan(struct vhd_request *req, struct piece *p, struct map_need *need)
 {
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
-  uint64_t in = m->pos & ((1ULL << img->block_shift) - 1);
-  struct look l = { .blk = (uint32_t)(m->pos >> img->block_shift) };
+  uint64_t in = m->pos & ((1ULL << img->top->block_shift) - 1);
+  struct look l = { .blk = (uint32_t)(m->pos >> img->top->block_shift) };
   uint8_t state;
 
   memset(p, 0, sizeof *p);
   p->off = m->pos;
   p->len = MIN(req->off + req->len - m->pos,
-               (1ULL << img->block_shift) - in);
+               (1ULL << img->top->block_shift) - in);
   p->blk = l.blk;
   p->kind = PIECE_IN_PLACE;
 
   /* Mostly the block is there, whole, and nothing but bytes changes. */
-  p->slot = image_peek(img, l.blk, &state);
+  p->slot = layer_peek(img->top, l.blk, &state);
   if (req->op == VHD_WRITE && p->slot != NO_SLOT &&
       summary_of(state) == BITS_ALL)
     return PIECE;
@@ -270,10 +270,10 @@ plan(struct vhd_request *req, struct piece *p, struct map_need *need)
     l.ancestor_holds = holds;
   }
 
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   if (!look_at_bits(img, &l)) {
-    pthread_mutex_unlock(&img->lock);
-    *need = (struct map_need){ img, l.blk };
+    pthread_mutex_unlock(&img->top->lock);
+    *need = (struct map_need){ img->top, l.blk };
     return LOAD;
   }
   enum action action =
@@ -289,7 +289,7 @@ plan(struct vhd_request *req, struct piece *p, struct map_need *need)
   else if (action != IN_PLACE)
     v = take_block(req, &l, action, p);
   if (v != WAIT && v != CROWDED)
-    pthread_mutex_unlock(&img->lock);
+    pthread_mutex_unlock(&img->top->lock);
   return v;
 }
 
@@ -299,15 +299,15 @@ clear_the_way(struct vhd_request *req, enum verdict v,
               const struct map_need *need)
 {
   struct vhd_image *img = req->image;
-  uint32_t blk = (uint32_t)(machine_of(req)->pos >> img->block_shift);
+  uint32_t blk = (uint32_t)(machine_of(req)->pos >> img->top->block_shift);
 
   switch (v) {
   case LOAD:
-    return request_load(req, need->image, need->blk, change_gather);
+    return request_load(req, need->layer, need->blk, change_gather);
   case WAIT:
-    return request_park(req, img, &img->state[blk], change_gather);
+    return request_park(req, img->top, &img->top->state[blk], change_gather);
   case CROWDED:
-    return request_park(req, img, &img->bitmaps, change_gather);
+    return request_park(req, img->top, &img->top->bitmaps, change_gather);
   case COMMIT:
     return request_commit(req, change_gather);
   default:
@@ -343,7 +343,7 @@ change_gather(struct vhd_request *req)
     if (m->npiece == 0)
       return clear_the_way(req, v, &need);
     if (v == WAIT || v == CROWDED)
-      pthread_mutex_unlock(&img->lock);
+      pthread_mutex_unlock(&img->top->lock);
     break;
   }
   if (m->npiece > 0)
@@ -364,7 +364,7 @@ edge_off(const struct piece *p, unsigned e)
 static enum vhd_step
 edges(struct vhd_request *req)
 {
-  struct vhd_image *parent = req->image->parent;
+  struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
   const struct piece *p = &m->piece[0];
   struct map_need need;
@@ -376,10 +376,10 @@ edges(struct vhd_request *req)
     if (!p->edge[e])
       continue;
     memset(m->edge[e], 0, 512);
-    if (!parent || off >= parent->size)
+    if (!image_is_child(img))
       continue;
-    if (!map_next(parent, off, 512, &run, &need))
-      return request_load(req, need.image, need.blk, edges);
+    if (!map_below(img, off, 512, &run, &need))
+      return request_load(req, need.layer, need.blk, edges);
     if (run.kind == VHD_RUN_DATA)
       request_add_io(req, run.file, VHD_IO_READ, run.file_off, 512, m->edge[e],
                      0);
@@ -426,7 +426,7 @@ punch_slots(struct vhd_request *req)
   req->nio = 0;
   for (unsigned i = 0; i < m->npiece; i++)
     if (m->piece[i].punch_first && RULE(PUNCH))
-      request_add_io(req, img->file, VHD_IO_PUNCH,
+      request_add_io(req, img->top->file, VHD_IO_PUNCH,
                      (uint64_t)m->piece[i].slot * 512,
                      (uint64_t)img->space.slot_sec * 512, NULL, 0);
   return req->nio > 0 ? request_io(req, data_io) : request_next(req, data_io);
@@ -442,7 +442,7 @@ add_zeroes(struct vhd_request *req, const struct piece *p, uint64_t file_off,
 
   if (len == 0 || (p->kind == PIECE_ALLOCATE && !keep))
     return; /* a slot reads as zeros from the start */
-  request_add_io(req, req->image->file, keep ? VHD_IO_ZERO : VHD_IO_PUNCH,
+  request_add_io(req, req->image->top->file, keep ? VHD_IO_ZERO : VHD_IO_PUNCH,
                  file_off, len, NULL, 0);
 }
 
@@ -451,14 +451,14 @@ add_piece_io(struct vhd_request *req, const struct piece *p)
 {
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
-  uint64_t data = slot_data_off(img, p->slot) -
-                  round_down(p->off, 1ULL << img->block_shift);
+  uint64_t data = slot_data_off(img->top, p->slot) -
+                  round_down(p->off, 1ULL << img->top->block_shift);
   uint64_t from = p->off, to = p->off + p->len;
 
   for (unsigned e = 0; e < 2; e++)
     if (p->edge[e])
-      request_add_io(req, img->file, VHD_IO_WRITE, data + edge_off(p, e), 512,
-                     m->edge[e], 0);
+      request_add_io(req, img->top->file, VHD_IO_WRITE, data + edge_off(p, e),
+                     512, m->edge[e], 0);
   if (p->edge[0])
     from = MIN(edge_off(p, 0) + 512, to);
   if (p->edge[1])
@@ -466,7 +466,7 @@ add_piece_io(struct vhd_request *req, const struct piece *p)
   if (from >= to)
     return;
   if (req->op == VHD_WRITE)
-    request_add_io(req, img->file, VHD_IO_WRITE, data + from, to - from,
+    request_add_io(req, img->top->file, VHD_IO_WRITE, data + from, to - from,
                    (char *)req->buf + (from - req->off), 0);
   else
     add_zeroes(req, p, data + from, to - from);
@@ -495,23 +495,23 @@ data_io(struct vhd_request *req)
 static enum summary
 add_bits(struct vhd_image *img, const struct piece *p)
 {
-  uint64_t in = p->off & ((1ULL << img->block_shift) - 1);
+  uint64_t in = p->off & ((1ULL << img->top->block_shift) - 1);
   uint32_t sec = (uint32_t)(in / 512);
   uint32_t nsec = (uint32_t)((in + p->len + 511) / 512) - sec;
-  struct bitmap *b = bitmaps_find(&img->bitmaps, p->blk);
-  uint8_t *bits = bitmaps_bits(&img->bitmaps, b);
-  uint32_t valid = image_block_sectors(img, p->blk);
+  struct bitmap *b = bitmaps_find(&img->top->bitmaps, p->blk);
+  uint8_t *bits = bitmaps_bits(&img->top->bitmaps, b);
+  uint32_t valid = layer_block_sectors(img->top, p->blk);
 
   if (p->kind == PIECE_ALLOCATE ||
-      summary_of(img->state[p->blk]) == BITS_NONE)
-    memset(bits, 0, img->bitmaps.bytes);
+      summary_of(img->top->state[p->blk]) == BITS_NONE)
+    memset(bits, 0, img->top->bitmaps.bytes);
   bitmap_set(bits, sec, nsec);
   journal(img, JOURNAL_BITS, p->blk, sec, nsec);
   if (bitmap_test(bits, 0) && bitmap_run(bits, 0, valid) == valid) {
-    bitmaps_forget(&img->bitmaps, b);
+    bitmaps_forget(&img->top->bitmaps, b);
     return BITS_ALL;
   }
-  bitmaps_mark_dirty(&img->bitmaps, b);
+  bitmaps_mark_dirty(&img->top->bitmaps, b);
   return BITS_MIXED;
 }
 
@@ -522,22 +522,22 @@ publish_piece(struct vhd_image *img, const struct piece *p)
 
   if (p->kind == PIECE_ALLOCATE)
     journal(img, JOURNAL_BAT, p->blk, NO_SLOT, p->slot);
-  if (img->parent || p->kind == PIECE_SET_BITS)
+  if (image_is_child(img) || p->kind == PIECE_SET_BITS)
     s = add_bits(img, p);
-  commit_note(img, p->blk, img->bat[p->blk], true);
-  image_set_block(img, p->blk, p->slot, s);
+  commit_note(img, p->blk, img->top->bat[p->blk], true);
+  layer_set_block(img->top, p->blk, p->slot, s);
 }
 
 static void
 abort_piece(struct vhd_image *img, const struct piece *p)
 {
-  struct bitmap *b = bitmaps_find(&img->bitmaps, p->blk);
+  struct bitmap *b = bitmaps_find(&img->top->bitmaps, p->blk);
 
   if (p->kind == PIECE_ALLOCATE)
     space_untake(img, p->slot);
   if (b && (p->kind == PIECE_ALLOCATE ||
-            summary_of(img->state[p->blk]) == BITS_NONE))
-    bitmaps_forget(&img->bitmaps, b);
+            summary_of(img->top->state[p->blk]) == BITS_NONE))
+    bitmaps_forget(&img->top->bitmaps, b);
 }
 
 /* Lets the blocks go, changed or as they were. */
@@ -551,19 +551,20 @@ release_pieces(struct vhd_request *req, bool good)
     const struct piece *p = &m->piece[i];
     if (p->kind == PIECE_IN_PLACE)
       continue;
-    pthread_mutex_lock(&img->lock);
+    pthread_mutex_lock(&img->top->lock);
     if (good)
       publish_piece(img, p);
     else
       abort_piece(img, p);
     m->changed |= good;
     img->commit.reserved--;
-    image_set_flags(img, p->blk, 0, BLOCK_BUSY);
-    struct vhd_request *woken = image_unpark(img, &img->state[p->blk]);
-    struct vhd_request *more = image_unpark(img, &img->bitmaps);
-    pthread_mutex_unlock(&img->lock);
-    image_wake(woken);
-    image_wake(more);
+    layer_set_flags(img->top, p->blk, 0, BLOCK_BUSY);
+    struct vhd_request *woken =
+      layer_unpark(img->top, &img->top->state[p->blk]);
+    struct vhd_request *more = layer_unpark(img->top, &img->top->bitmaps);
+    pthread_mutex_unlock(&img->top->lock);
+    request_wake(woken);
+    request_wake(more);
   }
   m->npiece = 0;
 }
@@ -612,6 +613,6 @@ fixed_change(struct vhd_request *req)
   if (failed < 0 || req->len == 0)
     return request_done(req, failed);
   req->nio = 0;
-  request_add_io(req, img->file, kind, req->off, req->len, req->buf, 0);
+  request_add_io(req, img->top->file, kind, req->off, req->len, req->buf, 0);
   return request_io(req, fixed_done);
 }

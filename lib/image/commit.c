@@ -28,21 +28,21 @@ int
 commit_init(struct vhd_image *img)
 {
   struct commit *c = &img->commit;
-  uint32_t bitmap_bytes = img->bitmap_sec * 512;
+  uint32_t bitmap_bytes = img->top->bitmap_sec * 512;
 
-  if (img->fixed)
+  if (img->top->fixed)
     return 0;
   c->dirty = calloc(DIRTY_MAX, sizeof *c->dirty);
   c->hash = calloc(HASH_SIZE, sizeof *c->hash);
-  c->bat_sectors = calloc(DIV_ROUND_UP(img->nblk, 128 * 8) + 1, 1);
+  c->bat_sectors = calloc(DIV_ROUND_UP(img->top->nblk, 128 * 8) + 1, 1);
   c->bat_buf = malloc(COMMIT_BAT_SECTORS * 512);
   c->ones = malloc(bitmap_bytes);
   if (!c->dirty || !c->hash || !c->bat_sectors || !c->bat_buf || !c->ones)
     return -ENOMEM;
   memset(c->ones, 0xff, bitmap_bytes);
-  if (img->layout.has_batmap) {
-    c->batmap = img->layout.batmap_bits;
-    c->batmap_bytes = img->layout.batmap.nsec * 512;
+  if (img->top->layout.has_batmap) {
+    c->batmap = img->top->layout.batmap_bits;
+    c->batmap_bytes = img->top->layout.batmap.nsec * 512;
     c->batmap_buf = malloc(BATMAP_HEADER_SIZE + c->batmap_bytes);
     if (!c->batmap_buf)
       return -ENOMEM;
@@ -107,7 +107,7 @@ dirty_delete(struct vhd_image *img, struct dirty *d)
   struct dirty *last = &c->dirty[c->ndirty - 1];
 
   hash_delete(c, d->blk);
-  image_set_flags(img, d->blk, 0, BLOCK_DIRTY);
+  layer_set_flags(img->top, d->blk, 0, BLOCK_DIRTY);
   if (d != last) {
     c->hash[hash_find(c, last->blk)] = (uint32_t)(d - c->dirty) + 1;
     *d = *last;
@@ -123,7 +123,7 @@ commit_room(const struct vhd_image *img, uint32_t pieces)
 
   return c->ndirty + more <= DIRTY_MAX &&
          space_npending(&img->space) + 2 * more <= SPACE_PENDING &&
-         bitmaps_room(&img->bitmaps, more) &&
+         bitmaps_room(&img->top->bitmaps, more) &&
          (!img->journal || journal_room(img->journal) >= 2 * more);
 }
 
@@ -139,7 +139,7 @@ commit_note(struct vhd_image *img, uint32_t blk, uint32_t before, bool bitmap)
     *d = (struct dirty){ .blk = blk, .disk = before };
     uint32_t h = hash_find(c, blk);
     c->hash[h] = ++c->ndirty;
-    image_set_flags(img, blk, BLOCK_DIRTY, 0);
+    layer_set_flags(img->top, blk, BLOCK_DIRTY, 0);
   }
   d->flags |= DIRTY_CURRENT | (bitmap ? DIRTY_BITMAP : 0);
 
@@ -156,16 +156,16 @@ static void
 freeze_block(struct vhd_image *img, struct dirty *d)
 {
   struct commit *c = &img->commit;
-  struct bitmap *b = bitmaps_find(&img->bitmaps, d->blk);
-  uint8_t state = img->state[d->blk];
+  struct bitmap *b = bitmaps_find(&img->top->bitmaps, d->blk);
+  uint8_t state = img->top->state[d->blk];
 
-  d->frozen = img->bat[d->blk];
+  d->frozen = img->top->bat[d->blk];
   if (d->frozen == NO_SLOT) {
     /* nothing to say of a bitmap */
   } else if (summary_of(state) == BITS_ALL && d->flags & DIRTY_BITMAP) {
     d->flags |= DIRTY_ONES;
   } else if (b && b->flags & BITMAP_DIRTY) {
-    bitmaps_freeze(&img->bitmaps, b);
+    bitmaps_freeze(&img->top->bitmaps, b);
     d->flags |= DIRTY_TWIN;
   }
   if (d->frozen != d->disk || d->flags & DIRTY_UNSURE)
@@ -237,20 +237,20 @@ wait_or_lead(struct vhd_request *req)
 
   if (c->ended >= m->commit_target) {
     int result = c->last_ok >= m->commit_target ? 0 : c->last_error;
-    pthread_mutex_unlock(&img->lock);
+    pthread_mutex_unlock(&img->top->lock);
     return leave(req, result);
   }
   int failed = atomic_load(&img->failed); /* perhaps while it waited */
   if (failed < 0) {
-    pthread_mutex_unlock(&img->lock);
+    pthread_mutex_unlock(&img->top->lock);
     return leave(req, failed);
   }
   if (c->leader)
-    return request_park(req, img, c, wait_again);
+    return request_park(req, img->top, c, wait_again);
   c->leader = req;
   c->gathering = true;
   m->phase = begin;
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   req->wake(req);
   return VHD_STEP_PARKED;
 }
@@ -260,10 +260,10 @@ begin(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
 
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   img->commit.gathering = false;
   freeze(img);
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   machine_of(req)->commit_pos = 0;
   return request_next(req, lead);
 }
@@ -271,7 +271,7 @@ begin(struct vhd_request *req)
 static enum vhd_step
 wait_again(struct vhd_request *req)
 {
-  pthread_mutex_lock(&req->image->lock);
+  pthread_mutex_lock(&req->image->top->lock);
   return wait_or_lead(req);
 }
 
@@ -284,9 +284,9 @@ request_commit(struct vhd_request *req, phase_fn *after)
 
   request_unpin(req);
   m->after_commit = after;
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   if (!c->leader && all_durable(img)) {
-    pthread_mutex_unlock(&img->lock);
+    pthread_mutex_unlock(&img->top->lock);
     return leave(req, 0);
   }
   bool on_board = c->leader && !c->gathering && covered(img);
@@ -301,14 +301,14 @@ finish(struct vhd_request *req, int result)
   struct vhd_image *img = req->image;
   struct commit *c = &img->commit;
 
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   for (uint32_t i = c->nfrozen; i-- > 0;) {
     struct dirty *d = &c->dirty[i];
     bool bitmap = d->flags & (DIRTY_TWIN | DIRTY_ONES);
     if (d->flags & DIRTY_TWIN)
-      bitmaps_thaw(&img->bitmaps, bitmaps_find(&img->bitmaps, d->blk),
+      bitmaps_thaw(&img->top->bitmaps, bitmaps_find(&img->top->bitmaps, d->blk),
                    result < 0 &&
-                   summary_of(img->state[d->blk]) == BITS_MIXED);
+                   summary_of(img->top->state[d->blk]) == BITS_MIXED);
     if (result < 0 && RULE(FAILED_ENTRY))
       d->flags |= DIRTY_CURRENT | (bitmap ? DIRTY_BITMAP : 0);
     d->flags &= ~(DIRTY_FROZEN | DIRTY_TWIN | DIRTY_ONES);
@@ -320,7 +320,7 @@ finish(struct vhd_request *req, int result)
     }
   }
   if (c->metadata)
-    memset(c->bat_sectors, 0, DIV_ROUND_UP(img->nblk, 128 * 8) + 1);
+    memset(c->bat_sectors, 0, DIV_ROUND_UP(img->top->nblk, 128 * 8) + 1);
   c->nfrozen = 0;
   c->ended = c->started;
   if (result == 0) {
@@ -333,7 +333,7 @@ finish(struct vhd_request *req, int result)
     c->batmap_dirty |= c->batmap != NULL;
     c->pending_mark = img->space.pending_head;
   }
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   machine_of(req)->commit_result = result;
   return request_next(req, punch_retired);
 }
@@ -362,22 +362,22 @@ lead(struct vhd_request *req)
     return request_next(req, sync_data);
 
   uint8_t *map = NULL;
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   bool batmap = c->batmap_dirty;
   c->batmap_dirty = false;
   if (batmap) {
     map = c->batmap_buf + BATMAP_HEADER_SIZE;
     memcpy(map, c->batmap, c->batmap_bytes);
   }
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   if (batmap) {
-    const struct batmap *bm = &img->layout.batmap;
+    const struct batmap *bm = &img->top->layout.batmap;
     batmap_format(bm, map, c->batmap_bytes, c->batmap_buf);
-    request_add_io(req, img->file, VHD_IO_WRITE,
-                   batmap_header_off(&img->header), BATMAP_HEADER_SIZE,
+    request_add_io(req, img->top->file, VHD_IO_WRITE,
+                   batmap_header_off(&img->top->header), BATMAP_HEADER_SIZE,
                    c->batmap_buf, 0);
-    request_add_io(req, img->file, VHD_IO_WRITE, bm->off, c->batmap_bytes, map,
-                   0);
+    request_add_io(req, img->top->file, VHD_IO_WRITE, bm->off,
+                   c->batmap_bytes, map, 0);
     return request_io(req, sync_data);
   }
   return request_next(req, sync_data);
@@ -393,7 +393,7 @@ sync_data(struct vhd_request *req)
   req->nio = 0;
   if (!RULE(SYNC_DATA) && req->image->commit.metadata)
     return request_next(req, synced_data);
-  request_add_io(req, req->image->file, VHD_IO_SYNC, 0, 0, NULL, 0);
+  request_add_io(req, req->image->top->file, VHD_IO_SYNC, 0, 0, NULL, 0);
   return request_io(req, synced_data);
 }
 
@@ -422,12 +422,12 @@ add_bitmap(struct vhd_request *req, struct dirty *d)
   if (!(d->flags & (DIRTY_ONES | DIRTY_TWIN)))
     return;
   if (d->flags & DIRTY_TWIN) {
-    struct bitmap *b = bitmaps_find(&img->bitmaps, d->blk);
-    bits = RULE(FREEZE_BITMAP) ? bitmaps_twin(&img->bitmaps, b)
-                               : bitmaps_bits(&img->bitmaps, b);
+    struct bitmap *b = bitmaps_find(&img->top->bitmaps, d->blk);
+    bits = RULE(FREEZE_BITMAP) ? bitmaps_twin(&img->top->bitmaps, b)
+                               : bitmaps_bits(&img->top->bitmaps, b);
   }
-  request_add_io(req, img->file, VHD_IO_WRITE, (uint64_t)d->frozen * 512,
-                 (uint64_t)img->bitmap_sec * 512, bits, 0);
+  request_add_io(req, img->top->file, VHD_IO_WRITE, (uint64_t)d->frozen * 512,
+                 (uint64_t)img->top->bitmap_sec * 512, bits, 0);
 }
 
 /* Bitmaps from commit_pos on; returns whether there is I/O to do. */
@@ -439,10 +439,10 @@ gather_bitmaps(struct vhd_request *req)
   struct commit *c = &img->commit;
 
   req->nio = 0;
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   while (m->commit_pos < c->nfrozen && req->nio < VHD_REQUEST_IOS)
     add_bitmap(req, &c->dirty[m->commit_pos++]);
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   return req->nio > 0;
 }
 
@@ -450,11 +450,11 @@ gather_bitmaps(struct vhd_request *req)
 static uint32_t
 entry_for_disk(const struct vhd_image *img, uint32_t blk)
 {
-  if (!(img->state[blk] & BLOCK_DIRTY))
-    return img->bat[blk];
+  if (!(img->top->state[blk] & BLOCK_DIRTY))
+    return img->top->bat[blk];
   const struct dirty *d = dirty_find(&img->commit, blk);
   if (!RULE(FREEZE_ENTRY))
-    return img->bat[blk];
+    return img->top->bat[blk];
   return d->flags & (DIRTY_FROZEN | DIRTY_UNSURE) ? d->frozen : d->disk;
 }
 
@@ -465,7 +465,7 @@ gather_bat(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
   struct commit *c = &img->commit;
-  uint32_t nsec = DIV_ROUND_UP(img->nblk, 128);
+  uint32_t nsec = DIV_ROUND_UP(img->top->nblk, 128);
   uint32_t used = 0;
 
   for (uint32_t sec = 0; sec < nsec && used < COMMIT_BAT_SECTORS &&
@@ -477,13 +477,13 @@ gather_bat(struct vhd_request *req)
     }
     n = MIN(n, COMMIT_BAT_SECTORS - used);
     uint8_t *buf = c->bat_buf + used * 512;
-    uint32_t first = sec * 128, end = MIN(first + n * 128, img->nblk);
+    uint32_t first = sec * 128, end = MIN(first + n * 128, img->top->nblk);
     for (uint32_t blk = first; blk < end; blk++) {
       struct be32 e = be32_put(entry_for_disk(img, blk));
       memcpy(buf + (blk - first) * 4, &e, sizeof e);
     }
-    request_add_io(req, img->file, VHD_IO_WRITE,
-                   img->header.table_offset + (uint64_t)first * 4,
+    request_add_io(req, img->top->file, VHD_IO_WRITE,
+                   img->top->header.table_offset + (uint64_t)first * 4,
                    (uint64_t)(end - first) * 4, buf, 0);
     bitmap_clear(c->bat_sectors, sec, n);
     used += n;
@@ -497,11 +497,11 @@ mark_unsure(struct vhd_image *img)
 {
   struct commit *c = &img->commit;
 
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   for (uint32_t i = 0; i < c->nfrozen; i++)
     if (c->dirty[i].frozen != c->dirty[i].disk)
       c->dirty[i].flags |= DIRTY_UNSURE;
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
 }
 
 static enum vhd_step
@@ -516,14 +516,14 @@ write_metadata(struct vhd_request *req)
   }
   if (gather_bitmaps(req))
     return request_io(req, write_metadata);
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   gather_bat(req);
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   if (req->nio > 0)
     return request_io(req, write_metadata);
   if (!RULE(SYNC_METADATA))
     return finish(req, 0);
-  request_add_io(req, img->file, VHD_IO_SYNC, 0, 0, NULL, 0);
+  request_add_io(req, img->top->file, VHD_IO_SYNC, 0, 0, NULL, 0);
   return request_io(req, synced_metadata);
 }
 
@@ -551,25 +551,25 @@ punch_retired(struct vhd_request *req)
   int result = machine_of(req)->commit_result;
 
   req->nio = 0;
-  pthread_mutex_lock(&img->lock);
-  if (!img->fixed)
+  pthread_mutex_lock(&img->top->lock);
+  if (!img->top->fixed)
     for (uint32_t i = s->pending_head;
          i != c->pending_mark && req->nio < VHD_REQUEST_IOS; i++)
-      request_add_io(req, img->file, VHD_IO_PUNCH,
+      request_add_io(req, img->top->file, VHD_IO_PUNCH,
                      (uint64_t)s->pending[i & (SPACE_PENDING - 1)].slot * 512,
                      (uint64_t)s->slot_sec * 512, NULL, 0);
   if (req->nio > 0) {
     image_try_advance(img);
     c->punch_epoch = img->epoch;
-    struct vhd_request *woken = image_unpark(img, c);
-    pthread_mutex_unlock(&img->lock);
-    image_wake(woken);
+    struct vhd_request *woken = layer_unpark(img->top, c);
+    pthread_mutex_unlock(&img->top->lock);
+    request_wake(woken);
     return request_io(req, punched);
   }
   c->leader = NULL;
-  struct vhd_request *woken = image_unpark(img, c);
-  pthread_mutex_unlock(&img->lock);
-  image_wake(woken);
+  struct vhd_request *woken = layer_unpark(img->top, c);
+  pthread_mutex_unlock(&img->top->lock);
+  request_wake(woken);
   return leave(req, result);
 }
 
@@ -581,12 +581,12 @@ punched(struct vhd_request *req)
   struct vhd_image *img = req->image;
   struct space *s = &img->space;
 
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   for (unsigned i = 0; i < req->nio; i++) {
     uint32_t epoch = s->pending[s->pending_head & (SPACE_PENDING - 1)].epoch;
     bool quiet = (int32_t)(img->commit.punch_epoch - epoch) >= 2;
     space_recycle(img, req->io[i].result == 0 && quiet);
   }
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   return request_next(req, punch_retired);
 }

@@ -34,13 +34,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bounds.h"
 #include "vhdkit.h"
 
 struct vhd_image;
-
-#define DIRTY_MAX 8192
-/* BAT sectors that one step writes. */
-#define COMMIT_BAT_SECTORS 64
 
 enum dirty_flags {
   DIRTY_CURRENT = 1 << 0, /* changed since the last freeze */

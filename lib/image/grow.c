@@ -22,11 +22,11 @@ grow_end(struct vhd_request *req, int result)
 {
   struct vhd_image *img = req->image;
 
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   img->space.grower = NULL;
-  struct vhd_request *woken = image_unpark(img, &img->space);
-  pthread_mutex_unlock(&img->lock);
-  image_wake(woken);
+  struct vhd_request *woken = layer_unpark(img->top, &img->space);
+  pthread_mutex_unlock(&img->top->lock);
+  request_wake(woken);
   return result < 0 ? request_done(req, result)
                     : request_next(req, change_gather);
 }
@@ -39,24 +39,24 @@ runway_grow(struct vhd_request *req)
   struct vhd_image *img = req->image;
   struct space *s = &img->space;
 
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   if (s->grower && s->grower != req)
-    return request_park(req, img, s, change_gather);
+    return request_park(req, img->top, s, change_gather);
   s->grower = req;
   req->nio = 0;
   if (s->dirty && s->next < s->end) {
-    request_add_io(req, img->file, VHD_IO_PUNCH, s->next * 512,
+    request_add_io(req, img->top->file, VHD_IO_PUNCH, s->next * 512,
                    (s->end - s->next) * 512, NULL, 0);
-    pthread_mutex_unlock(&img->lock);
+    pthread_mutex_unlock(&img->top->lock);
     return request_io(req, cleaned);
   }
   s->dirty = false;
   int result = space_plan_growth(img);
   if (result == 0)
-    request_add_io(req, img->file, VHD_IO_EXTEND, s->end * 512,
+    request_add_io(req, img->top->file, VHD_IO_EXTEND, s->end * 512,
                    s->grow_end - s->end * 512, NULL,
                    s->reserve ? VHD_IO_RESERVE : 0);
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   return result < 0 ? grow_end(req, result) : request_io(req, extended);
 }
 
@@ -66,9 +66,9 @@ cleaned(struct vhd_request *req)
   struct vhd_image *img = req->image;
   int result = request_io_result(req);
 
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   img->space.dirty = result < 0;
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   return grow_end(req, result);
 }
 
@@ -80,13 +80,13 @@ extended(struct vhd_request *req)
   int result = request_io_result(req);
 
   if (result < 0) {
-    pthread_mutex_lock(&img->lock);
+    pthread_mutex_lock(&img->top->lock);
     bool again = result == -ENOSPC && space_shorten_step(img);
-    pthread_mutex_unlock(&img->lock);
+    pthread_mutex_unlock(&img->top->lock);
     return again ? request_next(req, runway_grow) : grow_end(req, result);
   }
   req->nio = 0;
-  request_add_io(req, img->file, VHD_IO_WRITE, s->grow_end - FOOTER_SIZE,
+  request_add_io(req, img->top->file, VHD_IO_WRITE, s->grow_end - FOOTER_SIZE,
                  FOOTER_SIZE, s->footer, 0);
   return request_io(req, footer_written);
 }
@@ -101,16 +101,16 @@ footer_written(struct vhd_request *req)
 
   if (result < 0)
     return grow_end(req, result);
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   bool quiet = img->commit.synced_seq == atomic_load(&img->write_seq);
   atomic_fetch_add(&img->write_seq, 1);
   if (!quiet)
     space_grown(img, false);
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   if (!quiet)
     return grow_end(req, 0);
   req->nio = 0;
-  request_add_io(req, img->file, VHD_IO_SYNC, 0, 0, NULL, 0);
+  request_add_io(req, img->top->file, VHD_IO_SYNC, 0, 0, NULL, 0);
   return request_io(req, footer_synced);
 }
 
@@ -122,9 +122,9 @@ footer_synced(struct vhd_request *req)
 
   if (result < 0)
     atomic_store(&img->failed, result);
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&img->top->lock);
   if (result == 0)
     space_grown(img, true);
-  pthread_mutex_unlock(&img->lock);
+  pthread_mutex_unlock(&img->top->lock);
   return grow_end(req, result);
 }

@@ -1,96 +1,121 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* image.c: the block table, waiting, and epochs; see image.h. */
+/* image.c: see image.h. */
 #include "config.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
 
+#include "base/error.h"
 #include "image/image.h"
-#include "image/request.h"
 
-/* ------------------------------------------------------------- block table */
+/* --------------------------------------------------------- coming and going */
 
-/* A lockless reader sees a block's entry and state as they were together: the
- * sequence is odd while they change.  The stores between are releases, so none
- * can be seen before the odd value. */
-static uint32_t
-table_open(struct vhd_image *img)
+static struct layers *
+layers_alloc(unsigned n)
 {
-  uint32_t seq = atomic_load_explicit(&img->table_seq, memory_order_relaxed);
+  struct layers *layers;
 
-  atomic_store_explicit(&img->table_seq, seq + 1, memory_order_relaxed);
-  return seq + 2;
+  layers = malloc(sizeof *layers + n * sizeof layers->layer[0]);
+  if (layers)
+    layers->n = n;
+  return layers;
 }
 
 static void
-table_close(struct vhd_image *img, uint32_t seq)
+layers_free(struct layers *layers)
 {
-  atomic_store_explicit(&img->table_seq, seq, memory_order_release);
+  for (unsigned i = 0; layers && i < layers->n; i++)
+    layer_unref(layers->layer[i]);
+  free(layers);
 }
 
-void
-image_set_block(struct vhd_image *img, uint32_t blk, uint32_t slot,
-                enum summary summary)
+/* An image of these layers, which it takes over, also on failure. */
+static struct vhd_image *
+image_of(struct layers *layers)
 {
-  uint8_t state = (img->state[blk] & ~BITS_MASK) | summary;
-  bool had = img->bat[blk] != NO_SLOT, has = slot != NO_SLOT;
-  uint32_t seq = table_open(img);
+  struct vhd_image *img = calloc(1, sizeof *img);
 
-  atomic_store_explicit(&img->bat[blk], slot, memory_order_release);
-  atomic_store_explicit(&img->state[blk], state, memory_order_release);
-  table_close(img, seq);
-  img->nallocated += (uint32_t)has - had;
-}
-
-void
-image_set_flags(struct vhd_image *img, uint32_t blk, uint8_t set,
-                uint8_t clear)
-{
-  uint8_t state = (img->state[blk] & ~clear) | set;
-
-  atomic_store_explicit(&img->state[blk], state, memory_order_release);
-}
-
-/* ----------------------------------------------------------------- waiting */
-
-void
-image_park(struct vhd_image *img, struct vhd_request *req, const void *key)
-{
-  struct machine *m = machine_of(req);
-
-  m->key = key;
-  m->next = img->parked;
-  img->parked = req;
-}
-
-/* The list is last in, first out; what is unparked goes in the order in which
- * it came. */
-struct vhd_request *
-image_unpark(struct vhd_image *img, const void *key)
-{
-  struct vhd_request *woken = NULL;
-  struct vhd_request **link = &img->parked;
-
-  while (*link) {
-    struct vhd_request *req = *link;
-    struct machine *m = machine_of(req);
-    if (m->key != key) {
-      link = &m->next;
-      continue;
-    }
-    *link = m->next;
-    m->next = woken;
-    woken = req;
+  if (!img) {
+    layers_free(layers);
+    return NULL;
   }
-  return woken;
+  img->layers = layers;
+  img->top = layers->layer[0];
+  img->epoch = 2;
+  return img;
+}
+
+int
+image_new(struct vhd_file *file, uint32_t flags, struct vhd_image **image,
+          struct vhd_error *err)
+{
+  struct layers *layers = layers_alloc(1);
+
+  if (!layers) {
+    file_close(file);
+    return vhd_fail_sys(err, ENOMEM, "image");
+  }
+  int e = layer_new(file, flags, &layers->layer[0], err);
+  if (e < 0) {
+    free(layers);
+    return e;
+  }
+  *image = image_of(layers);
+  if (!*image)
+    return vhd_fail_sys(err, ENOMEM, "image");
+  (*image)->writable = !(flags & VHD_OPEN_READONLY);
+  (*image)->orphan = (*image)->top->footer.type == VHD_DIFFERENCING;
+  return 0;
+}
+
+int
+image_set_parent(struct vhd_image *img, struct vhd_image *parent)
+{
+  struct layers *layers = layers_alloc(1 + parent->layers->n);
+
+  if (layers) {
+    layers->layer[0] = layer_ref(img->top);
+    for (unsigned i = 0; i < parent->layers->n; i++)
+      layers->layer[1 + i] = layer_ref(parent->layers->layer[i]);
+    layers_free(img->layers);
+    img->layers = layers;
+    img->orphan = false;
+  }
+  image_free(parent);
+  return layers ? 0 : -ENOMEM;
+}
+
+struct vhd_image *
+vhd_parent(struct vhd_image *img)
+{
+  struct vhd_image *parent = atomic_load(&img->parent), *other = NULL;
+
+  if (parent || !image_is_child(img))
+    return parent;
+  struct layers *layers = layers_alloc(img->layers->n - 1);
+  if (!layers)
+    return NULL;
+  for (unsigned i = 0; i < layers->n; i++)
+    layers->layer[i] = layer_ref(img->layers->layer[1 + i]);
+  parent = image_of(layers);
+  if (!parent || atomic_compare_exchange_strong(&img->parent, &other, parent))
+    return parent;
+  image_free(parent); /* another thread was quicker */
+  return other;
 }
 
 void
-image_wake(struct vhd_request *list)
+image_free(struct vhd_image *img)
 {
-  while (list) {
-    struct vhd_request *req = list;
-    list = machine_of(req)->next;
-    req->wake(req);
+  while (img) {
+    struct vhd_image *parent = img->parent;
+    space_destroy(&img->space);
+    commit_destroy(&img->commit);
+    journal_file_close(&img->journal_file, false);
+    layers_free(img->layers);
+    free(img);
+    img = parent;
   }
 }
 

@@ -22,15 +22,15 @@ printable(const char *raw, char *text)
 static void
 fill_sparse(struct vhd_image *img, struct vhd_info *info)
 {
-  const struct header *h = &img->header;
+  const struct header *h = &img->top->header;
 
   info->block_size = h->block_size;
-  info->nblk = img->nblk;
+  info->nblk = img->top->nblk;
   info->bat_entries = h->max_table_entries;
-  info->nblk_allocated = img->nallocated;
-  info->aligned = img->layout.aligned;
-  info->batmap = img->layout.has_batmap;
-  if (img->footer.type != VHD_DIFFERENCING)
+  info->nblk_allocated = img->top->nallocated;
+  info->aligned = img->top->layout.aligned;
+  info->batmap = img->top->layout.has_batmap;
+  if (img->top->footer.type != VHD_DIFFERENCING)
     return;
   memcpy(info->parent_id, h->parent_id, sizeof info->parent_id);
   guid_text(h->parent_id, info->parent_id_text);
@@ -41,16 +41,16 @@ fill_sparse(struct vhd_image *img, struct vhd_info *info)
 void
 vhd_get_info(struct vhd_image *img, struct vhd_info *info)
 {
-  const struct footer *f = &img->footer;
+  const struct footer *f = &img->top->footer;
   struct geometry g = { f->cylinders, f->heads, f->sectors };
 
   memset(info, 0, sizeof *info);
-  info->path = img->path;
-  info->parent_name = img->parent_name;
+  info->path = img->top->path;
+  info->parent_name = img->top->parent_name;
   info->type = f->type ? (enum vhd_type)f->type : VHD_RAW;
-  info->size = img->size;
+  info->size = img->top->size;
   info->original_size = f->original_size;
-  info->file_size = img->layout.file_size;
+  info->file_size = img->top->layout.file_size;
   info->geometry_size = geometry_size(g);
   info->cylinders = g.cylinders;
   info->heads = g.heads;
@@ -66,19 +66,13 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
   info->saved_state = f->saved_state;
   info->read_only = !img->writable;
   info->aligned = true;
-  info->depth = img->depth;
-  if (!img->fixed)
+  info->depth = img->layers->n - 1;
+  if (!img->top->fixed)
     fill_sparse(img, info);
 }
 
 uint64_t
 vhd_size(const struct vhd_image *img)
 {
-  return img->size;
-}
-
-struct vhd_image *
-vhd_parent(struct vhd_image *img)
-{
-  return img->parent;
+  return img->top->size;
 }

@@ -8,12 +8,9 @@
 
 #include "base/arith.h"
 #include "base/bitmap.h"
+#include "base/bounds.h"
 #include "image/image.h"
 #include "image/map.h"
-
-/* How far a layer with a parent looks ahead over blocks it does not have: the
- * parent may cut the range short, and looking again costs as much. */
-#define LOOK_AHEAD 64
 
 enum verdict {
   DATA,    /* here, at *file_off */
@@ -24,7 +21,7 @@ enum verdict {
 
 /* What a mixed bitmap says of the sectors from sec on; shortens *nsec. */
 static enum verdict
-look_at_bitmap(struct vhd_image *l, uint32_t blk, uint32_t sec, uint32_t *nsec)
+look_at_bitmap(struct layer *l, uint32_t blk, uint32_t sec, uint32_t *nsec)
 {
   enum verdict v = LOAD;
 
@@ -40,9 +37,10 @@ look_at_bitmap(struct vhd_image *l, uint32_t blk, uint32_t sec, uint32_t *nsec)
 }
 
 /* What one dynamic or differencing layer says of [off, off + *len), which lies
- * within it; shortens *len to where that is true. */
+ * within it; shortens *len to where that is true.  last: there is no layer
+ * below it. */
 static enum verdict
-look_at_block(struct vhd_image *l, uint64_t off, uint64_t *len,
+look_at_block(struct layer *l, bool last, uint64_t off, uint64_t *len,
               uint64_t *file_off, uint32_t *blk)
 {
   uint64_t bs = 1ULL << l->block_shift;
@@ -50,12 +48,11 @@ look_at_block(struct vhd_image *l, uint64_t off, uint64_t *len,
   uint8_t state;
 
   *blk = (uint32_t)(off >> l->block_shift);
-  uint32_t slot = image_peek(l, *blk, &state);
+  uint32_t slot = layer_peek(l, *blk, &state);
   uint64_t n = MIN(*len, bs - in);
   if (slot == NO_SLOT) {
-    uint32_t last = l->parent ? MIN(l->nblk - *blk, LOOK_AHEAD) + *blk
-                              : l->nblk;
-    for (uint32_t next = *blk + 1; n < *len && next < last; next++) {
+    uint32_t end = last ? l->nblk : MIN(l->nblk - *blk, LOOK_AHEAD) + *blk;
+    for (uint32_t next = *blk + 1; n < *len && next < end; next++) {
       if (atomic_load_explicit(&l->bat[next], memory_order_relaxed) != NO_SLOT)
         break;
       n = MIN(*len, n + bs);
@@ -86,23 +83,24 @@ look_at_block(struct vhd_image *l, uint64_t off, uint64_t *len,
   *len = n;
   *file_off = slot_data_off(l, slot) + in;
   /* In a dynamic disk a sector that was never written is known to be zero. */
-  return v == NOTHING && !l->parent ? ZERO : v;
+  return v == NOTHING && last ? ZERO : v;
 }
 
-bool
-map_next(struct vhd_image *img, uint64_t off, uint64_t len,
-         struct vhd_run *run, struct map_need *need)
+/* The run as seen from one layer of the image down. */
+static bool
+walk(const struct layers *layers, unsigned from, uint64_t off, uint64_t len,
+     struct vhd_run *run, struct map_need *need)
 {
-  struct vhd_image *l = img;
-
-  run->depth = 0;
   run->file = NULL;
   run->fd = -1;
   run->file_off = 0;
-  for (;;) {
+  for (unsigned i = from;; i++) {
+    struct layer *l = layers->layer[i];
+    bool last = i + 1 == layers->n;
     enum verdict v = DATA;
 
-    if (off >= l->size) { /* the child is larger */
+    run->depth = (uint16_t)(i - from);
+    if (off >= l->size) { /* the layer above is larger */
       run->kind = VHD_RUN_HOLE;
       break;
     }
@@ -110,7 +108,7 @@ map_next(struct vhd_image *img, uint64_t off, uint64_t len,
     if (l->fixed)
       run->file_off = off;
     else
-      v = look_at_block(l, off, &len, &run->file_off, &need->blk);
+      v = look_at_block(l, last, off, &len, &run->file_off, &need->blk);
     if (v == DATA) {
       run->kind = VHD_RUN_DATA;
       run->file = l->file;
@@ -118,32 +116,43 @@ map_next(struct vhd_image *img, uint64_t off, uint64_t len,
       break;
     }
     if (v == LOAD) {
-      need->image = l;
+      need->layer = l;
       return false;
     }
-    if (v == ZERO || !l->parent) {
+    if (v == ZERO || last) {
       run->kind = v == ZERO ? VHD_RUN_ZERO : VHD_RUN_HOLE;
       run->file_off = 0;
       break;
     }
-    l = l->parent;
-    run->depth++;
   }
   run->len = len;
   return true;
 }
 
+bool
+map_next(const struct vhd_image *img, uint64_t off, uint64_t len,
+         struct vhd_run *run, struct map_need *need)
+{
+  return walk(img->layers, 0, off, len, run, need);
+}
+
+bool
+map_below(const struct vhd_image *img, uint64_t off, uint64_t len,
+          struct vhd_run *run, struct map_need *need)
+{
+  return walk(img->layers, 1, off, len, run, need);
+}
+
 int
-map_ancestor_holds(struct vhd_image *img, uint64_t off, uint64_t len,
+map_ancestor_holds(const struct vhd_image *img, uint64_t off, uint64_t len,
                    struct map_need *need)
 {
   struct vhd_run run;
 
-  if (!img->parent || off >= img->parent->size)
+  if (!image_is_child(img))
     return 0;
-  len = MIN(len, img->parent->size - off);
   for (uint64_t end = off + len; off < end; off += run.len) {
-    if (!map_next(img->parent, off, end - off, &run, need))
+    if (!map_below(img, off, end - off, &run, need))
       return -1;
     if (run.kind == VHD_RUN_DATA)
       return 1;

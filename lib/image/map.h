@@ -9,21 +9,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "image/image.h"
 #include "vhdkit.h"
 
 /* A bitmap that must be loaded before the question can be answered. */
 struct map_need {
-  struct vhd_image *image;
+  struct layer *layer;
   uint32_t blk;
 };
 
 /* The run that begins at off, as seen from img down its chain, no longer than
  * len.  off + len lies within img; len > 0.  False: *need must be loaded. */
-bool map_next(struct vhd_image *img, uint64_t off, uint64_t len,
+bool map_next(const struct vhd_image *img, uint64_t off, uint64_t len,
               struct vhd_run *run, struct map_need *need);
+/* The same as seen from below its top, of an image that is a child; off may
+ * lie beyond what is there. */
+bool map_below(const struct vhd_image *img, uint64_t off, uint64_t len,
+               struct vhd_run *run, struct map_need *need);
 
 /* Does any ancestor of img hold data in the range?  0 no, 1 yes, -1 *need. */
-int map_ancestor_holds(struct vhd_image *img, uint64_t off, uint64_t len,
+int map_ancestor_holds(const struct vhd_image *img, uint64_t off, uint64_t len,
                        struct map_need *need);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "base/arith.h"
+#include "base/bounds.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/rules.h"
@@ -26,159 +27,53 @@
 
 #define FILE_ALIGN 4096
 
-/* ----------------------------------------------------------------- warnings */
-
-static void
-add_warning(struct vhd_image *img, const char *text)
-{
-  if (img->nwarning < IMAGE_WARNINGS &&
-      (img->warning[img->nwarning] = strdup(text)) != NULL)
-    img->nwarning++;
-}
-
-struct warning_sink {
-  struct layout_sink sink;
-  struct vhd_image *img;
-};
-
-static void
-collect_warning(struct layout_sink *sink, enum vhd_severity severity, int code,
-                const char *message)
-{
-  struct warning_sink *w = (struct warning_sink *)sink;
-
-  (void)severity;
-  (void)code;
-  add_warning(w->img, message);
-}
-
 const char *
 vhd_warning(const struct vhd_image *image, unsigned i)
 {
-  return i < image->nwarning ? image->warning[i] : NULL;
+  return i < image->top->nwarning ? image->top->warning[i] : NULL;
 }
 
 /* ----------------------------------------------------------------- one file */
-
-static void
-fill_from_layout(struct vhd_image *img)
-{
-  struct layout *l = &img->layout;
-  struct stat st;
-
-  img->footer = l->footer;
-  img->fixed = l->footer.type == VHD_FIXED || l->footer.type == 0;
-  img->size = l->disk_size;
-  if (img->file->fd >= 0 && fstat(img->file->fd, &st) == 0)
-    img->mtime = st.st_mtime;
-  if (img->fixed)
-    return;
-  img->header = l->header;
-  img->nblk = l->nblk;
-  img->spb = l->spb;
-  img->bitmap_sec = l->bitmap_sec;
-  img->block_shift = (unsigned)__builtin_ctz(l->header.block_size);
-}
-
-int
-image_new(struct vhd_file *file, uint32_t flags, struct vhd_image **image,
-          struct vhd_error *err)
-{
-  struct vhd_image *img = calloc(1, sizeof *img);
-
-  if (!img) {
-    file_close(file);
-    return vhd_fail_sys(err, ENOMEM, "image");
-  }
-  pthread_mutex_init(&img->lock, NULL);
-  img->file = file;
-  img->path = file->path;
-  img->writable = !(flags & VHD_OPEN_READONLY);
-  img->epoch = 2;
-  struct warning_sink w = { { collect_warning, false }, img };
-  int e = flags & VHD_OPEN_RAW
-            ? layout_read_raw(file, &img->layout, err)
-            : layout_read(file, flags, &w.sink, &img->layout, err);
-  if (e == 0) {
-    fill_from_layout(img);
-    img->parent_name = img->fixed || img->footer.type == VHD_DYNAMIC
-                         ? strdup("")
-                         : parent_stored_name(&img->header);
-    img->orphan = img->footer.type == VHD_DIFFERENCING;
-    if (!img->parent_name)
-      e = vhd_fail_sys(err, ENOMEM, "%s", img->path);
-  }
-  if (e < 0) {
-    image_free(img);
-    return e;
-  }
-  *image = img;
-  return 0;
-}
-
-void
-image_set_parent(struct vhd_image *img, struct vhd_image *parent)
-{
-  img->parent = parent;
-  img->depth = parent->depth + 1;
-  img->orphan = false;
-}
-
-/* The arrays of the layout become the block table. */
-static int
-make_table(struct vhd_image *img)
-{
-  if (img->fixed)
-    return 0;
-  img->bat = (_Atomic uint32_t *)img->layout.bat;
-  img->layout.bat = NULL;
-  img->nallocated = img->layout.nallocated;
-  img->state = calloc(img->nblk, sizeof *img->state);
-  if (!img->state)
-    return -ENOMEM;
-  return bitmaps_init(&img->bitmaps, img->nblk, img->bitmap_sec * 512,
-                      img->writable);
-}
 
 /* The journal's blocks may lie where the file, as it was read, had none. */
 static int
 recheck(struct vhd_image *img, struct vhd_error *err)
 {
-  img->layout.bat = (uint32_t *)img->bat;
-  int e = layout_recheck(img->file, &img->layout, err);
-  img->layout.bat = NULL;
+  img->top->layout.bat = (uint32_t *)img->top->bat;
+  int e = layout_recheck(img->top->file, &img->top->layout, err);
+  img->top->layout.bat = NULL;
   if (e < 0)
     return vhd_fail(err, VHD_JOURNAL, EIO,
                     "%s: a killed server left changes of this image in memory, "
                     "but the image was changed since by another program; if "
                     "those changes are not wanted, remove its journal",
-                    img->path);
+                    img->top->path);
   return 0;
 }
 
 static int
 start_writing(struct vhd_image *img, struct vhd_error *err)
 {
-  int e = img->fixed ? 0 : space_init(img, &img->layout);
+  int e = img->top->fixed ? 0 : space_init(img, &img->top->layout);
   if (e == 0 && RULE(OPEN_SYNC))
-    e = file_do(img->file, VHD_IO_SYNC, 0, 0, 0);
+    e = file_do(img->top->file, VHD_IO_SYNC, 0, 0, 0);
   if (e == 0)
     e = vhd_flush(img);
   return e < 0 ? vhd_fail_sys(err, -e, "%s: cannot be made ready for writing",
-                              img->path) : 0;
+                              img->top->path) : 0;
 }
 
 int
 image_start(struct vhd_image *img, struct journal *journal, bool keep,
             struct vhd_error *err)
 {
-  bool replay = journal && !img->fixed && !journal_empty(journal);
+  bool replay = journal && !img->top->fixed && !journal_empty(journal);
 
-  int e = make_table(img);
+  int e = layer_make_table(img->top, img->writable);
   if (e == 0 && (img->writable || replay))
     e = commit_init(img);
   if (e < 0)
-    return vhd_fail_sys(err, -e, "%s", img->path);
+    return vhd_fail_sys(err, -e, "%s", img->top->path);
   if (replay) {
     e = replay_journal(img, journal, err);
     if (e == 0)
@@ -187,37 +82,15 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
       return e;
   }
   img->journal = keep ? journal : NULL;
-  img->write_through = img->writable && !img->fixed && !img->journal;
+  img->write_through = img->writable && !img->top->fixed && !img->journal;
   if (img->writable) {
     e = start_writing(img, err);
     if (e < 0)
       return e;
     img->space.touched |= replay;
   }
-  slots_free(&img->layout.slots);
+  slots_free(&img->top->layout.slots);
   return 0;
-}
-
-void
-image_free(struct vhd_image *img)
-{
-  while (img) {
-    struct vhd_image *parent = img->parent;
-    layout_free(&img->layout);
-    bitmaps_destroy(&img->bitmaps);
-    space_destroy(&img->space);
-    commit_destroy(&img->commit);
-    free((void *)img->bat);
-    free((void *)img->state);
-    free(img->parent_name);
-    for (unsigned i = 0; i < img->nwarning; i++)
-      free(img->warning[i]);
-    journal_file_close(&img->journal_file, false);
-    pthread_mutex_destroy(&img->lock);
-    file_close(img->file);
-    free(img);
-    img = parent;
-  }
 }
 
 /* ---------------------------------------------------------------- the chain */
@@ -258,7 +131,7 @@ in_parent(const struct descent *d, int e, struct vhd_error *err)
     if (err->code == own[i])
       code = own[i];
   vhd_fail(err, code, err->sys ? err->sys : EINVAL, "%s: in its parent: %s",
-           d->child->path, err->message);
+           d->child->top->path, err->message);
   return e;
 }
 
@@ -275,7 +148,7 @@ try_parent(void *opaque, const char *path, struct vhd_error *err)
     if (l->dev == st.st_dev && l->ino == st.st_ino)
       return vhd_fail(err, VHD_CHAIN_CYCLE, ELOOP,
                       "%s: its chain of parents is a circle, which closes at "
-                      "'%s'", d->child->path, path);
+                      "'%s'", d->child->top->path, path);
   bool unlocked = d->chain->flags & VHD_OPEN_UNLOCKED;
   int e = local_open(path, unlocked ? LOCAL_UNLOCKED : LOCAL_READ, &file, err);
   if (e < 0)
@@ -286,20 +159,21 @@ try_parent(void *opaque, const char *path, struct vhd_error *err)
       strcmp(real, path) != 0) {
     file_close(file);
     return vhd_fail(err, VHD_PARENT_DENIED, ENOENT,
-                    "%s: '%s' was moved while it was opened", d->child->path,
-                    path);
+                    "%s: '%s' was moved while it was opened",
+                    d->child->top->path, path);
   }
   struct vhd_image *parent;
   e = image_new(file, VHD_OPEN_READONLY | d->chain->flags, &parent, err);
   if (e < 0)
     return in_parent(d, e, err);
-  if (memcmp(parent->footer.id, d->child->header.parent_id, 16) != 0) {
+  if (memcmp(parent->top->footer.id, d->child->top->header.parent_id,
+             16) != 0) {
     char want[GUID_TEXT_SIZE], have[GUID_TEXT_SIZE];
-    guid_text(d->child->header.parent_id, want);
-    guid_text(parent->footer.id, have);
+    guid_text(d->child->top->header.parent_id, want);
+    guid_text(parent->top->footer.id, have);
     vhd_fail(err, VHD_PARENT_ID, EINVAL,
              "%s: its parent has the id %s, but '%s' has %s: it is another "
-             "image, or was replaced", d->child->path, want, path, have);
+             "image, or was replaced", d->child->top->path, want, path, have);
     image_free(parent);
     return -ENOENT; /* perhaps elsewhere */
   }
@@ -319,8 +193,8 @@ try_parent(void *opaque, const char *path, struct vhd_error *err)
 static void
 warn_of_parent(struct vhd_image *img)
 {
-  const struct vhd_image *parent = img->parent;
-  uint32_t ts = img->header.parent_timestamp;
+  const struct layer *parent = img->layers->layer[1];
+  uint32_t ts = img->top->header.parent_timestamp;
   char text[400];
 
   if (ts != 0 && (int64_t)ts != parent->mtime - VHD_EPOCH &&
@@ -328,7 +202,7 @@ warn_of_parent(struct vhd_image *img)
     snprintf(text, sizeof text, "the parent '%.200s' has another timestamp "
              "than recorded: if it was written to since the child was made, "
              "the child is damaged", parent->path);
-    add_warning(img, text);
+    layer_warn(img->top, text);
   }
 }
 
@@ -346,7 +220,7 @@ try_raw_parent(void *opaque, const char *path, struct vhd_error *err)
   e = image_new(file, VHD_OPEN_READONLY | VHD_OPEN_RAW, &parent, err);
   if (e < 0)
     return e;
-  parent->size = round_down(parent->size, 512);
+  parent->top->size = round_down(parent->top->size, 512);
   d->parent = parent;
   return 0;
 }
@@ -355,7 +229,7 @@ static int
 open_parents(struct vhd_image *img, const struct chain *chain,
              const struct link *child, struct vhd_error *err)
 {
-  struct link link = { img->file->dev, img->file->ino, child,
+  struct link link = { img->top->file->dev, img->top->file->ino, child,
                        child ? child->depth + 1 : 0 };
   struct descent d = { chain, img, &link, NULL };
 
@@ -363,18 +237,19 @@ open_parents(struct vhd_image *img, const struct chain *chain,
     return 0;
   if (link.depth >= VHD_MAX_DEPTH)
     return vhd_fail(err, VHD_LIMIT, ELOOP,
-                    "%s: the chain of parents is longer than %d", img->path,
-                    VHD_MAX_DEPTH);
-  bool raw = guid_is_null(img->header.parent_id);
+                    "%s: the chain of parents is longer than %d",
+                    img->top->path, VHD_MAX_DEPTH);
+  bool raw = guid_is_null(img->top->header.parent_id);
   if (raw && !(chain->flags & VHD_OPEN_RAW_PARENT))
     return vhd_fail(err, VHD_PARENT_ID, EINVAL,
                     "%s: it names no VHD as its parent but a raw file ('%s'); "
-                    "this must be allowed explicitly", img->path,
-                    img->parent_name);
+                    "this must be allowed explicitly", img->top->path,
+                    img->top->parent_name);
   int e = parent_find(img, chain, raw ? try_raw_parent : try_parent, &d, err);
   if (e < 0)
     return e;
-  image_set_parent(img, d.parent);
+  if (image_set_parent(img, d.parent) < 0)
+    return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
   warn_of_parent(img);
   return 0;
 }
@@ -388,10 +263,10 @@ start_with_journal(struct vhd_image *img, const char *dir,
   struct journal_file *jf = &img->journal_file;
   struct journal *journal = NULL;
 
-  if (img->fixed || img->orphan || img->unlocked)
+  if (img->top->fixed || img->orphan || img->unlocked)
     return image_start(img, NULL, false, err);
-  int e = journal_file_open(dir, img->file, img->footer.id,
-                            journal_bytes(IMAGE_JOURNAL_RECORDS),
+  int e = journal_file_open(dir, img->top->file, img->top->footer.id,
+                            journal_bytes(JOURNAL_RECORDS),
                             !img->writable, jf, err);
   if (e < 0 && e != -ENOENT)
     return e;
@@ -487,20 +362,20 @@ shrink(struct vhd_image *img)
   struct space *s = &img->space;
   uint64_t now;
 
-  if (img->fixed || !s->touched)
+  if (img->top->fixed || !s->touched)
     return 0;
-  int e = file_size(img->file, &now);
+  int e = file_size(img->top->file, &now);
   if (e < 0)
     return e;
   uint64_t size = round_up(space_used_end(img) + FOOTER_SIZE, FILE_ALIGN);
   if (size >= now)
     return 0;
-  e = file_write(img->file, s->footer, FOOTER_SIZE, size - FOOTER_SIZE);
+  e = file_write(img->top->file, s->footer, FOOTER_SIZE, size - FOOTER_SIZE);
   if (e == 0)
-    e = file_do(img->file, VHD_IO_SYNC, 0, 0, 0);
+    e = file_do(img->top->file, VHD_IO_SYNC, 0, 0, 0);
   if (e == 0)
-    e = file_do(img->file, VHD_IO_TRUNCATE, size, 0, 0);
-  return e < 0 ? e : file_do(img->file, VHD_IO_SYNC, 0, 0, 0);
+    e = file_do(img->top->file, VHD_IO_TRUNCATE, size, 0, 0);
+  return e < 0 ? e : file_do(img->top->file, VHD_IO_SYNC, 0, 0, 0);
 }
 
 int
@@ -520,7 +395,7 @@ vhd_close(struct vhd_image *image, struct vhd_error *err)
   int e = image_finish(image);
   if (e < 0)
     vhd_fail_sys(err, -e, "%s: cannot be closed cleanly; what was written "
-                 "since the last flush may be lost", image->path);
+                 "since the last flush may be lost", image->top->path);
   else if (image->writable)
     journal_file_close(&image->journal_file, true);
   image_free(image);

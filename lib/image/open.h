@@ -7,24 +7,11 @@
 
 #include "image/image.h"
 
-#define IMAGE_JOURNAL_RECORDS 16384
-
-/* Reads and validates the file and takes it over, also on failure.  flags:
- * enum vhd_open_flags. */
-int image_new(struct vhd_file *file, uint32_t flags, struct vhd_image **image,
-              struct vhd_error *err);
-
-/* Gives a differencing image its parent, which it takes over. */
-void image_set_parent(struct vhd_image *img, struct vhd_image *parent);
-
 /* Makes it ready for requests: replays what a killed process left in the
  * journal (NULL: none), and for a writable image makes durable what is there.
  * keep: the journal goes on to be used. */
 int image_start(struct vhd_image *img, struct journal *journal, bool keep,
                 struct vhd_error *err);
-
-/* Frees the image and its parents; nothing is written. */
-void image_free(struct vhd_image *img);
 
 /* What vhd_close() does before that: makes all durable, shrinks the file. */
 int image_finish(struct vhd_image *img);

@@ -162,7 +162,7 @@ try_in_dir(struct search *s, const char *relative)
 static void
 try_locators(struct search *s, bool want_relative)
 {
-  const struct layout *l = &s->child->layout;
+  const struct layout *l = &s->child->top->layout;
   static const uint32_t order[] = { LOCATOR_W2RU, LOCATOR_WI2R, LOCATOR_MACX,
                                     LOCATOR_W2KU, LOCATOR_WI2K };
 
@@ -173,7 +173,7 @@ try_locators(struct search *s, bool want_relative)
       bool relative;
       const struct locator *loc = &l->locator[i];
       if (loc->code != order[o] || s->result != -ENOENT ||
-          file_read(s->child->file, data, loc->len, loc->off) < 0 ||
+          file_read(s->child->top->file, data, loc->len, loc->off) < 0 ||
           locator_path(loc->code, data, loc->len, path, sizeof path,
                        &relative) < 0 ||
           relative != want_relative)
@@ -189,7 +189,7 @@ try_locators(struct search *s, bool want_relative)
 static void
 try_stored_name(struct search *s)
 {
-  const char *name = s->child->parent_name;
+  const char *name = s->child->top->parent_name;
   const char *base = name;
 
   for (const char *p = name; *p; p++)
@@ -202,7 +202,7 @@ try_stored_name(struct search *s)
 static int
 not_found(struct search *s)
 {
-  const char *path = s->child->path;
+  const char *path = s->child->top->path;
 
   if (s->refused.code != VHD_OK) {
     if (s->err)
@@ -213,10 +213,10 @@ not_found(struct search *s)
     return vhd_fail(s->err, VHD_PARENT_DENIED, EACCES,
                     "%s: parent '%s' lies outside the allowed folders; looked "
                     "in %s; allow its folder with --root", path,
-                    s->child->parent_name, s->looked);
+                    s->child->top->parent_name, s->looked);
   return vhd_fail(s->err, VHD_PARENT_MISSING, ENOENT,
                   "%s: parent '%s' not found; looked in %s; put it back in "
-                  "one of these places", path, s->child->parent_name,
+                  "one of these places", path, s->child->top->parent_name,
                   s->looked[0] ? s->looked : "no place, for none is named");
 }
 
@@ -227,11 +227,11 @@ parent_find(const struct vhd_image *child, const struct chain *chain,
 {
   struct search s = { .child = child, .chain = chain, .try = try,
                       .opaque = opaque, .err = err, .result = -ENOENT };
-  CLEANUP_FREE char *dir = realpath(child->path, NULL);
+  CLEANUP_FREE char *dir = realpath(child->top->path, NULL);
 
   char *slash = dir ? strrchr(dir, '/') : NULL;
   if (!slash)
-    return vhd_fail_sys(err, errno, "%s", child->path);
+    return vhd_fail_sys(err, errno, "%s", child->top->path);
   slash[slash == dir] = '\0';
   s.dir = dir;
   try_locators(&s, true);

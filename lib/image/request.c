@@ -67,13 +67,23 @@ request_add_io(struct vhd_request *req, struct vhd_file *file,
 }
 
 enum vhd_step
-request_park(struct vhd_request *req, struct vhd_image *img, const void *key,
+request_park(struct vhd_request *req, struct layer *layer, const void *key,
              phase_fn *again)
 {
   machine_of(req)->phase = again;
-  image_park(img, req, key);
-  pthread_mutex_unlock(&img->lock);
+  layer_park(layer, req, key);
+  pthread_mutex_unlock(&layer->lock);
   return VHD_STEP_PARKED;
+}
+
+void
+request_wake(struct vhd_request *list)
+{
+  while (list) {
+    struct vhd_request *req = list;
+    list = machine_of(req)->next;
+    req->wake(req);
+  }
 }
 
 void
@@ -104,46 +114,46 @@ static phase_fn loaded;
 /* Looks once more under the lock; then either somebody reads the bitmap
  * already, or this request does. */
 enum vhd_step
-request_load(struct vhd_request *req, struct vhd_image *img, uint32_t blk,
+request_load(struct vhd_request *req, struct layer *l, uint32_t blk,
              phase_fn *after)
 {
   struct machine *m = machine_of(req);
 
-  pthread_mutex_lock(&img->lock);
-  uint8_t state = img->state[blk];
-  struct bitmap *b = bitmaps_find(&img->bitmaps, blk);
+  pthread_mutex_lock(&l->lock);
+  uint8_t state = l->state[blk];
+  struct bitmap *b = bitmaps_find(&l->bitmaps, blk);
   enum summary s = summary_of(state);
   if (state & BLOCK_LOADING)
-    return request_park(req, img, &img->state[blk], after);
-  if (img->bat[blk] == NO_SLOT || s == BITS_ALL || s == BITS_NONE ||
+    return request_park(req, l, &l->state[blk], after);
+  if (l->bat[blk] == NO_SLOT || s == BITS_ALL || s == BITS_NONE ||
       (s == BITS_MIXED && b)) {
-    pthread_mutex_unlock(&img->lock);
+    pthread_mutex_unlock(&l->lock);
     return request_next(req, after);
   }
-  b = bitmaps_claim(img, blk);
+  b = bitmaps_claim(l, blk);
   if (!b) /* each entry is being read or written: wait for one of them */
-    return request_park(req, img, &img->bitmaps, after);
+    return request_park(req, l, &l->bitmaps, after);
   b->flags |= BITMAP_LOADING;
-  image_set_flags(img, blk, BLOCK_LOADING, 0);
-  uint8_t *bits = bitmaps_bits(&img->bitmaps, b);
-  uint32_t slot = img->bat[blk];
-  pthread_mutex_unlock(&img->lock);
+  layer_set_flags(l, blk, BLOCK_LOADING, 0);
+  uint8_t *bits = bitmaps_bits(&l->bitmaps, b);
+  uint32_t slot = l->bat[blk];
+  pthread_mutex_unlock(&l->lock);
 
   m->after = after;
-  m->load_image = img;
+  m->load_layer = l;
   m->load_bitmap = b;
   req->nio = 0;
-  request_add_io(req, img->file, VHD_IO_READ, (uint64_t)slot * 512,
-                 img->bitmaps.bytes, bits, 0);
+  request_add_io(req, l->file, VHD_IO_READ, (uint64_t)slot * 512,
+                 l->bitmaps.bytes, bits, 0);
   return request_io(req, loaded);
 }
 
 /* All ones, all zeros, or a mixture?  Bits behind the disk's end say
  * nothing. */
 static enum summary
-summarize(const struct vhd_image *img, uint32_t blk, const uint8_t *bits)
+summarize(const struct layer *l, uint32_t blk, const uint8_t *bits)
 {
-  uint32_t nsec = image_block_sectors(img, blk);
+  uint32_t nsec = layer_block_sectors(l, blk);
 
   if (bitmap_run(bits, 0, nsec) < nsec)
     return BITS_MIXED;
@@ -154,27 +164,27 @@ static enum vhd_step
 loaded(struct vhd_request *req)
 {
   struct machine *m = machine_of(req);
-  struct vhd_image *img = m->load_image;
+  struct layer *l = m->load_layer;
   struct bitmap *b = m->load_bitmap;
   uint32_t blk = b->blk;
   int result = request_io_result(req);
 
   req->nio = 0;
-  pthread_mutex_lock(&img->lock);
+  pthread_mutex_lock(&l->lock);
   b->flags &= ~BITMAP_LOADING;
   enum summary s = BITS_UNKNOWN;
   if (result == 0) {
-    s = summarize(img, blk, bitmaps_bits(&img->bitmaps, b));
-    image_set_block(img, blk, img->bat[blk], s);
+    s = summarize(l, blk, bitmaps_bits(&l->bitmaps, b));
+    layer_set_block(l, blk, l->bat[blk], s);
   }
   if (s != BITS_MIXED)
-    bitmaps_drop(&img->bitmaps, b);
-  image_set_flags(img, blk, 0, BLOCK_LOADING);
-  struct vhd_request *woken = image_unpark(img, &img->state[blk]);
-  struct vhd_request *more = image_unpark(img, &img->bitmaps);
-  pthread_mutex_unlock(&img->lock);
-  image_wake(woken);
-  image_wake(more);
+    bitmaps_drop(&l->bitmaps, b);
+  layer_set_flags(l, blk, 0, BLOCK_LOADING);
+  struct vhd_request *woken = layer_unpark(l, &l->state[blk]);
+  struct vhd_request *more = layer_unpark(l, &l->bitmaps);
+  pthread_mutex_unlock(&l->lock);
+  request_wake(woken);
+  request_wake(more);
   return result < 0 ? request_done(req, result) : request_next(req, m->after);
 }
 
@@ -197,7 +207,7 @@ read_gather(struct vhd_request *req)
     if (!map_next(req->image, m->pos, end - m->pos, &run, &need)) {
       if (req->nio > 0)
         break;
-      return request_load(req, need.image, need.blk, read_gather);
+      return request_load(req, need.layer, need.blk, read_gather);
     }
     char *to = (char *)req->buf + (m->pos - req->off);
     if (run.kind == VHD_RUN_DATA)
@@ -243,7 +253,7 @@ map_gather(struct vhd_request *req)
   request_pin(req);
   while (m->pos < end) {
     if (!map_next(req->image, m->pos, end - m->pos, &run, &need))
-      return request_load(req, need.image, need.blk, map_gather);
+      return request_load(req, need.layer, need.blk, map_gather);
     struct vhd_run *last = req->nruns ? &req->runs[req->nruns - 1] : NULL;
     if (last && continues(last, &run))
       last->len += run.len;
@@ -298,11 +308,11 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
     return -EINVAL;
   if (image->orphan)
     return -EINVAL;
-  if (!range_fits(off, len, image->size))
+  if (!range_fits(off, len, image->top->size))
     return ops[op].past_end;
   if (ops[op].writes && !image->writable)
     return -EROFS;
-  if (flags & VHD_FAST_ZERO && !image->file->can_punch)
+  if (flags & VHD_FAST_ZERO && !image->top->file->can_punch)
     return -ENOTSUP;
   req->image = image;
   req->op = (uint8_t)op;
@@ -315,7 +325,7 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
   req->nruns = 0;
   req->nio = 0;
   req->result = 0;
-  m->phase = image->fixed ? ops[op].fixed : ops[op].sparse;
+  m->phase = image->top->fixed ? ops[op].fixed : ops[op].sparse;
   m->pos = off;
   m->pinned = false;
   m->changed = false;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bounds.h"
 #include "image/image.h"
 #include "vhdkit.h"
 
@@ -21,8 +22,6 @@
 #define STEP_NEXT VHD_STEP_DONE
 
 typedef enum vhd_step phase_fn(struct vhd_request *req);
-
-#define REQUEST_PIECES 4
 
 enum piece_kind {
   PIECE_IN_PLACE, /* the mapping stays as it is */
@@ -51,7 +50,7 @@ struct machine {
   bool changed;             /* it changed the mapping */
   uint32_t epoch;
   /* Loading a bitmap. */
-  struct vhd_image *load_image;
+  struct layer *load_layer;
   struct bitmap *load_bitmap;
   /* Changing. */
   struct piece piece[REQUEST_PIECES];
@@ -87,14 +86,16 @@ void request_add_io(struct vhd_request *req, struct vhd_file *file,
                     enum vhd_io_kind kind, uint64_t off, uint64_t len,
                     void *buf, unsigned flags);
 
-/* Reads a block's bitmap into the cache of img (this image or an ancestor),
- * then goes on with `after`, which looks anew. */
-enum vhd_step request_load(struct vhd_request *req, struct vhd_image *img,
+/* Reads a block's bitmap into the layer's cache, then goes on with `after`,
+ * which looks anew. */
+enum vhd_step request_load(struct vhd_request *req, struct layer *layer,
                            uint32_t blk, phase_fn *after);
 
-/* Parks on key in img; img->lock is held, and let go. */
-enum vhd_step request_park(struct vhd_request *req, struct vhd_image *img,
+/* Parks on key in the layer; its lock is held, and let go. */
+enum vhd_step request_park(struct vhd_request *req, struct layer *layer,
                            const void *key, phase_fn *again);
+/* Wakes those that layer_unpark() took from a list; without locks held. */
+void request_wake(struct vhd_request *list);
 
 /* Makes everything done so far durable, then goes on with `after`. */
 enum vhd_step request_commit(struct vhd_request *req, phase_fn *after);

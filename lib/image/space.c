@@ -20,7 +20,7 @@
 static uint64_t
 align_slot(const struct vhd_image *img, uint64_t sec)
 {
-  return round_up(sec + img->bitmap_sec, 8) - img->bitmap_sec;
+  return round_up(sec + img->top->bitmap_sec, 8) - img->top->bitmap_sec;
 }
 
 static uint64_t
@@ -71,7 +71,7 @@ space_init(struct vhd_image *img, const struct layout *l)
 {
   struct space *s = &img->space;
 
-  s->slot_sec = img->bitmap_sec + img->spb;
+  s->slot_sec = img->top->bitmap_sec + img->top->spb;
   s->stride = round_up(s->slot_sec, 8);
   /* Not every file ends on a sector.  Where there is no footer, its last bytes
    * belong to the runway, to be cleaned with it. */
@@ -85,7 +85,7 @@ space_init(struct vhd_image *img, const struct layout *l)
   footer_format(&l->footer, s->footer);
 
   s->free_mask = 1;
-  while (s->free_mask < img->nblk)
+  while (s->free_mask < img->top->nblk)
     s->free_mask *= 2;
   s->free_mask--;
   s->free = calloc(s->free_mask + 1, sizeof *s->free);
@@ -252,12 +252,13 @@ space_grown(struct vhd_image *img, bool durable)
 uint64_t
 space_used_end(struct vhd_image *img)
 {
+  const struct layer *l = img->top;
   uint64_t end = 0;
 
-  for (unsigned i = 0; i < img->layout.nregion; i++)
-    end = MAX(end, img->layout.region[i].off + img->layout.region[i].len);
-  for (uint32_t blk = 0; blk < img->nblk; blk++)
-    if (img->bat[blk] != NO_SLOT)
-      end = MAX(end, ((uint64_t)img->bat[blk] + img->space.slot_sec) * 512);
+  for (unsigned i = 0; i < l->layout.nregion; i++)
+    end = MAX(end, l->layout.region[i].off + l->layout.region[i].len);
+  for (uint32_t blk = 0; blk < l->nblk; blk++)
+    if (l->bat[blk] != NO_SLOT)
+      end = MAX(end, ((uint64_t)l->bat[blk] + img->space.slot_sec) * 512);
   return end;
 }

@@ -23,14 +23,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bounds.h"
 #include "format/footer.h"
 
 struct vhd_image;
 struct vhd_request;
 struct layout;
-
-#define SPACE_PENDING 16384 /* slots; a power of two */
-#define SPACE_SCARS 4
 
 struct pending_slot {
   uint32_t slot;

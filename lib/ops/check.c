@@ -211,7 +211,7 @@ check_parents(struct checker *c, struct vhd_image *image, uint32_t flags,
     enum vhd_type type = 0;
     uint32_t nallocated = 0;
     vhd_get_info(image, &info);
-    if (image->footer.type == 0)
+    if (image->top->footer.type == 0)
       continue; /* a raw parent, in which nothing can be wrong */
     int r = check_file(c, info.path, flags, &nallocated, &type, err);
     if (r < 0)

@@ -34,11 +34,11 @@ vhd_get_locator(struct vhd_image *image, unsigned i,
   const char *why;
   uint8_t data[LOCATOR_MAX_LEN];
 
-  if (i >= LOCATOR_COUNT || image->footer.type != VHD_DIFFERENCING ||
-      image->header.locator[i].code == LOCATOR_NONE)
+  if (i >= LOCATOR_COUNT || image->top->footer.type != VHD_DIFFERENCING ||
+      image->top->header.locator[i].code == LOCATOR_NONE)
     return -ENOENT;
 
-  const struct locator *raw = &image->header.locator[i];
+  const struct locator *raw = &image->top->header.locator[i];
   *locator = (struct vhd_locator){
     .off = raw->off,
     .len = raw->len,
@@ -47,7 +47,7 @@ vhd_get_locator(struct vhd_image *image, unsigned i,
   code_text(raw->code, locator->code);
   if (locator_check(raw, &why) < 0)
     return 0;
-  int r = file_read(image->file, data, raw->len, raw->off);
+  int r = file_read(image->top->file, data, raw->len, raw->off);
   if (r == 0)
     r = locator_path(raw->code, data, raw->len, locator->path,
                      sizeof locator->path, &locator->relative);

@@ -149,7 +149,7 @@ simimage_open(const struct simimage *si, struct simfile *file, bool readonly,
   if (si->parent) {
     e = open_parent(si, &parent, err);
     if (e == 0)
-      image_set_parent(*image, parent);
+      e = image_set_parent(*image, parent);
   }
   if (e == 0)
     e = image_start(*image, journal, !readonly, err);

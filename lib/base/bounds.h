@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bounds.h: how much of each thing an image keeps, so that its memory is
+ * bounded whatever its clients do.
+ *
+ * VHDKIT_SMALL_BOUNDS makes each so small that a few requests reach it: for the
+ * simulator (tests/sim), which proves what happens there.  Pure; any thread. */
+#ifndef BASE_BOUNDS_H
+#define BASE_BOUNDS_H
+
+#ifdef VHDKIT_SMALL_BOUNDS
+#define BOUND(normal, small) (small)
+#else
+#define BOUND(normal, small) (normal)
+#endif
+
+/* Blocks whose table entry or bitmap the disk does not have yet; a power of
+ * two. */
+#define DIRTY_MAX BOUND(8192, 8)
+/* Sectors of the block table that one step of a commit writes. */
+#define COMMIT_BAT_SECTORS BOUND(64, 1)
+/* Slots that wait to be free; a power of two. */
+#define SPACE_PENDING BOUND(16384, 16)
+/* So many: then it is time for a commit. */
+#define RETIRED_ENOUGH BOUND(1024, 4)
+/* Places of former footers that are remembered. */
+#define SPACE_SCARS BOUND(4, 2)
+/* Bytes of the bitmap cache, and bitmaps that it holds at least. */
+#define BITMAPS_BYTES BOUND(4U << 20, 1024)
+#define BITMAPS_LEAST BOUND(64, 4)
+/* Records of the journal. */
+#define JOURNAL_RECORDS BOUND(16384, 16)
+/* How far a layer with a parent looks ahead over blocks it does not have: the
+ * parent may cut the range short, and looking again costs as much. */
+#define LOOK_AHEAD BOUND(64, 2)
+/* Pieces that a request gathers; at most half of VHD_REQUEST_IOS. */
+#define REQUEST_PIECES BOUND(4, 2)
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* layer.c: see layer.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "image/layer.h"
+#include "image/parent.h"
+#include "image/request.h"
+
+/* --------------------------------------------------------- coming and going */
+
+void
+layer_warn(struct layer *l, const char *text)
+{
+  if (l->nwarning < LAYER_WARNINGS &&
+      (l->warning[l->nwarning] = strdup(text)) != NULL)
+    l->nwarning++;
+}
+
+struct warning_sink {
+  struct layout_sink sink;
+  struct layer *layer;
+};
+
+static void
+collect_warning(struct layout_sink *sink, enum vhd_severity severity, int code,
+                const char *message)
+{
+  struct warning_sink *w = (struct warning_sink *)sink;
+
+  (void)severity;
+  (void)code;
+  layer_warn(w->layer, message);
+}
+
+static void
+fill_from_layout(struct layer *l)
+{
+  const struct layout *layout = &l->layout;
+  struct stat st;
+
+  l->footer = layout->footer;
+  l->fixed = layout->footer.type == VHD_FIXED || layout->footer.type == 0;
+  l->size = layout->disk_size;
+  if (l->file->fd >= 0 && fstat(l->file->fd, &st) == 0)
+    l->mtime = st.st_mtime;
+  if (l->fixed)
+    return;
+  l->header = layout->header;
+  l->nblk = layout->nblk;
+  l->spb = layout->spb;
+  l->bitmap_sec = layout->bitmap_sec;
+  l->block_shift = (unsigned)__builtin_ctz(layout->header.block_size);
+}
+
+static int
+read_layer(struct layer *l, uint32_t flags, struct vhd_error *err)
+{
+  struct warning_sink w = { { collect_warning, false }, l };
+
+  int e = flags & VHD_OPEN_RAW
+            ? layout_read_raw(l->file, &l->layout, err)
+            : layout_read(l->file, flags, &w.sink, &l->layout, err);
+  if (e < 0)
+    return e;
+  fill_from_layout(l);
+  l->parent_name = l->footer.type == VHD_DIFFERENCING
+                     ? parent_stored_name(&l->header) : strdup("");
+  return l->parent_name ? 0 : vhd_fail_sys(err, ENOMEM, "%s", l->path);
+}
+
+int
+layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,
+          struct vhd_error *err)
+{
+  struct layer *l = calloc(1, sizeof *l);
+
+  if (!l) {
+    file_close(file);
+    return vhd_fail_sys(err, ENOMEM, "layer");
+  }
+  pthread_mutex_init(&l->lock, NULL);
+  atomic_init(&l->refs, 1);
+  l->file = file;
+  l->path = file->path;
+  int e = read_layer(l, flags, err);
+  if (e < 0)
+    layer_unref(l);
+  else
+    *layer = l;
+  return e;
+}
+
+int
+layer_make_table(struct layer *l, bool writable)
+{
+  if (l->fixed)
+    return 0;
+  l->bat = (_Atomic uint32_t *)l->layout.bat;
+  l->layout.bat = NULL;
+  l->nallocated = l->layout.nallocated;
+  l->state = calloc(l->nblk, sizeof *l->state);
+  if (!l->state)
+    return -ENOMEM;
+  return bitmaps_init(&l->bitmaps, l->nblk, l->bitmap_sec * 512, writable);
+}
+
+struct layer *
+layer_ref(struct layer *l)
+{
+  atomic_fetch_add(&l->refs, 1);
+  return l;
+}
+
+void
+layer_unref(struct layer *l)
+{
+  if (!l || atomic_fetch_sub(&l->refs, 1) > 1)
+    return;
+  layout_free(&l->layout);
+  bitmaps_destroy(&l->bitmaps);
+  free((void *)l->bat);
+  free((void *)l->state);
+  free(l->parent_name);
+  for (unsigned i = 0; i < l->nwarning; i++)
+    free(l->warning[i]);
+  pthread_mutex_destroy(&l->lock);
+  file_close(l->file);
+  free(l);
+}
+
+/* ------------------------------------------------------------- block table */
+
+/* A lockless reader sees a block's entry and state as they were together: the
+ * sequence is odd while they change.  The stores between are releases, so none
+ * can be seen before the odd value. */
+static uint32_t
+table_open(struct layer *l)
+{
+  uint32_t seq = atomic_load_explicit(&l->table_seq, memory_order_relaxed);
+
+  atomic_store_explicit(&l->table_seq, seq + 1, memory_order_relaxed);
+  return seq + 2;
+}
+
+static void
+table_close(struct layer *l, uint32_t seq)
+{
+  atomic_store_explicit(&l->table_seq, seq, memory_order_release);
+}
+
+void
+layer_set_block(struct layer *l, uint32_t blk, uint32_t slot,
+                enum summary summary)
+{
+  uint8_t state = (l->state[blk] & ~BITS_MASK) | summary;
+  bool had = l->bat[blk] != NO_SLOT, has = slot != NO_SLOT;
+  uint32_t seq = table_open(l);
+
+  atomic_store_explicit(&l->bat[blk], slot, memory_order_release);
+  atomic_store_explicit(&l->state[blk], state, memory_order_release);
+  table_close(l, seq);
+  l->nallocated += (uint32_t)has - had;
+}
+
+void
+layer_set_flags(struct layer *l, uint32_t blk, uint8_t set, uint8_t clear)
+{
+  uint8_t state = (l->state[blk] & ~clear) | set;
+
+  atomic_store_explicit(&l->state[blk], state, memory_order_release);
+}
+
+/* ----------------------------------------------------------------- waiting */
+
+void
+layer_park(struct layer *l, struct vhd_request *req, const void *key)
+{
+  struct machine *m = machine_of(req);
+
+  m->key = key;
+  m->next = l->parked;
+  l->parked = req;
+}
+
+/* The list is last in, first out; what is unparked goes in the order in which
+ * it came. */
+struct vhd_request *
+layer_unpark(struct layer *l, const void *key)
+{
+  struct vhd_request *woken = NULL;
+  struct vhd_request **link = &l->parked;
+
+  while (*link) {
+    struct vhd_request *req = *link;
+    struct machine *m = machine_of(req);
+    if (m->key != key) {
+      link = &m->next;
+      continue;
+    }
+    *link = m->next;
+    m->next = woken;
+    woken = req;
+  }
+  return woken;
+}

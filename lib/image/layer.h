@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* layer.h: one opened file of a chain: what it says of itself, its block table,
+ * and the cache of its bitmaps.
+ *
+ * A layer knows nothing of the layers above and below it; which of them make a
+ * disk, and which one may be written, is the image's business (image.h).  So
+ * images can share a layer that nobody writes.
+ *
+ * Locking.  `lock` guards everything that is not said to be constant or
+ * atomic.  It is held inside a step and never over I/O, and no two layers'
+ * locks are held together.  Of a layer that nobody writes only the bitmap cache
+ * and the summaries that come with it ever change.
+ *
+ * The block table can be looked at without the lock: layer_peek(). */
+#ifndef IMAGE_LAYER_H
+#define IMAGE_LAYER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format/footer.h"
+#include "format/header.h"
+#include "image/bitmaps.h"
+#include "image/layout.h"
+#include "store/file.h"
+#include "vhdkit.h"
+
+struct vhd_request;
+
+/* What a block's bitmap says, in the low bits of its state. */
+enum summary {
+  BITS_UNKNOWN, /* not read yet */
+  BITS_NONE,
+  BITS_ALL,
+  BITS_MIXED,   /* the bitmap is, or must be got, in the cache */
+  BITS_MASK = 3,
+};
+
+/* And what goes on with it. */
+enum block_flags {
+  BLOCK_BUSY = 1 << 2,    /* a request is changing its mapping */
+  BLOCK_LOADING = 1 << 3, /* a request is reading its bitmap */
+  BLOCK_DIRTY = 1 << 4,   /* has an entry in the dirty set */
+};
+
+#define LAYER_WARNINGS 8
+
+struct layer {
+  _Atomic unsigned refs;
+
+  /* Constant after open. */
+  char *path;               /* the file's */
+  struct vhd_file *file;    /* owned */
+  bool fixed;               /* or raw: the disk is a stretch of the file */
+  uint64_t size;
+  unsigned block_shift;     /* block size is 1 << block_shift */
+  uint32_t nblk, spb, bitmap_sec;
+  struct footer footer;
+  struct header header;     /* dynamic, differencing */
+  struct layout layout;     /* as opened; its arrays are not kept */
+  char *parent_name;        /* UTF-8; "" */
+  int64_t mtime;            /* of the file, at open; seconds since 1970 */
+  char *warning[LAYER_WARNINGS];
+  unsigned nwarning;
+
+  /* The block table; written under lock within table_change(). */
+  _Atomic uint32_t table_seq;
+  _Atomic uint32_t *bat;
+  _Atomic uint8_t *state;
+  _Atomic uint32_t nallocated; /* entries with a slot */
+
+  pthread_mutex_t lock;
+  struct vhd_request *parked; /* list through machine.next */
+  struct bitmaps bitmaps;
+};
+
+/* Reads and validates the file and takes it over, also on failure.  flags:
+ * enum vhd_open_flags.  *layer has one reference.  Blocks. */
+int layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,
+              struct vhd_error *err);
+/* The arrays that were read become the block table.  0 or -ENOMEM. */
+int layer_make_table(struct layer *layer, bool writable);
+
+struct layer *layer_ref(struct layer *layer);
+/* Frees it, and closes its file, with the last; NULL is none. */
+void layer_unref(struct layer *layer);
+
+/* Notes a sentence for vhd_warning(). */
+void layer_warn(struct layer *layer, const char *text);
+
+/* A block's entry and state, seen together.  Any thread, no lock. */
+static inline uint32_t
+layer_peek(struct layer *l, uint32_t blk, uint8_t *state)
+{
+  for (;;) {
+    uint32_t seq = atomic_load_explicit(&l->table_seq, memory_order_acquire);
+    uint32_t slot = atomic_load_explicit(&l->bat[blk], memory_order_acquire);
+    *state = atomic_load_explicit(&l->state[blk], memory_order_acquire);
+    if ((seq & 1) == 0 &&
+        seq == atomic_load_explicit(&l->table_seq, memory_order_relaxed))
+      return slot;
+  }
+}
+
+/* Changes a block's entry and its summary as one; under lock. */
+void layer_set_block(struct layer *layer, uint32_t blk, uint32_t slot,
+                     enum summary summary);
+/* Changes flags of a block's state alone; under lock. */
+void layer_set_flags(struct layer *layer, uint32_t blk, uint8_t set,
+                     uint8_t clear);
+
+static inline enum summary
+summary_of(uint8_t state)
+{
+  return (enum summary)(state & BITS_MASK);
+}
+
+/* Sectors of the block that belong to the disk: fewer in the last one. */
+static inline uint32_t
+layer_block_sectors(const struct layer *l, uint32_t blk)
+{
+  uint64_t left = l->size / 512 - (uint64_t)blk * l->spb;
+  return left < l->spb ? (uint32_t)left : l->spb;
+}
+
+static inline uint64_t
+slot_data_off(const struct layer *l, uint32_t slot)
+{
+  return ((uint64_t)slot + l->bitmap_sec) * 512;
+}
+
+/* ---------------------------------------------------------------- waiting */
+
+/* Puts a request among the parked, to wait for what key stands for (any
+ * address).  Under lock; the request must not be touched after it is let go. */
+void layer_park(struct layer *layer, struct vhd_request *req,
+                const void *key);
+/* Takes those that wait for key from the list; under lock.  They are to be
+ * handed to request_wake() once the lock is let go. */
+struct vhd_request *layer_unpark(struct layer *layer, const void *key);
+
+#endif
