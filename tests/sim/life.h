@@ -11,7 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/bounds.h"
 #include "simimage.h"
+
+#define LIFE_JOURNAL_BYTES journal_bytes(JOURNAL_RECORDS)
 
 struct life_options {
   enum sim_kind kind;
@@ -21,14 +24,20 @@ struct life_options {
   unsigned crash_one_in; /* moments; 0: none */
   unsigned max_states;   /* at one moment */
   uint64_t fail_at;   /* I/O of the second life that fails; 0: none */
+  int fail_errno;     /* with what; 0: EIO */
   bool journal;
   bool small_steps;   /* the file grows by a slot at a time */
+  bool pins;          /* clients that ask where data lie and never come back */
+  bool no_punch;      /* a file system that writes zeros instead */
+  bool full;          /* hardly any space is left on the disk below */
+  bool moves_end;     /* a file that cannot be lengthened is longer after it */
 };
 
 struct life_result {
   uint64_t states;    /* power cuts looked at */
   uint64_t kills;     /* deaths of the process looked at */
   uint64_t requests;
+  uint64_t refused;   /* requests, for want of space */
   bool reached;       /* fail_at was reached */
   char fault[300];    /* "" : none */
 };

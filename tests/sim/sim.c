@@ -7,11 +7,13 @@
  *   sim [--seed N] [--rounds N] [--scenario NAME] [--rule NAME] [--list] */
 #include "config.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "base/rules.h"
 #include "life.h"
 
@@ -54,6 +56,22 @@ static const struct scenario {
   { "fail", "an I/O fails, at every position in turn", FAIL,
     { .depth = 4, .requests = 25, .lives = 3, .crash_one_in = 40,
       .max_states = 8, .journal = true }, 2 },
+  { "fail-moods", "an I/O fails, and it is not quite as if nothing had been",
+    FAIL,
+    { .depth = 4, .requests = 25, .lives = 3, .crash_one_in = 40,
+      .max_states = 8, .journal = true, .no_punch = true, .moves_end = true },
+    1 },
+  { "full", "the disk below is full", CRASH,
+    { .depth = 4, .requests = 60, .lives = 4, .crash_one_in = 20,
+      .max_states = 16, .journal = true, .full = true }, 20 },
+  { "full-growing", "the disk below is full, the file grows a slot at a time",
+    CRASH,
+    { .depth = 3, .requests = 60, .lives = 4, .crash_one_in = 20,
+      .max_states = 16, .journal = true, .full = true, .small_steps = true,
+      .moves_end = true }, 20 },
+  { "pins", "clients never take what they asked for", ORDER,
+    { .depth = 6, .requests = 2000, .lives = 2, .journal = true, .pins = true,
+      .small_steps = true }, 6 },
   { "order", "many requests at once, completed in random order", ORDER,
     { .depth = 16, .requests = 400, .lives = 3, .journal = true }, 12 },
 };
@@ -64,6 +82,10 @@ struct totals {
   uint64_t states, kills, requests, runs;
 };
 
+static const int fail_errnos[] = { 0, EIO, ENOSPC, EDQUOT };
+
+#define NERRNOS (sizeof fail_errnos / sizeof *fail_errnos)
+
 /* One seed; for FAIL, once for each I/O that can fail.  Returns the fault. */
 static const char *
 run_seed(const struct scenario *s, enum sim_kind kind, uint64_t seed,
@@ -73,8 +95,13 @@ run_seed(const struct scenario *s, enum sim_kind kind, uint64_t seed,
   struct life_options opt = s->opt;
 
   opt.kind = kind;
+  if (kind == SIM_DEEP) { /* each look opens all of them */
+    opt.crash_one_in *= 4;
+    opt.max_states = (opt.max_states + 3) / 4;
+  }
   opt.fail_at = s->mode == FAIL;
   do {
+    opt.fail_errno = fail_errnos[opt.fail_at % NERRNOS];
     life_run(seed, &opt, &r);
     t->states += r.states;
     t->kills += r.kills;
@@ -82,7 +109,8 @@ run_seed(const struct scenario *s, enum sim_kind kind, uint64_t seed,
     t->runs++;
     if (r.fault[0])
       return r.fault;
-  } while (s->mode == FAIL && r.reached && opt.fail_at++ < 1000);
+    opt.fail_at += kind == SIM_DEEP ? 5 : 1;
+  } while (s->mode == FAIL && r.reached && opt.fail_at < 1000);
   return NULL;
 }
 
@@ -93,7 +121,9 @@ static unsigned times = 1;
 static bool
 run_scenario(const struct scenario *s, enum sim_kind kind, struct totals *t)
 {
-  for (unsigned i = 0; i < s->rounds * times; i++) {
+  unsigned rounds = kind == SIM_DEEP ? DIV_ROUND_UP(s->rounds, 4) : s->rounds;
+
+  for (unsigned i = 0; i < rounds * times; i++) {
     uint64_t seed = first_seed + i;
     const char *fault = run_seed(s, kind, seed, t);
     if (fault && rule_broken == RULE_NONE)

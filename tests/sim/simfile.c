@@ -86,15 +86,54 @@ change_size(struct simfile *sf, uint64_t size)
   apply_unit(&sf->cache, u);
 }
 
-/* A disk writes whole sectors: a unit is one as the page cache had it.  buf
- * NULL: zeros.  torn: only some of the sectors. */
+/* -------------------------------------------------------------------- space */
+
+/* Gives the sectors of a range space on the disk below; true if there is
+ * some for all. */
+static bool
+take_space(struct simfile *sf, uint64_t off, uint64_t len)
+{
+  for (uint64_t sec = off / 512; len > 0 && sec <= (off + len - 1) / 512;
+       sec++) {
+    if (sec >= sf->nspace) {
+      uint64_t n = round_up(sec + 1, 256);
+      sf->space = must(realloc(sf->space, n));
+      memset(sf->space + sf->nspace, 0, n - sf->nspace);
+      sf->nspace = n;
+    }
+    if (sf->space[sec])
+      continue;
+    if (sf->capacity && sf->used >= sf->capacity)
+      return false;
+    sf->space[sec] = 1;
+    sf->used++;
+  }
+  return true;
+}
+
 static void
+give_space(struct simfile *sf, uint64_t off, uint64_t len)
+{
+  uint64_t end = MIN((off + len) / 512, sf->nspace);
+
+  for (uint64_t sec = DIV_ROUND_UP(off, 512); sec < end; sec++) {
+    sf->used -= sf->space[sec];
+    sf->space[sec] = 0;
+  }
+}
+
+/* A disk writes whole sectors: a unit is one as the page cache had it.  buf
+ * NULL: zeros.  torn: only some of the sectors.  False: the disk below is full,
+ * and what there was space for is written. */
+static bool
 change_bytes(struct simfile *sf, uint64_t off, const uint8_t *buf, uint64_t len,
              bool torn)
 {
   while (len > 0) {
     uint32_t n = (uint32_t)MIN(len, 512 - off % 512);
     if (!torn || sf->random() % 2) {
+      if (!take_space(sf, off, n))
+        return false;
       if (off + n > sf->cache.size)
         change_size(sf, off + n);
       struct unit *u = add_unit(sf);
@@ -111,6 +150,7 @@ change_bytes(struct simfile *sf, uint64_t off, const uint8_t *buf, uint64_t len,
     if (buf)
       buf += n;
   }
+  return true;
 }
 
 static void
@@ -152,10 +192,48 @@ drop_durability(struct simfile *sf, uint64_t seq)
       sf->unit[i].optional = true;
 }
 
+/* PUNCH and ZERO read the same; only the former gives space back. */
+static bool
+clear(struct simfile *sf, const struct vhd_io *io, bool torn)
+{
+  uint64_t len = io->off < sf->cache.size
+                   ? MIN(io->len, sf->cache.size - io->off) : 0;
+  bool had = true;
+
+  if (io->kind == VHD_IO_ZERO || sf->no_punch)
+    return len == 0 || change_bytes(sf, io->off, NULL, len, torn);
+  /* What has no space needs none to read as zeros. */
+  for (uint64_t at = io->off, end = io->off + len; at < end;) {
+    uint64_t n = MIN(end - at, 512 - at % 512);
+    had = at / 512 < sf->nspace && sf->space[at / 512];
+    if (had)
+      change_bytes(sf, at, NULL, n, torn);
+    at += n;
+  }
+  if (!torn)
+    give_space(sf, io->off, len);
+  return true;
+}
+
+/* New bytes read as zeros; RESERVE: and have their space. */
+static int
+extend(struct simfile *sf, const struct vhd_io *io, bool fail)
+{
+  uint64_t end = io->off + io->len;
+  bool space = !fail && (!(io->flags & VHD_IO_RESERVE) ||
+                         take_space(sf, io->off, io->len));
+
+  if ((space || sf->moves_end) && end > sf->cache.size)
+    change_size(sf, end);
+  return space ? 0 : -ENOSPC;
+}
+
 int
 simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
 {
   bool fail = sf->fail_at != 0 && ++sf->nio == sf->fail_at;
+  bool space = true;
+  int e = fail ? (sf->fail_errno ? -sf->fail_errno : -EIO) : 0;
 
   sf->failed |= fail;
   switch (io->kind) {
@@ -165,23 +243,20 @@ simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
     memcpy(io->buf, sf->cache.bytes + io->off, io->len);
     return 0;
   case VHD_IO_WRITE:
-    change_bytes(sf, io->off, io->buf, io->len, fail);
+    space = change_bytes(sf, io->off, io->buf, io->len, fail);
     break;
   case VHD_IO_PUNCH:
   case VHD_IO_ZERO:
-    if (io->off < sf->cache.size)
-      change_bytes(sf, io->off, NULL,
-                   MIN(io->len, sf->cache.size - io->off), fail);
+    space = clear(sf, io, fail);
     break;
   case VHD_IO_EXTEND:
-    if (fail)
-      return -ENOSPC;
-    if (io->off + io->len > sf->cache.size)
-      change_size(sf, io->off + io->len);
+    e = extend(sf, io, fail);
     break;
   case VHD_IO_TRUNCATE:
-    if (!fail)
-      change_size(sf, io->off);
+    if (fail)
+      break;
+    change_size(sf, io->off);
+    give_space(sf, io->off, sf->nspace * 512);
     break;
   case VHD_IO_SYNC:
     if (fail) {
@@ -194,7 +269,7 @@ simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
   default:
     abort();
   }
-  return fail ? -EIO : 0;
+  return e < 0 || space ? e : -ENOSPC;
 }
 
 /* -------------------------------------------------------------------- files */
@@ -216,14 +291,48 @@ simfile_free(struct simfile *sf)
   free(sf->cache.bytes);
   free(sf->durable.bytes);
   free(sf->unit);
+  free(sf->space);
   free(sf);
 }
 
 void
 simfile_put(struct simfile *sf, const void *buf, size_t len, uint64_t off)
 {
+  take_space(sf, off, len);
   content_write(&sf->cache, off, buf, len);
   content_write(&sf->durable, off, buf, len);
+}
+
+/* The disk below is the same one. */
+static void
+copy_disk(struct simfile *to, const struct simfile *from)
+{
+  to->capacity = from->capacity;
+  to->no_punch = from->no_punch;
+  to->moves_end = from->moves_end;
+  to->used = from->used;
+  to->nspace = from->nspace;
+  if (from->nspace == 0)
+    return;
+  to->space = must(realloc(to->space, from->nspace));
+  memcpy(to->space, from->space, from->nspace);
+}
+
+/* What was punched may be there again after a power cut, and has its space. */
+static void
+find_space(struct simfile *sf)
+{
+  static const uint8_t zeros[512];
+  const struct content *c = &sf->cache;
+  uint64_t capacity = sf->capacity;
+
+  sf->capacity = 0;
+  for (uint64_t off = 0; off < c->size; off += 512) {
+    uint64_t n = MIN(512, c->size - off);
+    if (memcmp(c->bytes + off, zeros, n) != 0)
+      take_space(sf, off, n);
+  }
+  sf->capacity = capacity;
 }
 
 struct simfile *
@@ -236,6 +345,8 @@ simfile_crash(const struct simfile *sf, const bool *keep, struct simfile *old)
     if (keep[i])
       apply_unit(&c->durable, &sf->unit[i]);
   content_copy(&c->cache, &c->durable);
+  copy_disk(c, sf);
+  find_space(c);
   return c;
 }
 
@@ -255,6 +366,7 @@ simfile_clone(const struct simfile *sf)
 
   content_copy(&c->durable, &sf->durable);
   content_copy(&c->cache, &sf->cache);
+  copy_disk(c, sf);
   c->seq = sf->seq;
   c->nunit = c->room = sf->nunit;
   if (sf->nunit) {
@@ -306,7 +418,7 @@ simfile_open(struct simfile *sf, const char *name, unsigned number)
   h->file.ops = &ops;
   h->file.fd = -1;
   h->file.path = must(strdup(name));
-  h->file.can_punch = true;
+  h->file.can_punch = !sf->no_punch;
   h->file.ino = number;
   h->sf = sf;
   return &h->file;

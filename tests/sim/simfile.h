@@ -34,8 +34,14 @@ struct simfile {
   struct unit *unit;      /* changes since, oldest first */
   uint32_t nunit, room;
   uint64_t seq;           /* of the last unit */
+  uint8_t *space;         /* a byte a sector: it has space on the disk below */
+  uint64_t nspace, used;  /* length of that; how many have */
+  uint64_t capacity;      /* sectors of the disk below; 0: enough */
+  bool no_punch;          /* PUNCH and ZERO are done by writing zeros */
+  bool moves_end;         /* EXTEND that fails has moved the end */
   uint64_t nio;           /* I/Os counted so far, while one is to fail */
   uint64_t fail_at;       /* this one fails; 0: none */
+  int fail_errno;         /* with what; 0: as it suits */
   bool failed;            /* it did */
   uint64_t (*random)(void);
 };
