@@ -47,6 +47,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/format/locator.h \
 	lib/image/bitmaps.c \
 	lib/image/bitmaps.h \
+	lib/image/budget.c \
+	lib/image/budget.h \
 	lib/image/change.c \
 	lib/image/commit.c \
 	lib/image/commit.h \

@@ -149,10 +149,10 @@ bitmaps_mark_dirty(struct bitmaps *c, struct bitmap *b)
   b->flags |= BITMAP_DIRTY;
 }
 
-bool
-bitmaps_room(const struct bitmaps *c, uint32_t more)
+uint32_t
+bitmaps_limit(const struct bitmaps *c)
 {
-  return c->all || c->ndirty + more <= c->n / 4;
+  return c->all ? UINT32_MAX : c->n / 4;
 }
 
 void

@@ -62,9 +62,9 @@ uint8_t *bitmaps_bits(struct bitmaps *c, const struct bitmap *b);
 uint8_t *bitmaps_twin(struct bitmaps *c, const struct bitmap *b);
 
 void bitmaps_mark_dirty(struct bitmaps *c, struct bitmap *b);
-/* Could `more` further entries become dirty and leave the cache usable: half of
- * it, while as many again are frozen? */
-bool bitmaps_room(const struct bitmaps *c, uint32_t more);
+/* So many entries may be dirty and leave the cache usable: half of it, while
+ * as many again are frozen. */
+uint32_t bitmaps_limit(const struct bitmaps *c);
 /* Copies a dirty bitmap to its twin: dirty -> frozen. */
 void bitmaps_freeze(struct bitmaps *c, struct bitmap *b);
 /* Ends that: failed makes it dirty again. */

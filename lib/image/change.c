@@ -64,9 +64,9 @@ enum verdict {
   NOTHING, /* there is nothing to do for it, or it has been done */
   STOP,    /* it must begin a batch of its own */
   LOAD,    /* a bitmap is needed: *need */
-  WAIT,    /* the block is held: lock kept, park on its state */
-  CROWDED, /* the bitmap cache is in use: lock kept, park on it */
-  COMMIT,  /* too much is dirty: commit first */
+  WAIT,    /* the block is held: park on its state */
+  CROWDED, /* the bitmap cache is in use: park on it */
+  NO_ROOM, /* a budget has no room for it: commit, or wait for others */
   GROW,    /* no slot is to be had: lengthen the runway first */
 };
 
@@ -175,36 +175,55 @@ find_edges(struct vhd_image *img, const struct look *l, struct piece *p)
   }
 }
 
-/* Takes the block for a change of its mapping; under lock. */
+/* What publishing the change of a block takes. */
+static struct need
+need_of(const struct vhd_image *img, enum action action)
+{
+  bool bits = action == SET_BITS ||
+              (action == ALLOCATE && image_is_child(img));
+
+  return (struct need){ .n = {
+    [BUDGET_DIRTY] = 1,
+    [BUDGET_BITMAPS] = bits,
+    [BUDGET_RECORDS] = (uint8_t)(bits + (action != SET_BITS)),
+    [BUDGET_SLOTS] = action == FREE ? 1 : action == ALLOCATE ? SPACE_SCARS : 0,
+  } };
+}
+
+/* Takes the block for a change of its mapping; under lock.  Everything is
+ * looked at before the first thing is taken. */
 static enum verdict
 take_block(struct vhd_request *req, const struct look *l, enum action action,
            struct piece *p)
 {
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
+  struct commit *c = &img->commit;
+  enum budget_kind lacking;
 
   if (l->state & (BLOCK_BUSY | BLOCK_LOADING) && RULE(BUSY))
     return WAIT;
-  if (!commit_room(img, 1))
-    return COMMIT;
   find_edges(img, l, p);
   if ((p->edge[0] || p->edge[1]) && m->npiece > 0)
     return STOP;
-  if ((image_is_child(img) || action == SET_BITS) &&
-      !bitmaps_claim(img->top, l->blk))
+  p->need = need_of(img, action);
+  if (!commit_reserve(img, &p->need, &lacking))
+    return NO_ROOM;
+  if (p->need.n[BUDGET_BITMAPS] > 0 && !bitmaps_claim(img->top, l->blk)) {
+    budgets_release(&c->budgets, &p->need);
     return CROWDED;
+  }
   p->slot = l->slot;
   p->punch_first = false;
-  if (action == ALLOCATE &&
-      !space_take(img, &p->slot, &p->punch_first)) {
+  if (action == ALLOCATE && !space_take(img, &p->slot, &p->punch_first)) {
     struct bitmap *b = bitmaps_find(&img->top->bitmaps, l->blk);
     if (b)
       bitmaps_forget(&img->top->bitmaps, b);
+    budgets_release(&c->budgets, &p->need);
     return GROW;
   }
   p->kind = action == ALLOCATE ? PIECE_ALLOCATE : PIECE_SET_BITS;
   layer_set_flags(img->top, l->blk, BLOCK_BUSY, 0);
-  img->commit.reserved++;
   return PIECE;
 }
 
@@ -221,11 +240,14 @@ static enum verdict
 free_block(struct vhd_request *req, const struct look *l)
 {
   struct vhd_image *img = req->image;
+  struct need need = need_of(img, FREE);
+  enum budget_kind lacking;
 
   if (l->state & (BLOCK_BUSY | BLOCK_LOADING))
     return WAIT;
-  if (!commit_room(img, 1))
-    return COMMIT;
+  if (!commit_reserve(img, &need, &lacking))
+    return NO_ROOM;
+  budgets_release(&img->commit.budgets, &need); /* used by what follows */
   struct bitmap *b = bitmaps_find(&img->top->bitmaps, l->blk);
   if (b)
     bitmaps_forget(&img->top->bitmaps, b);
@@ -237,8 +259,7 @@ free_block(struct vhd_request *req, const struct look *l)
   return NOTHING;
 }
 
-/* Plans the piece at the request's position.  Lets the lock go but for WAIT and
- * CROWDED. */
+/* Plans the piece at the request's position. */
 static enum verdict
 plan(struct vhd_request *req, struct piece *p, struct map_need *need)
 {
@@ -288,9 +309,61 @@ plan(struct vhd_request *req, struct piece *p, struct map_need *need)
     v = free_block(req, &l);
   else if (action != IN_PLACE)
     v = take_block(req, &l, action, p);
-  if (v != WAIT && v != CROWDED)
-    pthread_mutex_unlock(&img->top->lock);
+  pthread_mutex_unlock(&img->top->lock);
   return v;
+}
+
+/* The three waits below look once more, under the lock: what is waited for may
+ * have come meanwhile. */
+static enum vhd_step
+wait_for_block(struct vhd_request *req, uint32_t blk)
+{
+  struct layer *top = req->image->top;
+
+  pthread_mutex_lock(&top->lock);
+  if (top->state[blk] & (BLOCK_BUSY | BLOCK_LOADING))
+    return request_park(req, top, &top->state[blk], change_gather);
+  pthread_mutex_unlock(&top->lock);
+  return request_next(req, change_gather);
+}
+
+static enum vhd_step
+wait_for_bitmap(struct vhd_request *req, uint32_t blk)
+{
+  struct layer *top = req->image->top;
+
+  pthread_mutex_lock(&top->lock);
+  bool there = bitmaps_find(&top->bitmaps, blk);
+  struct bitmap *b = bitmaps_claim(top, blk);
+  if (!b)
+    return request_park(req, top, &top->bitmaps, change_gather);
+  if (!there)
+    bitmaps_forget(&top->bitmaps, b);
+  pthread_mutex_unlock(&top->lock);
+  return request_next(req, change_gather);
+}
+
+/* Where nothing is in use that a commit could give back, all of it is reserved
+ * by changes under way: they need nothing of this request. */
+static enum vhd_step
+find_room(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+  struct budgets *b = &img->commit.budgets;
+  struct need most = need_of(img, ALLOCATE);
+  enum budget_kind lacking;
+
+  most.n[BUDGET_BITMAPS] = 1;
+  pthread_mutex_lock(&img->top->lock);
+  if (commit_reserve(img, &most, &lacking)) {
+    budgets_release(b, &most);
+    pthread_mutex_unlock(&img->top->lock);
+    return request_next(req, change_gather);
+  }
+  if (!budget_is_used(&b->of[lacking]))
+    return request_wait(req, &b->of[lacking], change_gather);
+  pthread_mutex_unlock(&img->top->lock);
+  return request_make_room(req, change_gather);
 }
 
 /* What stops the gathering when nothing has been gathered. */
@@ -301,15 +374,16 @@ clear_the_way(struct vhd_request *req, enum verdict v,
   struct vhd_image *img = req->image;
   uint32_t blk = (uint32_t)(machine_of(req)->pos >> img->top->block_shift);
 
+  request_unpin(req); /* it looks anew: nobody needs to wait for it */
   switch (v) {
   case LOAD:
     return request_load(req, need->layer, need->blk, change_gather);
   case WAIT:
-    return request_park(req, img->top, &img->top->state[blk], change_gather);
+    return wait_for_block(req, blk);
   case CROWDED:
-    return request_park(req, img->top, &img->top->bitmaps, change_gather);
-  case COMMIT:
-    return request_commit(req, change_gather);
+    return wait_for_bitmap(req, blk);
+  case NO_ROOM:
+    return find_room(req);
   default:
     return request_next(req, runway_grow);
   }
@@ -342,8 +416,6 @@ change_gather(struct vhd_request *req)
     }
     if (m->npiece == 0)
       return clear_the_way(req, v, &need);
-    if (v == WAIT || v == CROWDED)
-      pthread_mutex_unlock(&img->top->lock);
     break;
   }
   if (m->npiece > 0)
@@ -557,14 +629,17 @@ release_pieces(struct vhd_request *req, bool good)
     else
       abort_piece(img, p);
     m->changed |= good;
-    img->commit.reserved--;
+    budgets_release(&img->commit.budgets, &p->need);
     layer_set_flags(img->top, p->blk, 0, BLOCK_BUSY);
     struct vhd_request *woken =
       layer_unpark(img->top, &img->top->state[p->blk]);
     struct vhd_request *more = layer_unpark(img->top, &img->top->bitmaps);
+    struct vhd_request *room =
+      request_budget_waiters(&img->commit.budgets, &p->need);
     pthread_mutex_unlock(&img->top->lock);
     request_wake(woken);
     request_wake(more);
+    request_wake(room);
   }
   m->npiece = 0;
 }

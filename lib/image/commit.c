@@ -116,15 +116,25 @@ dirty_delete(struct vhd_image *img, struct dirty *d)
 }
 
 bool
-commit_room(const struct vhd_image *img, uint32_t pieces)
+commit_reserve(struct vhd_image *img, const struct need *need,
+               enum budget_kind *lacking)
 {
-  const struct commit *c = &img->commit;
-  uint32_t more = c->reserved + pieces;
+  struct commit *c = &img->commit;
+  struct budget *of = c->budgets.of;
 
-  return c->ndirty + more <= DIRTY_MAX &&
-         space_npending(&img->space) + 2 * more <= SPACE_PENDING &&
-         bitmaps_room(&img->top->bitmaps, more) &&
-         (!img->journal || journal_room(img->journal) >= 2 * more);
+  of[BUDGET_DIRTY].limit = DIRTY_MAX;
+  of[BUDGET_DIRTY].used = c->ndirty;
+  of[BUDGET_BITMAPS].limit = bitmaps_limit(&img->top->bitmaps);
+  of[BUDGET_BITMAPS].used = img->top->bitmaps.ndirty;
+  of[BUDGET_RECORDS].limit = UINT32_MAX;
+  if (img->journal) {
+    of[BUDGET_RECORDS].used = journal_used(img->journal);
+    of[BUDGET_RECORDS].limit =
+      journal_used(img->journal) + journal_room(img->journal);
+  }
+  of[BUDGET_SLOTS].limit = SPACE_PENDING;
+  of[BUDGET_SLOTS].used = space_npending(&img->space);
+  return budgets_reserve(&c->budgets, need, lacking);
 }
 
 void
@@ -279,16 +289,23 @@ enum vhd_step
 request_commit(struct vhd_request *req, phase_fn *after)
 {
   struct vhd_image *img = req->image;
+
+  pthread_mutex_lock(&img->top->lock);
+  bool durable = !img->commit.leader && all_durable(img);
+  pthread_mutex_unlock(&img->top->lock);
+  return durable ? request_next(req, after) : request_make_room(req, after);
+}
+
+enum vhd_step
+request_make_room(struct vhd_request *req, phase_fn *after)
+{
+  struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
   struct commit *c = &img->commit;
 
   request_unpin(req);
   m->after_commit = after;
   pthread_mutex_lock(&img->top->lock);
-  if (!c->leader && all_durable(img)) {
-    pthread_mutex_unlock(&img->top->lock);
-    return leave(req, 0);
-  }
   bool on_board = c->leader && !c->gathering && covered(img);
   m->commit_target = c->started + !on_board;
   return wait_or_lead(req);

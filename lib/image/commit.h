@@ -35,6 +35,7 @@
 #include <stdint.h>
 
 #include "base/bounds.h"
+#include "image/budget.h"
 #include "vhdkit.h"
 
 struct vhd_image;
@@ -60,7 +61,7 @@ struct commit {
   struct dirty *dirty;      /* ndirty entries, then room */
   uint32_t *hash;           /* index + 1; 0 empty */
   uint32_t ndirty;
-  uint32_t reserved;        /* mapping changes under way, each one entry */
+  struct budgets budgets;   /* of what changes take until a commit */
   struct vhd_request *leader;
   bool gathering;           /* the leader has not frozen yet */
   uint64_t started, ended;  /* commits so far; a commit's number is `started` */
@@ -88,8 +89,10 @@ struct commit {
 int commit_init(struct vhd_image *img);
 void commit_destroy(struct commit *c);
 
-/* Under lock.  Is there room for `pieces` mapping changes more? */
-bool commit_room(const struct vhd_image *img, uint32_t pieces);
+/* Under lock.  Reserves what one change takes; else *lacking says of what there
+ * is none. */
+bool commit_reserve(struct vhd_image *img, const struct need *need,
+                    enum budget_kind *lacking);
 /* Under lock.  Records that block blk, whose entry was `before`, has changed,
  * its bitmap too where bitmap is set. */
 void commit_note(struct vhd_image *img, uint32_t blk, uint32_t before,

@@ -61,6 +61,12 @@ journal_room(const struct journal *j)
   return j->capacity - (j->head - j->tail);
 }
 
+uint32_t
+journal_used(const struct journal *j)
+{
+  return j->head - j->tail;
+}
+
 bool
 journal_empty(const struct journal *j)
 {

@@ -40,6 +40,7 @@ struct journal *journal_format(void *mem, size_t bytes);
 struct journal *journal_adopt(void *mem, size_t bytes);
 
 uint32_t journal_room(const struct journal *j);
+uint32_t journal_used(const struct journal *j);
 bool journal_empty(const struct journal *j);
 /* There must be room. */
 void journal_append(struct journal *j, struct journal_record rec);

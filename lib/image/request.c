@@ -76,6 +76,36 @@ request_park(struct vhd_request *req, struct layer *layer, const void *key,
   return VHD_STEP_PARKED;
 }
 
+enum vhd_step
+request_wait(struct vhd_request *req, struct budget *budget, phase_fn *again)
+{
+  struct machine *m = machine_of(req);
+
+  m->phase = again;
+  m->next = budget->waiting;
+  budget->waiting = req;
+  pthread_mutex_unlock(&req->image->top->lock);
+  return VHD_STEP_PARKED;
+}
+
+/* Last in, first out; they go in the order in which they came. */
+struct vhd_request *
+request_budget_waiters(struct budgets *budgets, const struct need *released)
+{
+  struct vhd_request *woken = NULL;
+
+  for (int kind = 0; kind < BUDGET_KINDS; kind++) {
+    struct budget *b = &budgets->of[kind];
+    while (released->n[kind] > 0 && b->waiting) {
+      struct vhd_request *req = b->waiting;
+      b->waiting = machine_of(req)->next;
+      machine_of(req)->next = woken;
+      woken = req;
+    }
+  }
+  return woken;
+}
+
 void
 request_wake(struct vhd_request *list)
 {

@@ -38,6 +38,7 @@ struct piece {
   uint8_t kind;         /* enum piece_kind */
   bool punch_first;     /* the slot is dirty */
   bool edge[2];         /* the first, last sector is to be completed */
+  struct need need;     /* that it has reserved */
 };
 
 struct machine {
@@ -91,6 +92,14 @@ void request_add_io(struct vhd_request *req, struct vhd_file *file,
 enum vhd_step request_load(struct vhd_request *req, struct layer *layer,
                            uint32_t blk, phase_fn *after);
 
+/* Parks until something reserved of the budget is released; the lock of the top
+ * layer is held, and let go. */
+enum vhd_step request_wait(struct vhd_request *req, struct budget *budget,
+                           phase_fn *again);
+/* Takes those that wait for any of what was released; under lock. */
+struct vhd_request *request_budget_waiters(struct budgets *budgets,
+                                           const struct need *released);
+
 /* Parks on key in the layer; its lock is held, and let go. */
 enum vhd_step request_park(struct vhd_request *req, struct layer *layer,
                            const void *key, phase_fn *again);
@@ -99,6 +108,8 @@ void request_wake(struct vhd_request *list);
 
 /* Makes everything done so far durable, then goes on with `after`. */
 enum vhd_step request_commit(struct vhd_request *req, phase_fn *after);
+/* The same for want of room: a commit is made even where all is durable. */
+enum vhd_step request_make_room(struct vhd_request *req, phase_fn *after);
 
 /* Pins the request to the image's epoch, so that the slots it sees stay what
  * they are; only of writable images.  Both may be called again. */

@@ -4,6 +4,7 @@
 
 UNIT_COMMON = tests/unit/unit.c tests/unit/unit.h tests/unit/field.h
 UNIT_FORGE = tests/unit/forge.c tests/unit/forge.h
+UNIT_MACHINE = tests/unit/crew.c tests/unit/crew.h
 UNIT_HOSTILE = tests/unit/hostile.c tests/unit/hostile.h $(UNIT_FORGE)
 
 if HAVE_CMOCKA
@@ -21,6 +22,21 @@ tests_unit_test_bitmap_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_bitmap_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_bitmap_LDADD = $(UNIT_LIBS)
 tests_unit_test_bitmap_SOURCES = tests/unit/test-bitmap.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-budget
+TESTS += tests/unit/test-budget
+tests_unit_test_budget_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_budget_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_budget_LDADD = $(UNIT_LIBS)
+tests_unit_test_budget_SOURCES = tests/unit/test-budget.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-machine
+TESTS += tests/unit/test-machine
+tests_unit_test_machine_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_machine_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_machine_LDADD = $(UNIT_LIBS)
+tests_unit_test_machine_SOURCES = tests/unit/test-machine.c $(UNIT_COMMON) \
+	$(UNIT_MACHINE)
 
 check_PROGRAMS += tests/unit/test-slots
 TESTS += tests/unit/test-slots

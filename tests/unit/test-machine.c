@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test-machine: the request machine under many requests at once, stepped by
+ * hand over real files. */
+#include "config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "unit/crew.h"
+#include "unit/unit.h"
+
+#define KIB ((uint64_t)1 << 10)
+#define MIB ((uint64_t)1 << 20)
+#define DISK "disk.vhd"
+#define BASE "base.vhd"
+
+static void
+close_disk(struct vhd_image *image)
+{
+  struct vhd_error err;
+
+  if (vhd_close(image, &err) < 0)
+    fail_msg("%s", err.message);
+  unlink(DISK);
+}
+
+/* ------------------------------------------------------------------ room */
+
+/* n writes at once, each of `len` bytes into blocks of its own, all of which
+ * have begun before the first I/O is carried out. */
+static void
+write_at_once(struct vhd_image *image, unsigned n, uint64_t apart,
+              uint64_t len)
+{
+  struct hand *crew = calloc(n, sizeof *crew);
+  uint8_t *buf = malloc(len);
+  uint8_t back[512];
+
+  assert_non_null(crew);
+  assert_non_null(buf);
+  memset(buf, 0x5a, len);
+  for (unsigned i = 0; i < n; i++)
+    hand_start(&crew[i], image, VHD_WRITE, i * apart, len, buf, 0);
+  crew_work(crew, n);
+  for (unsigned i = 0; i < n; i++) {
+    assert_int_equal(crew[i].req.result, 0);
+    assert_int_equal(vhd_pread(image, back, sizeof back, i * apart), 0);
+    assert_memory_equal(back, buf, sizeof back);
+  }
+  free(buf);
+  free(crew);
+}
+
+/* All the room there is gets reserved by requests in flight, so that nothing
+ * is dirty yet when the next one asks. */
+static void
+test_room_reserved(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *parent;
+    uint64_t size;
+    uint32_t block_size;
+    unsigned n;
+    uint64_t apart, len;
+  } rows[] = {
+    /* A bitmap is 64 KiB, so that only a few fit into the cache. */
+    { NULL, 100ULL << 28, 256 << 20, 40, 256 * MIB, 512 },
+    { BASE, 100ULL << 28, 256 << 20, 40, 256 * MIB, 512 },
+    /* Each takes part of four blocks in one step. */
+    { BASE, 1ULL << 35, 2 << 20, 600, 8 * MIB, 4 * MIB + 1024 },
+  };
+
+  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    uint64_t len = rows[i].len;
+    if (rows[i].parent)
+      vhd_close(crew_open(BASE, NULL, rows[i].size, rows[i].block_size), NULL);
+    struct vhd_image *image = crew_open(DISK, rows[i].parent, rows[i].size,
+                                        rows[i].block_size);
+    if (len > MIB) { /* zeros that are kept, so that no data need be written */
+      struct hand *crew = calloc(rows[i].n, sizeof *crew);
+      assert_non_null(crew);
+      for (unsigned k = 0; k < rows[i].n; k++)
+        hand_start(&crew[k], image, VHD_ZERO,
+                   k * rows[i].apart + 2 * MIB - 512, len, NULL, VHD_NO_HOLE);
+      crew_work(crew, rows[i].n);
+      for (unsigned k = 0; k < rows[i].n; k++)
+        assert_int_equal(crew[k].req.result, 0);
+      free(crew);
+    } else {
+      write_at_once(image, rows[i].n, rows[i].apart, len);
+    }
+    close_disk(image);
+    unlink(BASE);
+  }
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_room_reserved),
+  };
+
+  crew_bound_cpu(20);
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
