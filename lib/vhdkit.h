@@ -275,14 +275,18 @@ enum vhd_io_kind {
   VHD_IO_SYNC,     /* fdatasync: what was completed before is durable after */
   VHD_IO_PUNCH,    /* the range reads as zeros and uses no space */
   VHD_IO_ZERO,     /* the range reads as zeros and keeps its space */
-  VHD_IO_EXTEND,   /* the file grows to off + len; new bytes read as zeros and,
-                    * with VHD_IO_RESERVE, have their space */
+  VHD_IO_EXTEND,   /* the file grows to off + len, new bytes read as zeros; but
+                    * see VHD_IO_RESERVE */
   VHD_IO_TRUNCATE, /* the file ends at off */
 };
 
 enum vhd_io_flags {
-  VHD_IO_DURABLE = 1 << 0, /* WRITE: on stable storage when complete */
-  VHD_IO_RESERVE = 1 << 1, /* EXTEND */
+  /* WRITE: on stable storage when complete, and so is the size of the file that
+   * it made; what else was written may still be on its way. */
+  VHD_IO_DURABLE = 1 << 0,
+  /* EXTEND: the range gets its space, also beyond the end, which stays where it
+   * is; a write there moves it.  What fails leaves nothing behind the end. */
+  VHD_IO_RESERVE = 1 << 1,
 };
 
 /* One I/O that a step asks for.  The caller sets .result, to 0 or a negative

@@ -22,8 +22,6 @@
 #define SPACE_PENDING BOUND(16384, 16)
 /* So many: then it is time for a commit. */
 #define RETIRED_ENOUGH BOUND(1024, 4)
-/* Places of former footers that are remembered. */
-#define SPACE_SCARS BOUND(4, 2)
 /* Bytes of the bitmap cache, and bitmaps that it holds at least. */
 #define BITMAPS_BYTES BOUND(4U << 20, 1024)
 #define BITMAPS_LEAST BOUND(64, 4)

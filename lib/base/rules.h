@@ -18,7 +18,7 @@
   RULE_ROW(EPOCH, "a slot is not used again while somebody may look at it")   \
   RULE_ROW(PUNCH, "a slot that may hold stale bytes is punched first")        \
   RULE_ROW(RUNWAY, "the runway that was found is punched first")              \
-  RULE_ROW(SCAR, "the old footer stays until the new one is durable")         \
+  RULE_ROW(FOOTER, "the end of a longer file is durable before its use")      \
   RULE_ROW(PUBLISH, "the mapping changes after the data are written")         \
   RULE_ROW(BUSY, "one request at a time changes a block's mapping")           \
   RULE_ROW(HIDE, "zeros over an ancestor's data are kept in the child")       \

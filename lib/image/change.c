@@ -186,7 +186,7 @@ need_of(const struct vhd_image *img, enum action action)
     [BUDGET_DIRTY] = 1,
     [BUDGET_BITMAPS] = bits,
     [BUDGET_RECORDS] = (uint8_t)(bits + (action != SET_BITS)),
-    [BUDGET_SLOTS] = action == FREE ? 1 : action == ALLOCATE ? SPACE_SCARS : 0,
+    [BUDGET_SLOTS] = action == FREE,
   } };
 }
 
@@ -350,10 +350,9 @@ find_room(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
   struct budgets *b = &img->commit.budgets;
-  struct need most = need_of(img, ALLOCATE);
+  struct need most = { .n = { 1, 1, 2, 1 } };
   enum budget_kind lacking;
 
-  most.n[BUDGET_BITMAPS] = 1;
   pthread_mutex_lock(&img->top->lock);
   if (commit_reserve(img, &most, &lacking)) {
     budgets_release(b, &most);

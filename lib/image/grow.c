@@ -3,18 +3,27 @@
  * found; a detour of the requests in change.c that need a slot (see space.h).
  *
  *   runway_grow -> punch what was found -> done
- *   runway_grow -> extend the file -> footer at its new end -> [sync] -> done
+ *   runway_grow -> set space aside -> footer at the new end -> once more,
+ *     durably -> punch the old footer -> done
  *
  * One request at a time is the grower; the others wait for it and then look
- * for a slot anew. */
+ * for a slot anew.
+ *
+ * The footer is written twice, because a write that fails can be taken back, by
+ * cutting the file where it ended, and a sync that fails cannot. */
 #include "config.h"
 
 #include <errno.h>
 
+#include "base/arith.h"
+#include "base/rules.h"
 #include "image/image.h"
 #include "image/request.h"
 
-static phase_fn cleaned, extended, footer_written, footer_synced;
+/* As much as a file system gives at a time. */
+#define FOOTER_SPACE 4096
+
+static phase_fn cleaned, reserved, placed, taken_back, durable, wiped;
 
 /* Lets the others try, and goes on or fails. */
 static enum vhd_step
@@ -29,6 +38,31 @@ grow_end(struct vhd_request *req, int result)
   request_wake(woken);
   return result < 0 ? request_done(req, result)
                     : request_next(req, change_gather);
+}
+
+/* Where blocks get their space as they are written, the footer needs its own
+ * all the same. */
+static void
+ask_for_space(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+  struct space *s = &img->space;
+  uint64_t from = s->end * 512;
+
+  if (!s->reserve)
+    from = MAX(from, s->grow_end - FOOTER_SPACE);
+  request_add_io(req, img->top->file, VHD_IO_EXTEND, from, s->grow_end - from,
+                 NULL, VHD_IO_RESERVE);
+}
+
+static void
+add_footer(struct vhd_request *req, unsigned flags)
+{
+  struct space *s = &req->image->space;
+
+  req->nio = 0;
+  request_add_io(req, req->image->top->file, VHD_IO_WRITE,
+                 s->grow_end - FOOTER_SIZE, FOOTER_SIZE, s->footer, flags);
 }
 
 /* The runway has no slot left, or its bytes are not known to be zeros.  One
@@ -53,11 +87,9 @@ runway_grow(struct vhd_request *req)
   s->dirty = false;
   int result = space_plan_growth(img);
   if (result == 0)
-    request_add_io(req, img->top->file, VHD_IO_EXTEND, s->end * 512,
-                   s->grow_end - s->end * 512, NULL,
-                   s->reserve ? VHD_IO_RESERVE : 0);
+    ask_for_space(req);
   pthread_mutex_unlock(&img->top->lock);
-  return result < 0 ? grow_end(req, result) : request_io(req, extended);
+  return result < 0 ? grow_end(req, result) : request_io(req, reserved);
 }
 
 static enum vhd_step
@@ -72,59 +104,82 @@ cleaned(struct vhd_request *req)
   return grow_end(req, result);
 }
 
+bool
+grow_lacks_space(int result)
+{
+  return result == -ENOSPC || result == -EDQUOT;
+}
+
 static enum vhd_step
-extended(struct vhd_request *req)
+reserved(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
-  struct space *s = &img->space;
   int result = request_io_result(req);
 
   if (result < 0) {
     pthread_mutex_lock(&img->top->lock);
-    bool again = result == -ENOSPC && space_shorten_step(img);
+    bool again = grow_lacks_space(result) && space_shorten_step(img);
     pthread_mutex_unlock(&img->top->lock);
     return again ? request_next(req, runway_grow) : grow_end(req, result);
   }
-  req->nio = 0;
-  request_add_io(req, img->top->file, VHD_IO_WRITE, s->grow_end - FOOTER_SIZE,
-                 FOOTER_SIZE, s->footer, 0);
-  return request_io(req, footer_written);
+  add_footer(req, 0);
+  return request_io(req, placed);
 }
 
-/* Where little else waits to be written, a sync costs little, and the first
- * slot need not be left out because it covers the old footer. */
+/* The file ends in the new footer, or in the old one. */
 static enum vhd_step
-footer_written(struct vhd_request *req)
+placed(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
-  int result = request_io_result(req);
 
-  if (result < 0)
-    return grow_end(req, result);
-  pthread_mutex_lock(&img->top->lock);
-  bool quiet = img->commit.synced_seq == atomic_load(&img->write_seq);
+  machine_of(req)->grow_result = request_io_result(req);
+  if (machine_of(req)->grow_result < 0) {
+    req->nio = 0;
+    request_add_io(req, img->top->file, VHD_IO_TRUNCATE, img->space.file_size,
+                   0, NULL, 0);
+    return request_io(req, taken_back);
+  }
   atomic_fetch_add(&img->write_seq, 1);
-  if (!quiet)
-    space_grown(img, false);
-  pthread_mutex_unlock(&img->top->lock);
-  if (!quiet)
-    return grow_end(req, 0);
-  req->nio = 0;
-  request_add_io(req, img->top->file, VHD_IO_SYNC, 0, 0, NULL, 0);
-  return request_io(req, footer_synced);
+  if (!RULE(FOOTER))
+    return request_next(req, durable);
+  add_footer(req, VHD_IO_DURABLE);
+  return request_io(req, durable);
 }
 
 static enum vhd_step
-footer_synced(struct vhd_request *req)
+taken_back(struct vhd_request *req)
+{
+  return grow_end(req, machine_of(req)->grow_result);
+}
+
+static enum vhd_step
+durable(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
   int result = request_io_result(req);
+  uint64_t off, len;
 
-  if (result < 0)
-    atomic_store(&img->failed, result);
+  if (result < 0) { /* as after any failed sync */
+    if (RULE(FAILED_SYNC))
+      atomic_store(&img->failed, result);
+    return grow_end(req, result);
+  }
+  len = space_old_footer(&img->space, &off);
+  req->nio = 0;
+  if (len == 0)
+    return request_next(req, wiped);
+  request_add_io(req, img->top->file, VHD_IO_PUNCH, off, len, NULL, 0);
+  return request_io(req, wiped);
+}
+
+static enum vhd_step
+wiped(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+  bool good = request_io_result(req) == 0;
+
   pthread_mutex_lock(&img->top->lock);
-  if (result == 0)
-    space_grown(img, true);
+  space_grown(img, good);
   pthread_mutex_unlock(&img->top->lock);
-  return grow_end(req, result);
+  return grow_end(req, 0);
 }

@@ -133,7 +133,7 @@ replay_record(void *opaque, const struct journal_record *rec)
 
   if (rec->blk >= r->img->top->nblk ||
       r->img->commit.ndirty == DIRTY_MAX ||
-      r->img->top->bitmaps.ndirty >= bitmaps_limit(&r->img->top->bitmaps))
+      r->img->top->bitmaps.ndirty > bitmaps_limit(&r->img->top->bitmaps))
     return vhd_fail(r->err, VHD_JOURNAL, EIO, "%s: its journal is damaged",
                     r->img->top->path);
   return rec->kind == JOURNAL_BAT ? replay_bat(r, rec) : replay_bits(r, rec);

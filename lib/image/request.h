@@ -62,6 +62,7 @@ struct machine {
   uint64_t commit_target;
   uint32_t commit_pos;
   int commit_result;
+  int grow_result;
   uint8_t edge[2][VHD_SECTOR_SIZE];
 };
 
@@ -122,6 +123,8 @@ void change_abort(struct vhd_request *req);
 
 /* Sees to it that there is a slot, then goes on with change_gather. */
 phase_fn runway_grow;
+/* Was it for want of space that an I/O failed? */
+bool grow_lacks_space(int result);
 
 /* First phases. */
 phase_fn read_gather, map_gather, change_gather, fixed_change;

@@ -79,6 +79,7 @@ space_init(struct vhd_image *img, const struct layout *l)
   s->end = l->end_footer ? l->footer_off / 512
                          : DIV_ROUND_UP(l->footer_off, 512);
   s->straddles = l->end_footer && l->footer_off % 512 != 0;
+  s->file_size = l->file_size;
   s->dirty = true;
   s->step = step_bytes(s, FIRST_STEP);
   s->reserve = l->footer.type == VHD_DYNAMIC;
@@ -120,30 +121,6 @@ take_free(struct vhd_image *img, uint32_t *slot, bool *dirty)
   return true;
 }
 
-enum cover { COVERS_NONE, COVERS_OLD, COVERS_NEEDED };
-
-/* Does the slot cover the place of a former footer, perhaps one that is still
- * needed? */
-static enum cover
-cover_scars(struct vhd_image *img, uint64_t slot)
-{
-  struct space *s = &img->space;
-  enum cover cover = COVERS_NONE;
-
-  for (unsigned i = 0; i < s->nscar;) {
-    struct scar *scar = &s->scar[i];
-    if (scar->sec < slot || scar->sec >= slot + s->slot_sec) {
-      i++;
-      continue;
-    }
-    enum cover c = img->commit.synced_seq >= scar->seq || !RULE(SCAR)
-                     ? COVERS_OLD : COVERS_NEEDED;
-    cover = MAX(cover, c);
-    *scar = s->scar[--s->nscar];
-  }
-  return cover;
-}
-
 bool
 space_take(struct vhd_image *img, uint32_t *slot, bool *dirty)
 {
@@ -151,22 +128,13 @@ space_take(struct vhd_image *img, uint32_t *slot, bool *dirty)
 
   if (take_free(img, slot, dirty))
     return true;
-  if (s->dirty && RULE(RUNWAY))
+  if ((s->dirty && RULE(RUNWAY)) || s->next + s->slot_sec > s->end)
     return false;
-  while (s->next + s->slot_sec <= s->end) {
-    uint64_t here = s->next;
-    s->touched = true;
-    s->next += s->stride;
-    enum cover cover = cover_scars(img, here);
-    if (cover == COVERS_NEEDED) {
-      space_retire(img, (uint32_t)here);
-      continue;
-    }
-    *slot = (uint32_t)here;
-    *dirty = cover == COVERS_OLD;
-    return true;
-  }
-  return false;
+  *slot = (uint32_t)s->next;
+  *dirty = false;
+  s->next += s->stride;
+  s->touched = true;
+  return true;
 }
 
 void
@@ -205,15 +173,12 @@ space_plan_growth(struct vhd_image *img)
 {
   struct space *s = &img->space;
   uint64_t least = s->next + s->stride;
-
-  /* The slot that covers the old footer cannot be used at once. */
-  if (s->end_footer && least > s->end)
-    least += s->stride;
   uint64_t size = MAX(s->end * 512 + s->step, least * 512 + FOOTER_SIZE);
+
   size = round_up(size, FILE_ALIGN);
   if (size / 512 > NO_SLOT)
     size = round_up(least * 512 + FOOTER_SIZE, FILE_ALIGN);
-  if (size / 512 > NO_SLOT || s->nscar == SPACE_SCARS)
+  if (size / 512 > NO_SLOT)
     return -EFBIG;
   s->grow_end = size;
   return 0;
@@ -230,19 +195,24 @@ space_shorten_step(struct vhd_image *img)
   return true;
 }
 
+uint64_t
+space_old_footer(const struct space *s, uint64_t *off)
+{
+  *off = s->end * 512;
+  if (!s->end_footer || s->end < s->next)
+    return 0; /* none, or in a short block's place */
+  return s->straddles ? 1024 : 512;
+}
+
 void
-space_grown(struct vhd_image *img, bool durable)
+space_grown(struct vhd_image *img, bool wiped)
 {
   struct space *s = &img->space;
-  uint64_t seq = durable ? 0 : atomic_load(&img->write_seq);
 
-  if (s->end_footer && s->end >= s->next)
-    s->scar[s->nscar++] = (struct scar){ s->end, seq };
-  /* Only that of others; so there is room for a second scar. */
-  if (s->straddles && s->end + 1 >= s->next)
-    s->scar[s->nscar++] = (struct scar){ s->end + 1, seq };
+  s->dirty |= !wiped;
   s->straddles = false;
   s->touched = true;
+  s->file_size = s->grow_end;
   s->end = s->grow_end / 512 - 1;
   s->end_footer = true;
   s->step = MIN(MAX(s->step * 2, step_bytes(s, FIRST_STEP)),

@@ -10,10 +10,10 @@
  * then punched; then free.  What a request is handed either reads as zeros
  * (clean), or is to be punched first (dirty).
  *
- * When the runway grows, a footer is written at the new end, and the place of
- * the old one becomes a scar: the old footer may be wiped only once the new one
- * is durable.  A slot that covers a scar is dirty; before that it is not handed
- * out but made pending, for the next commit to free.
+ * The file ends in a footer at each moment.  When the runway grows, its space
+ * is set aside beyond the end, and one write of a footer moves the end to where
+ * it lies.  Only when that is durable, so that a power cut cannot leave the end
+ * among a block's bytes, the old footer is wiped and the new part is used.
  *
  * All functions: caller holds the image's lock. */
 #ifndef IMAGE_SPACE_H
@@ -41,12 +41,6 @@ struct free_slot {
   bool dirty;
 };
 
-/* Where a footer was, and the write_seq that makes its successor durable. */
-struct scar {
-  uint64_t sec;
-  uint64_t seq;
-};
-
 struct space {
   uint32_t slot_sec;    /* sectors of a slot */
   uint32_t stride;      /* from one slot of the runway to the next */
@@ -55,10 +49,9 @@ struct space {
   bool dirty;           /* the runway may hold stale bytes */
   bool end_footer;      /* a footer of ours or others lies at `end` */
   bool straddles;       /* and reaches into the sector behind it */
-  struct scar scar[SPACE_SCARS];
-  unsigned nscar;
   uint64_t step;        /* bytes by which the runway grows next */
-  bool reserve;         /* with fallocate */
+  bool reserve;         /* new space is set aside as a whole */
+  uint64_t file_size;   /* where the file ends */
   bool touched;         /* there may be something to give back at its end */
 
   struct vhd_request *grower; /* who lengthens or cleans the runway */
@@ -97,8 +90,10 @@ void space_recycle(struct vhd_image *img, bool clean);
 int space_plan_growth(struct vhd_image *img);
 /* The step was too long for the disk.  False if it was the shortest. */
 bool space_shorten_step(struct vhd_image *img);
-/* It is done, the footer written; durable: and synced. */
-void space_grown(struct vhd_image *img, bool durable);
+/* It is done, the footer durable; wiped: so is the old one. */
+void space_grown(struct vhd_image *img, bool wiped);
+/* The old footer's place, where it is part of the runway: bytes; or 0. */
+uint64_t space_old_footer(const struct space *s, uint64_t *off);
 
 /* The first byte behind the last block and all metadata. */
 uint64_t space_used_end(struct vhd_image *img);

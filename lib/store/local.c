@@ -143,14 +143,28 @@ do_truncate(int fd, uint64_t size)
   return r < 0 ? -errno : 0;
 }
 
+/* The file keeps its size, whatever happens: where space runs out, ext4 moves
+ * the end of a file before it says so. */
 static int
-do_extend(int fd, uint64_t off, uint64_t len, bool reserve)
+do_reserve(int fd, uint64_t off, uint64_t len)
 {
-  if (reserve && len > 0) {
-    int r = do_fallocate(fd, 0, off, len);
-    if (r != -EOPNOTSUPP && r != -ENOSYS)
-      return r;
-  }
+  uint64_t size;
+
+  if (len == 0)
+    return 0;
+  int r = do_fallocate(fd, FALLOC_FL_KEEP_SIZE, off, len);
+  if (r == -EOPNOTSUPP || r == -ENOSYS)
+    return 0; /* nothing can be promised here */
+  /* What was found of it lies behind the end, or below where it does no
+   * harm. */
+  if (r < 0 && current_size(fd, &size) == 0 && off + len > size)
+    do_truncate(fd, size);
+  return r;
+}
+
+static int
+do_extend(int fd, uint64_t off, uint64_t len)
+{
   uint64_t size;
   int r = current_size(fd, &size);
   if (r < 0 || size >= off + len)
@@ -163,9 +177,9 @@ do_resize(struct local_file *local, const struct vhd_io *io)
 {
   int fd = local->file.fd;
   pthread_mutex_lock(&local->resize);
-  int r = io->kind == VHD_IO_EXTEND
-            ? do_extend(fd, io->off, io->len, io->flags & VHD_IO_RESERVE)
-            : do_truncate(fd, io->off);
+  int r = io->kind == VHD_IO_TRUNCATE ? do_truncate(fd, io->off)
+          : io->flags & VHD_IO_RESERVE ? do_reserve(fd, io->off, io->len)
+          : do_extend(fd, io->off, io->len);
   pthread_mutex_unlock(&local->resize);
   return r;
 }

@@ -43,38 +43,14 @@ job_run(struct io_work *work)
     return;
   }
   io_class_find(job->batch->queue, io->fd);
-  if (io->kind == VHD_IO_WRITE && io->flags & VHD_IO_DURABLE) {
-    struct vhd_io plain = *io;
-    plain.flags &= ~VHD_IO_DURABLE;
-    vhd_io_perform(&plain);
-    io->result = plain.result;
-    if (io->result == 0) {
-      io_sync(job);
-      return;
-    }
-  } else {
-    vhd_io_perform(io);
-  }
+  vhd_io_perform(io);
   io_job_done(job);
 }
 
-static void
-submit_durable(struct io_job *job)
+static bool
+is_durable(const struct vhd_io *io)
 {
-  struct vhd_io plain = *job->io;
-
-  plain.flags &= ~VHD_IO_DURABLE;
-  const bool done = io_try(job->batch->queue, &plain);
-  io_watch_begin(job); /* not before, or it would doubt because of itself */
-  if (!done) {
-    io_queue_run(job->batch->queue, &job->work);
-    return;
-  }
-  job->io->result = plain.result;
-  if (plain.result == 0)
-    io_sync(job);
-  else
-    io_job_done(job);
+  return io->kind == VHD_IO_WRITE && io->flags & VHD_IO_DURABLE;
 }
 
 void
@@ -87,10 +63,6 @@ io_submit(struct io_batch *batch, unsigned n)
     job->batch = batch;
     job->done = 0;
     job->work.run = job_run;
-    if (job->io->kind == VHD_IO_WRITE && job->io->flags & VHD_IO_DURABLE) {
-      submit_durable(job);
-      continue;
-    }
     /* Reads in the ring go first: a hole that hangs would hold them up. */
     if (job->io->kind != VHD_IO_READ && job->io->kind != VHD_IO_WRITE &&
         batch->loop->settled)
@@ -98,7 +70,7 @@ io_submit(struct io_batch *batch, unsigned n)
     io_watch_begin(job);
     if (job->io->kind == VHD_IO_SYNC)
       io_sync(job);
-    else if (!uring_take(job))
+    else if (is_durable(job->io) || !uring_take(job))
       io_queue_run(batch->queue, &job->work);
   }
 }

@@ -24,7 +24,8 @@
  * disk already, and holds up its loop.
  *
  * Syncs are shared: all that wait for one while another is under way are served
- * together by the next.  A durable write is a write and such a sync.
+ * together by the next.  A durable write waits on a thread, for its own bytes
+ * alone.
  *
  * The engine knows no protocol, and of images no more than struct vhd_io. */
 #ifndef IO_ENGINE_H

@@ -215,17 +215,39 @@ clear(struct simfile *sf, const struct vhd_io *io, bool torn)
   return true;
 }
 
-/* New bytes read as zeros; RESERVE: and have their space. */
+/* New bytes read as zeros; RESERVE: they only get their space. */
 static int
 extend(struct simfile *sf, const struct vhd_io *io, bool fail)
 {
   uint64_t end = io->off + io->len;
-  bool space = !fail && (!(io->flags & VHD_IO_RESERVE) ||
-                         take_space(sf, io->off, io->len));
 
-  if ((space || sf->moves_end) && end > sf->cache.size)
+  if (io->flags & VHD_IO_RESERVE) {
+    if (!fail && take_space(sf, io->off, io->len))
+      return 0;
+    give_space(sf, MAX(io->off, round_up(sf->cache.size, 512)),
+               sf->nspace * 512);
+    return -ENOSPC;
+  }
+  if ((!fail || sf->moves_end) && end > sf->cache.size)
     change_size(sf, end);
-  return space ? 0 : -ENOSPC;
+  return fail ? -ENOSPC : 0;
+}
+
+/* A durable write: its bytes are, and the size that holds them; what was to
+ * change the same bytes before comes first. */
+static void
+make_range_durable(struct simfile *sf, uint64_t off, uint64_t len)
+{
+  uint32_t kept = 0;
+
+  for (uint32_t i = 0; i < sf->nunit; i++) {
+    struct unit *u = &sf->unit[i];
+    if (u->size_change || (u->off < off + len && off < u->off + u->len))
+      apply_unit(&sf->durable, u);
+    else
+      sf->unit[kept++] = *u;
+  }
+  sf->nunit = kept;
 }
 
 int
@@ -244,6 +266,8 @@ simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
     return 0;
   case VHD_IO_WRITE:
     space = change_bytes(sf, io->off, io->buf, io->len, fail);
+    if (space && !fail && io->flags & VHD_IO_DURABLE)
+      make_range_durable(sf, io->off, io->len);
     break;
   case VHD_IO_PUNCH:
   case VHD_IO_ZERO:

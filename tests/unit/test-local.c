@@ -219,25 +219,42 @@ static void
 test_extend(void **state)
 {
   (void)state;
-  static const unsigned flags[] = { 0, VHD_IO_RESERVE };
-  for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-    make_file(PATH, 1000, 0x55);
-    struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
-    assert_int_equal(
-      file_do(file, VHD_IO_EXTEND, 1000, 1024 * KIB, flags[i]), 0);
-    assert_int_equal(size_of(file), 1000 + 1024 * KIB);
-    check_bytes(file, 0, 1000, 0x55);
-    check_bytes(file, 1000, 1024 * KIB, 0);
-    assert_int_equal(space_of(file) >= 1024 * KIB,
-                     flags[i] == VHD_IO_RESERVE);
+  make_file(PATH, 1000, 0x55);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  assert_int_equal(file_do(file, VHD_IO_EXTEND, 1000, 1024 * KIB, 0), 0);
+  assert_int_equal(size_of(file), 1000 + 1024 * KIB);
+  check_bytes(file, 0, 1000, 0x55);
+  check_bytes(file, 1000, 1024 * KIB, 0);
+  assert_true(space_of(file) < 1024 * KIB);
 
-    /* Never shrinks, never clears. */
-    assert_int_equal(file_do(file, VHD_IO_EXTEND, 0, 500, flags[i]), 0);
-    assert_int_equal(file_do(file, VHD_IO_EXTEND, 100, 0, flags[i]), 0);
-    assert_int_equal(size_of(file), 1000 + 1024 * KIB);
-    check_bytes(file, 0, 1000, 0x55);
-    file_close(file);
-  }
+  /* Never shrinks, never clears. */
+  assert_int_equal(file_do(file, VHD_IO_EXTEND, 0, 500, 0), 0);
+  assert_int_equal(file_do(file, VHD_IO_EXTEND, 100, 0, 0), 0);
+  assert_int_equal(size_of(file), 1000 + 1024 * KIB);
+  check_bytes(file, 0, 1000, 0x55);
+  file_close(file);
+}
+
+/* The space is there, the end stays; a write beyond it moves it. */
+static void
+test_reserve(void **state)
+{
+  (void)state;
+  const unsigned flags = VHD_IO_RESERVE;
+  make_file(PATH, 1000, 0x55);
+  struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+  assert_int_equal(file_do(file, VHD_IO_EXTEND, 1000, 1024 * KIB, flags), 0);
+  assert_int_equal(size_of(file), 1000);
+  assert_true(space_of(file) >= 1024 * KIB);
+  assert_int_equal(file_write(file, "x", 1, 1024 * KIB), 0);
+  assert_int_equal(size_of(file), 1024 * KIB + 1);
+  check_bytes(file, 0, 1000, 0x55);
+  check_bytes(file, 1000, 1024 * KIB - 1000, 0);
+  assert_int_equal(file_do(file, VHD_IO_EXTEND, 0, 500, flags), 0);
+  assert_int_equal(file_do(file, VHD_IO_EXTEND, 100, 0, flags), 0);
+  assert_int_equal(size_of(file), 1024 * KIB + 1);
+  check_bytes(file, 0, 1000, 0x55);
+  file_close(file);
 }
 
 static void
@@ -280,6 +297,8 @@ test_no_space(void **state)
   struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
   int r = file_do(file, VHD_IO_EXTEND, 1000, 1ULL << 43, VHD_IO_RESERVE);
   assert_true(r == -ENOSPC || r == -EFBIG);
+  assert_int_equal(size_of(file), 1000);
+  assert_true(space_of(file) < 1024 * KIB);
   file_close(file);
 }
 
@@ -659,6 +678,7 @@ main(void)
     cmocka_unit_test(test_punch),
     cmocka_unit_test(test_zero),
     cmocka_unit_test(test_extend),
+    cmocka_unit_test(test_reserve),
     cmocka_unit_test(test_next_data),
     cmocka_unit_test(test_truncate),
     cmocka_unit_test(test_no_space),

@@ -4,6 +4,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "unit/crew.h"
@@ -95,13 +98,95 @@ test_room_reserved(void **state)
   }
 }
 
+/* ---------------------------------------------------------- the file's end */
+
+/* ext4, where space runs out: the end of the file moves, then it fails. */
+static bool disk_full;
+
 int
-main(void)
+fallocate(int fd, int mode, off_t off, off_t len)
+{
+  struct stat st;
+
+  if (disk_full && !(mode & FALLOC_FL_PUNCH_HOLE)) {
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && fstat(fd, &st) == 0 &&
+        st.st_size < off + len && ftruncate(fd, off + len / 2) < 0)
+      return -1;
+    errno = ENOSPC;
+    return -1;
+  }
+  return (int)syscall(SYS_fallocate, fd, mode, off, len);
+}
+
+static void
+check_end(const char *what)
+{
+  struct stat st;
+  char cookie[9] = "";
+  int fd = open(DISK, O_RDONLY | O_CLOEXEC);
+
+  assert_true(fd >= 0);
+  assert_int_equal(fstat(fd, &st), 0);
+  assert_int_equal(pread(fd, cookie, 8, st.st_size - 512), 8);
+  close(fd);
+  if (strcmp(cookie, "conectix") != 0)
+    fail_msg("%s: the file does not end in a footer", what);
+}
+
+/* Writes one block; the end is looked at whenever the process might die. */
+static int
+write_watched(struct vhd_image *image, uint64_t off)
+{
+  static uint8_t buf[4096] = { 0x33 };
+  struct hand h;
+
+  hand_start(&h, image, VHD_WRITE, off, sizeof buf, buf, 0);
+  while (h.state != HAND_DONE) {
+    hand_step(&h);
+    for (unsigned i = 0; h.state == HAND_WAITS && i < h.req.nio; i++) {
+      vhd_io_perform(&h.req.io[i]);
+      check_end(disk_full ? "on a full disk" : "while it grows");
+    }
+    if (h.state == HAND_WAITS)
+      h.state = HAND_READY;
+  }
+  return h.req.result;
+}
+
+static void
+test_end(void **state)
+{
+  (void)state;
+  for (int child = 0; child < 2; child++) {
+    if (child)
+      vhd_close(crew_open(BASE, NULL, 64 * MIB, MIB), NULL);
+    struct vhd_image *image = crew_open(DISK, child ? BASE : NULL, 64 * MIB,
+                                        MIB);
+    uint64_t off = 0;
+    for (; off < 20 * MIB; off += MIB)
+      assert_int_equal(write_watched(image, off), 0);
+    disk_full = true;
+    int r = 0;
+    for (; off < 64 * MIB && r == 0; off += MIB)
+      r = write_watched(image, off);
+    disk_full = false;
+    assert_int_equal(r, -ENOSPC);
+    assert_int_equal(write_watched(image, off - MIB), 0);
+    close_disk(image);
+  }
+  unlink(BASE);
+}
+
+int
+main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_room_reserved),
+    cmocka_unit_test(test_end),
   };
 
   crew_bound_cpu(20);
+  if (argc > 1)
+    cmocka_set_test_filter(argv[1]);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
