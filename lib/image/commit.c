@@ -571,10 +571,11 @@ punch_retired(struct vhd_request *req)
   pthread_mutex_lock(&img->top->lock);
   if (!img->top->fixed)
     for (uint32_t i = s->pending_head;
-         i != c->pending_mark && req->nio < VHD_REQUEST_IOS; i++)
-      request_add_io(req, img->top->file, VHD_IO_PUNCH,
-                     (uint64_t)s->pending[i & (SPACE_PENDING - 1)].slot * 512,
-                     (uint64_t)s->slot_sec * 512, NULL, 0);
+         i != c->pending_mark && req->nio < VHD_REQUEST_IOS; i++) {
+      uint32_t slot = s->pending[i & (SPACE_PENDING - 1)].slot;
+      request_add_io(req, img->top->file, VHD_IO_PUNCH, slot * 512ULL,
+                     space_slot_bytes(s, slot), NULL, 0);
+    }
   if (req->nio > 0) {
     image_try_advance(img);
     c->punch_epoch = img->epoch;

@@ -66,6 +66,36 @@ find_gaps(struct vhd_image *img, const struct layout *l)
   s->next = align_slot(img, end);
 }
 
+/* Does a whole slot there hold nothing else? */
+static bool
+is_whole(const struct space *s, const struct layout *l, uint32_t slot)
+{
+  uint64_t off = (uint64_t)slot * 512, end = off + s->slot_sec * 512ULL;
+
+  if (slots_next(&l->slots, (uint64_t)slot + 1) < end / 512 ||
+      end > l->footer_off)
+    return false;
+  for (unsigned i = 0; i < l->nregion; i++)
+    if (l->region[i].off >= off && l->region[i].off < end)
+      return false;
+  return true;
+}
+
+/* Only the last block can be cut short. */
+static void
+find_short_slot(struct vhd_image *img, const struct layout *l)
+{
+  const struct layer *top = img->top;
+  struct space *s = &img->space;
+  uint32_t last = DIV_ROUND_UP(top->size, 512ULL * top->spb) - 1;
+  uint32_t slot = top->bat[last];
+
+  s->short_slot = NO_SLOT;
+  s->short_sec = top->bitmap_sec + layer_block_sectors(top, last);
+  if (slot != NO_SLOT && s->short_sec < s->slot_sec && !is_whole(s, l, slot))
+    s->short_slot = slot;
+}
+
 int
 space_init(struct vhd_image *img, const struct layout *l)
 {
@@ -94,6 +124,7 @@ space_init(struct vhd_image *img, const struct layout *l)
   if (!s->free || !s->pending)
     return -ENOMEM;
   find_gaps(img, l);
+  find_short_slot(img, l);
   return 0;
 }
 
@@ -164,7 +195,10 @@ space_recycle(struct vhd_image *img, bool clean)
   struct space *s = &img->space;
   struct pending_slot p = s->pending[s->pending_head++ & (SPACE_PENDING - 1)];
 
-  push_free(s, p.slot, p.epoch, !clean);
+  if (p.slot == s->short_slot)
+    s->short_slot = NO_SLOT; /* no block fits in there */
+  else
+    push_free(s, p.slot, p.epoch, !clean);
 }
 
 /* Invariant: next + slot_sec > end, or the runway is dirty. */

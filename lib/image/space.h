@@ -10,6 +10,10 @@
  * then punched; then free.  What a request is handed either reads as zeros
  * (clean), or is to be punched first (dirty).
  *
+ * The last block of a disk that does not end on a block may lie in a shorter
+ * place than a slot, with something else right behind it.  Such a place is
+ * punched for its own length, and no other block ever lies there.
+ *
  * The file ends in a footer at each moment.  When the runway grows, its space
  * is set aside beyond the end, and one write of a footer moves the end to where
  * it lies.  Only when that is durable, so that a power cut cannot leave the end
@@ -44,6 +48,8 @@ struct free_slot {
 struct space {
   uint32_t slot_sec;    /* sectors of a slot */
   uint32_t stride;      /* from one slot of the runway to the next */
+  uint32_t short_slot;  /* one that something else lies in; NO_SLOT: none */
+  uint32_t short_sec;   /* and its length */
   uint64_t next;        /* the runway's next slot, sector */
   uint64_t end;         /* where the runway ends, sector: the footer's place */
   bool dirty;           /* the runway may hold stale bytes */
@@ -80,6 +86,12 @@ static inline uint32_t
 space_npending(const struct space *s)
 {
   return s->pending_tail - s->pending_head;
+}
+/* How much of the file a slot is. */
+static inline uint64_t
+space_slot_bytes(const struct space *s, uint32_t slot)
+{
+  return (slot == s->short_slot ? s->short_sec : s->slot_sec) * 512ULL;
 }
 /* The oldest pending slot, its table entry durably gone and now punched:
  * free. */
