@@ -65,6 +65,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/layout_bat.c \
 	lib/image/layout_footer.c \
 	lib/image/layout_reader.h \
+	lib/image/layout_spare.c \
 	lib/image/map.c \
 	lib/image/map.h \
 	lib/image/open.c \

@@ -22,6 +22,8 @@
 #define SPACE_PENDING BOUND(16384, 16)
 /* So many: then it is time for a commit. */
 #define RETIRED_ENOUGH BOUND(1024, 4)
+/* Blocks past the end of the disk that are kept one by one. */
+#define SPARE_MAX BOUND(4U << 20, 8)
 /* Bytes of the bitmap cache, and bitmaps that it holds at least. */
 #define BITMAPS_BYTES BOUND(4U << 20, 1024)
 #define BITMAPS_LEAST BOUND(64, 4)

@@ -56,6 +56,10 @@ fill_from_layout(struct layer *l)
   l->spb = layout->spb;
   l->bitmap_sec = layout->bitmap_sec;
   l->block_shift = (unsigned)__builtin_ctz(layout->header.block_size);
+  l->nspare = layout->nspare;
+  /* With blocks behind it, the disk was longer once, and so was its last. */
+  l->own_size = layout->beyond ? (uint64_t)l->nblk << l->block_shift
+                              : layout->own_size;
 }
 
 static int

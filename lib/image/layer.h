@@ -54,9 +54,11 @@ struct layer {
   char *path;               /* the file's */
   struct vhd_file *file;    /* owned */
   bool fixed;               /* or raw: the disk is a stretch of the file */
-  uint64_t size;
+  uint64_t size;            /* bounds requests */
+  uint64_t own_size;        /* its blocks hold somebody's data up to here */
   unsigned block_shift;     /* block size is 1 << block_shift */
   uint32_t nblk, spb, bitmap_sec;
+  uint32_t nspare;          /* blocks past the end of the disk */
   struct footer footer;
   struct header header;     /* dynamic, differencing */
   struct layout layout;     /* as opened; its arrays are not kept */
@@ -67,7 +69,7 @@ struct layer {
 
   /* The block table; written under lock within table_change(). */
   _Atomic uint32_t table_seq;
-  _Atomic uint32_t *bat;
+  _Atomic uint32_t *bat;    /* nblk entries; then nspare constant ones */
   _Atomic uint8_t *state;
   _Atomic uint32_t nallocated; /* entries with a slot */
 
@@ -117,11 +119,11 @@ summary_of(uint8_t state)
   return (enum summary)(state & BITS_MASK);
 }
 
-/* Sectors of the block that belong to the disk: fewer in the last one. */
+/* Sectors of the block that belong to somebody: fewer in the last one. */
 static inline uint32_t
 layer_block_sectors(const struct layer *l, uint32_t blk)
 {
-  uint64_t left = l->size / 512 - (uint64_t)blk * l->spb;
+  uint64_t left = l->own_size / 512 - (uint64_t)blk * l->spb;
   return left < l->spb ? (uint32_t)left : l->spb;
 }
 

@@ -6,9 +6,10 @@
  *   1. the metadata regions lie in the file and do not overlap;
  *   2. every block of the BAT lies in the file, before the footer;
  *   3. no block overlaps another, nor a region.
- * What no tool depends on (padding, order, unaligned blocks, spare table
- * entries) is free.  layout_footer.c chooses the footer, layout_bat.c sees to
- * invariants 2 and 3. */
+ * What no tool depends on (padding, order, unaligned blocks) is free.  What
+ * entries past the end of the disk lead to is nobody's to use.  layout_footer.c
+ * chooses the footer, layout_bat.c sees to invariants 2 and 3, and
+ * layout_spare.c to what lies past the end of the disk. */
 #include "config.h"
 
 #include <errno.h>
@@ -57,8 +58,8 @@ reader_report(struct reader *r, enum vhd_severity severity, int code,
 /* ------------------------------------------------------------------ header */
 
 /* The metadata that lies over part of this stretch, or NULL. */
-static const struct region *
-region_over(const struct layout *l, uint64_t off, uint64_t len)
+const struct region *
+layout_region_over(const struct layout *l, uint64_t off, uint64_t len)
 {
   for (unsigned i = 0; i < l->nregion; i++) {
     const struct region *o = &l->region[i];
@@ -83,7 +84,7 @@ reader_add_region(struct reader *r, const char *what, int code, uint64_t off,
                       off, l->footer_off);
     return e < 0 ? e : 1;
   }
-  const struct region *o = region_over(l, off, len);
+  const struct region *o = layout_region_over(l, off, len);
   if (o) {
     e = reader_report(r, VHD_BROKEN, code,
                       "the %s (%" PRIu64 " bytes at %" PRIu64 ") overlaps the "
@@ -160,7 +161,7 @@ read_locators(struct reader *r)
       fault = "does not lie in the file";
     space = round_up(space, 512);
     if (!fault && space != 0 &&
-        (region_over(l, loc->off, space) ||
+        (layout_region_over(l, loc->off, space) ||
          layout_block_over(l, loc->off, space) != NO_SLOT))
       fault = "lies where something else does";
     if (fault) {
@@ -246,6 +247,7 @@ read_all(struct reader *r, uint32_t flags)
 
   static int (*const parts[])(struct reader *) = {
     read_header, layout_read_bat, layout_check_bat, read_locators, read_batmap,
+    layout_read_spare,
   };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     e = parts[i](r);
@@ -262,7 +264,10 @@ layout_recheck(struct vhd_file *file, struct layout *layout,
   struct reader r = { file, layout, NULL, err };
 
   slots_free(&layout->slots);
-  return layout_check_bat(&r);
+  int e = layout_check_bat(&r);
+  if (e == 0 && layout->nspare > 0)
+    e = layout_find_slots(layout);
+  return e;
 }
 
 int

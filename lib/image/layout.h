@@ -23,12 +23,17 @@ struct region {
   const char *what;  /* constant */
 };
 
-#define LAYOUT_REGIONS (4 + LOCATOR_COUNT)
+#define LAYOUT_REGIONS (6 + LOCATOR_COUNT)
+
+/* What is no metadata, but may be anything. */
+#define LAYOUT_UNKNOWN "unknown space"
 
 struct layout {
   const char *path;   /* the file's */
   uint64_t file_size;
   uint64_t disk_size; /* the size that counts */
+  uint64_t own_size;  /* up to here its blocks hold somebody's data: never
+                       * less, for the size only bounds requests */
   struct footer footer; /* type 0: a raw file, which has none */
   bool end_footer;     /* a valid footer lies at footer_off, the file's end */
   uint64_t footer_off; /* with no footer at the end: the file's size */
@@ -38,9 +43,12 @@ struct layout {
   uint32_t nblk;
   uint32_t spb;        /* sectors in a block */
   uint32_t bitmap_sec; /* sectors of its bitmap */
-  uint32_t *bat;       /* nblk entries; each valid or NO_SLOT */
-  uint32_t nallocated;
-  struct slots slots;  /* of them */
+  uint32_t *bat;       /* nblk entries, each valid or NO_SLOT; and nspare more,
+                        * slots of blocks past the end of the disk */
+  uint32_t nspare;
+  bool beyond;         /* there may be blocks past the end of the disk */
+  uint32_t nallocated; /* of the nblk */
+  struct slots slots;  /* of all that .bat holds */
   bool aligned;        /* data of all blocks on 4 KiB */
   struct region region[LAYOUT_REGIONS];
   unsigned nregion;

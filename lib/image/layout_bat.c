@@ -16,7 +16,7 @@
 uint32_t
 layout_block_sectors(const struct layout *l, uint32_t blk)
 {
-  uint64_t sec = l->disk_size / 512 - (uint64_t)blk * l->spb;
+  uint64_t sec = l->own_size / 512 - (uint64_t)blk * l->spb;
 
   return l->bitmap_sec + (uint32_t)MIN(sec, l->spb);
 }
@@ -168,6 +168,8 @@ check_regions(struct reader *r)
 
   for (unsigned i = 0; i < l->nregion; i++) {
     const struct region *reg = &l->region[i];
+    if (strcmp(reg->what, LAYOUT_UNKNOWN) == 0)
+      continue;
     uint32_t blk = layout_block_over(l, reg->off, reg->len);
     if (blk == NO_SLOT)
       continue;
@@ -178,6 +180,26 @@ check_regions(struct reader *r)
       return e;
   }
   return 0;
+}
+
+uint32_t *
+layout_table_alloc(uint64_t n)
+{
+  return table_alloc((size_t)n * sizeof(uint32_t));
+}
+
+static int
+find_slots(struct layout *l, uint32_t nentry, uint32_t nused)
+{
+  slots_free(&l->slots);
+  return slots_find(&l->slots, l->bat, nentry, nused, l->bitmap_sec + l->spb,
+                    l->footer_off / 512);
+}
+
+int
+layout_find_slots(struct layout *l)
+{
+  return find_slots(l, l->nblk + l->nspare, l->nallocated + l->nspare);
 }
 
 int
@@ -196,7 +218,7 @@ layout_read_bat(struct reader *r)
     return e < 0 ? e : vhd_fail(r->err, VHD_BAT_CORRUPT, EINVAL,
                                 "%s: the block allocation table cannot be read",
                                 l->path);
-  l->bat = table_alloc((size_t)l->nblk * 4);
+  l->bat = layout_table_alloc(l->nblk);
   if (!l->bat)
     return vhd_fail_sys(r->err, ENOMEM, "%s", l->path);
   e = file_read(r->file, l->bat, (size_t)l->nblk * 4, off);
@@ -217,8 +239,7 @@ layout_check_bat(struct reader *r)
   struct layout *l = r->l;
 
   int e = check_entries(r);
-  if (e == 0 && slots_find(&l->slots, l->bat, l->nblk, l->nallocated,
-                           l->bitmap_sec + l->spb, l->footer_off / 512) < 0)
+  if (e == 0 && find_slots(l, l->nblk, l->nallocated) < 0)
     return vhd_fail_sys(r->err, ENOMEM, "%s", l->path);
   if (e == 0)
     e = check_overlap(r);

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format/geometry.h"
@@ -216,6 +217,7 @@ layout_choose_size(struct reader *r, uint32_t flags)
     if (e < 0)
       return e;
   }
+  l->own_size = MAX(l->disk_size, l->footer.current_size);
   if (l->footer.type != VHD_FIXED)
     return 0;
   if (l->disk_size > l->footer_off)

@@ -33,8 +33,19 @@ int layout_read_footer(struct reader *r);
 int layout_choose_size(struct reader *r, uint32_t flags);
 int layout_read_bat(struct reader *r);
 int layout_check_bat(struct reader *r);
+int layout_read_spare(struct reader *r);
 
-/* A block that lies over part of this stretch of the file, or NO_SLOT. */
+/* Memory for a table of n entries, and finding the slots of all that .bat
+ * holds, anew; 0 or -ENOMEM. */
+uint32_t *layout_table_alloc(uint64_t n);
+int layout_find_slots(struct layout *l);
+
+/* The metadata that lies over part of this stretch, or NULL. */
+const struct region *layout_region_over(const struct layout *l, uint64_t off,
+                                        uint64_t len);
+
+/* A block of the disk that lies over part of this stretch of the file, or
+ * NO_SLOT. */
 uint32_t layout_block_over(const struct layout *l, uint64_t off, uint64_t len);
 
 #endif

@@ -261,7 +261,7 @@ space_used_end(struct vhd_image *img)
 
   for (unsigned i = 0; i < l->layout.nregion; i++)
     end = MAX(end, l->layout.region[i].off + l->layout.region[i].len);
-  for (uint32_t blk = 0; blk < l->nblk; blk++)
+  for (uint32_t blk = 0; blk < l->nblk + l->nspare; blk++)
     if (l->bat[blk] != NO_SLOT)
       end = MAX(end, ((uint64_t)l->bat[blk] + img->space.slot_sec) * 512);
   return end;

@@ -160,6 +160,14 @@ tests_unit_test_hostile_chain_LDADD = $(UNIT_LIBS)
 tests_unit_test_hostile_chain_SOURCES = tests/unit/test-hostile-chain.c $(UNIT_COMMON) \
 	$(UNIT_HOSTILE)
 
+check_PROGRAMS += tests/unit/test-beyond
+TESTS += tests/unit/test-beyond
+tests_unit_test_beyond_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_beyond_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_beyond_LDADD = $(UNIT_LIBS)
+tests_unit_test_beyond_SOURCES = tests/unit/test-beyond.c $(UNIT_COMMON) \
+	$(UNIT_HOSTILE)
+
 endif
 
 include tests/unit/nbd.mk
