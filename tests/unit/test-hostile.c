@@ -11,6 +11,8 @@
 #include "unit/hostile.h"
 #include "unit/unit.h"
 
+#define LOCATOR_SLOTS 8
+
 /* ---------------------------------------------------------- dynamic header */
 
 static void
@@ -279,6 +281,22 @@ batmap_lies(struct forge *f)
   unit_put(header, 24, 4, ~(uint32_t)(0xa4 + 0x80));
 }
 
+/* A child with all that metadata can have. */
+static void
+batmap_and_locators(struct forge *f)
+{
+  size_t at = f->len - FORGE_SECTOR;
+
+  forge_insert(f, at, LOCATOR_SLOTS * FORGE_SECTOR);
+  unit_put(f->file, 60, 4, 4);
+  unit_put(forge_end(f), 60, 4, 4);
+  memset(f->file + FORGE_HEADER + 40, 'N', 16);
+  for (unsigned i = 0; i < LOCATOR_SLOTS; i++)
+    forge_locator(f, i, 0x57327275, FORGE_SECTOR,
+                  forge_utf16(f, at + i * FORGE_SECTOR, ".\\none.vhd"),
+                  at + i * FORGE_SECTOR);
+}
+
 static void
 batmap_missing(struct forge *f)
 {
@@ -290,6 +308,8 @@ test_batmap(void **state)
 {
   (void)state;
   static const struct shape shapes[] = {
+    { .name = "a child with a batmap and all locators", .base = XEN,
+      .edit = batmap_and_locators, .code = VHD_PARENT_MISSING },
     { .name = "batmap's checksum bad",
       .base = XEN,
       .patch = { { ANYWHERE, FORGE_BATMAP + 24, 4, 0 } },
