@@ -3,7 +3,13 @@
  *
  * With child=, an export begins as its image, read-only; the first change makes
  * (or finds) the child and puts it in the image's place.  Requests hold the
- * export's lock as readers, that change holds it as the writer. */
+ * export's lock as readers, that change holds it as the writer.
+ *
+ * nbdkit that has been told to quit no longer closes its clients' handles.  It
+ * waits for their threads, though not for all (one that was just accepted) nor,
+ * in some versions, for ever, and then says that it is over.  exports_finish()
+ * closes every image, after the requests that are under way; those that still
+ * come find none and are told so.  What they look at is therefore not freed. */
 #include "config.h"
 
 #include <assert.h>
@@ -30,12 +36,20 @@ struct export {
   bool readonly;
   unsigned refs;           /* under exports_lock */
   pthread_rwlock_t lock;   /* guards the image's identity, not its use */
-  struct vhd_image *image;
+  struct vhd_image *image; /* NULL once exports_finish() has closed it */
   bool changeable;         /* .image may be written to */
 };
 
 static pthread_mutex_t exports_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct export *exports;
+static bool finished; /* under exports_lock */
+
+static void
+tell_finished(void)
+{
+  nbdkit_error("nbdkit is about to end");
+  nbdkit_set_error(ESHUTDOWN);
+}
 
 static void
 tell(const struct vhd_error *err)
@@ -235,26 +249,40 @@ share(struct export *e, bool readonly)
   return e;
 }
 
-struct export *
-export_get(const char *name, bool readonly)
+/* Under exports_lock. */
+static struct export *
+find_or_open(const char *name, bool readonly)
 {
   char *canonical = canonical_name(name);
-  struct export *e;
 
   if (!canonical) {
     nbdkit_error("there is no export '%.100s'", name);
     nbdkit_set_error(ENOENT);
     return NULL;
   }
-  pthread_mutex_lock(&exports_lock);
-  e = find(canonical);
+  struct export *e = find(canonical);
   if (e) {
-    e = share(e, readonly || params.readonly);
     free(canonical);
-  } else if ((e = new_export(canonical, readonly || params.readonly))) {
+    return share(e, readonly);
+  }
+  e = new_export(canonical, readonly);
+  if (e) {
     e->next = exports;
     exports = e;
   }
+  return e;
+}
+
+struct export *
+export_get(const char *name, bool readonly)
+{
+  struct export *e = NULL;
+
+  pthread_mutex_lock(&exports_lock);
+  if (finished)
+    tell_finished();
+  else
+    e = find_or_open(name, readonly || params.readonly);
   pthread_mutex_unlock(&exports_lock);
   return e;
 }
@@ -270,6 +298,20 @@ export_put(struct export *e)
       link = &(*link)->next;
     *link = e->next;
     free_export(e);
+  }
+  pthread_mutex_unlock(&exports_lock);
+}
+
+void
+exports_finish(void)
+{
+  pthread_mutex_lock(&exports_lock);
+  finished = true;
+  for (struct export *e = exports; e; e = e->next) {
+    pthread_rwlock_wrlock(&e->lock);
+    close_image(e->image);
+    e->image = NULL;
+    pthread_rwlock_unlock(&e->lock);
   }
   pthread_mutex_unlock(&exports_lock);
 }
@@ -307,21 +349,32 @@ make_child(struct export *e)
   return true;
 }
 
+/* Makes the image changeable, unless somebody has done so meanwhile. */
+static bool
+prepare_change(struct export *e)
+{
+  pthread_rwlock_wrlock(&e->lock);
+  bool good = !e->image || e->changeable || make_child(e);
+  pthread_rwlock_unlock(&e->lock);
+  return good;
+}
+
 struct vhd_image *
 export_begin(struct export *e, bool change)
 {
   pthread_rwlock_rdlock(&e->lock);
-  if (!change || e->changeable)
-    return e->image;
-  pthread_rwlock_unlock(&e->lock);
-
-  pthread_rwlock_wrlock(&e->lock);
-  bool good = e->changeable || make_child(e);
-  pthread_rwlock_unlock(&e->lock);
-  if (!good)
-    return NULL;
-  pthread_rwlock_rdlock(&e->lock);
-  return e->image;
+  if (change && e->image && !e->changeable) {
+    pthread_rwlock_unlock(&e->lock);
+    if (!prepare_change(e))
+      return NULL;
+    pthread_rwlock_rdlock(&e->lock);
+  }
+  struct vhd_image *image = e->image;
+  if (!image) {
+    pthread_rwlock_unlock(&e->lock);
+    tell_finished();
+  }
+  return image;
 }
 
 void

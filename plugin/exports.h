@@ -33,6 +33,10 @@ struct export;
 struct export *export_get(const char *name, bool readonly);
 void export_put(struct export *e);
 
+/* Flushes and closes the images that are still open, and lets no other be
+ * opened; export_begin() fails from then on. */
+void exports_finish(void);
+
 /* Is a write to it possible at all? */
 bool export_writable(const struct export *e);
 

@@ -130,9 +130,18 @@ vhd_get_ready(void)
   return export_probe();
 }
 
+/* nbdkit calls this once it serves nobody any more.  Of the clients that were
+ * connected when it was told to quit it does not close the handles. */
+static void
+vhd_cleanup(void)
+{
+  exports_finish();
+}
+
 static void
 vhd_unload(void)
 {
+  exports_finish();
   for (size_t i = 0; i < params.nroots; i++)
     free(params.roots[i]);
   free(params.roots);
@@ -200,6 +209,8 @@ vhd_export_description(void *handle)
   struct vhd_info info;
   char text[60];
 
+  if (!image)
+    return NULL;
   vhd_get_info(image, &info);
   export_end(handle);
   snprintf(text, sizeof text, "%s VHD", types[info.type]);
@@ -210,8 +221,10 @@ static int64_t
 vhd_get_size(void *handle)
 {
   struct vhd_image *image = export_begin(handle, false);
-  int64_t size = (int64_t)vhd_size(image);
 
+  if (!image)
+    return -1;
+  int64_t size = (int64_t)vhd_size(image);
   export_end(handle);
   return size;
 }
@@ -278,6 +291,8 @@ vhd_plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
   struct vhd_image *image = export_begin(handle, false);
 
   (void)flags;
+  if (!image)
+    return -1;
   return answer(handle, vhd_pread(image, buf, count, offset), "read", count,
                 offset);
 }
@@ -329,6 +344,8 @@ vhd_plugin_flush(void *handle, uint32_t flags)
   struct vhd_image *image = export_begin(handle, false);
 
   (void)flags;
+  if (!image)
+    return -1;
   return answer(handle, vhd_flush(image), "flush", 0, 0);
 }
 
@@ -382,6 +399,9 @@ vhd_plugin_extents(void *handle, uint32_t count, uint64_t offset,
 {
   struct vhd_image *image = export_begin(handle, false);
   struct extents x = { extents, flags & NBDKIT_FLAG_REQ_ONE };
+
+  if (!image)
+    return -1;
   int r = each_run(image, count, offset, add_extent, &x);
 
   return answer(handle, r > 0 ? 0 : r, "block status", count, offset);
@@ -404,6 +424,8 @@ vhd_plugin_cache(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
   struct vhd_image *image = export_begin(handle, false);
 
   (void)flags;
+  if (!image)
+    return -1;
   return answer(handle, each_run(image, count, offset, read_ahead, NULL),
                 "cache", count, offset);
 }
@@ -418,6 +440,7 @@ static struct nbdkit_plugin plugin = {
   .config_complete = vhd_config_complete,
   .config_help = vhd_config_help,
   .get_ready = vhd_get_ready,
+  .cleanup = vhd_cleanup,
   .unload = vhd_unload,
   .dump_plugin = vhd_dump_plugin,
   .list_exports = vhd_list_exports,

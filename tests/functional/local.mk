@@ -75,11 +75,13 @@ if HAVE_NBDKIT
 PLUGIN_TESTS = \
 	tests/functional/plugin-as-server.sh \
 	tests/functional/plugin-basics.py \
-	tests/functional/plugin-filters.py
+	tests/functional/plugin-filters.py \
+	tests/functional/plugin-quit.py
 TESTS += $(PLUGIN_TESTS)
 endif
 dist_check_SCRIPTS += \
 	tests/functional/plugin-as-server.sh \
 	tests/functional/plugin-basics.py \
-	tests/functional/plugin-filters.py
+	tests/functional/plugin-filters.py \
+	tests/functional/plugin-quit.py
 dist_check_DATA += tests/functional/plugintest.py
