@@ -97,6 +97,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/check_space.c \
 	lib/ops/create.c \
 	lib/ops/locators.c \
+	lib/ops/output.c \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h
 

@@ -390,6 +390,24 @@ struct vhd_create_options {
 int vhd_create(const char *path, const struct vhd_create_options *opt,
                struct vhd_error *err);
 
+/* A file of the caller's, of any content, that appears under its name whole
+ * and durable, or not at all.  One thread. */
+struct vhd_output;
+
+/* Begins one.  A file of that name is refused; with VHD_CREATE_OVERWRITE (the
+ * only flag) it is replaced at the commit, and until then stays as it is, and
+ * locked: it must be a regular file that nobody has in use, or the error is
+ * VHD_BUSY and names who has. */
+int vhd_output_open(const char *path, uint32_t flags,
+                    struct vhd_output **output, struct vhd_error *err);
+/* The file, empty, to read and write; it stays the output's. */
+int vhd_output_fd(const struct vhd_output *output);
+/* Makes the file durable and gives it its name.  After a failure nothing has
+ * changed, unless it was the very last step, the sync of the folder. */
+int vhd_output_commit(struct vhd_output *output, struct vhd_error *err);
+/* Frees it; what was not committed vanishes.  NULL is none. */
+void vhd_output_close(struct vhd_output *output);
+
 enum vhd_severity {
   VHD_NOTE,   /* unusual, harmless */
   VHD_LEAKED, /* space that nothing refers to */

@@ -95,7 +95,7 @@ run(char **args)
   }
   opt.block_size = (uint32_t)block_size;
   if (vhd_create(args[0], &opt, &err) < 0) {
-    image_complain(&err, false);
+    image_complain_new(&err, overwrite);
     return EXIT_FAILED;
   }
   if (parent != NULL)

@@ -77,6 +77,13 @@ image_complain(const struct vhd_error *err, bool look)
                                          : "");
 }
 
+void
+image_complain_new(const struct vhd_error *err, bool overwrite)
+{
+  complain("%s%s", err->message,
+           !overwrite && err->sys == EEXIST ? "; --overwrite replaces it" : "");
+}
+
 struct vhd_image *
 image_open(const char *path, uint32_t flags)
 {

@@ -36,6 +36,10 @@ int image_close(struct vhd_image *image);
  * which may be of help. */
 void image_complain(const struct vhd_error *err, bool look);
 
+/* Complains that a new file could not be made; overwrite: --overwrite was
+ * given. */
+void image_complain_new(const struct vhd_error *err, bool overwrite);
+
 /* The image `depth` below this one; NULL past the last. */
 struct vhd_image *image_ancestor(struct vhd_image *image, unsigned depth);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* read.c: vhdkit read.  Bytes of a disk, to a file or to standard output.  What
- * holds no data in the chain becomes holes of a regular file and zeros
- * elsewhere. */
+/* read.c: vhdkit read.  Bytes of a disk, to a file, a device or to standard
+ * output.  What holds no data in the chain becomes holes of a file and zeros
+ * elsewhere.  A file is there whole, or not at all; what it replaces is
+ * nobody's image. */
 #include "config.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@
 #define RUNS_AT_ONCE 64
 
 static uint64_t offset, length;
-static bool length_given;
+static bool length_given, overwrite;
 
 static const struct option_spec options[] = {
   { .name = "offset", .kind = OPTION_SIZE, .value = &offset,
@@ -30,6 +31,9 @@ static const struct option_spec options[] = {
   { .name = "length", .kind = OPTION_SIZE, .value = &length,
     .given = &length_given, .argument = "LENGTH",
     .help = "so much (default: to the end of the disk)" },
+  { .name = "overwrite", .kind = OPTION_FLAG, .value = &overwrite,
+    .help = "replace a FILE that is there and not in use; needed for a block "
+            "device too" },
   { .name = NULL },
 };
 
@@ -37,7 +41,8 @@ struct copy {
   struct vhd_image *image;
   const char *name; /* of the output, for messages */
   int fd;
-  bool sparse; /* a regular file, empty to begin with */
+  struct vhd_output *file; /* fd is of this new file, and stays its own; or
+                            * NULL */
   char *buf, *zeros;
 };
 
@@ -82,7 +87,7 @@ copy_data(struct copy *copy, uint64_t off, uint64_t len)
 static int
 copy_zeros(struct copy *copy, uint64_t off, uint64_t len)
 {
-  if (copy->sparse) {
+  if (copy->file != NULL) {
     if (lseek(copy->fd, (off_t)len, SEEK_CUR) >= 0)
       return 0;
     complain("%s: cannot make a hole: %s", copy->name, strerror(errno));
@@ -122,33 +127,102 @@ copy_range(struct copy *copy, uint64_t off, uint64_t end)
   return interrupt_pending() ? -1 : 0;
 }
 
-/* Sets fd and sparse.  A file that was there is emptied, once it is known that
- * it is not the image itself. */
+/* A block device is there to be overwritten; but not one that the system has
+ * mounted or made part of another, nor one that is too small. */
 static int
-open_output(struct copy *copy, const char *path)
+check_device(struct copy *copy, uint64_t len)
 {
+  off_t size = lseek(copy->fd, 0, SEEK_END);
+
+  if (size < 0 || lseek(copy->fd, 0, SEEK_SET) < 0) {
+    complain("%s: cannot find out its size: %s", copy->name, strerror(errno));
+    return -1;
+  }
+  if (len > (uint64_t)size) {
+    complain("%s: this device has %" PRIu64 " bytes, and %" PRIu64 " are to be "
+             "read; nothing was written", copy->name, (uint64_t)size, len);
+    return -1;
+  }
+  return 0;
+}
+
+/* Whatever is neither a file nor a folder. */
+static int
+open_device(struct copy *copy, bool block, uint64_t len)
+{
+  if (block && !overwrite) {
+    complain("%s: is a block device, and what it holds would be lost; "
+             "--overwrite writes to it all the same", copy->name);
+    return -1;
+  }
+  copy->fd = open(copy->name, O_WRONLY | O_NOCTTY | O_CLOEXEC |
+                              (block ? O_EXCL : 0));
+  if (copy->fd < 0 && block && errno == EBUSY) {
+    complain("%s: this device is in use: it is mounted, or another device is "
+             "made of it", copy->name);
+    return -1;
+  }
+  struct stat st;
+  if (copy->fd < 0 || fstat(copy->fd, &st) < 0) {
+    complain("%s: cannot open for writing: %s", copy->name, strerror(errno));
+    return -1;
+  }
+  if (S_ISREG(st.st_mode) || !!S_ISBLK(st.st_mode) != block) {
+    complain("%s: became another file while it was opened", copy->name);
+    return -1;
+  }
+  return block ? check_device(copy, len) : 0;
+}
+
+static int
+open_file(struct copy *copy)
+{
+  struct vhd_error err = { 0 };
+
+  if (vhd_output_open(copy->name, overwrite ? VHD_CREATE_OVERWRITE : 0,
+                      &copy->file, &err) < 0) {
+    image_complain_new(&err, overwrite);
+    return -1;
+  }
+  copy->fd = vhd_output_fd(copy->file);
+  return 0;
+}
+
+static int
+open_output(struct copy *copy, const char *path, uint64_t len)
+{
+  bool to_stdout = strcmp(path, "-") == 0;
   struct stat st;
 
-  copy->name = path;
-  if (strcmp(path, "-") == 0) {
-    copy->name = "standard output";
+  copy->name = to_stdout ? "standard output" : path;
+  bool there = (to_stdout ? fstat(STDOUT_FILENO, &st) : stat(path, &st)) == 0;
+  if (there && image_is_file(copy->image, &st)) {
+    complain("%s: this file is part of the image that is to be read",
+             copy->name);
+    return -1;
+  }
+  if (to_stdout) {
     copy->fd = STDOUT_FILENO;
     return 0;
   }
-  copy->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-  if (copy->fd < 0 || fstat(copy->fd, &st) < 0) {
-    complain("%s: cannot open for writing: %s", path, strerror(errno));
+  if (there && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+    return open_device(copy, S_ISBLK(st.st_mode), len);
+  return open_file(copy);
+}
+
+static int
+finish_file(struct copy *copy)
+{
+  struct vhd_error err = { 0 };
+  /* It may end in a hole. */
+  off_t end = lseek(copy->fd, 0, SEEK_CUR);
+
+  if (end < 0 || ftruncate(copy->fd, end) < 0) {
+    complain("%s: cannot set the size: %s", copy->name, strerror(errno));
     return -1;
   }
-  if (image_is_file(copy->image, &st)) {
-    complain("%s: this file is part of the image that is to be read", path);
-    return -1;
-  }
-  if (!S_ISREG(st.st_mode))
-    return 0;
-  copy->sparse = true;
-  if (ftruncate(copy->fd, 0) < 0) {
-    complain("%s: cannot empty it: %s", path, strerror(errno));
+  if (vhd_output_commit(copy->file, &err) < 0) {
+    image_complain(&err, false);
     return -1;
   }
   return 0;
@@ -157,19 +231,21 @@ open_output(struct copy *copy, const char *path)
 static int
 close_output(struct copy *copy, int r)
 {
+  if (copy->file != NULL) {
+    if (r == 0)
+      r = finish_file(copy);
+    vhd_output_close(copy->file);
+    return r;
+  }
   if (copy->fd < 0 || copy->fd == STDOUT_FILENO)
     return r;
-  /* A hole at the end. */
-  off_t end = lseek(copy->fd, 0, SEEK_CUR);
-  if (r == 0 && copy->sparse && (end < 0 || ftruncate(copy->fd, end) < 0)) {
-    complain("%s: cannot set the size: %s", copy->name, strerror(errno));
-    r = -1;
-  }
-  if (close(copy->fd) < 0 && r == 0) {
+  /* Pipes and the like have nothing to be made durable. */
+  bool bad = r == 0 && fsync(copy->fd) < 0 && errno != EINVAL &&
+             errno != EROFS;
+  bad |= close(copy->fd) < 0 && r == 0;
+  if (bad)
     complain("%s: cannot write: %s", copy->name, strerror(errno));
-    r = -1;
-  }
-  return r;
+  return bad ? -1 : r;
 }
 
 static int
@@ -190,7 +266,7 @@ read_image(struct vhd_image *image, const char *path)
   if (copy.buf == NULL || copy.zeros == NULL)
     complain("out of memory");
   else
-    r = open_output(&copy, path);
+    r = open_output(&copy, path, end - offset);
   if (r == 0) {
     progress_begin("read", end - offset);
     r = copy_range(&copy, offset, end);
@@ -224,7 +300,7 @@ const struct verb read_verb = {
   .min_args = 1,
   .max_args = 2,
   .options = { options, root_options, open_options, look_options },
-  .about = "FILE is emptied first; without it, or where it is -, the bytes go "
-           "to standard\noutput.",
+  .about = "Without FILE, or where it is -, the bytes go to standard output.\n"
+           "A FILE is there whole afterwards, or nothing has changed.",
   .run = run,
 };

@@ -147,16 +147,16 @@ def _():
         equal(file.read(5001), b"x" * 5000 + b"\0")
 
 
-@case("a file that was there is emptied first")
+@case("nothing of a file that is overwritten remains")
 def _():
     new("a.vhd", MiB)
     vhdkit("write", "--offset", "4096", "a.vhd", data=b"x")
     with open("raw", "wb") as file:
         file.write(b"old" * MiB)
-    vhdkit("read", "a.vhd", "raw")
+    vhdkit("read", "--overwrite", "a.vhd", "raw")
     with open("raw", "rb") as file:
         same_bytes(file.read(), bytes(4096) + b"x" + bytes(MiB - 4097))
-    vhdkit("read", "--length", "0", "a.vhd", "raw")
+    vhdkit("read", "--overwrite", "--length", "0", "a.vhd", "raw")
     equal(os.path.getsize("raw"), 0, "size")
 
 

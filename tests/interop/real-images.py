@@ -87,7 +87,7 @@ def _():
     for name in ("nodevhd-dynamic", "vhdtool-win7dyn", "qemu72-force"):
         path = unpack(name)
         program("qemu-img", "convert", "-f", "vpc", "-O", "raw", path, "raw")
-        vhdkit("read", path, "ours")
+        vhdkit("read", "--overwrite", path, "ours")
         with open("raw", "rb") as theirs, open("ours", "rb") as ours:
             same_digest(ours, theirs, name)
 
