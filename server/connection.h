@@ -6,7 +6,8 @@
  *
  *   connection.c  birth and death, events, deadlines, shutdown
  *   haggle.c      the handshake: .haggle
- *   receive.c     bytes to requests: .held, .part, .receiving, .drain
+ *   receive.c     bytes to requests: .held, .part, .receiving, .drain,
+ *                 .unannounced
  *   op.c          a request in flight; read.c and status.c those two kinds
  *   output.c      replies to bytes: .out
  *
@@ -89,6 +90,7 @@ struct connection {
   bool kicked;   /* .kick is posted */
   bool stopping; /* the server is */
   bool batching; /* more requests wait behind the one at hand */
+  bool unannounced; /* a write did not announce its data; that is noted */
   atomic_bool cancelled;
 
   unsigned nops;   /* in flight */

@@ -20,6 +20,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "exports.h"
+#include "log.h"
 #include "nbd/reply.h"
 #include "op.h"
 #include "server.h"
@@ -136,6 +138,19 @@ min_size(uint64_t a, size_t b)
   return a < b ? (size_t)a : b;
 }
 
+/* Once a connection: qemu does it, and whoever looks into a client's troubles
+ * should know that they are not from there. */
+static void
+note_unannounced(struct connection *conn)
+{
+  if (conn->unannounced)
+    return;
+  conn->unannounced = true;
+  log_debug("export '%s': a client that negotiated extended headers sends "
+            "writes without PAYLOAD_LEN, as qemu does; their data are taken "
+            "all the same", conn->export->name);
+}
+
 /* Acts on one request; returns how many bytes it took, 0 if it must wait for
  * more bytes (then *hold is false) or for its turn. */
 static size_t
@@ -162,6 +177,8 @@ take_request(struct connection *conn, const unsigned char *p, size_t n,
     return 0;
   }
 
+  if (nbd_request_unannounced(&conn->session, &req))
+    note_unannounced(conn);
   turn->requests++;
   turn->bytes += req.type == NBD_CMD_READ ? req.len : 0;
   if (status_payload) {

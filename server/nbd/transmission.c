@@ -6,7 +6,7 @@
  * goes through it in this order, and the first objection is the verdict:
  *  1. the server is stopping         ESHUTDOWN
  *  2. unknown command                EINVAL
- *  3. flags and payload              EINVAL
+ *  3. flags                          EINVAL
  *  4. a change of a read-only export EPERM
  *  5. a command that was not offered EINVAL
  *  6. the range                      ENOSPC for what writes, else EINVAL
@@ -14,7 +14,11 @@
  *  8. alignment to the minimum block EINVAL
  *
  * Whatever the verdict, how many bytes of payload follow is known from the
- * header alone (payload_of()), so a refused request never loses the stream. */
+ * header alone (payload_of()), so a refused request never loses the stream. A
+ * WRITE always carries its data.  With extended headers PAYLOAD_LEN is to say
+ * so, and qemu (from 8.2 on, when it learnt extended headers) never sets it:
+ * its writes are as good as any, and to take a guest's data for requests would
+ * be worse than any refusal. */
 #include "config.h"
 
 #include "nbd/transmission.h"
@@ -133,9 +137,6 @@ check(const struct nbd_session *s, struct nbd_request *req)
     object(req, NBD_EINVAL, "unknown command");
   else if (!flags_are_good(s, req, cmd))
     object(req, NBD_EINVAL, "a flag that this command does not take");
-  else if (s->extended && req->type == NBD_CMD_WRITE &&
-           !(req->flags & NBD_CMD_FLAG_PAYLOAD_LEN))
-    object(req, NBD_EINVAL, "a write must say that it has a payload");
   else if (cmd->changes && (s->flags & NBD_FLAG_READ_ONLY))
     object(req, NBD_EPERM, "the export is read-only");
   else if (cmd->needs & ~s->flags)
@@ -156,17 +157,15 @@ check(const struct nbd_session *s, struct nbd_request *req)
 static bool
 payload_of(const struct nbd_session *s, struct nbd_request *req)
 {
-  if (!s->extended) {
-    req->payload_len =
-      req->type == NBD_CMD_WRITE ? (uint32_t)req->len : 0;
+  bool write = req->type == NBD_CMD_WRITE;
+
+  if (!write && !(s->extended && (req->flags & NBD_CMD_FLAG_PAYLOAD_LEN)))
     return true;
-  }
-  if (!(req->flags & NBD_CMD_FLAG_PAYLOAD_LEN))
-    return true;
-  if (req->len > s->max_payload)
+  /* A compact length is drained even where it is not legal. */
+  if (s->extended && req->len > s->max_payload)
     return false;
   req->payload_len = (uint32_t)req->len;
-  if (req->type != NBD_CMD_WRITE)
+  if (!write)
     req->len = 0;
   return true;
 }

@@ -23,6 +23,7 @@
 #ifndef NBD_TRANSMISSION_H
 #define NBD_TRANSMISSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -51,6 +52,16 @@ enum nbd_request_fault {
   NBD_REQUEST_BAD_MAGIC = -1,
   NBD_REQUEST_OVERSIZED = -2, /* a payload nobody may send */
 };
+
+/* A WRITE that does not say that its data follow, as it must with extended
+ * headers.  They do follow. */
+static inline bool
+nbd_request_unannounced(const struct nbd_session *s,
+                        const struct nbd_request *req)
+{
+  return s->extended && req->type == NBD_CMD_WRITE &&
+         !(req->flags & NBD_CMD_FLAG_PAYLOAD_LEN);
+}
 
 /* The general case of nbd_parse_request(). */
 int nbd_parse_request_general(const struct nbd_session *s,

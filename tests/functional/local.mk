@@ -23,6 +23,7 @@ SERVER_TESTS = \
 	tests/functional/server-content.py \
 	tests/functional/server-depth.py \
 	tests/functional/server-exports.py \
+	tests/functional/server-extended.py \
 	tests/functional/server-hang.py \
 	tests/functional/server-kill.py \
 	tests/functional/server-model.py \

@@ -30,8 +30,6 @@ flags_are_good(const struct client *c, const struct command *m)
     good |= c->structured ? NBD_CMD_FLAG_DF : 0;
     break;
   case NBD_CMD_WRITE:
-    if (c->extended && !(m->flags & NBD_CMD_FLAG_PAYLOAD_LEN))
-      return false;
     good |= c->extended ? NBD_CMD_FLAG_PAYLOAD_LEN : 0;
     break;
   case NBD_CMD_WRITE_ZEROES:

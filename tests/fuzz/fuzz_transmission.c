@@ -351,7 +351,7 @@ complete_status(const struct nbd_session *s, struct nbd_request *req,
   free(payload);
 }
 
-/* Mostly one flag, or none; the payload's besides, as writes must have it. */
+/* Mostly one flag, or none; the payload's besides, as most writes have it. */
 static uint64_t
 take_flags(struct input *in)
 {
@@ -361,6 +361,26 @@ take_flags(struct input *in)
   if (how >= 0xf0)
     return take(in, 2);
   return payload | (how >= 0x80 ? 1u << (how >> 1) % 6 : 0);
+}
+
+/* How much follows the header h, from h alone and whatever the verdict; more
+ * than is legal closes where 64 bits could announce it. */
+static bool
+check_payload(const struct nbd_session *s, const uint8_t *h, int used,
+              uint32_t payload_len)
+{
+  uint64_t len = get(h + 24, s->extended ? 8 : 4);
+  bool write = h[6] == 0 && h[7] == NBD_CMD_WRITE;
+  bool disc = h[6] == 0 && h[7] == NBD_CMD_DISC;
+  bool carries = write || (s->extended && (h[5] & 32) && !disc);
+
+  if (used == NBD_REQUEST_OVERSIZED) {
+    assert(s->extended && carries && len > s->max_payload);
+    return false;
+  }
+  assert(payload_len == (carries ? len : 0));
+  assert(!s->extended || payload_len <= s->max_payload);
+  return true;
 }
 
 /* One message; false where the connection would be closed. */
@@ -390,12 +410,10 @@ play_message(const struct nbd_session *s, struct input *in)
     assert(r == 0 || (r == NBD_REQUEST_BAD_MAGIC && i >= 4));
   }
   int used = nbd_parse_request(s, h, size, &req);
-  if (used < 0) {
-    assert(used != NBD_REQUEST_OVERSIZED || s->extended);
+  if (used == NBD_REQUEST_BAD_MAGIC ||
+      !check_payload(s, h, used, req.payload_len))
     return false;
-  }
   assert((size_t)used == size && memcmp(req.cookie, h + 8, 8) == 0);
-  assert(!s->extended || req.payload_len <= s->max_payload);
   if (req.type == NBD_CMD_DISC) {
     assert(req.verdict == 0 && req.payload_len == 0);
     return false;

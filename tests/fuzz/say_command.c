@@ -23,7 +23,8 @@ enum fault {
   FAULT_CUT_PAYLOAD,
   FAULT_GAP_HEADER,  /* something else follows */
   FAULT_GAP_PAYLOAD,
-  FAULT_PAYLOAD, /* extended: a payload for what has none, none for a write */
+  FAULT_PAYLOAD, /* extended: a payload for what has none; a write's without
+                  * its flag, which is no fault */
   NFAULTS,
 };
 
@@ -138,9 +139,11 @@ plan_payload(const struct client *c, struct draft *d, bool extended,
   }
   if ((m->type == NBD_CMD_WRITE) != (d->fault == FAULT_PAYLOAD))
     m->flags |= NBD_CMD_FLAG_PAYLOAD_LEN;
-  if (!(m->flags & NBD_CMD_FLAG_PAYLOAD_LEN))
+  if (m->type == NBD_CMD_WRITE)
+    d->payload = m->len;
+  else if (!(m->flags & NBD_CMD_FLAG_PAYLOAD_LEN))
     return;
-  if (m->type == NBD_CMD_BLOCK_STATUS)
+  else if (m->type == NBD_CMD_BLOCK_STATUS)
     put_ids(c, d, in);
   else
     d->payload = m->len;

@@ -56,6 +56,19 @@ static const struct nbd_session stopping = {
   .size = GIB, .min_block = 1, .max_payload = NBD_LEGAL_PAYLOAD,
   .flags = ALL_FLAGS, .shutdown = true,
 };
+static const struct nbd_session stopping_extended = {
+  .size = GIB, .min_block = 1, .max_payload = NBD_LEGAL_PAYLOAD,
+  .flags = ALL_FLAGS, .structured = true, .extended = true, .shutdown = true,
+};
+static const struct nbd_session readonly_extended = {
+  .size = GIB, .min_block = 1, .max_payload = NBD_LEGAL_PAYLOAD,
+  .flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_READ_ONLY, .structured = true,
+  .extended = true,
+};
+static const struct nbd_session bare_extended = {
+  .size = GIB, .min_block = 1, .max_payload = NBD_LEGAL_PAYLOAD,
+  .flags = NBD_FLAG_HAS_FLAGS, .structured = true, .extended = true,
+};
 
 struct row {
   const char *name;
@@ -311,10 +324,6 @@ test_payloads(void **state)
 {
   (void)state;
   static const struct row rows[] = {
-    {"a write without", &extended, NBD_CMD_WRITE, 0, 0, 4096, NBD_EINVAL, 0,
-     0},
-    {"a write without, of 64 bits", &extended, NBD_CMD_WRITE, 0, 0, 5 * GIB,
-     NBD_EINVAL, 0, 0},
     {"an empty write", &extended, NBD_CMD_WRITE, PAYLOAD, 0, 0, 0, 0, 0},
     {"a read with", &extended, NBD_CMD_READ, PAYLOAD, 0, 4096, NBD_EINVAL, 0,
      4096},
@@ -343,6 +352,96 @@ test_payloads(void **state)
      PAYLOAD, 0, 12, NBD_EINVAL, 0, 12},
   };
   play_rows(rows, ARRAY_SIZE(rows));
+}
+
+/* What qemu sends from 8.2 on: a write carries its data, whatever it says. */
+static void
+test_unannounced(void **state)
+{
+  (void)state;
+  static const struct row rows[] = {
+    {"a write", &extended, NBD_CMD_WRITE, 0, 0, 4096, 0, 4096, 4096},
+    {"with FUA", &extended, NBD_CMD_WRITE, FUA, 512, 512, 0, 512, 512},
+    {"of nothing", &extended, NBD_CMD_WRITE, 0, 0, 0, 0, 0, 0},
+    {"the longest", &extended, NBD_CMD_WRITE, 0, 0, 32 * MIB, 0, 32 * MIB,
+     32 * MIB},
+    {"too long", &extended, NBD_CMD_WRITE, 0, 0, 32 * MIB + 1,
+     NBD_REQUEST_OVERSIZED, 0, 0},
+    {"of 64 bits", &extended, NBD_CMD_WRITE, 0, 0, 5 * GIB,
+     NBD_REQUEST_OVERSIZED, 0, 0},
+    {"past the end", &extended, NBD_CMD_WRITE, 0, 8 * GIB, 4096, NBD_ENOSPC,
+     0, 4096},
+    {"with a wrong flag", &extended, NBD_CMD_WRITE, DF, 0, 4096, NBD_EINVAL,
+     0, 4096},
+    {"on a read-only export", &readonly_extended, NBD_CMD_WRITE, 0, 0, 4096,
+     NBD_EPERM, 0, 4096},
+    {"when stopping", &stopping_extended, NBD_CMD_WRITE, 0, 0, 4096,
+     NBD_ESHUTDOWN, 0, 4096},
+  };
+  play_rows(rows, ARRAY_SIZE(rows));
+}
+
+/* How many bytes follow hangs on the header and the kind of headers alone: not
+ * on whether, or why, the request is refused. */
+static void
+check_drained(const struct nbd_session *s, uint16_t type, uint16_t flags,
+              uint64_t off, uint64_t len)
+{
+  struct row row = {"drained", s, type, flags, off, len, 0, 0, 0};
+  uint8_t buf[32] = {0};
+  size_t n = write_header(&row, buf);
+  bool carries = type == NBD_CMD_WRITE || (s->extended && (flags & PAYLOAD));
+  struct nbd_request req;
+
+  int used = nbd_parse_request(s, buf, n, &req);
+  if (type != NBD_CMD_DISC && s->extended && carries && len > s->max_payload) {
+    assert_int_equal(used, NBD_REQUEST_OVERSIZED);
+    return;
+  }
+  assert_int_equal(used, n);
+  if (type != NBD_CMD_DISC)
+    assert_int_equal(req.payload_len, carries ? len : 0);
+}
+
+static void
+test_drained(void **state)
+{
+  (void)state;
+  static const struct nbd_session *const sessions[] = {
+    &simple, &structured, &extended, &plain_extended, &readonly, &bare,
+    &coarse, &stopping, &stopping_extended, &readonly_extended,
+    &bare_extended,
+  };
+  static const uint16_t flags[] = {0, FUA, DF, REQ_ONE, NO_HOLE, FAST_ZERO,
+                                   0x4000, 0xffff & ~PAYLOAD};
+  static const uint64_t offs[] = {0, 1, GIB, UINT64_MAX};
+  static const uint64_t lens[] = {0, 1, 12, 4096, 32 * MIB, 32 * MIB + 1,
+                                  UINT32_MAX};
+  for (size_t i = 0; i < ARRAY_SIZE(sessions); i++)
+    for (uint16_t type = 0; type < 10; type++)
+      for (size_t j = 0; j < ARRAY_SIZE(flags); j++)
+        for (size_t k = 0; k < ARRAY_SIZE(offs) * ARRAY_SIZE(lens); k++) {
+          uint64_t off = offs[k / ARRAY_SIZE(lens)];
+          uint64_t len = lens[k % ARRAY_SIZE(lens)];
+          check_drained(sessions[i], type, flags[j], off, len);
+          check_drained(sessions[i], type, flags[j] | PAYLOAD, off, len);
+        }
+}
+
+static void
+test_unannounced_is_seen(void **state)
+{
+  (void)state;
+  struct nbd_request req = {.type = NBD_CMD_WRITE, .len = 512};
+
+  assert_true(nbd_request_unannounced(&extended, &req));
+  assert_false(nbd_request_unannounced(&structured, &req));
+  req.flags = PAYLOAD | FUA;
+  assert_false(nbd_request_unannounced(&extended, &req));
+  req.flags = FUA;
+  assert_true(nbd_request_unannounced(&extended, &req));
+  req.type = NBD_CMD_TRIM;
+  assert_false(nbd_request_unannounced(&extended, &req));
 }
 
 static void
@@ -424,8 +523,10 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_ranges),   cmocka_unit_test(test_sizes),
     cmocka_unit_test(test_flags),    cmocka_unit_test(test_commands),
-    cmocka_unit_test(test_payloads), cmocka_unit_test(test_status_payload),
-    cmocka_unit_test(test_magic),
+    cmocka_unit_test(test_payloads), cmocka_unit_test(test_unannounced),
+    cmocka_unit_test(test_drained),
+    cmocka_unit_test(test_unannounced_is_seen),
+    cmocka_unit_test(test_status_payload), cmocka_unit_test(test_magic),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
