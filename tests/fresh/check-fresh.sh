@@ -162,11 +162,12 @@ person_runs()
   echo
   echo "--- person: ./bootstrap run --once"
   inside person 'cd vhdkit && ./bootstrap run --once' || return 1
-  if [ -n "$(find "$root/tmp" "$root/dev/shm" -mindepth 1 -user person)" ]; then
-    echo "left behind:"
-    find "$root/tmp" "$root/dev/shm" -mindepth 1 -user person
-    return 1
-  fi
+  left=$(inside person 'find /tmp /dev/shm -mindepth 1 -user person -print')
+  # Where the journals are kept stays, for the next ones.
+  left=$(printf '%s\n' "$left" | grep -v '^/dev/shm/vhdkit-[0-9]*$' || :)
+  [ -z "$left" ] && return 0
+  echo "left behind: $left"
+  return 1
 }
 
 # In CI's eyes: there, what is not installed is a failure.

@@ -38,7 +38,9 @@ TSAN_TESTS += \
 	tests/functional/server-exports.py \
 	tests/functional/server-model.py \
 	tests/functional/server-stop.py
-dist_check_DATA += tests/functional/servertest.py
+dist_check_DATA += \
+	tests/functional/mounttest.py \
+	tests/functional/servertest.py
 
 # The server's front: options, sockets, sandbox, and TLS.
 FRONT_TESTS = \

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 
+from mounttest import end, goes_with_us, root_or_skip, unmount
 from servertest import connect, nbd, need_nbd, served
 from tooltest import MiB, Skip, case, equal, need, run, vhdkit
 
@@ -15,28 +16,27 @@ from tooltest import MiB, Skip, case, equal, need, run, vhdkit
 @contextlib.contextmanager
 def fuse_file():
     """slow.raw appears as slow.vhd, which stops when its process does."""
-    need("nbdfuse")
-    need("nbdkit")
+    for name in ("nbdfuse", "nbdkit", "fusermount3"):
+        need(name)
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         raise Skip("no access to /dev/fuse")
     open("slow.vhd", "wb").close()
-    fuse = subprocess.Popen(
-        ["nbdfuse", "slow.vhd", "--command", "nbdkit", "-s", "file",
-         "slow.raw"], stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(100):
-            if os.stat("slow.vhd").st_size > 0:
-                break
-            if fuse.poll() is not None:
-                raise Skip("this system lets nobody mount by FUSE")
-            time.sleep(0.1)
+    with contextlib.ExitStack() as stack:
+        fuse = subprocess.Popen(
+            ["nbdfuse", "slow.vhd", "--command", "nbdkit", "-s", "file",
+             "slow.raw"], stderr=subprocess.DEVNULL)
+        stack.callback(end, fuse)
+        stack.callback(unmount, os.path.abspath("slow.vhd"))
+        wait_for_size("slow.vhd", fuse)
+        stack.callback(fuse.send_signal, signal.SIGCONT)
         yield fuse
-    finally:
-        fuse.send_signal(signal.SIGCONT)
-        subprocess.run(["fusermount3", "-u", "-z", "slow.vhd"], check=False,
-                       stderr=subprocess.DEVNULL)
-        fuse.terminate()
-        fuse.wait()
+
+
+def wait_for_size(path, fuse):
+    while os.stat(path).st_size == 0:
+        if fuse.poll() is not None:
+            raise Skip("this system lets nobody mount by FUSE")
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -47,29 +47,18 @@ def fuse_image():
         yield fuse
 
 
-def root_or_skip(*command):
-    done = subprocess.run(command, check=False, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        raise Skip(f"{command[0]}: {done.stdout.strip()[-100:]}")
-    return done.stdout.strip()
-
-
 @contextlib.contextmanager
 def local_image():
     """d/slow.vhd, on an ext4 whose disk stops when a process does."""
-    if os.geteuid() != 0:
-        raise Skip("a loop device needs root")
     with open("slow.raw", "wb") as f:
         f.truncate(64 * MiB)
     root_or_skip("mkfs.ext4", "-q", "-F", "slow.raw")
     os.mkdir("d")
     with contextlib.ExitStack() as stack:
         fuse = stack.enter_context(fuse_file())
-        device = root_or_skip("losetup", "--find", "--show", "slow.vhd")
-        stack.callback(subprocess.run, ["losetup", "-d", device], check=False)
-        root_or_skip("mount", device, "d")
-        stack.callback(subprocess.run, ["umount", "-l", "d"], check=False)
+        # The device goes with the mount: nobody has to remember it.
+        root_or_skip("mount", "-t", "ext4", "-o", "loop", "slow.vhd", "d")
+        stack.callback(unmount, os.path.abspath("d"))
         vhdkit("create", "--size", str(16 * MiB), "--type", "fixed", "--full",
                "d/slow.vhd")
         with open("d/slow.vhd", "r+b") as f:  # else no disk is read
@@ -214,4 +203,5 @@ def _():
     hung_local(False)
 
 
+goes_with_us()
 run()
