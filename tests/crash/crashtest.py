@@ -1,0 +1,521 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the crash proof's tests share: a server that is recorded from inside
+(recorder.h), a client that writes down what it asked for and was told, and the
+replayer that looks at what power cuts leave.
+
+    run = Recording("child", seed=7)
+    with run:
+        run.live(Load(requests=300, flush=0.05), kill="40:after")
+        run.live(Load(requests=100))
+        print(run.replay(images=500))
+"""
+
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "functional"))
+# pylint: disable=wrong-import-position
+from tooltest import KiB, MiB, Skip, check, content, vhdkit  # noqa: E402
+
+try:
+    import nbd
+except ImportError:
+    nbd = None
+
+BUILD = os.path.join(os.environ.get("BUILDDIR", "."), "tests", "crash")
+RECORDER = os.path.join(BUILD, ".libs", "recorder.so")
+PATIENCE = 60
+
+# record.h
+MAGIC = 0x31524b56
+ISSUE, ACK, SEEN, CLOSED, KILLED = 10, 11, 12, 13, 14
+WRITE, ZERO, TRIM, FLUSH = 1, 2, 3, 4
+FUA = 1
+RECORD = struct.Struct("<IHHQQQqQQII")
+
+
+def need():
+    if nbd is None:
+        raise Skip("package python3-libnbd is not installed")
+    if os.environ.get("SANITIZE"):
+        raise Skip("the recorder is preloaded, which sanitizers do not like")
+
+
+class Load:
+    """What a client does.  Shares of the requests, and what they are like."""
+
+    def __init__(self, requests=200, depth=8, **more):
+        self.requests = requests
+        self.depth = depth
+        self.zero, self.trim, self.flush, self.fua = 0.06, 0.06, 0.05, 0.03
+        self.odd = 0.15     # of the writes, not on sectors
+        self.whole = 0.5    # of zeros and trims, whole blocks
+        self.lengths = [1, 1, 2, 8, 8, 8, 16, 24]  # sectors
+        self.hot, self.span = 0.6, 24  # so many go to these blocks
+        self.flush_first = False
+        self.no_hole = 0.2
+        self.settle = True  # read the whole disk at the end
+        self.ascending = False
+        for name, value in more.items():
+            assert hasattr(self, name), name
+            setattr(self, name, value)
+
+
+class Died(Exception):
+    """The server is no more."""
+
+
+class Recording:
+    """A folder with an image, its parents, and the log of all its lives."""
+
+    def __init__(self, kind, seed=1, size=2 * MiB, block=16 * KiB,
+                 rule="", server=None, options=("--threads", "1")):
+        self.kind, self.size, self.block = kind, size, block
+        self.random = random.Random(seed)
+        self.seed = seed
+        self.rule, self.server, self.options = rule, server, options
+        self.life = 0
+        self.requests = 0
+        self.process = self.handle = self.log = None
+
+    def __enter__(self):
+        need()
+        base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.folder = tempfile.mkdtemp(prefix="vkcrash.", dir=base)
+        try:
+            self.make_image()
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for fd in (self.log, self.content):
+            os.close(fd)
+        if os.environ.get("KEEP") != "1":
+            shutil.rmtree(self.folder)
+        else:
+            print("# kept:", self.folder)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    # ------------------------------------------------------------- the image
+
+    def make_image(self):
+        image = self.path("image.vhd")
+        size = ["--size", str(self.size)]
+        if self.kind == "fixed":
+            vhdkit("create", "--type", "fixed", *size, image)
+        elif self.kind == "dynamic":
+            vhdkit("create", *size, "--block-size", str(self.block), image)
+        else:
+            self.make_chain(image, {"child": 1, "deep": 5}[self.kind])
+        self.parents = {name: self.digest(name)
+                        for name in os.listdir(self.folder)
+                        if name.startswith("base")}
+        os.mkdir(self.path("journal"), 0o700)
+        self.known = bytearray(content(image))
+        with open(self.path("disk"), "wb") as file:
+            file.write(self.known)
+        shutil.copy(image, self.path("image.0"))
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        self.log = os.open(self.path("log"), flags, 0o600)
+        self.content = os.open(self.path("content"), flags, 0o600)
+        self.content_end = 0
+
+    def make_chain(self, image, depth):
+        below = self.path("base0.vhd")
+        vhdkit("create", "--size", str(self.size), "--block-size",
+               str(self.block), below)
+        for level in range(depth):
+            for _ in range(12):
+                off = self.random.randrange(self.size // 512) * 512
+                length = self.random.choice([512, 4096, 2 * self.block])
+                length = min(length, self.size - off)
+                vhdkit("write", below, "--offset", str(off),
+                       data=self.random.randbytes(8) * (length // 8))
+            above = image if level == depth - 1 else \
+                self.path(f"base{level + 1}.vhd")
+            vhdkit("create", "--parent", below, above)
+            below = above
+
+    def digest(self, name):
+        with open(self.path(name), "rb") as file:
+            return hash(file.read())
+
+    # --------------------------------------------------------------- the log
+
+    def note(self, kind, op=0, ident=0, off=0, length=0, result=0, data=0):
+        os.write(self.log, RECORD.pack(MAGIC, kind, op, ident, off, length,
+                                       result, data, 0, self.life, 0))
+
+    def keep(self, data):
+        """Where these bytes are from now on."""
+        at = self.content_end
+        os.write(self.content, data)
+        self.content_end += len(data)
+        return at
+
+    # ------------------------------------------------------------ the server
+
+    def start(self, kill=None, fail=None, delay="300:300:1500", local=True,
+              io="auto", parents=()):
+        self.life += 1
+        env = dict(os.environ)
+        env.update(
+            LD_PRELOAD=RECORDER,
+            CRASH_IMAGE=self.path("image.vhd"), CRASH_LOG=self.path("log"),
+            CRASH_DATA=self.path(f"data.{self.life}"),
+            CRASH_LIFE=str(self.life),
+            CRASH_SEED=str(self.random.randrange(1 << 60)),
+            CRASH_DELAY=delay, CRASH_BREAK=self.rule,
+            VHDKIT_JOURNAL_DIR=self.path("journal"))
+        for name, value in (("CRASH_KILL", kill), ("CRASH_FAIL", fail),
+                            ("CRASH_LOCAL", "1" if local else None)):
+            if value:
+                env[name] = value
+        self.socket = self.path("s")
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        with open(self.path("server.log"), "ab") as out:
+            self.process = subprocess.Popen(
+                self.command(io), env=env, stdin=subprocess.DEVNULL,
+                stdout=out, stderr=out)
+        self.connect()
+
+    def command(self, io):
+        image = self.path("image.vhd")
+        if self.server == "nbdkit":
+            return ["nbdkit", "-f", "--unix", self.socket,
+                    os.environ["VHDKIT_PLUGIN"], image]
+        program = os.environ.get("VHDKITD", "vhdkitd")
+        if self.rule:
+            program = os.path.join(BUILD, "breakable-vhdkitd")
+        return [program, "--no-sandbox", "--unix", self.socket, "--io", io,
+                *self.options, image]
+
+    def connect(self):
+        end = time.monotonic() + PATIENCE
+        while True:
+            if self.process.poll() is not None:
+                raise Died
+            try:
+                self.handle = nbd.NBD()
+                self.handle.connect_unix(self.socket)
+                return
+            except nbd.Error:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.005)
+
+    def server_log(self):
+        with open(self.path("server.log"), encoding="utf-8",
+                  errors="replace") as file:
+            return file.read()[-2000:]
+
+    def ended(self, kind):
+        """The file as the server left it."""
+        shutil.copy(self.path("image.vhd"), self.path(f"image.{self.life}"))
+        self.note(kind)
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.handle = None
+        self.ended(KILLED)
+
+    def stop(self):
+        """True if it ended cleanly."""
+        try:
+            self.handle.shutdown()
+        except nbd.Error:
+            pass
+        self.handle = None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(PATIENCE)
+        self.ended(CLOSED if status == 0 else KILLED)
+        return status == 0
+
+    # ------------------------------------------------------------- one life
+
+    def live(self, load, end="stop", **how):
+        """The server lives, serves this load, and ends, perhaps before its
+        time.  What the disk holds at its start is compared."""
+        busy = getattr(self, "busy", {})
+        self.busy, self.errors = {}, 0
+        try:
+            self.start(**how)
+            self.compare(busy)
+            Client(self, load).run()
+            if load.settle:
+                self.compare({})
+            clean = end == "stop"
+        except Died:
+            clean = False
+            if self.process.wait(PATIENCE) != -signal.SIGKILL:
+                raise AssertionError("the server ended by itself: " +
+                                     self.server_log()) from None
+        if clean:
+            return self.stop()
+        self.kill()
+        return False
+
+    def compare(self, busy):
+        """Each sector is what is known or, where a request was under way, old
+        or new; from now on we know which."""
+        maybe = {}
+        for off, new in busy.values():
+            for i in range(0, len(new), 512):
+                maybe.setdefault(off + i, []).append(new[i:i + 512])
+        step = 256 * KiB
+        for at in range(0, self.size, step):
+            try:
+                got = self.handle.pread(min(step, self.size - at), at)
+            except nbd.Error:
+                self.dead_or_raise()
+            if got != self.known[at:at + step]:
+                self.compare_sectors(got, at, maybe)
+        for off in sorted(maybe):
+            self.saw(off, bytes(self.known[off:off + 512]))
+
+    def dead_or_raise(self):
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("the server refused: " +
+                                 self.server_log()) from None
+        raise Died
+
+    def compare_sectors(self, got, at, maybe):
+        for off in range(at, at + len(got), 512):
+            now = got[off - at:off - at + 512]
+            if now == self.known[off:off + 512]:
+                continue
+            check(now in maybe.get(off, []),
+                  f"live, in life {self.life}: sector {off // 512} is "
+                  f"{now[:12].hex()}, not {self.known[off:off + 12].hex()}")
+            self.known[off:off + 512] = now
+
+    def saw(self, off, data):
+        self.note(SEEN, off=off, length=len(data), data=self.keep(data))
+
+    # --------------------------------------------------------------- replay
+
+    def replay(self, images, *options):
+        """How many were opened, and what was wrong with them."""
+        for name, digest in self.parents.items():
+            check(self.digest(name) == digest, f"{name} was written to")
+        program = "breakable-replay" if self.rule else "replay"
+        env = dict(os.environ, CRASH_BREAK=self.rule)
+        done = subprocess.run(
+            [os.path.join(BUILD, program), "--images", str(images), "--seed",
+             str(self.seed), *options, self.folder], env=env, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        lines = done.stdout.splitlines()
+        check(done.returncode in (0, 1) and lines,
+              f"replay: status {done.returncode}: {done.stdout[-2000:]}"
+              f"{done.stderr[-2000:]}")
+        words = lines[-1].split()
+        return int(words[0]), int(words[6]), lines[:-1]
+
+
+class Client:
+    """Keeps requests in flight, no two of which touch one sector."""
+
+    def __init__(self, run, load):
+        self.run_, self.load = run, load
+        self.h, self.random = run.handle, run.random
+        self.unsure = []  # ranges to be read before anything else
+        self.flying = 0
+        self.next = 0
+        self.wrong = None
+        self.live = {}    # ident: (off, len) of what nobody may touch
+
+    def run(self):
+        if self.load.flush_first:
+            self.flush()
+            self.drain()
+        for _ in range(self.load.requests):
+            while self.flying >= self.load.depth:
+                self.poll()
+            self.settle()
+            self.one()
+        self.drain()
+
+    def poll(self):
+        try:
+            if self.h.poll(int(PATIENCE * 1000)) == 0:
+                raise AssertionError("no answer: " + self.run_.server_log())
+        except nbd.Error:
+            self.run_.dead_or_raise()
+        if self.h.aio_is_dead() or self.h.aio_is_closed():
+            self.run_.dead_or_raise()
+        if self.wrong:
+            raise self.wrong
+
+    def drain(self):
+        while self.flying or self.unsure:
+            self.settle()
+            if self.flying:
+                self.poll()
+
+    # ------------------------------------------------------------ requests
+
+    def place(self, sectors):
+        """Where so many sectors are free."""
+        per_block = self.run_.block // 512
+        all_of_it = self.run_.size // 512
+        for _ in range(200):
+            top = all_of_it
+            if self.random.random() < self.load.hot:
+                top = min(top, self.load.span * per_block)
+            if self.load.ascending:
+                sec = self.next % (all_of_it - sectors)
+                self.next += per_block
+            else:
+                sec = self.random.randrange(0, max(1, top - sectors + 1))
+            if self.free(sec * 512, sectors * 512):
+                return sec * 512
+        return None
+
+    def free(self, off, length):
+        return all(off + length <= o or o + n <= off
+                   for o, n in self.live.values())
+
+    def one(self):
+        x = self.random.random()
+        load = self.load
+        if x < load.flush:
+            self.flush()
+        elif x < load.flush + load.zero:
+            self.clear(ZERO)
+        elif x < load.flush + load.zero + load.trim:
+            self.clear(TRIM)
+        else:
+            self.write()
+
+    def fua(self):
+        return self.random.random() < self.load.fua
+
+    def begin(self, op, off, new, data=0, fua=False):
+        run = self.run_
+        run.requests += 1
+        ident = run.requests
+        run.note(ISSUE, op, ident, off, len(new), FUA if fua else 0, data)
+        if op != FLUSH:
+            run.busy[ident] = (off, new)
+            self.live[ident] = (off, len(new))
+        self.flying += 1
+        return ident
+
+    def finish(self, ident, op, error):
+        run, error = self.run_, error.value
+        if not self.h.aio_is_dead() and error not in (107, 108, 104, 32):
+            run.note(ACK, op, ident, result=-error)
+        elif error:
+            return 1  # nobody knows; it stays busy
+        self.flying -= 1
+        run.errors += bool(error)
+        if op == FLUSH:
+            return 1
+        off, new = run.busy[ident]
+        if error or op == TRIM:
+            self.unsure.append((ident, off, new))
+        else:
+            run.known[off:off + len(new)] = new
+            del run.busy[ident], self.live[ident]
+        return 1
+
+    def issue(self, function, *args, **more):
+        try:
+            function(*args, **more)
+        except nbd.Error:
+            self.run_.dead_or_raise()
+
+    def flush(self):
+        ident = self.begin(FLUSH, 0, b"")
+        self.issue(self.h.aio_flush, lambda e: self.finish(ident, FLUSH, e))
+
+    def write(self):
+        run = self.run_
+        sectors = self.random.choice(self.load.lengths)
+        off = self.place(sectors)
+        if off is None:
+            return
+        ident_bytes = struct.pack("<Q", run.requests + 1)
+        new = b"".join(ident_bytes * 63 + struct.pack("<Q", off // 512 + i)
+                       for i in range(sectors))
+        first, last = 0, len(new)
+        if self.random.random() < self.load.odd:
+            first = self.random.randrange(1, 511)
+            last -= self.random.randrange(0, 512 if sectors > 1
+                                          else 511 - first)
+            new = bytes(run.known[off:off + first]) + new[first:last] + \
+                bytes(run.known[off + last:off + len(new)])
+        fua = self.fua()
+        ident = self.begin(WRITE, off, new, run.keep(new), fua)
+        self.issue(self.h.aio_pwrite,
+                   nbd.Buffer.from_bytearray(bytearray(new[first:last])),
+                   off + first, lambda e: self.finish(ident, WRITE, e),
+                   flags=nbd.CMD_FLAG_FUA if fua else 0)
+
+    def clear(self, op):
+        per_block = self.run_.block // 512
+        sectors = self.random.choice(self.load.lengths)
+        if self.random.random() < self.load.whole:
+            sectors = per_block * self.random.choice([1, 1, 1, 2, 4])
+        off = self.place(sectors)
+        if off is None:
+            return
+        if sectors >= per_block:
+            off -= off % self.run_.block
+            if not self.free(off, sectors * 512):
+                return
+        fua = self.fua()
+        flags = nbd.CMD_FLAG_FUA if fua else 0
+        ident = self.begin(op, off, bytes(sectors * 512), 0, fua)
+        if op == ZERO:
+            if self.random.random() < self.load.no_hole:
+                flags |= nbd.CMD_FLAG_NO_HOLE
+            self.issue(self.h.aio_zero, sectors * 512, off,
+                       lambda e: self.finish(ident, op, e), flags=flags)
+        else:
+            self.issue(self.h.aio_trim, sectors * 512, off,
+                       lambda e: self.finish(ident, op, e), flags=flags)
+
+    def settle(self):
+        """Reads what only the server knows."""
+        while self.unsure:
+            ident, off, new = self.unsure.pop()
+            buf = nbd.Buffer(len(new))
+            self.flying += 1
+
+            def done(error, ident=ident, off=off, new=new, buf=buf):
+                if not error.value:
+                    self.flying -= 1
+                    self.seen(ident, off, new, bytes(buf.to_bytearray()))
+                return 1
+
+            self.issue(self.h.aio_pread, buf, off, done)
+
+    def seen(self, ident, off, new, got):
+        maybe = {off + i: [new[i:i + 512]] for i in range(0, len(new), 512)}
+        try:
+            self.run_.compare_sectors(got, off, maybe)
+        except AssertionError as wrong:
+            self.wrong = wrong  # not from within a callback
+        self.run_.saw(off, got)
+        del self.run_.busy[ident], self.live[ident]
