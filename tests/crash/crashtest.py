@@ -84,6 +84,7 @@ class Recording:
         self.rule, self.server, self.options = rule, server, options
         self.life = 0
         self.requests = 0
+        self.busy = {}  # requests that nobody has answered: (off, new)
         self.process = self.handle = self.log = None
 
     def __enter__(self):
@@ -235,6 +236,8 @@ class Recording:
             self.process.kill()
         self.process.wait()
         self.handle = None
+        for word in ("Assertion", "assert"):
+            check(word not in self.server_log(), self.server_log())
         self.ended(KILLED)
 
     def stop(self):
@@ -254,18 +257,19 @@ class Recording:
     def live(self, load, end="stop", **how):
         """The server lives, serves this load, and ends, perhaps before its
         time.  What the disk holds at its start is compared."""
-        busy = getattr(self, "busy", {})
-        self.busy, self.errors = {}, 0
+        self.errors = 0
         try:
             self.start(**how)
-            self.compare(busy)
+            self.compare()
             Client(self, load).run()
             if load.settle:
-                self.compare({})
+                self.compare()
             clean = end == "stop"
         except Died:
             clean = False
-            if self.process.wait(PATIENCE) != -signal.SIGKILL:
+            status = self.process.wait(PATIENCE)
+            if status != -signal.SIGKILL and not (status == 1 and
+                                                  how.get("fail")):
                 raise AssertionError("the server ended by itself: " +
                                      self.server_log()) from None
         if clean:
@@ -273,11 +277,11 @@ class Recording:
         self.kill()
         return False
 
-    def compare(self, busy):
-        """Each sector is what is known or, where a request was under way, old
-        or new; from now on we know which."""
+    def compare(self):
+        """Each sector is what is known or, where a request was under way when
+        the server died, old or new; from now on we know which."""
         maybe = {}
-        for off, new in busy.values():
+        for off, new in self.busy.values():
             for i in range(0, len(new), 512):
                 maybe.setdefault(off + i, []).append(new[i:i + 512])
         step = 256 * KiB
@@ -290,6 +294,7 @@ class Recording:
                 self.compare_sectors(got, at, maybe)
         for off in sorted(maybe):
             self.saw(off, bytes(self.known[off:off + 512]))
+        self.busy = {}
 
     def dead_or_raise(self):
         try:
