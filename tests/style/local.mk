@@ -3,6 +3,7 @@
 # that it can fail.
 
 style_tests = \
+	tests/style/test-calls.py \
 	tests/style/test-dist.sh \
 	tests/style/test-docs.py \
 	tests/style/test-files.py \

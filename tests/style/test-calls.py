@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""No two files of the library need each other: the functions and data that one
+uses of another, as the linker sees them, make no circle.  And what is too long
+to be read: functions of more than 100 lines, files of more than 600.
+
+An include test sees which headers a file knows, not who calls whom: a circle of
+calls through one shared header escapes it.  So the object files are asked.
+
+Run as a test it checks $BUILDDIR and $SRCDIR, and then shows that each rule can
+fail.
+"""
+
+import glob
+import os
+import re
+import subprocess
+import sys
+
+from tap import Tap
+
+PREFIX = "libvhdkit_core_la-"
+FUNCTION_LINES = 100
+FILE_LINES = 600
+
+
+def objects(build):
+    """Object file -> the source's name below lib/, without its end.  libtool
+    makes one or two of a source; either does."""
+    found = {}
+    for path in sorted(glob.glob(f"{build}/lib/**/{PREFIX}*.o", recursive=True)
+                       + glob.glob(f"{build}/lib/**/.libs/{PREFIX}*.o",
+                                   recursive=True)):
+        folder, name = os.path.split(os.path.relpath(path, f"{build}/lib"))
+        source = os.path.join(folder.replace(".libs", "").rstrip("/"),
+                              name[len(PREFIX):-2])
+        found[source] = path
+    return {path: source for source, path in found.items()}
+
+
+def symbols(paths):
+    """Object file -> (what it defines, what it uses)."""
+    out = subprocess.run(["nm", "-A", "-P", *paths], check=True, text=True,
+                         stdout=subprocess.PIPE).stdout
+    table = {path: (set(), set()) for path in paths}
+    for line in out.splitlines():
+        path, rest = line.split(": ", 1)
+        name, kind = rest.split()[:2]
+        defined, used = table[path]
+        if kind in "TDBRVWC":
+            defined.add(name)
+        elif kind == "U":
+            used.add(name)
+    return table
+
+
+def uses(table, name_of):
+    """File -> the files whose symbols it uses, each with one of them."""
+    owner = {symbol: name_of[path] for path, (defined, _) in table.items()
+             for symbol in defined}
+    graph = {name: {} for name in name_of.values()}
+    for path, (_, used) in table.items():
+        for symbol in sorted(used):
+            to = owner.get(symbol)
+            if to and to != name_of[path]:
+                graph[name_of[path]].setdefault(to, symbol)
+    return graph
+
+
+def circles(graph):
+    """Sets of files that can all reach each other (Tarjan)."""
+    index, low, stack, on, found = {}, {}, [], set(), []
+
+    def visit(node):
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        on.add(node)
+        for to in graph[node]:
+            if to not in index:
+                visit(to)
+                low[node] = min(low[node], low[to])
+            elif to in on:
+                low[node] = min(low[node], index[to])
+        if low[node] != index[node]:
+            return
+        group = set()
+        while node not in group:
+            top = stack.pop()
+            on.discard(top)
+            group.add(top)
+        if len(group) > 1:
+            found.append(group)
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def describe(graph):
+    for group in circles(graph):
+        arrows = [f"{a} -> {b} ({graph[a][b]})" for a in sorted(group)
+                  for b in sorted(graph[a]) if b in group]
+        yield f"{len(group)} files in a circle: " + ", ".join(arrows)
+
+
+def functions(text):
+    """(name, lines) of each function, which begins and ends in column 0."""
+    pattern = r"^(\w+)\([^;{}]*\)\n\{\n(.*?)^\}\n"
+    for match in re.finditer(pattern, text, re.M | re.S):
+  XX
+
+
+def too_long(root):
+    for path in sorted(glob.glob(f"{root}/lib/**/*.[ch]", recursive=True)):
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        name = os.path.relpath(path, root)
+        lines = text.count("\n")
+        if lines > FILE_LINES:
+            yield f"{name} has {lines} lines"
+        for function, length in functions(text):
+            if length > FUNCTION_LINES:
+                yield f"{name}: {function}() has {length} lines"
+
+
+def can_fail(tap):
+    graph = {"a": {"b": "f"}, "b": {"c": "g"}, "c": {"b": "h"}, "d": {}}
+    tap.case("a circle is found, and only what is in it",
+             [] if circles(graph) == [{"b", "c"}] else [circles(graph)])
+    tap.case("a chain is no circle",
+             circles({"a": {"b": "f"}, "b": {"c": "g"}, "c": {}}))
+    body = "int\nlong_one(int a,\n         int b)\n{\n" + "  a++;\n" * 98
+    found = list(functions(body + "}\n"))
+    tap.case("a function's lines are counted",
+             [] if found == [("long_one", 102)] else [found])
+
+
+def main():
+    tap = Tap()
+    name_of = objects(os.environ["BUILDDIR"])
+    if not name_of:
+        sys.exit("no object files of the library in the build tree")
+    graph = uses(symbols(list(name_of)), name_of)
+    arrows = sum(len(to) for to in graph.values())
+    tap.case("the object files tell who calls whom",
+             [] if arrows > len(graph) else [f"only {arrows} arrows"])
+    tap.case("no circle of calls in the library", describe(graph))
+    tap.case(f"no function of the library has over {FUNCTION_LINES} lines, no "
+             f"file over {FILE_LINES}", too_long(os.environ["SRCDIR"]))
+    can_fail(tap)
+    tap.end()
+
+
+main()
