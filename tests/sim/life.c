@@ -129,10 +129,10 @@ complete_one(struct run *r, struct life *l)
 static bool
 something_happens(struct life *l)
 {
-  struct run *can[2 * MAX_DEPTH];
+  struct run *can[2 * MAX_OPS];
   unsigned n = 0;
 
-  for (unsigned i = 0; i < MAX_DEPTH; i++)
+  for (unsigned i = 0; i < MAX_OPS; i++)
     for (unsigned k = 0; k < 2; k++)
       if (l->op[i].run[k].state == READY || l->op[i].run[k].state == WAITING)
         can[n++] = &l->op[i].run[k];
@@ -212,8 +212,6 @@ live(struct life *l)
       look_power_cuts(l);
     if (l->journal && chance_one_in(l->opt->crash_one_in))
       look_death(l);
-    if (l->opt->pins && chance_one_in(20))
-      ops_pin(l);
   }
   if (life_faulty(l))
     return;

@@ -69,7 +69,7 @@ look_outstanding(struct life *l)
 {
   struct simfile *sf = simfile_clone(l->file);
 
-  for (unsigned i = 0; i < MAX_DEPTH; i++)
+  for (unsigned i = 0; i < MAX_OPS; i++)
     for (unsigned k = 0; k < 2; k++) {
       struct run *r = &l->op[i].run[k];
       for (unsigned n = 0; r->state == WAITING && n < r->req.nio; n++) {

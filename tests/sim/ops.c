@@ -29,6 +29,8 @@ start_run(struct life *l, struct op *op, struct run *r, uint64_t off,
     life_fault(l, "a request was refused: %s", strerror(-e));
   r->req.wake = wake;
   r->req.opaque = r;
+  r->req.runs = op->runs;
+  r->req.max_runs = PIN_RUNS;
   op->running++;
 }
 
@@ -86,15 +88,28 @@ start_twins(struct life *l, struct op *op)
   start_run(l, op, &op->run[1], op->off + half, 512 - half);
 }
 
+/* Clients that hold an answer, or are about to. */
+static unsigned
+nheld(const struct life *l)
+{
+  unsigned n = 0;
+
+  for (unsigned i = 0; i < MAX_OPS; i++)
+    n += l->op[i].held || (l->op[i].running > 0 && l->op[i].kind == VHD_MAP);
+  return n;
+}
+
 void
 ops_start(struct life *l)
 {
   struct op *op = NULL;
 
-  for (unsigned i = 0; i < MAX_DEPTH && !op; i++)
-    if (l->op[i].running == 0)
+  for (unsigned i = 0; i < MAX_OPS && !op; i++)
+    if (l->op[i].running == 0 && !l->op[i].held)
       op = &l->op[i];
   op->kind = choose_kind();
+  if (l->opt->pins && nheld(l) < MAX_PINS && chance_one_in(8))
+    op->kind = VHD_MAP;
   if (l->file->failed && chance_one_in(3))
     op->kind = VHD_FLUSH; /* what failed is to be tried again */
   op->flags = 0;
@@ -114,6 +129,11 @@ ops_start(struct life *l)
     op->flags |= VHD_FUA;
   if (op->kind == VHD_ZERO && chance_one_in(3))
     op->flags |= VHD_NO_HOLE;
+  if (op->kind == VHD_MAP) {
+    op->flags |= VHD_PIN;
+    op->off = round_down(op->off, 512);
+    op->len = round_up(op->len, 512);
+  }
   for (uint64_t i = 0; op->kind == VHD_WRITE && i < op->len + 512 &&
                        i < MAX_LEN; i += 8) {
     uint64_t v = chance_random();
@@ -132,32 +152,45 @@ ops_start(struct life *l)
   start_run(l, op, &op->run[0], op->off, op->len);
 }
 
-/* What was left open: a trim, a failed write.  Finds out. */
+/* Reads what was left open: a trim, a failed write. */
 static void
-resolve(struct life *l, struct op *op, bool sure)
+resolve(struct life *l, struct op *op)
+{
+  uint64_t from = round_down(op->off, 512);
+  struct run *r = &op->run[0];
+
+  op->resolving = true;
+  op->result = 0;
+  r->op = op;
+  r->state = READY;
+  int e = vhd_request_start(&r->req, l->image, VHD_READ, from,
+                            round_up(op->off + op->len, 512) - from, op->found,
+                            0);
+  if (e < 0)
+    life_fault(l, "a read was refused: %s", strerror(-e));
+  r->req.wake = wake;
+  r->req.opaque = r;
+  op->running++;
+  l->active++;
+}
+
+static void
+resolved(struct life *l, struct op *op)
 {
   uint64_t from = round_down(op->off, 512);
   uint64_t len = round_up(op->off + op->len, 512) - from;
-  static uint8_t bytes[MAX_LEN + 1024];
 
-  uint64_t fail_at = l->file->fail_at;
-  l->file->fail_at = 0;
-  int e = vhd_pread(l->image, bytes, len, from);
-  l->file->fail_at = fail_at;
-  if (e < 0) {
-    life_fault(l, "cannot read: %s", strerror(-e));
-    return;
-  }
+  op->resolving = false;
   for (uint64_t i = 0; i < len; i += 512)
-    if (!model_allows(l->model, (uint32_t)((from + i) / 512), bytes + i,
+    if (!model_allows(l->model, (uint32_t)((from + i) / 512), op->found + i,
                       op->since))
       life_fault(l, "sector %u is neither old nor new",
-            (uint32_t)((from + i) / 512));
-  if (sure) {
-    model_done(l->model, from, len, bytes, op->flags & VHD_FUA);
+                 (uint32_t)((from + i) / 512));
+  if (op->sure) {
+    model_done(l->model, from, len, op->found, op->flags & VHD_FUA);
   } else {
     model_unsure(l->model, op->off, op->len);
-    memcpy(l->model->bytes + from, bytes, len);
+    memcpy(l->model->bytes + from, op->found, len);
   }
 }
 
@@ -177,12 +210,9 @@ static void
 note_oldest(struct life *l)
 {
   l->model->oldest = l->model->now;
-  for (unsigned i = 0; i < MAX_DEPTH; i++)
-    if (l->op[i].running > 0)
+  for (unsigned i = 0; i < MAX_OPS; i++)
+    if (l->op[i].running > 0 || l->op[i].held)
       l->model->oldest = MIN(l->model->oldest, l->op[i].since);
-  for (unsigned i = 0; i < MAX_PINS; i++)
-    if (l->pin[i].held)
-      l->model->oldest = MIN(l->model->oldest, l->pin[i].since);
 }
 
 /* On a disk that is full a request for space may fail; what was acknowledged
@@ -197,69 +227,66 @@ may_fail(const struct life *l, const struct op *op)
           (op->result == -ENOSPC || op->result == -EDQUOT));
 }
 
+static void
+end_change(struct life *l, struct op *op)
+{
+  op->sure = op->result == 0;
+  if (op->kind == VHD_TRIM || op->result < 0)
+    resolve(l, op);
+  else
+    model_done(l->model, op->off, op->len,
+               op->kind == VHD_WRITE ? op->buf : NULL, op->flags & VHD_FUA);
+}
+
 void
 ops_end(struct life *l, struct op *op)
 {
   note_oldest(l);
   l->active--;
+  if (op->resolving) {
+    if (op->result == 0)
+      resolved(l, op);
+    else if (l->file->failed)
+      resolve(l, op);
+    else
+      life_fault(l, "cannot read: %s", strerror(-op->result));
+    return;
+  }
   l->result->requests++;
+  l->result->refused += op->result == -ENOSPC;
   if (op->result < 0 && !may_fail(l, op))
     life_fault(l, "request of kind %d failed: %s", op->kind,
                strerror(-op->result));
-  l->result->refused += op->result == -ENOSPC;
   switch (op->kind) {
   case VHD_READ:
     if (op->result == 0)
       check_read(l, op);
     break;
+  case VHD_MAP:
+    op->held = op->result == 0;
+    break;
   case VHD_FLUSH:
     if (op->result == 0)
       model_flushed(l->model, op->since);
     break;
-  case VHD_TRIM:
-    resolve(l, op, op->result == 0);
-    break;
   default:
-    if (op->result < 0)
-      resolve(l, op, false);
-    else
-      model_done(l->model, op->off, op->len,
-                 op->kind == VHD_WRITE ? op->buf : NULL, op->flags & VHD_FUA);
+    end_change(l, op);
   }
 }
 
 /* ------------------------------------------------------------- held answers */
 
-void
-ops_pin(struct life *l)
-{
-  for (unsigned i = 0; i < MAX_PINS; i++) {
-    struct pin *p = &l->pin[i];
-    if (p->held)
-      continue;
-    p->off = chance_below(SIM_SECTORS) * 512;
-    p->since = l->model->now;
-    if (vhd_request_start(&p->req, l->image, VHD_MAP, p->off,
-                          SIM_SIZE - p->off, NULL, VHD_PIN) < 0)
-      continue;
-    p->req.runs = p->runs;
-    p->req.max_runs = PIN_RUNS;
-    p->held = vhd_request_run(&p->req) == 0;
-    return;
-  }
-}
-
 /* What such a client sends at last may be old or new, but is its block's. */
 static void
-check_pinned(struct life *l, const struct pin *p, const struct vhd_run *run,
-             uint64_t off)
+check_held(struct life *l, const struct op *op, const struct vhd_run *run,
+           uint64_t off)
 {
   const struct content *c = &l->file->cache;
 
   for (uint64_t at = 0; at < run->len; at += 512) {
     uint32_t sec = (uint32_t)((off + at) / 512);
     if (run->file_off + at + 512 > c->size ||
-        model_allows(l->model, sec, c->bytes + run->file_off + at, p->since))
+        model_allows(l->model, sec, c->bytes + run->file_off + at, op->since))
       continue;
     life_fault(l, "who looked long ago sees sector %u as none of its values",
                sec);
@@ -269,17 +296,18 @@ check_pinned(struct life *l, const struct pin *p, const struct vhd_run *run,
 void
 ops_unpin(struct life *l)
 {
-  for (unsigned i = 0; i < MAX_PINS; i++) {
-    struct pin *p = &l->pin[i];
-    uint64_t off = p->off;
-    if (!p->held)
+  for (unsigned i = 0; i < MAX_OPS; i++) {
+    struct op *op = &l->op[i];
+    struct vhd_request *req = &op->run[0].req;
+    uint64_t off = op->off;
+    if (!op->held)
       continue;
-    for (unsigned r = 0; r < p->req.nruns; off += p->runs[r++].len)
-      if (p->runs[r].kind == VHD_RUN_DATA &&
-          simfile_of(p->runs[r].file) == l->file)
-        check_pinned(l, p, &p->runs[r], off);
-    vhd_request_end(&p->req);
-    p->held = false;
+    for (unsigned r = 0; r < req->nruns; off += op->runs[r++].len)
+      if (op->runs[r].kind == VHD_RUN_DATA &&
+          simfile_of(op->runs[r].file) == l->file)
+        check_held(l, op, &op->runs[r], off);
+    vhd_request_end(req);
+    op->held = false;
   }
 }
 

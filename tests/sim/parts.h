@@ -16,6 +16,7 @@
 #define MAX_DEPTH 16
 #define MAX_LEN (3 * SIM_BLOCK)
 #define MAX_PINS 2
+#define MAX_OPS (MAX_DEPTH + MAX_PINS)
 #define PIN_RUNS 4
 
 enum run_state { IDLE, READY, WAITING, PARKED };
@@ -42,13 +43,12 @@ struct op {
   int result;
   struct run run[2];
   uint8_t buf[MAX_LEN];
-};
-
-/* A client that asked where a range lies and never takes the answer. */
-struct pin {
+  /* A trim, or what failed, says nothing of the content: it is read. */
+  bool resolving;
+  bool sure;         /* what is found took the place of all else */
+  uint8_t found[MAX_LEN + 1024];
+  /* A client that asked where a range lies and does not take the answer. */
   bool held;
-  uint64_t off, since;
-  struct vhd_request req;
   struct vhd_run runs[PIN_RUNS];
 };
 
@@ -59,8 +59,7 @@ struct life {
   struct simfile *file;
   struct vhd_image *image;
   struct model *model;
-  struct op op[MAX_DEPTH];
-  struct pin pin[MAX_PINS];
+  struct op op[MAX_OPS];
   unsigned started, active;
   unsigned idle;           /* steps since anything came of one */
   uint8_t *journal_mem;
@@ -90,9 +89,8 @@ void look_death(struct life *l);
 
 void ops_start(struct life *l);
 void ops_end(struct life *l, struct op *op);
-/* A client asks where a range lies and goes away with the answer; what it
- * holds is still its block's when it comes back. */
-void ops_pin(struct life *l);
+/* Clients that did not take the answer do; what it leads to is still their
+ * block's. */
 void ops_unpin(struct life *l);
 /* Once all is quiet on a disk that was full: what is trimmed can be written
  * anew. */
