@@ -4,6 +4,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/file.h"
@@ -56,15 +58,49 @@ file_size(struct vhd_file *file, uint64_t *size)
   return file->ops->size(file, size);
 }
 
+static int64_t
+nanoseconds(struct timespec t)
+{
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int
+file_stamp(struct vhd_file *file, struct file_stamp *stamp)
+{
+  struct stat st;
+
+  if (file->fd < 0)
+    return -ENOTSUP;
+  if (fstat(file->fd, &st) < 0)
+    return -errno;
+  stamp->size = (uint64_t)st.st_size;
+  stamp->mtime = nanoseconds(st.st_mtim);
+  stamp->ctime = nanoseconds(st.st_ctim);
+  return 0;
+}
+
 uint64_t
 file_next_data(struct vhd_file *file, uint64_t off)
 {
-  if (file->fd < 0)
-    return off;
-  off_t data = lseek(file->fd, (off_t)off, SEEK_DATA);
-  if (data >= 0)
-    return (uint64_t)data;
-  return errno == ENXIO ? UINT64_MAX : off;
+  return file->ops->next_data ? file->ops->next_data(file, off) : off;
+}
+
+int
+file_lock(struct vhd_file *file, bool writer, struct vhd_error *err)
+{
+  return file->ops->lock ? file->ops->lock(file, writer, err) : 0;
+}
+
+int
+file_beside(struct vhd_file *from, const char *name,
+            const struct file_roots *roots, struct vhd_file **file,
+            struct vhd_error *err)
+{
+  if (from->ops->beside)
+    return from->ops->beside(from, name, roots, file, err);
+  if (err)
+    err->code = VHD_OK;
+  return -ENOENT;
 }
 
 void

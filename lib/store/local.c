@@ -25,6 +25,7 @@
 #include "base/error.h"
 #include "store/local.h"
 #include "store/lock.h"
+#include "store/lookup.h"
 
 struct local_file {
   struct vhd_file file; /* first */
@@ -217,6 +218,42 @@ local_size(struct vhd_file *file, uint64_t *size)
   return current_size(file->fd, size);
 }
 
+static uint64_t
+local_next_data(struct vhd_file *file, uint64_t off)
+{
+  off_t data = lseek(file->fd, (off_t)off, SEEK_DATA);
+  if (data >= 0)
+    return (uint64_t)data;
+  return errno == ENXIO ? UINT64_MAX : off;
+}
+
+static int
+local_lock(struct vhd_file *file, bool writer, struct vhd_error *err)
+{
+  return lock_take(file->fd, writer, file->path, err);
+}
+
+static int
+local_beside(struct vhd_file *from, const char *name,
+             const struct file_roots *roots, struct vhd_file **file,
+             struct vhd_error *err)
+{
+  CLEANUP_FREE char *path = NULL;
+  int r = lookup_beside(from->path, name, roots, &path, err);
+
+  if (r == 0)
+    r = local_open(path, LOCAL_UNLOCKED, file, err);
+  if (r < 0)
+    return r;
+  CLEANUP_FREE char *real = malloc(PATH_MAX);
+  if (real != NULL && local_real_path(*file, real, PATH_MAX) == 0 &&
+      strcmp(real, path) == 0)
+    return 0;
+  file_close(*file);
+  return vhd_fail(err, VHD_PARENT_DENIED, EACCES,
+                  "%s: '%s' was moved while it was opened", from->path, path);
+}
+
 static void
 local_close(struct vhd_file *file)
 {
@@ -230,6 +267,9 @@ local_close(struct vhd_file *file)
 static const struct file_ops local_ops = {
   .perform = local_perform,
   .size = local_size,
+  .next_data = local_next_data,
+  .lock = local_lock,
+  .beside = local_beside,
   .close = local_close,
 };
 

@@ -436,7 +436,9 @@ close_handle(struct vhd_file *file)
 struct vhd_file *
 simfile_open(struct simfile *sf, const char *name, unsigned number)
 {
-  static const struct file_ops ops = { perform, size, close_handle };
+  static const struct file_ops ops = {
+    .perform = perform, .size = size, .close = close_handle,
+  };
   struct handle *h = must(calloc(1, sizeof *h));
 
   h->file.ops = &ops;

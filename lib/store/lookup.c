@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lookup.c: see lookup.h. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "store/lookup.h"
+
+/* -------------------------------------------------------------------- roots */
+
+/* The canonical folder of a file, malloc()ed; NULL with errno. */
+static char *
+folder_of(const char *path)
+{
+  char *real = realpath(path, NULL);
+  char *slash = real ? strrchr(real, '/') : NULL;
+
+  if (slash)
+    slash[slash == real] = '\0';
+  return real;
+}
+
+int
+lookup_roots(const char *path, const char *const *folder, size_t n,
+             struct file_roots *roots, struct vhd_error *err)
+{
+  roots->n = 0;
+  roots->path = calloc(n + 1, sizeof *roots->path);
+  if (!roots->path)
+    return vhd_fail_sys(err, ENOMEM, "%s", path);
+  if (n == 0) {
+    roots->path[0] = folder_of(path);
+    if (!roots->path[0])
+      return vhd_fail_sys(err, errno, "%s", path);
+    roots->n = 1;
+  }
+  for (size_t i = 0; i < n; i++) {
+    roots->path[i] = realpath(folder[i], NULL);
+    if (!roots->path[i])
+      return vhd_fail_sys(err, errno, "%s", folder[i]);
+    roots->n++;
+  }
+  return 0;
+}
+
+void
+lookup_roots_free(struct file_roots *roots)
+{
+  for (size_t i = 0; i < roots->n; i++)
+    free(roots->path[i]);
+  free(roots->path);
+  *roots = (struct file_roots){ NULL, 0 };
+}
+
+static bool
+below_root(const struct file_roots *roots, const char *path)
+{
+  for (size_t i = 0; i < roots->n; i++) {
+    size_t n = strlen(roots->path[i]);
+    if (n == 1 ||
+        (strncmp(path, roots->path[i], n) == 0 && path[n] == '/'))
+      return true;
+  }
+  return false;
+}
+
+/* -------------------------------------------------------------------- names */
+
+/* The entry of a folder whose name is `name` but for upper and lower case. */
+static char *
+match_nocase(const char *folder, const char *name)
+{
+  DIR *d = opendir(folder);
+  struct dirent *e;
+  char *found = NULL;
+
+  if (!d)
+    return NULL;
+  while (!found && (e = readdir(d)) != NULL)
+    if (strcasecmp(e->d_name, name) == 0)
+      found = strdup(e->d_name);
+  closedir(d);
+  return found;
+}
+
+/* Windows does not tell case apart; its paths may not match ours to the
+ * letter.  Returns an existing canonical path, or NULL. */
+static char *
+resolve(const char *path)
+{
+  char *real = realpath(path, NULL);
+  if (real || errno != ENOENT)
+    return real;
+
+  CLEANUP_FREE char *copy = strdup(path);
+  CLEANUP_FREE char *have = strdup(path[0] == '/' ? "/" : ".");
+  char *rest = copy, *part;
+  while (have && rest && (part = strsep(&rest, "/")) != NULL) {
+    struct stat st;
+    char *next;
+    if (*part == '\0' || strcmp(part, ".") == 0)
+      continue;
+    if (asprintf(&next, "%s/%s", have, part) < 0)
+      return NULL;
+    if (lstat(next, &st) < 0) {
+      CLEANUP_FREE char *other = match_nocase(have, part);
+      free(next);
+      if (!other || asprintf(&next, "%s/%s", have, other) < 0)
+        return NULL;
+    }
+    free(have);
+    have = next;
+  }
+  return have ? realpath(have, NULL) : NULL;
+}
+
+int
+lookup_beside(const char *from, const char *name,
+              const struct file_roots *roots, char **path,
+              struct vhd_error *err)
+{
+  CLEANUP_FREE char *joined = NULL, *real = NULL;
+  CLEANUP_FREE char *folder = NULL;
+  struct stat st;
+
+  if (err)
+    err->code = VHD_OK;
+  if (name[0] != '/') {
+    folder = folder_of(from);
+    if (!folder)
+      return vhd_fail_sys(err, errno, "%s", from);
+    if (asprintf(&joined, "%s/%s", folder, name) < 0)
+      return vhd_fail_sys(err, ENOMEM, "%s", from);
+  }
+  real = resolve(joined ? joined : name);
+  if (!real)
+    return -ENOENT;
+  if (!below_root(roots, real))
+    return vhd_fail(err, VHD_PARENT_DENIED, EACCES,
+                    "%s: '%s' lies outside the allowed folders", from, real);
+  if (stat(real, &st) < 0 || !S_ISREG(st.st_mode))
+    return -ENOENT;
+  *path = STEAL(real);
+  return 0;
+}

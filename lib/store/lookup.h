@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lookup.h: finding the local file that a stored name leads to, below allowed
+ * folders.  Blocks; any thread; owns nothing. */
+#ifndef STORE_LOOKUP_H
+#define STORE_LOOKUP_H
+
+#include "store/file.h"
+
+/* The folders below which the parents of the image at path may lie: those that
+ * are given, or the image's own.  Free with lookup_roots_free() also on
+ * failure. */
+int lookup_roots(const char *path, const char *const *folder, size_t n,
+                 struct file_roots *roots, struct vhd_error *err);
+void lookup_roots_free(struct file_roots *roots);
+
+/* file_beside() for paths: the canonical path of a regular file, malloc()ed. */
+int lookup_beside(const char *from, const char *name,
+                  const struct file_roots *roots, char **path,
+                  struct vhd_error *err);
+
+#endif
