@@ -49,6 +49,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/bitmaps.h \
 	lib/image/budget.c \
 	lib/image/budget.h \
+	lib/image/chain.c \
+	lib/image/chain.h \
 	lib/image/change.c \
 	lib/image/commit.c \
 	lib/image/commit.h \
@@ -76,6 +78,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/replay.h \
 	lib/image/request.c \
 	lib/image/request.h \
+	lib/image/shared.c \
+	lib/image/shared.h \
 	lib/image/slots.c \
 	lib/image/slots.h \
 	lib/image/space.c \

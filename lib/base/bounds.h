@@ -32,6 +32,8 @@
 /* How far a layer with a parent looks ahead over blocks it does not have: the
  * parent may cut the range short, and looking again costs as much. */
 #define LOOK_AHEAD BOUND(64, 2)
+/* How often the metadata of a file is read that others write meanwhile. */
+#define TORN_TRIES 20
 /* Pieces that a request gathers; at most half of VHD_REQUEST_IOS. */
 #define REQUEST_PIECES BOUND(4, 2)
 

@@ -285,7 +285,7 @@ plan(struct vhd_request *req, struct piece *p, struct map_need *need)
   look_at_range(img, &l, in, p->len);
   if (req->op != VHD_WRITE) {
     /* Ancestors do not change: this needs no lock. */
-    int holds = map_ancestor_holds(img, p->off, p->len, need);
+    int holds = map_ancestor_holds(m->layers, p->off, p->len, need);
     if (holds < 0)
       return LOAD;
     l.ancestor_holds = holds;
@@ -449,7 +449,7 @@ edges(struct vhd_request *req)
     memset(m->edge[e], 0, 512);
     if (!image_is_child(img))
       continue;
-    if (!map_below(img, off, 512, &run, &need))
+    if (!map_below(machine_of(req)->layers, off, 512, &run, &need))
       return request_load(req, need.layer, need.blk, edges);
     if (run.kind == VHD_RUN_DATA)
       request_add_io(req, run.file, VHD_IO_READ, run.file_off, 512, m->edge[e],

@@ -11,6 +11,7 @@
 
 /* --------------------------------------------------------- coming and going */
 
+/* n layers, each of which is yet to be set. */
 static struct layers *
 layers_alloc(unsigned n)
 {
@@ -18,7 +19,7 @@ layers_alloc(unsigned n)
 
   layers = malloc(sizeof *layers + n * sizeof layers->layer[0]);
   if (layers)
-    layers->n = n;
+    *layers = (struct layers){ .n = n };
   return layers;
 }
 
@@ -28,6 +29,14 @@ layers_free(struct layers *layers)
   for (unsigned i = 0; layers && i < layers->n; i++)
     layer_unref(layers->layer[i]);
   free(layers);
+}
+
+static void
+set_layers(struct vhd_image *img, struct layers *layers)
+{
+  layers->size = layers->layer[0]->size;
+  atomic_store(&img->layers, layers);
+  atomic_store(&img->size, layers->size);
 }
 
 /* An image of these layers, which it takes over, also on failure. */
@@ -40,9 +49,28 @@ image_of(struct layers *layers)
     layers_free(layers);
     return NULL;
   }
-  img->layers = layers;
+  set_layers(img, layers);
   img->top = layers->layer[0];
+  img->child = layers->n > 1;
   img->epoch = 2;
+  return img;
+}
+
+struct vhd_image *
+image_of_layer(struct layer *top, bool writable)
+{
+  struct layers *layers = layers_alloc(1);
+
+  if (!layers) {
+    layer_unref(top);
+    return NULL;
+  }
+  layers->layer[0] = top;
+  struct vhd_image *img = image_of(layers);
+  if (!img)
+    return NULL;
+  img->writable = writable;
+  img->orphan = img->top->footer.type == VHD_DIFFERENCING;
   return img;
 }
 
@@ -50,40 +78,23 @@ int
 image_new(struct vhd_file *file, uint32_t flags, struct vhd_image **image,
           struct vhd_error *err)
 {
-  struct layers *layers = layers_alloc(1);
+  struct layer *layer;
 
-  if (!layers) {
-    file_close(file);
-    return vhd_fail_sys(err, ENOMEM, "image");
-  }
-  int e = layer_new(file, flags, &layers->layer[0], err);
-  if (e < 0) {
-    free(layers);
+  int e = layer_new(file, flags, &layer, err);
+  if (e < 0)
     return e;
-  }
-  *image = image_of(layers);
-  if (!*image)
-    return vhd_fail_sys(err, ENOMEM, "image");
-  (*image)->writable = !(flags & VHD_OPEN_READONLY);
-  (*image)->orphan = (*image)->top->footer.type == VHD_DIFFERENCING;
-  return 0;
+  *image = image_of_layer(layer, !(flags & VHD_OPEN_READONLY));
+  return *image ? 0 : vhd_fail_sys(err, ENOMEM, "image");
 }
 
 int
 image_set_parent(struct vhd_image *img, struct vhd_image *parent)
 {
-  struct layers *layers = layers_alloc(1 + parent->layers->n);
+  struct layers *below = atomic_load(&parent->layers);
 
-  if (layers) {
-    layers->layer[0] = layer_ref(img->top);
-    for (unsigned i = 0; i < parent->layers->n; i++)
-      layers->layer[1 + i] = layer_ref(parent->layers->layer[i]);
-    layers_free(img->layers);
-    img->layers = layers;
-    img->orphan = false;
-  }
+  int e = image_exchange(img, below->layer, below->n);
   image_free(parent);
-  return layers ? 0 : -ENOMEM;
+  return e;
 }
 
 struct vhd_image *
@@ -93,12 +104,13 @@ vhd_parent(struct vhd_image *img)
 
   if (parent || !image_is_child(img))
     return parent;
-  struct layers *layers = layers_alloc(img->layers->n - 1);
-  if (!layers)
-    return NULL;
-  for (unsigned i = 0; i < layers->n; i++)
-    layers->layer[i] = layer_ref(img->layers->layer[1 + i]);
-  parent = image_of(layers);
+  uint32_t epoch = image_pin(img);
+  struct layers *from = atomic_load(&img->layers);
+  struct layers *layers = layers_alloc(from->n - 1);
+  for (unsigned i = 0; layers && i < layers->n; i++)
+    layers->layer[i] = layer_ref(from->layer[1 + i]);
+  image_unpin(img, epoch);
+  parent = layers ? image_of(layers) : NULL;
   if (!parent || atomic_compare_exchange_strong(&img->parent, &other, parent))
     return parent;
   image_free(parent); /* another thread was quicker */
@@ -113,6 +125,10 @@ image_free(struct vhd_image *img)
     space_destroy(&img->space);
     commit_destroy(&img->commit);
     journal_file_close(&img->journal_file, false);
+    for (struct layers *next, *l = img->retired; l; l = next) {
+      next = l->next;
+      layers_free(l);
+    }
     layers_free(img->layers);
     free(img);
     img = parent;
@@ -148,4 +164,54 @@ image_try_advance(struct vhd_image *img)
 
   if (atomic_load(&img->inflight[(epoch + 1) & 1]) == 0)
     atomic_store(&img->epoch, epoch + 1);
+}
+
+/* ----------------------------------------------------------------- exchange */
+
+int
+image_exchange(struct vhd_image *img, struct layer *const *lower, unsigned n)
+{
+  struct layers *layers = layers_alloc(1 + n);
+
+  if (!layers)
+    return -ENOMEM;
+  assert(n > 0 || !img->child);
+  layers->layer[0] = layer_ref(img->top);
+  for (unsigned i = 0; i < n; i++)
+    layers->layer[1 + i] = layer_ref(lower[i]);
+  pthread_mutex_lock(&img->top->lock);
+  struct layers *old = atomic_load(&img->layers);
+  set_layers(img, layers);
+  old->epoch = atomic_load(&img->epoch);
+  old->next = img->retired;
+  img->retired = old;
+  if (!img->child && n > 0) { /* it is being opened: nobody looks yet */
+    img->child = true;
+    img->orphan = false;
+  }
+  pthread_mutex_unlock(&img->top->lock);
+  image_settle(img);
+  return 0;
+}
+
+/* The list has the latest first. */
+bool
+image_settle(struct vhd_image *img)
+{
+  struct layers **link = &img->retired, *old, *next;
+
+  pthread_mutex_lock(&img->top->lock);
+  for (int i = 0; i < 2 && *link; i++)
+    image_try_advance(img);
+  while (*link && (int32_t)(atomic_load(&img->epoch) - (*link)->epoch) < 2)
+    link = &(*link)->next;
+  old = *link;
+  *link = NULL;
+  bool none = img->retired == NULL;
+  pthread_mutex_unlock(&img->top->lock);
+  for (; old; old = next) {
+    next = old->next;
+    layers_free(old);
+  }
+  return none;
 }

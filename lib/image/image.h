@@ -18,17 +18,24 @@
 #include "store/journal_file.h"
 #include "vhdkit.h"
 
-/* What a disk is made of, from the top down; never changes.  Each is a
- * reference. */
+/* What a disk is made of, from the top down, and how long it is; never changes.
+ * Each layer is a reference. */
 struct layers {
+  uint64_t size;            /* bounds requests */
   unsigned n;
+  struct layers *next;      /* of those that were exchanged for others: */
+  uint32_t epoch;           /* in which that was */
   struct layer *layer[];
 };
 
 struct vhd_image {
+  /* Owned.  A request that is pinned sees one list of layers to its end. */
+  _Atomic(struct layers *) layers;
+  struct layers *retired;   /* list through .next; under the top's lock */
+
   /* Constant after open. */
-  struct layers *layers;    /* owned */
-  struct layer *top;        /* the first of them */
+  struct layer *top;        /* the first of each list */
+  bool child;               /* there is a layer below the top */
   bool writable;
   bool unlocked;            /* others may be writing to it */
   bool orphan;              /* opened without its parent: not to be read */
@@ -43,6 +50,7 @@ struct vhd_image {
 
   /* How many data-changing I/Os were ever completed. */
   _Atomic uint64_t write_seq;
+  _Atomic uint64_t size;    /* of the layers there are now */
   _Atomic int failed; /* -errno of a failed sync: nothing can be promised */
 
   struct space space;
@@ -56,9 +64,23 @@ struct vhd_image {
 int image_new(struct vhd_file *file, uint32_t flags, struct vhd_image **image,
               struct vhd_error *err);
 
+/* An image of one layer, whose reference it takes over, also on failure; NULL
+ * where there is no memory. */
+struct vhd_image *image_of_layer(struct layer *top, bool writable);
+
 /* Puts a differencing image upon its parent, which it takes over, also on
  * failure.  0 or -ENOMEM. */
 int image_set_parent(struct vhd_image *img, struct vhd_image *parent);
+
+/* Puts the top upon these n layers instead of those below it now, of which it
+ * takes references of its own: they must read the same.  An image with layers
+ * below its top keeps some.  Requests that are under way end with the layers
+ * that they began with.  0 or -ENOMEM. */
+int image_exchange(struct vhd_image *img, struct layer *const *lower,
+                   unsigned n);
+/* Lets go of former layers that no request looks at any more.  True: there are
+ * none left. */
+bool image_settle(struct vhd_image *img);
 
 /* Frees the image; nothing is written.  NULL is none. */
 void image_free(struct vhd_image *img);
@@ -67,13 +89,14 @@ void image_free(struct vhd_image *img);
 static inline bool
 image_is_child(const struct vhd_image *img)
 {
-  return img->layers->n > 1;
+  return img->child;
 }
 
 /* ----------------------------------------------------------------- epochs */
 
-/* A request that may look at slots is pinned to the epoch in which it began;
- * a slot that was freed in epoch e is free of onlookers from e + 2 on. */
+/* A request that may look at slots, or at layers, is pinned to the epoch in
+ * which it began; what was freed in epoch e is free of onlookers from e + 2
+ * on. */
 uint32_t image_pin(struct vhd_image *img);
 void image_unpin(struct vhd_image *img, uint32_t epoch);
 /* Goes on to the next epoch if nobody is left in the one before. */

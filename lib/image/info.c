@@ -38,6 +38,16 @@ fill_sparse(struct vhd_image *img, struct vhd_info *info)
     info->parent_timestamp = (int64_t)h->parent_timestamp + VHD_EPOCH;
 }
 
+static unsigned
+depth_of(struct vhd_image *img)
+{
+  uint32_t epoch = image_pin(img);
+  unsigned depth = atomic_load(&img->layers)->n - 1;
+
+  image_unpin(img, epoch);
+  return depth;
+}
+
 void
 vhd_get_info(struct vhd_image *img, struct vhd_info *info)
 {
@@ -48,7 +58,7 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
   info->path = img->top->path;
   info->parent_name = img->top->parent_name;
   info->type = f->type ? (enum vhd_type)f->type : VHD_RAW;
-  info->size = img->top->size;
+  info->size = vhd_size(img);
   info->original_size = f->original_size;
   info->file_size = img->top->layout.file_size;
   info->geometry_size = geometry_size(g);
@@ -66,7 +76,7 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
   info->saved_state = f->saved_state;
   info->read_only = !img->writable;
   info->aligned = true;
-  info->depth = img->layers->n - 1;
+  info->depth = depth_of(img);
   if (!img->top->fixed)
     fill_sparse(img, info);
 }
@@ -74,5 +84,5 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
 uint64_t
 vhd_size(const struct vhd_image *img)
 {
-  return img->top->size;
+  return atomic_load(&img->size);
 }

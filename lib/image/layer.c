@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "base/bounds.h"
 #include "base/error.h"
+#include "base/utf.h"
 #include "image/layer.h"
-#include "image/parent.h"
 #include "image/request.h"
+#include "image/shared.h"
 
 /* --------------------------------------------------------- coming and going */
 
@@ -38,17 +39,28 @@ collect_warning(struct layout_sink *sink, enum vhd_severity severity, int code,
   layer_warn(w->layer, message);
 }
 
+/* UTF-16 takes at most 3 bytes of UTF-8 for each of its 2. */
+#define NAME_UTF8 (HEADER_NAME_SIZE / 2 * 3 + 1)
+
+/* The name of the parent that the child stores, malloc()ed. */
+static char *
+stored_name(const struct header *header)
+{
+  char name[NAME_UTF8];
+
+  utf16_decode(header->parent_name, HEADER_NAME_SIZE, true, name, sizeof name);
+  return strdup(name);
+}
+
 static void
 fill_from_layout(struct layer *l)
 {
   const struct layout *layout = &l->layout;
-  struct stat st;
 
   l->footer = layout->footer;
   l->fixed = layout->footer.type == VHD_FIXED || layout->footer.type == 0;
   l->size = layout->disk_size;
-  if (l->file->fd >= 0 && fstat(l->file->fd, &st) == 0)
-    l->mtime = st.st_mtime;
+  l->mtime = l->stamp.mtime / 1000000000;
   if (l->fixed)
     return;
   l->header = layout->header;
@@ -62,19 +74,42 @@ fill_from_layout(struct layer *l)
                               : layout->own_size;
 }
 
+static void
+forget_warnings(struct layer *l)
+{
+  while (l->nwarning > 0)
+    free(l->warning[--l->nwarning]);
+}
+
+/* Of a file that another program writes to meanwhile, parts may be read that do
+ * not fit together; the next time they do. */
+static int
+read_layout(struct layer *l, uint32_t flags, struct vhd_error *err)
+{
+  struct warning_sink w = { { collect_warning, false }, l };
+  unsigned tries = flags & VHD_OPEN_UNLOCKED ? TORN_TRIES : 1;
+  int e;
+
+  if (flags & VHD_OPEN_RAW)
+    return layout_read_raw(l->file, &l->layout, err);
+  do {
+    forget_warnings(l);
+    e = layout_read(l->file, flags, &w.sink, &l->layout, err);
+  } while (e < 0 && --tries > 0);
+  return e;
+}
+
 static int
 read_layer(struct layer *l, uint32_t flags, struct vhd_error *err)
 {
-  struct warning_sink w = { { collect_warning, false }, l };
-
-  int e = flags & VHD_OPEN_RAW
-            ? layout_read_raw(l->file, &l->layout, err)
-            : layout_read(l->file, flags, &w.sink, &l->layout, err);
+  if (file_stamp(l->file, &l->stamp) < 0)
+    l->stamp = (struct file_stamp){ 0 };
+  int e = read_layout(l, flags, err);
   if (e < 0)
     return e;
   fill_from_layout(l);
   l->parent_name = l->footer.type == VHD_DIFFERENCING
-                     ? parent_stored_name(&l->header) : strdup("");
+                     ? stored_name(&l->header) : strdup("");
   return l->parent_name ? 0 : vhd_fail_sys(err, ENOMEM, "%s", l->path);
 }
 
@@ -115,6 +150,33 @@ layer_make_table(struct layer *l, bool writable)
 }
 
 struct layer *
+layer_find(struct vhd_file *file, uint32_t flags, const char *journal_dir)
+{
+  struct shared_key key = {
+    flags, journal_dir ? (char *)(uintptr_t)journal_dir : (char[]){ "" },
+  };
+  struct file_stamp stamp;
+
+  return file_stamp(file, &stamp) < 0 ? NULL : shared_find(file, &stamp, &key);
+}
+
+void
+layer_share(struct layer **layer, uint32_t flags, const char *journal_dir)
+{
+  struct layer *l = *layer;
+
+  if (l->shared || l->stamp.ctime == 0)
+    return;
+  l->key.flags = flags;
+  l->key.journal_dir = strdup(journal_dir ? journal_dir : "");
+  if (!l->key.journal_dir)
+    return; /* it is as good unshared */
+  *layer = shared_add(l);
+  if (*layer != l)
+    layer_unref(l);
+}
+
+struct layer *
 layer_ref(struct layer *l)
 {
   atomic_fetch_add(&l->refs, 1);
@@ -124,15 +186,17 @@ layer_ref(struct layer *l)
 void
 layer_unref(struct layer *l)
 {
-  if (!l || atomic_fetch_sub(&l->refs, 1) > 1)
+  if (!l)
     return;
+  if (l->shared ? !shared_unref(l) : atomic_fetch_sub(&l->refs, 1) > 1)
+    return;
+  free(l->key.journal_dir);
   layout_free(&l->layout);
   bitmaps_destroy(&l->bitmaps);
   free((void *)l->bat);
   free((void *)l->state);
   free(l->parent_name);
-  for (unsigned i = 0; i < l->nwarning; i++)
-    free(l->warning[i]);
+  forget_warnings(l);
   pthread_mutex_destroy(&l->lock);
   file_close(l->file);
   free(l);

@@ -6,6 +6,9 @@
  * disk, and which one may be written, is the image's business (image.h).  So
  * images can share a layer that nobody writes.
  *
+ * What is said to be constant is so from the moment on when a second thread can
+ * see the layer.
+ *
  * Locking.  `lock` guards everything that is not said to be constant or
  * atomic.  It is held inside a step and never over I/O, and no two layers'
  * locks are held together.  Of a layer that nobody writes only the bitmap cache
@@ -47,8 +50,19 @@ enum block_flags {
 
 #define LAYER_WARNINGS 8
 
+/* How a layer was opened. */
+struct shared_key {
+  uint32_t flags;           /* enum vhd_open_flags */
+  char *journal_dir;        /* "" where none was named */
+};
+
 struct layer {
   _Atomic unsigned refs;
+
+  /* Of the shared ones: shared.h's. */
+  bool shared;
+  struct layer *next_shared;
+  struct shared_key key;
 
   /* Constant after open. */
   char *path;               /* the file's */
@@ -63,6 +77,7 @@ struct layer {
   struct header header;     /* dynamic, differencing */
   struct layout layout;     /* as opened; its arrays are not kept */
   char *parent_name;        /* UTF-8; "" */
+  struct file_stamp stamp;  /* of the file, before it was read */
   int64_t mtime;            /* of the file, at open; seconds since 1970 */
   char *warning[LAYER_WARNINGS];
   unsigned nwarning;
@@ -84,6 +99,15 @@ int layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,
               struct vhd_error *err);
 /* The arrays that were read become the block table.  0 or -ENOMEM. */
 int layer_make_table(struct layer *layer, bool writable);
+
+/* The layer that was shared for this file, opened by these flags and with that
+ * place for journals, with a reference more; NULL if there is none. */
+struct layer *layer_find(struct vhd_file *file, uint32_t flags,
+                         const char *journal_dir);
+/* Offers a layer that nobody writes, ready for requests, to those who open the
+ * same.  *layer may become another, that was offered meanwhile. */
+void layer_share(struct layer **layer, uint32_t flags,
+                 const char *journal_dir);
 
 struct layer *layer_ref(struct layer *layer);
 /* Frees it, and closes its file, with the last; NULL is none. */

@@ -130,29 +130,29 @@ walk(const struct layers *layers, unsigned from, uint64_t off, uint64_t len,
 }
 
 bool
-map_next(const struct vhd_image *img, uint64_t off, uint64_t len,
+map_next(const struct layers *layers, uint64_t off, uint64_t len,
          struct vhd_run *run, struct map_need *need)
 {
-  return walk(img->layers, 0, off, len, run, need);
+  return walk(layers, 0, off, len, run, need);
 }
 
 bool
-map_below(const struct vhd_image *img, uint64_t off, uint64_t len,
+map_below(const struct layers *layers, uint64_t off, uint64_t len,
           struct vhd_run *run, struct map_need *need)
 {
-  return walk(img->layers, 1, off, len, run, need);
+  return walk(layers, 1, off, len, run, need);
 }
 
 int
-map_ancestor_holds(const struct vhd_image *img, uint64_t off, uint64_t len,
+map_ancestor_holds(const struct layers *layers, uint64_t off, uint64_t len,
                    struct map_need *need)
 {
   struct vhd_run run;
 
-  if (!image_is_child(img))
+  if (layers->n == 1)
     return 0;
   for (uint64_t end = off + len; off < end; off += run.len) {
-    if (!map_below(img, off, end - off, &run, need))
+    if (!map_below(layers, off, end - off, &run, need))
       return -1;
     if (run.kind == VHD_RUN_DATA)
       return 1;

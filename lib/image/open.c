@@ -8,22 +8,16 @@
 #include "config.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/arith.h"
 #include "base/bounds.h"
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/rules.h"
-#include "format/guid.h"
+#include "image/chain.h"
 #include "image/open.h"
-#include "image/parent.h"
 #include "image/replay.h"
-#include "store/local.h"
 
 #define FILE_ALIGN 4096
 
@@ -93,167 +87,6 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
   return 0;
 }
 
-/* ---------------------------------------------------------------- the chain */
-
-/* The files from the child down to here, to find circles. */
-struct link {
-  dev_t dev;
-  ino_t ino;
-  const struct link *child;
-  unsigned depth;
-};
-
-struct descent {
-  const struct chain *chain;
-  const struct vhd_image *child;
-  const struct link *link;
-  struct vhd_image *parent; /* the answer */
-};
-
-static int open_parents(struct vhd_image *img, const struct chain *chain,
-                        const struct link *child, struct vhd_error *err);
-static int start_with_journal(struct vhd_image *img, const char *dir,
-                              struct vhd_error *err);
-
-/* What went wrong in an ancestor is told with the name of the image that was
- * to be opened; once, however many lie between. */
-static int
-in_parent(const struct descent *d, int e, struct vhd_error *err)
-{
-  static const int own[] = { VHD_BUSY, VHD_CHAIN_CYCLE, VHD_LIMIT, VHD_SYSTEM,
-                             VHD_PARENT_MISSING, VHD_PARENT_ID,
-                             VHD_PARENT_DENIED, VHD_CHAIN_PARENT };
-  int code = VHD_CHAIN_PARENT;
-
-  if (!err || d->link->depth > 0)
-    return e;
-  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-    if (err->code == own[i])
-      code = own[i];
-  vhd_fail(err, code, err->sys ? err->sys : EINVAL, "%s: in its parent: %s",
-           d->child->top->path, err->message);
-  return e;
-}
-
-static int
-try_parent(void *opaque, const char *path, struct vhd_error *err)
-{
-  struct descent *d = opaque;
-  struct vhd_file *file;
-  struct stat st;
-
-  if (stat(path, &st) < 0)
-    return -ENOENT;
-  for (const struct link *l = d->link; l; l = l->child)
-    if (l->dev == st.st_dev && l->ino == st.st_ino)
-      return vhd_fail(err, VHD_CHAIN_CYCLE, ELOOP,
-                      "%s: its chain of parents is a circle, which closes at "
-                      "'%s'", d->child->top->path, path);
-  bool unlocked = d->chain->flags & VHD_OPEN_UNLOCKED;
-  int e = local_open(path, unlocked ? LOCAL_UNLOCKED : LOCAL_READ, &file, err);
-  if (e < 0)
-    return e == -ENOENT ? e : in_parent(d, e, err);
-
-  char real[PATH_MAX];
-  if (local_real_path(file, real, sizeof real) < 0 ||
-      strcmp(real, path) != 0) {
-    file_close(file);
-    return vhd_fail(err, VHD_PARENT_DENIED, ENOENT,
-                    "%s: '%s' was moved while it was opened",
-                    d->child->top->path, path);
-  }
-  struct vhd_image *parent;
-  e = image_new(file, VHD_OPEN_READONLY | d->chain->flags, &parent, err);
-  if (e < 0)
-    return in_parent(d, e, err);
-  if (memcmp(parent->top->footer.id, d->child->top->header.parent_id,
-             16) != 0) {
-    char want[GUID_TEXT_SIZE], have[GUID_TEXT_SIZE];
-    guid_text(d->child->top->header.parent_id, want);
-    guid_text(parent->top->footer.id, have);
-    vhd_fail(err, VHD_PARENT_ID, EINVAL,
-             "%s: its parent has the id %s, but '%s' has %s: it is another "
-             "image, or was replaced", d->child->top->path, want, path, have);
-    image_free(parent);
-    return -ENOENT; /* perhaps elsewhere */
-  }
-  /* This is the parent: whatever goes wrong from here on is final. */
-  e = open_parents(parent, d->chain, d->link, err);
-  if (e == 0)
-    e = start_with_journal(parent, NULL, err);
-  if (e < 0) {
-    e = in_parent(d, e == -ENOENT ? -EINVAL : e, err);
-    image_free(parent);
-    return e;
-  }
-  d->parent = parent;
-  return 0;
-}
-
-static void
-warn_of_parent(struct vhd_image *img)
-{
-  const struct layer *parent = img->layers->layer[1];
-  uint32_t ts = img->top->header.parent_timestamp;
-  char text[400];
-
-  if (ts != 0 && (int64_t)ts != parent->mtime - VHD_EPOCH &&
-      ts != parent->footer.timestamp) {
-    snprintf(text, sizeof text, "the parent '%.200s' has another timestamp "
-             "than recorded: if it was written to since the child was made, "
-             "the child is damaged", parent->path);
-    layer_warn(img->top, text);
-  }
-}
-
-/* A Xen child of a raw disk. */
-static int
-try_raw_parent(void *opaque, const char *path, struct vhd_error *err)
-{
-  struct descent *d = opaque;
-  struct vhd_file *file;
-
-  int e = local_open(path, LOCAL_READ, &file, err);
-  if (e < 0)
-    return e;
-  struct vhd_image *parent;
-  e = image_new(file, VHD_OPEN_READONLY | VHD_OPEN_RAW, &parent, err);
-  if (e < 0)
-    return e;
-  parent->top->size = round_down(parent->top->size, 512);
-  d->parent = parent;
-  return 0;
-}
-
-static int
-open_parents(struct vhd_image *img, const struct chain *chain,
-             const struct link *child, struct vhd_error *err)
-{
-  struct link link = { img->top->file->dev, img->top->file->ino, child,
-                       child ? child->depth + 1 : 0 };
-  struct descent d = { chain, img, &link, NULL };
-
-  if (!img->orphan || chain->flags & VHD_OPEN_NO_PARENT)
-    return 0;
-  if (link.depth >= VHD_MAX_DEPTH)
-    return vhd_fail(err, VHD_LIMIT, ELOOP,
-                    "%s: the chain of parents is longer than %d",
-                    img->top->path, VHD_MAX_DEPTH);
-  bool raw = guid_is_null(img->top->header.parent_id);
-  if (raw && !(chain->flags & VHD_OPEN_RAW_PARENT))
-    return vhd_fail(err, VHD_PARENT_ID, EINVAL,
-                    "%s: it names no VHD as its parent but a raw file ('%s'); "
-                    "this must be allowed explicitly", img->top->path,
-                    img->top->parent_name);
-  int e = parent_find(img, chain, raw ? try_raw_parent : try_parent, &d, err);
-  if (e < 0)
-    return e;
-  if (image_set_parent(img, d.parent) < 0)
-    return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
-  warn_of_parent(img);
-  return 0;
-}
-
 /* ------------------------------------------------------------------ journal */
 
 static int
@@ -277,63 +110,101 @@ start_with_journal(struct vhd_image *img, const char *dir,
   return image_start(img, journal, img->writable, err);
 }
 
-/* ------------------------------------------------------------------- public */
+/* ---------------------------------------------------------------- the chain */
 
-static int
-canonical_roots(const char *path, const struct vhd_open_options *opt,
-                struct chain *chain, struct vhd_error *err)
+/* Opening an image, a small step at a time: the files of its chain are found
+ * and read from the top down, then made ready from the bottom up. */
+struct opening {
+  struct chain chain;
+  struct vhd_image *image; /* once the chain is whole */
+  unsigned started;        /* layers from here on are ready */
+};
+
+static void
+warn_of_parent(struct layer *child, const struct layer *parent)
 {
-  CLEANUP_FREE char *real = realpath(path, NULL);
-  char *slash = real ? strrchr(real, '/') : NULL;
+  uint32_t ts = child->header.parent_timestamp;
+  char text[400];
 
-  chain->flags = opt->flags & (VHD_OPEN_RAW_PARENT | VHD_OPEN_UNLOCKED |
-                               VHD_OPEN_NO_PARENT);
-  chain->roots = calloc(opt->nroots + 1, sizeof *chain->roots);
-  if (!chain->roots || !slash)
-    return vhd_fail_sys(err, slash ? ENOMEM : errno, "%s", path);
-  slash[slash == real] = '\0';
-  if (opt->nroots == 0)
-    chain->roots[chain->nroots++] = STEAL(real);
-  for (size_t i = 0; i < opt->nroots; i++) {
-    char *root = realpath(opt->roots[i], NULL);
-    if (!root)
-      return vhd_fail_sys(err, errno, "%s", opt->roots[i]);
-    chain->roots[chain->nroots++] = root;
+  if (ts != 0 && (int64_t)ts != parent->mtime - VHD_EPOCH &&
+      ts != parent->footer.timestamp) {
+    snprintf(text, sizeof text, "the parent '%.200s' has another timestamp "
+             "than recorded: if it was written to since the child was made, "
+             "the child is damaged", parent->path);
+    layer_warn(child, text);
   }
-  return 0;
 }
 
+/* A parent with what a killed process left for it is a layer like any other. */
 static int
-open_image(const char *path, const struct vhd_open_options *opt,
-           const struct chain *chain, struct vhd_image **image,
-           struct vhd_error *err)
+start_parent(struct chain *c, unsigned i, struct vhd_error *err)
 {
-  bool readonly = opt->flags & VHD_OPEN_READONLY;
-  enum local_mode mode = opt->flags & VHD_OPEN_UNLOCKED ? LOCAL_UNLOCKED
-                         : readonly ? LOCAL_READ : LOCAL_WRITE;
-  struct vhd_file *file;
+  struct layer **l = &c->layer[i];
+  bool raw = (*l)->footer.type == 0;
+  uint32_t flags = VHD_OPEN_READONLY | c->parent_flags |
+                   (raw ? VHD_OPEN_RAW : 0);
 
-  int e = local_open(path, mode, &file, err);
-  if (e < 0)
-    return e;
-  e = image_new(file, opt->flags, image, err);
-  if (e < 0)
-    return e;
-  (*image)->unlocked = mode == LOCAL_UNLOCKED;
-  e = open_parents(*image, chain, NULL, err);
-  if (e == 0)
-    e = start_with_journal(*image, opt->journal_dir, err);
-  if (e < 0)
-    image_free(*image);
-  return e;
+  if ((*l)->shared)
+    return 0;
+  if (i + 1 < c->n)
+    warn_of_parent(*l, c->layer[i + 1]);
+  if (raw)
+    (*l)->size = round_down((*l)->size, 512);
+  struct vhd_image *img = image_of_layer(layer_ref(*l), false);
+  if (!img)
+    return vhd_fail_sys(err, ENOMEM, "%s", (*l)->path);
+  img->unlocked = c->parent_flags & VHD_OPEN_UNLOCKED;
+  img->orphan = false;
+  int e = start_with_journal(img, c->opt->journal_dir, err);
+  image_free(img);
+  if (e == 0 && !(c->parent_flags & VHD_OPEN_UNLOCKED))
+    layer_share(l, flags, c->opt->journal_dir);
+  return e < 0 ? chain_blame(c, e == -ENOENT ? -EINVAL : e, err) : 0;
 }
+
+/* All below the top are ready: now the image. */
+static int
+start_image(struct opening *o, struct vhd_error *err)
+{
+  struct chain *c = &o->chain;
+  uint32_t flags = c->opt->flags;
+  struct layer *top = c->layer[0];
+
+  if (c->n > 1)
+    warn_of_parent(top, c->layer[1]);
+  o->image = image_of_layer(layer_ref(top), !(flags & VHD_OPEN_READONLY));
+  if (!o->image)
+    return vhd_fail_sys(err, ENOMEM, "%s", top->path);
+  o->image->unlocked = flags & VHD_OPEN_UNLOCKED;
+  if (c->n > 1 && image_exchange(o->image, c->layer + 1, c->n - 1) < 0)
+    return vhd_fail_sys(err, ENOMEM, "%s", top->path);
+  return start_with_journal(o->image, c->opt->journal_dir, err);
+}
+
+/* 1 there is more to do, 0 the image is open, or -errno. */
+static int
+opening_step(struct opening *o, struct vhd_error *err)
+{
+  struct chain *c = &o->chain;
+
+  if (o->started == 0) {
+    int e = chain_step(c, err);
+    o->started = e == 0 ? c->n : 0;
+    return e < 0 ? e : 1;
+  }
+  if (o->started == 1)
+    return start_image(o, err);
+  int e = start_parent(c, --o->started, err);
+  return e < 0 ? e : 1;
+}
+
+/* ------------------------------------------------------------------- public */
 
 int
 vhd_open(const char *path, const struct vhd_open_options *opt,
          struct vhd_image **image, struct vhd_error *err)
 {
   static const struct vhd_open_options defaults;
-  struct chain chain = { 0 };
 
   if (!opt)
     opt = &defaults;
@@ -342,15 +213,20 @@ vhd_open(const char *path, const struct vhd_open_options *opt,
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: to open it without locks or without its parent, open "
                     "it read-only", path);
-  struct vhd_image *img = NULL;
-  int e = canonical_roots(path, opt, &chain, err);
+  struct opening *o = calloc(1, sizeof *o);
+  if (!o)
+    return vhd_fail_sys(err, ENOMEM, "%s", path);
+  int e = chain_begin(&o->chain, path, opt, err);
   if (e == 0)
-    e = open_image(path, opt, &chain, &img, err);
-  for (size_t i = 0; i < chain.nroots; i++)
-    free(chain.roots[i]);
-  free(chain.roots);
+    do
+      e = opening_step(o, err);
+    while (e == 1);
+  chain_end(&o->chain);
   if (e == 0)
-    *image = img;
+    *image = o->image;
+  else
+    image_free(o->image);
+  free(o);
   return e;
 }
 

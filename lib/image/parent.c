@@ -2,240 +2,170 @@
 /* parent.c: see parent.h. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
 
-#include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/utf.h"
 #include "image/parent.h"
 
-/* UTF-16 takes at most 3 bytes of UTF-8 for each of its 2. */
-#define NAME_UTF8 (HEADER_NAME_SIZE / 2 * 3 + 1)
+/* --------------------------------------------------------------- candidates */
 
-char *
-parent_stored_name(const struct header *header)
+static int
+add_name(struct parent_search *s, const char *name)
 {
-  char name[NAME_UTF8];
+  char *copy = strdup(name);
 
-  utf16_decode(header->parent_name, HEADER_NAME_SIZE, true, name, sizeof name);
-  return strdup(name);
+  if (!copy)
+    return -ENOMEM;
+  s->name[s->n++] = copy;
+  return 0;
+}
+
+/* The last part of a path of ours or of Windows. */
+static const char *
+base_name(const char *path)
+{
+  const char *base = path;
+
+  for (const char *p = path; *p; p++)
+    if (*p == '/' || *p == '\\')
+      base = p + 1;
+  return base;
+}
+
+/* The file of that name beside the child. */
+static int
+add_base(struct parent_search *s, const char *path)
+{
+  const char *base = base_name(path);
+
+  if (*base == '\0' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
+    return 0;
+  return add_name(s, base);
+}
+
+enum kind { RELATIVE, BASE, ABSOLUTE };
+
+struct scratch {
+  uint8_t data[LOCATOR_MAX_LEN];
+  char path[PATH_MAX];
+};
+
+static int
+add_locator(struct parent_search *s, const struct locator *loc, enum kind kind,
+            struct scratch *scratch)
+{
+  bool relative;
+
+  if (file_read(s->child->file, scratch->data, loc->len, loc->off) < 0 ||
+      locator_path(loc->code, scratch->data, loc->len, scratch->path,
+                   sizeof scratch->path, &relative) < 0 ||
+      relative != (kind == RELATIVE))
+    return 0;
+  return kind == BASE ? add_base(s, scratch->path)
+                      : add_name(s, scratch->path);
+}
+
+static int
+add_locators(struct parent_search *s, enum kind kind, struct scratch *scratch)
+{
+  static const uint32_t order[] = { LOCATOR_W2RU, LOCATOR_WI2R, LOCATOR_MACX,
+                                    LOCATOR_W2KU, LOCATOR_WI2K };
+  const struct locator *all = s->child->layout.locator;
+  int e = 0;
+
+  for (size_t o = 0; o < sizeof order / sizeof *order; o++)
+    for (unsigned i = 0; e == 0 && i < LOCATOR_COUNT; i++)
+      if (all[i].code == order[o])
+        e = add_locator(s, &all[i], kind, scratch);
+  return e;
+}
+
+/* The stored name may be a whole Windows path.  Where none is stored, an
+ * absolute locator says it too. */
+int
+parent_search_begin(struct parent_search *s, const struct layer *child)
+{
+  CLEANUP_FREE struct scratch *scratch = malloc(sizeof *scratch);
+
+  memset(s, 0, sizeof *s);
+  s->child = child;
+  int e = scratch ? add_locators(s, RELATIVE, scratch) : -ENOMEM;
+  if (e == 0)
+    e = child->parent_name[0] != '\0' ? add_base(s, child->parent_name)
+                                      : add_locators(s, BASE, scratch);
+  if (e == 0)
+    e = add_locators(s, ABSOLUTE, scratch);
+  return e;
+}
+
+void
+parent_search_end(struct parent_search *s)
+{
+  for (unsigned i = 0; i < s->n; i++)
+    free(s->name[i]);
+  s->n = 0;
 }
 
 /* ------------------------------------------------------------------- search */
 
-struct search {
-  const struct vhd_image *child;
-  const struct chain *chain;
-  char *dir;           /* the child's own */
-  int (*try)(void *opaque, const char *path, struct vhd_error *err);
-  void *opaque;
-  struct vhd_error *err;
-  int result;          /* -ENOENT: go on looking */
-  bool denied;         /* something was there, outside the roots */
-  char looked[600];    /* "a, b, c" */
-  struct vhd_error refused; /* why one that was there is not the parent */
-};
+const char *
+parent_search_next(struct parent_search *s)
+{
+  return s->at < s->n ? s->name[s->at++] : NULL;
+}
 
-static void
-add_looked(struct search *s, const char *path)
+void
+parent_search_missed(struct parent_search *s)
 {
   size_t used = strlen(s->looked);
+  const char *name = s->name[s->at - 1];
+  const char *path = s->child->path, *slash = strrchr(path, '/');
 
-  snprintf(s->looked + used, sizeof s->looked - used, "%s'%s'",
-           used ? ", " : "", path);
+  if (name[0] == '/' || !slash)
+    snprintf(s->looked + used, sizeof s->looked - used, "%s'%s'",
+             used ? ", " : "", name);
+  else
+    snprintf(s->looked + used, sizeof s->looked - used, "%s'%.*s/%s'",
+             used ? ", " : "", (int)(slash - path), path, name);
 }
 
-static bool
-under_root(const struct chain *chain, const char *path)
+void
+parent_search_denied(struct parent_search *s)
 {
-  for (size_t i = 0; i < chain->nroots; i++) {
-    size_t n = strlen(chain->roots[i]);
-    if (n == 1 || (strncmp(path, chain->roots[i], n) == 0 && path[n] == '/'))
-      return true;
-  }
-  return false;
+  s->denied = true;
+  parent_search_missed(s);
 }
 
-/* The entry of dir whose name is `name` but for upper and lower case. */
-static char *
-match_nocase(const char *dir, const char *name)
+void
+parent_search_refused(struct parent_search *s, const struct vhd_error *why)
 {
-  DIR *d = opendir(dir);
-  struct dirent *e;
-  char *found = NULL;
-
-  if (!d)
-    return NULL;
-  while (!found && (e = readdir(d)) != NULL)
-    if (strcasecmp(e->d_name, name) == 0)
-      found = strdup(e->d_name);
-  closedir(d);
-  return found;
-}
-
-/* Windows does not tell case apart; its paths may not match ours to the
- * letter.  Returns an existing canonical path, or NULL. */
-static char *
-resolve(const char *path)
-{
-  char *real = realpath(path, NULL);
-  if (real || errno != ENOENT)
-    return real;
-
-  CLEANUP_FREE char *copy = strdup(path);
-  CLEANUP_FREE char *have = strdup(path[0] == '/' ? "/" : ".");
-  char *rest = copy, *part;
-  while (have && rest && (part = strsep(&rest, "/")) != NULL) {
-    struct stat st;
-    char *next;
-    if (*part == '\0' || strcmp(part, ".") == 0)
-      continue;
-    if (asprintf(&next, "%s/%s", have, part) < 0)
-      return NULL;
-    if (lstat(next, &st) < 0) {
-      CLEANUP_FREE char *other = match_nocase(have, part);
-      free(next);
-      if (!other || asprintf(&next, "%s/%s", have, other) < 0)
-        return NULL;
-    }
-    free(have);
-    have = next;
-  }
-  return have ? realpath(have, NULL) : NULL;
-}
-
-/* One candidate.  Sets result once the search is over. */
-static void
-try_path(struct search *s, const char *path)
-{
-  struct stat st;
-
-  if (s->result != -ENOENT)
-    return;
-  CLEANUP_FREE char *real = resolve(path);
-  if (!real) {
-    add_looked(s, path);
-    return;
-  }
-  if (!under_root(s->chain, real)) {
-    s->denied = true;
-    add_looked(s, path);
-    return;
-  }
-  if (stat(real, &st) < 0 || !S_ISREG(st.st_mode)) {
-    add_looked(s, path);
-    return;
-  }
-  struct vhd_error err = { .code = VHD_OK };
-  int e = s->try(s->opaque, real, &err);
-  if (e == -ENOENT) {
-    if (s->refused.code == VHD_OK)
-      s->refused = err;
-    add_looked(s, path);
-    return;
-  }
-  s->result = e;
-  if (e < 0 && s->err)
-    *s->err = err;
-}
-
-static void
-try_in_dir(struct search *s, const char *relative)
-{
-  char *path;
-
-  if (asprintf(&path, "%s/%s", s->dir, relative) < 0)
-    return;
-  try_path(s, path);
-  free(path);
-}
-
-static void
-try_locators(struct search *s, bool want_relative)
-{
-  const struct layout *l = &s->child->top->layout;
-  static const uint32_t order[] = { LOCATOR_W2RU, LOCATOR_WI2R, LOCATOR_MACX,
-                                    LOCATOR_W2KU, LOCATOR_WI2K };
-
-  for (size_t o = 0; o < sizeof order / sizeof *order; o++)
-    for (unsigned i = 0; i < LOCATOR_COUNT; i++) {
-      uint8_t data[LOCATOR_MAX_LEN];
-      char path[PATH_MAX];
-      bool relative;
-      const struct locator *loc = &l->locator[i];
-      if (loc->code != order[o] || s->result != -ENOENT ||
-          file_read(s->child->top->file, data, loc->len, loc->off) < 0 ||
-          locator_path(loc->code, data, loc->len, path, sizeof path,
-                       &relative) < 0 ||
-          relative != want_relative)
-        continue;
-      if (relative)
-        try_in_dir(s, path);
-      else
-        try_path(s, path);
-    }
-}
-
-/* The stored name may be a whole Windows path. */
-static void
-try_stored_name(struct search *s)
-{
-  const char *name = s->child->top->parent_name;
-  const char *base = name;
-
-  for (const char *p = name; *p; p++)
-    if (*p == '/' || *p == '\\')
-      base = p + 1;
-  if (*base && strcmp(base, ".") != 0 && strcmp(base, "..") != 0)
-    try_in_dir(s, base);
-}
-
-static int
-not_found(struct search *s)
-{
-  const char *path = s->child->top->path;
-
-  if (s->refused.code != VHD_OK) {
-    if (s->err)
-      *s->err = s->refused;
-    return -EINVAL;
-  }
-  if (s->denied)
-    return vhd_fail(s->err, VHD_PARENT_DENIED, EACCES,
-                    "%s: parent '%s' lies outside the allowed folders; looked "
-                    "in %s; allow its folder with --root", path,
-                    s->child->top->parent_name, s->looked);
-  return vhd_fail(s->err, VHD_PARENT_MISSING, ENOENT,
-                  "%s: parent '%s' not found; looked in %s; put it back in "
-                  "one of these places", path, s->child->top->parent_name,
-                  s->looked[0] ? s->looked : "no place, for none is named");
+  if (s->refused.code == VHD_OK)
+    s->refused = *why;
+  parent_search_missed(s);
 }
 
 int
-parent_find(const struct vhd_image *child, const struct chain *chain,
-            int (*try)(void *opaque, const char *path, struct vhd_error *err),
-            void *opaque, struct vhd_error *err)
+parent_search_failed(struct parent_search *s, struct vhd_error *err)
 {
-  struct search s = { .child = child, .chain = chain, .try = try,
-                      .opaque = opaque, .err = err, .result = -ENOENT };
-  CLEANUP_FREE char *dir = realpath(child->top->path, NULL);
+  const char *path = s->child->path;
 
-  char *slash = dir ? strrchr(dir, '/') : NULL;
-  if (!slash)
-    return vhd_fail_sys(err, errno, "%s", child->top->path);
-  slash[slash == dir] = '\0';
-  s.dir = dir;
-  try_locators(&s, true);
-  try_stored_name(&s);
-  try_locators(&s, false);
-  return s.result == -ENOENT ? not_found(&s) : s.result;
+  if (s->refused.code != VHD_OK) {
+    if (err)
+      *err = s->refused;
+    return -EINVAL;
+  }
+  if (s->denied)
+    return vhd_fail(err, VHD_PARENT_DENIED, EACCES,
+                    "%s: parent '%s' lies outside the allowed folders; looked "
+                    "in %s; allow its folder with --root", path,
+                    s->child->parent_name, s->looked);
+  return vhd_fail(err, VHD_PARENT_MISSING, ENOENT,
+                  "%s: parent '%s' not found; looked in %s; put it back in "
+                  "one of these places", path, s->child->parent_name,
+                  s->looked[0] ? s->looked : "no place, for none is named");
 }

@@ -1,30 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* parent.h: finding the parent that a child names.
+/* parent.h: where the parent that a child names may lie: one candidate after
+ * another, in the order: relative locators, the stored name beside the child,
+ * absolute locators.
  *
- * What the child stores is hostile: a candidate must be a regular file below an
- * allowed root, links resolved, before it is opened.  Blocks; one thread. */
+ * What the child stores is hostile; file_beside() sees to what a name may lead
+ * to.  A candidate that is not the parent is remembered, for the message where
+ * none is.  Blocks; one thread. */
 #ifndef IMAGE_PARENT_H
 #define IMAGE_PARENT_H
 
-#include "image/image.h"
+#include "image/layer.h"
 
-/* What a whole chain is opened with. */
-struct chain {
-  char **roots;  /* canonical paths */
-  size_t nroots;
-  uint32_t flags;
+/* Each locator twice, and the stored name. */
+#define PARENT_CANDIDATES (2 * LOCATOR_COUNT + 1)
+
+struct parent_search {
+  const struct layer *child;
+  char *name[PARENT_CANDIDATES];
+  unsigned n, at;           /* at: the next to try */
+  bool denied;              /* something was there, outside the roots */
+  char looked[600];         /* "a, b, c" */
+  struct vhd_error refused; /* why the first that was there is not the parent */
 };
 
-/* Calls try for each path where the parent may be, in the order: relative
- * locators, the stored name beside the child, absolute locators; until it
- * returns not -ENOENT.  try gets a canonical path.  Its error stands in err; if
- * nothing was found, err says where was looked. */
-int parent_find(const struct vhd_image *child, const struct chain *chain,
-                int (*try)(void *opaque, const char *path,
-                           struct vhd_error *err),
-                void *opaque, struct vhd_error *err);
+/* 0 or -ENOMEM.  What it holds is freed by parent_search_end(). */
+int parent_search_begin(struct parent_search *s, const struct layer *child);
+void parent_search_end(struct parent_search *s);
 
-/* The last part of the name that the child stores, UTF-8, malloc()ed. */
-char *parent_stored_name(const struct header *header);
+/* The next candidate; NULL: that was all. */
+const char *parent_search_next(struct parent_search *s);
+/* The last one was not there; outside the roots; or is not the parent. */
+void parent_search_missed(struct parent_search *s);
+void parent_search_denied(struct parent_search *s);
+void parent_search_refused(struct parent_search *s,
+                           const struct vhd_error *why);
+/* No candidate was the parent: says so. */
+int parent_search_failed(struct parent_search *s, struct vhd_error *err);
 
 #endif

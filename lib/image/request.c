@@ -121,9 +121,10 @@ request_pin(struct vhd_request *req)
 {
   struct machine *m = machine_of(req);
 
-  if (m->pinned || !req->image->writable)
+  if (m->pinned)
     return;
   m->epoch = image_pin(req->image);
+  m->layers = atomic_load(&req->image->layers);
   m->pinned = true;
 }
 
@@ -234,7 +235,7 @@ read_gather(struct vhd_request *req)
   request_pin(req);
   req->nio = 0;
   while (m->pos < end && req->nio < VHD_REQUEST_IOS) {
-    if (!map_next(req->image, m->pos, end - m->pos, &run, &need)) {
+    if (!map_next(m->layers, m->pos, end - m->pos, &run, &need)) {
       if (req->nio > 0)
         break;
       return request_load(req, need.layer, need.blk, read_gather);
@@ -282,7 +283,7 @@ map_gather(struct vhd_request *req)
 
   request_pin(req);
   while (m->pos < end) {
-    if (!map_next(req->image, m->pos, end - m->pos, &run, &need))
+    if (!map_next(m->layers, m->pos, end - m->pos, &run, &need))
       return request_load(req, need.layer, need.blk, map_gather);
     struct vhd_run *last = req->nruns ? &req->runs[req->nruns - 1] : NULL;
     if (last && continues(last, &run))
@@ -338,7 +339,7 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
     return -EINVAL;
   if (image->orphan)
     return -EINVAL;
-  if (!range_fits(off, len, image->top->size))
+  if (!range_fits(off, len, atomic_load(&image->size)))
     return ops[op].past_end;
   if (ops[op].writes && !image->writable)
     return -EROFS;

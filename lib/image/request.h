@@ -50,6 +50,7 @@ struct machine {
   bool pinned;
   bool changed;             /* it changed the mapping */
   uint32_t epoch;
+  const struct layers *layers; /* while pinned: what it reads from */
   /* Loading a bitmap. */
   struct layer *load_layer;
   struct bitmap *load_bitmap;
@@ -112,8 +113,8 @@ enum vhd_step request_commit(struct vhd_request *req, phase_fn *after);
 /* The same for want of room: a commit is made even where all is durable. */
 enum vhd_step request_make_room(struct vhd_request *req, phase_fn *after);
 
-/* Pins the request to the image's epoch, so that the slots it sees stay what
- * they are; only of writable images.  Both may be called again. */
+/* Pins the request to the image's epoch, so that the slots and the layers it
+ * sees stay what they are.  Both may be called again. */
 void request_pin(struct vhd_request *req);
 void request_unpin(struct vhd_request *req);
 

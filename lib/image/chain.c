@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* chain.c: see chain.h.
+ *
+ * The search for a parent goes on past what is certainly another file: one that
+ * is no VHD, or has another id.  It ends with one that may be the parent but
+ * cannot be read or is held by a writer: an old copy of it may lie elsewhere. */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/arith.h"
+#include "base/error.h"
+#include "format/guid.h"
+#include "image/chain.h"
+#include "store/local.h"
+#include "store/lookup.h"
+
+#define PARENT_FLAGS \
+  (VHD_OPEN_RAW_PARENT | VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT)
+
+int
+chain_blame(const struct chain *c, int e, struct vhd_error *err)
+{
+  static const int own[] = { VHD_BUSY, VHD_CHAIN_CYCLE, VHD_LIMIT, VHD_SYSTEM,
+                             VHD_PARENT_MISSING, VHD_PARENT_ID,
+                             VHD_PARENT_DENIED, VHD_CHAIN_PARENT };
+  int code = VHD_CHAIN_PARENT;
+
+  if (!err)
+    return e;
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    if (err->code == own[i])
+      code = own[i];
+  vhd_fail(err, code, err->sys ? err->sys : EINVAL, "%s: in its parent: %s",
+           c->layer[0]->path, err->message);
+  return e;
+}
+
+/* The same of what the last file found so far says of its own parent, which is
+ * nobody else's where it is the one that was asked for. */
+static int
+blame_last(const struct chain *c, int e, struct vhd_error *err)
+{
+  return c->n > 1 ? chain_blame(c, e, err) : e;
+}
+
+/* -------------------------------------------------------------- a candidate */
+
+static int
+check_circle(const struct chain *c, const struct vhd_file *file,
+             struct vhd_error *err)
+{
+  for (unsigned i = 0; i < c->n; i++)
+    if (file_same(c->layer[i]->file, file))
+      return vhd_fail(err, VHD_CHAIN_CYCLE, ELOOP,
+                      "%s: its chain of parents is a circle, which closes at "
+                      "'%s'", c->layer[c->n - 1]->path, file->path);
+  return 0;
+}
+
+/* Takes the file over. */
+static int
+read_candidate(struct chain *c, struct vhd_file *file, uint32_t flags,
+               struct layer **layer)
+{
+  struct vhd_error *why = &c->why;
+
+  *layer = flags & VHD_OPEN_UNLOCKED
+             ? NULL : layer_find(file, flags, c->opt->journal_dir);
+  if (*layer) {
+    file_close(file);
+    return 0;
+  }
+  int e = flags & VHD_OPEN_UNLOCKED ? 0 : file_lock(file, false, why);
+  if (e < 0) {
+    file_close(file);
+    return e;
+  }
+  return layer_new(file, flags, layer, why);
+}
+
+static bool
+is_no_vhd(const struct vhd_error *why)
+{
+  return why->code == VHD_FOOTER_MISSING || why->code == VHD_FORMAT_UNKNOWN;
+}
+
+/* Is it the parent that the child names?  Else says what it is. */
+static bool
+is_parent(struct chain *c, const struct layer *child, const struct layer *l)
+{
+  char want[GUID_TEXT_SIZE], have[GUID_TEXT_SIZE];
+
+  if (memcmp(l->footer.id, child->header.parent_id, 16) == 0)
+    return true;
+  guid_text(child->header.parent_id, want);
+  guid_text(l->footer.id, have);
+  vhd_fail(&c->why, VHD_PARENT_ID, EINVAL,
+           "%s: its parent has the id %s, but '%s' has %s: it is another "
+           "image, or was replaced", child->path, want, l->path, have);
+  return false;
+}
+
+/* One candidate: 1 the search goes on or has found it, or -errno with c->why
+ * set. */
+static int
+try_candidate(struct chain *c, const char *name)
+{
+  const struct layer *child = c->layer[c->n - 1];
+  bool raw = guid_is_null(child->header.parent_id);
+  uint32_t flags = VHD_OPEN_READONLY | c->parent_flags;
+  struct vhd_file *file;
+  struct layer *layer;
+
+  int e = file_beside(child->file, name, &c->roots, &file, &c->why);
+  if (e == -ENOENT)
+    return parent_search_missed(&c->search), 1;
+  if (e < 0 && c->why.code == VHD_PARENT_DENIED)
+    return parent_search_denied(&c->search), 1;
+  if (e < 0)
+    return chain_blame(c, e, &c->why);
+  e = check_circle(c, file, &c->why);
+  if (e < 0) {
+    file_close(file);
+    return blame_last(c, e, &c->why);
+  }
+  e = read_candidate(c, file, raw ? flags | VHD_OPEN_RAW : flags, &layer);
+  if (e < 0) {
+    bool other = is_no_vhd(&c->why);
+    if (!other || c->n == 1)
+      chain_blame(c, e, &c->why);
+    if (!other)
+      return e;
+    parent_search_refused(&c->search, &c->why);
+    return 1;
+  }
+  if (raw || is_parent(c, child, layer)) {
+    c->layer[c->n++] = layer;
+    c->searching = false;
+    parent_search_end(&c->search);
+    return 1;
+  }
+  layer_unref(layer);
+  parent_search_refused(&c->search, &c->why);
+  return 1;
+}
+
+/* --------------------------------------------------------------------- loop */
+
+static int
+begin_search(struct chain *c, struct vhd_error *err)
+{
+  const struct layer *child = c->layer[c->n - 1];
+
+  if (child->footer.type != VHD_DIFFERENCING ||
+      c->parent_flags & VHD_OPEN_NO_PARENT)
+    return 0;
+  if (c->n > VHD_MAX_DEPTH)
+    return vhd_fail(err, VHD_LIMIT, ELOOP,
+                    "%s: the chain of parents is longer than %d", child->path,
+                    VHD_MAX_DEPTH);
+  if (guid_is_null(child->header.parent_id) &&
+      !(c->parent_flags & VHD_OPEN_RAW_PARENT))
+    return vhd_fail(err, VHD_PARENT_ID, EINVAL,
+                    "%s: it names no VHD as its parent but a raw file ('%s'); "
+                    "this must be allowed explicitly", child->path,
+                    child->parent_name);
+  c->searching = true;
+  if (parent_search_begin(&c->search, child) < 0)
+    return vhd_fail_sys(err, ENOMEM, "%s", child->path);
+  return 1;
+}
+
+int
+chain_step(struct chain *c, struct vhd_error *err)
+{
+  if (!c->searching) {
+    int e = begin_search(c, err);
+    return e < 0 ? blame_last(c, e, err) : e;
+  }
+  const char *name = parent_search_next(&c->search);
+  if (!name)
+    return blame_last(c, parent_search_failed(&c->search, err), err);
+  int e = try_candidate(c, name);
+  if (e < 0 && err)
+    *err = c->why;
+  return e;
+}
+
+int
+chain_begin(struct chain *c, const char *path,
+            const struct vhd_open_options *opt, struct vhd_error *err)
+{
+  enum local_mode mode = opt->flags & VHD_OPEN_UNLOCKED ? LOCAL_UNLOCKED
+                         : opt->flags & VHD_OPEN_READONLY ? LOCAL_READ
+                         : LOCAL_WRITE;
+  struct vhd_file *file;
+
+  memset(c, 0, sizeof *c);
+  c->opt = opt;
+  c->parent_flags = opt->flags & PARENT_FLAGS;
+  int e = lookup_roots(path, opt->roots, opt->nroots, &c->roots, err);
+  if (e == 0)
+    e = local_open(path, mode, &file, err);
+  if (e == 0)
+    e = layer_new(file, opt->flags, &c->layer[0], err);
+  c->n = e == 0;
+  return e;
+}
+
+void
+chain_end(struct chain *c)
+{
+  if (c->searching)
+    parent_search_end(&c->search);
+  for (unsigned i = 0; i < c->n; i++)
+    layer_unref(c->layer[i]);
+  lookup_roots_free(&c->roots);
+}
