@@ -35,7 +35,7 @@ struct footer_disk {
   uint8_t id[16];
   uint8_t saved_state;
   uint8_t hidden;
-  uint8_t reserved[426];
+  uint8_t reserved[FOOTER_RESERVED];
 };
 
 _Static_assert(sizeof(struct footer_disk) == FOOTER_SIZE, "size of a footer");
@@ -147,15 +147,9 @@ check_data_offset(const struct footer *footer, const char *path,
 {
   uint64_t off = footer->data_offset;
 
-  if (footer->type == VHD_FIXED) {
-    /* The specification shows 32 bits of ones in this field of 64. */
-    if (off == UINT64_MAX || off == UINT32_MAX)
-      return 0;
-    return vhd_fail(err, VHD_FOOTER_CORRUPT, EINVAL,
-                    "%s: %s: a fixed disk that points to a dynamic header, at "
-                    "offset %" PRIu64,
-                    path, place, off);
-  }
+  /* There it is not used, and some creators write 0 or 512. */
+  if (footer->type == VHD_FIXED)
+    return 0;
   if (off < FOOTER_SIZE || off % VHD_SECTOR_SIZE != 0 || off > INT64_MAX / 2)
     return vhd_fail(err, VHD_FOOTER_CORRUPT, EINVAL,
                     "%s: %s: the dynamic header cannot lie at offset %" PRIu64,
@@ -191,6 +185,7 @@ footer_parse(const uint8_t *buf, const char *path, const char *place,
   memcpy(footer->creator, disk.creator, sizeof footer->creator);
   memcpy(footer->creator_os, disk.creator_os, sizeof footer->creator_os);
   memcpy(footer->id, disk.id, sizeof footer->id);
+  memcpy(footer->reserved, disk.reserved, sizeof footer->reserved);
 
   r = check_type(footer, path, place, err);
   if (r == 0)
@@ -222,6 +217,7 @@ footer_format(const struct footer *footer, uint8_t *buf)
   memcpy(disk.creator, footer->creator, sizeof disk.creator);
   memcpy(disk.creator_os, footer->creator_os, sizeof disk.creator_os);
   memcpy(disk.id, footer->id, sizeof disk.id);
+  memcpy(disk.reserved, footer->reserved, sizeof disk.reserved);
 
   memcpy(buf, &disk, sizeof disk);
   disk.checksum = be32_put(

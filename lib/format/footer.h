@@ -13,12 +13,15 @@
 #define FOOTER_SIZE 512
 /* Virtual PC before 2004 left out the last byte, a zero. */
 #define FOOTER_SIZE_OLD 511
+/* Its last bytes, of which the format says nothing. */
+#define FOOTER_RESERVED 426
 /* Seconds from 1970 to VHD's epoch, 2000-01-01 UTC. */
 #define VHD_EPOCH 946684800
 
 struct footer {
   uint32_t features;
-  uint64_t data_offset; /* of the dynamic header; ~0 in a fixed disk */
+  uint64_t data_offset; /* of the dynamic header; in a fixed disk, where it
+                         * means nothing, ~0 as a rule */
   uint32_t timestamp;   /* VHD epoch */
   char creator[4];      /* raw bytes */
   uint32_t creator_version;
@@ -31,6 +34,8 @@ struct footer {
   uint8_t id[16];
   uint8_t saved_state;
   uint8_t hidden; /* tapdisk's byte 85 */
+  /* Whatever its creator put there; kept as it is. */
+  uint8_t reserved[FOOTER_RESERVED];
 };
 
 /* Does it begin with the cookie, or with the one that vhd-util leaves while a
@@ -41,7 +46,7 @@ bool footer_has_cookie(const uint8_t *buf);
  * for messages such as "footer at the end of the file".  path is for
  * messages.  What cannot be valid in any image is refused here: cookie,
  * checksum, version, type, size (0, not of whole sectors, above the limit of
- * its type), data_offset against type. */
+ * its type), the data_offset of a disk that has a dynamic header. */
 int footer_parse(const uint8_t *buf, const char *path, const char *place,
                  struct footer *footer, struct vhd_error *err);
 

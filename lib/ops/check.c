@@ -113,6 +113,12 @@ check_footer(struct checker *c)
   if (!(f->features & 2))
     checker_report(c, VHD_NOTE, VHD_FOOTER_CORRUPT,
                    "the feature bit that is always set is not");
+  /* The specification shows 32 bits of ones in this field of 64. */
+  if (f->type == VHD_FIXED && f->data_offset != UINT64_MAX &&
+      f->data_offset != UINT32_MAX)
+    checker_report(c, VHD_NOTE, VHD_FOOTER_CORRUPT,
+                   "it names a dynamic header at %" PRIu64 ", which a fixed "
+                   "disk does not have", f->data_offset);
   if (f->features & 1)
     checker_report(c, VHD_NOTE, VHD_STATE, "it is marked as temporary");
   if ((int64_t)f->timestamp + VHD_EPOCH > (int64_t)time(NULL) + 24 * 3600)

@@ -72,6 +72,29 @@ def _():
     equal(verdict("child.vhd")[1]["findings"], [])
 
 
+@case("a fixed disk's data offset means nothing: it opens, with a note")
+def _():
+    for offset in (0, 512, 1 << 63):
+        write_fixed("f.vhd", b"d" * MiB, data_offset=offset)
+        finds("f.vhd", "note", "footer-corrupt", str(offset))
+        vhdkit("write", "f.vhd", data=b"new")
+        equal(Image("f.vhd").footer.data_offset, offset)
+
+
+@case("what another creator put into the footer's reserved bytes is kept")
+def _():
+    image = two_blocks()
+    image.footer.data[86:512] = bytes(i % 251 for i in range(426))
+    image.footer.checksum = image.footer.true_checksum()
+    image.save()
+    vhdkit("write", "--offset", "2M", "a.vhd", data=b"new" * MiB)
+    after = Image("a.vhd")
+    check(len(after.bytes) > len(image.bytes), "the file has grown")
+    equal(bytes(after.footer.data[86:]), bytes(image.footer.data[86:]))
+    equal(bytes(after.bytes[86:512]), bytes(image.footer.data[86:]))
+    equal(verdict("a.vhd")[1]["errors"], 0)
+
+
 @case("what it says for people, and --quiet")
 def _():
     vhdkit("create", "--size", "4M", "a.vhd")

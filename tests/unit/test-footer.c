@@ -26,6 +26,7 @@ static const struct footer sample = {
   .id = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 },
   .saved_state = 1,
   .hidden = 0x55,
+  .reserved = { 0xa1, 0xa2, [FOOTER_RESERVED - 1] = 0xa3 },
 };
 
 static void
@@ -56,6 +57,8 @@ test_format(void **state)
     { "id, second half", 76, 8, 0x090a0b0c0d0e0f10 },
     { "saved state", 84, 1, 1 },
     { "hidden", 85, 1, 0x55 },
+    { "reserved, first", 86, 2, 0xa1a2 },
+    { "reserved, last", 511, 1, 0xa3 },
   };
   uint8_t buf[FOOTER_SIZE];
   memset(buf, 0xee, sizeof buf);
@@ -63,7 +66,7 @@ test_format(void **state)
   for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
     ROW_INT(rows[i].name, unit_get(buf, rows[i].off, rows[i].bytes),
             rows[i].value);
-  for (size_t i = 86; i < FOOTER_SIZE; i++)
+  for (size_t i = 88; i < FOOTER_SIZE - 1; i++)
     assert_int_equal(buf[i], 0);
 
   uint8_t copy[FOOTER_SIZE];
@@ -96,6 +99,7 @@ test_parse(void **state)
   assert_memory_equal(f.id, sample.id, 16);
   assert_int_equal(f.saved_state, 1);
   assert_int_equal(f.hidden, 0x55);
+  assert_memory_equal(f.reserved, sample.reserved, sizeof f.reserved);
 }
 
 static void
@@ -156,7 +160,8 @@ test_refused(void **state)
     { "data offset 2^63", 16, 8, 1ULL << 63, VHD_FOOTER_CORRUPT, 0, 0 },
     { "data offset all ones", 16, 8, UINT64_MAX, VHD_FOOTER_CORRUPT, 0, 0 },
     { "data offset 512", 16, 8, 512, VHD_OK, 0, 0 },
-    { "data offset 512, fixed", 16, 8, 512, VHD_FOOTER_CORRUPT, 2, 0 },
+    { "data offset 512, fixed", 16, 8, 512, VHD_OK, 2, 0 },
+    { "data offset 0, fixed", 16, 8, 0, VHD_OK, 2, 0 },
     { "data offset 32 ones, fixed", 16, 8, UINT32_MAX, VHD_OK, 2, 0 },
   };
   for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
