@@ -343,7 +343,9 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
     return ops[op].past_end;
   if (ops[op].writes && !image->writable)
     return -EROFS;
-  if (flags & VHD_FAST_ZERO && !image->top->file->can_punch)
+  const struct vhd_file *file = image->top->file;
+  if (flags & VHD_FAST_ZERO &&
+      !(flags & VHD_NO_HOLE ? file->can_zero : file->can_punch))
     return -ENOTSUP;
   req->image = image;
   req->op = (uint8_t)op;

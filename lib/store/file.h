@@ -46,9 +46,10 @@ struct vhd_file {
   const struct file_ops *ops;
   int fd;     /* -1: none */
   char *path; /* for messages; owned */
-  /* What else it can do, quickly.  Where it cannot, perform does it some other
-   * way: growth and a durable write always work. */
-  bool can_punch; /* PUNCH: the file system does it */
+  /* What else it can do, quickly; not told of a file that is only read.  Where
+   * it cannot, perform does it some other way: growth and a durable write
+   * always work. */
+  bool can_punch, can_zero; /* PUNCH, ZERO: the file system does it */
   /* Tells one file from another: cycles in a chain, journals. */
   dev_t dev;
   ino_t ino;

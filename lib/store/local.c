@@ -10,11 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
@@ -277,10 +279,42 @@ static const struct file_ops local_ops = {
 
 /* Tried on the page behind the end of the file, where there is nothing. */
 static bool
-probe_punch(int fd, uint64_t size)
+probe(int fd, int mode, uint64_t size)
 {
-  return do_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                      round_up(size, 4096), 4096) == 0;
+  return do_fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, round_up(size, 4096),
+                      4096) == 0;
+}
+
+/* The usual file systems are known: to try it would change the file's times,
+ * by which others tell whether a parent was written to, and a zeroed page
+ * behind the end would take space until it is punched again. */
+static void
+find_capabilities(struct vhd_file *file, uint64_t size)
+{
+  struct statfs fs;
+  int flags = 0;
+  unsigned long type = fstatfs(file->fd, &fs) == 0 ? (unsigned long)fs.f_type
+                                                   : 0;
+
+  /* Files of ext2's kind are another matter. */
+  if (type == EXT4_SUPER_MAGIC &&
+      (ioctl(file->fd, FS_IOC_GETFLAGS, &flags) < 0 ||
+       !(flags & FS_EXTENT_FL)))
+    type = 0;
+  switch (type) {
+  case EXT4_SUPER_MAGIC:
+  case XFS_SUPER_MAGIC:
+  case BTRFS_SUPER_MAGIC:
+  case F2FS_SUPER_MAGIC:
+    file->can_punch = file->can_zero = true;
+    break;
+  case TMPFS_MAGIC:
+    file->can_punch = true;
+    break;
+  default:
+    file->can_zero = probe(file->fd, FALLOC_FL_ZERO_RANGE, size);
+    file->can_punch = probe(file->fd, FALLOC_FL_PUNCH_HOLE, size);
+  }
 }
 
 /* Takes over *fd and sets it to -1, on success. */
@@ -303,10 +337,11 @@ local_new(int *fd, bool writable, const char *path, struct vhd_file **file,
     .ops = &local_ops,
     .fd = *fd,
     .path = copy,
-    .can_punch = writable && probe_punch(*fd, (uint64_t)st.st_size),
     .dev = st.st_dev,
     .ino = st.st_ino,
   };
+  if (writable)
+    find_capabilities(&local->file, (uint64_t)st.st_size);
   pthread_mutex_init(&local->resize, NULL);
   *fd = -1;
   *file = &local->file;

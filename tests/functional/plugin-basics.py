@@ -5,6 +5,7 @@ folders, differencing children, refusals."""
 
 import json
 import os
+import tempfile
 
 from plugintest import captive, command, environment, need_plugin, \
     plugin_serving
@@ -122,6 +123,32 @@ def _():
     want[9 * MiB + 7:9 * MiB + 14] = b"durable"
     same_bytes(content("d.vhd"), bytes(want))
     vhdkit("check", "d.vhd")
+
+
+@case("FAST_ZERO is refused where the file system would write the zeros")
+def _():
+    need_plugin()
+    import nbd
+    for folder, kept in (("/dev/shm", False), (".", True)):
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            image = os.path.join(place, "f.vhd")
+            vhdkit("create", "--type", "fixed", "--size", "16M", image)
+            with plugin_serving(image):
+                h = connect()
+                h.pwrite(b"x" * MiB, 0)
+                h.zero(MiB // 2, 0, nbd.CMD_FLAG_FAST_ZERO)
+                try:
+                    h.zero(MiB // 2, MiB // 2,
+                           nbd.CMD_FLAG_FAST_ZERO | nbd.CMD_FLAG_NO_HOLE)
+                    done = True
+                except nbd.Error as error:
+                    equal(error.errno, "ENOTSUP")
+                    done = False
+                # What "." lies on is the test's machine's business.
+                check(done == kept or folder == ".", f"done: {done}")
+                rest = bytes(MiB // 2) if done else b"x" * (MiB // 2)
+                same_bytes(h.pread(MiB, 0), bytes(MiB // 2) + rest)
+                leave()
 
 
 @case("a folder: each image is an export, new ones too")

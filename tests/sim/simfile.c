@@ -444,7 +444,7 @@ simfile_open(struct simfile *sf, const char *name, unsigned number)
   h->file.ops = &ops;
   h->file.fd = -1;
   h->file.path = must(strdup(name));
-  h->file.can_punch = !sf->no_punch;
+  h->file.can_punch = h->file.can_zero = !sf->no_punch;
   h->file.ino = number;
   h->sf = sf;
   return &h->file;
