@@ -8,7 +8,7 @@ import struct
 from cases_transmission import may_try_writes, offered, writes_allowed
 from harness import case
 from proto import (BLOCK_STATUS_PAYLOAD, DF, EXT_REPLY_MAGIC, FUA,
-                   PAYLOAD_LEN, REQ_ONE, REQUEST_MAGIC, SEND_FLUSH,
+                   PAYLOAD_LEN, REQ_ONE, REQUEST_MAGIC, SEND_FLUSH, SEND_FUA,
                    SEND_TRIM, SEND_WRITE_ZEROES, Chunk, Closed, Cmd, Err,
                    Garbled, Hung, Opt, Rep, Request, meta_data, show)
 
@@ -234,17 +234,32 @@ def write(p):
                        "READ").data == data, "the bytes written", "others")
 
 
-@case("X17", "WRITE without PAYLOAD_LEN", "PAYLOAD_LEN is mandatory on "
-      "WRITE: without it there is no payload, and the WRITE fails.",
-      "extended", "expendable", closing="warn")
+@case("X17", "WRITE as clients spell it", "PAYLOAD_LEN is mandatory on WRITE, "
+      "but qemu (from 8.2 on) sends a WRITE's data without it: a server should "
+      "take them, and MUST NOT take them for requests.", "extended",
+      "writable", closing="warn")
 def write_without_flag(p):
     c = extended(p)
-    n = max(512, p.facts.minimum)
-    before = p.ok(c.command(Cmd.READ, 0, n), "READ").data
-    r = c.finish(c.submit(Cmd.WRITE, 0, n))
-    p.rejected(r, Err.EINVAL, Err.EPERM)
-    p.require(p.ok(c.command(Cmd.READ, 0, n), "READ").data == before,
-              "the content unchanged", "changed")
+    n = min(256 << 10, p.facts.size)
+    fua = FUA if p.facts.flags & SEND_FUA else 0
+    for length, flags in ((max(512, p.facts.minimum), 0), (n, fua)):
+        at, data = p.area(length), p.bait(c, length)
+        r = c.finish(c.submit(Cmd.WRITE, at, length, flags, data))
+        p.in_step(c)
+        if not r.ok:
+            p.warn("success", r)
+            return
+        p.require(p.ok(c.command(Cmd.READ, at, length), "READ").data == data,
+                  "the bytes written", "others")
+    # The next request is right behind the data.
+    n = max(4096, p.facts.minimum)
+    at, data = p.area(n), p.noise(n)
+    written = c.submit(Cmd.WRITE, at, n, 0, data)
+    read = c.submit(Cmd.READ, at, n)
+    p.ok(c.finish(written), "WRITE")
+    p.ok(c.finish(read), "READ")
+    p.require(p.ok(c.command(Cmd.READ, at, n), "READ").data == data,
+              "the bytes written", "others")
 
 
 @case("X18", "unexpected payloads", "A payload to a command that takes none "
@@ -469,3 +484,19 @@ def bytewise(p):
         return
     p.require(not rest, "no answer to a truncated request",
               f"{len(rest)} bytes")
+
+
+@case("X31", "rejected WRITEs as clients spell them", "The payload of a WRITE "
+      "that is rejected is read, though it lacks PAYLOAD_LEN: a client's data "
+      "are no requests.", "extended", closing="warn")
+def rejected_write_without_flag(p):
+    c = extended(p)
+    b = p.facts.minimum
+    end = p.facts.size // b * b
+    for at, n, flags in ((end, 65536, 0), (end - b, 65536, 0),
+                         ((1 << 64) - b, 64 + 2 * b, 0), (0, 65536, DF)):
+        if at < end and not may_try_writes(p):
+            continue
+        r = c.finish(c.submit(Cmd.WRITE, at, n, flags, p.bait(c, n)))
+        p.rejected(r, Err.ENOSPC, Err.EPERM, Err.EINVAL)
+        p.in_step(c)

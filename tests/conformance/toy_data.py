@@ -160,11 +160,12 @@ class Transmission(Session):
         return True
 
     def payload(self):
-        has = (self.flags_ & PAYLOAD_LEN if self.extended
-               else self.cmd == Cmd.WRITE)
-        if self.extended and self.cmd == Cmd.WRITE and \
-                self.wrong("write-is-payload"):
-            has = True
+        announced = self.extended and self.flags_ & PAYLOAD_LEN
+        has = announced or self.cmd == Cmd.WRITE
+        if self.extended and not announced and \
+                (self.wrong("write-without-payload") or
+                 (self.wrong("unannounced-not-drained") and self.check(b""))):
+            has = False
         if self.cmd == Cmd.READ and self.flags_ & PAYLOAD_LEN and \
                 self.wrong("payload-compact"):
             has = True
@@ -235,9 +236,6 @@ class Transmission(Session):
         if cmd == Cmd.CACHE and self.wrong("cache-flags"):
             allowed = 0xffff
         if flags & ~allowed and not self.wrong("any-flags-of-commands"):
-            return Err.EINVAL
-        if self.extended and cmd == Cmd.WRITE and not flags & PAYLOAD_LEN \
-                and not self.wrong("write-without-payload"):
             return Err.EINVAL
         return 0
 

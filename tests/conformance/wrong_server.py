@@ -227,6 +227,7 @@ WRONG = {
     "X28": ("status-any-payload",),
     "X29": ("status-32-bit",),
     "X30": ("one-recv",),
+    "X31": ("unannounced-not-drained",),
     "H57": ("no-shutdown", "stop", "warn"),
     "CVE-2005-3534": ("oversized-dies",),
     "CVE-2011-0530": ("length-dies",),
