@@ -105,6 +105,7 @@ make_root()
 # What a machine has that is not in packages.
 mount_all()
 {
+  mount --bind "$root" "$root"
   mount -t proc proc "$root/proc"
   mount -t sysfs -o ro sysfs "$root/sys"
   mount --rbind /dev "$root/dev"
@@ -114,17 +115,29 @@ mount_all()
   mkdir -p "$root/run/lock"
 }
 
-# A new user's copy: what is committed, without this tree's builds.
+# A new user's copy: what is committed, without this tree's builds, and itself
+# a git tree.
 copy_tree()
 {
   mkdir -p "$root$1"
   git -c safe.directory='*' -C "$SRCDIR" archive HEAD | tar -x -C "$root$1"
+  (
+    cd "$root$1"
+    git init -q
+    git add -A
+    git -c user.name=fresh -c user.email=fresh@localhost commit -q -m fresh
+  )
 }
 
-# inside USER COMMAND: as he would say it, having logged in.
+# inside USER COMMAND: as he would say it, having logged in.  The machine's root
+# is the root: in a chroot, namespaces cannot be made as on a machine.
 inside()
 {
-  chroot "$root" su --login "$1" -c "$2" </dev/null
+  # shellcheck disable=SC2016  # the inner shell's
+  unshare --mount -- sh -c '
+    cd "$1" && pivot_root . mnt && exec chroot . /bin/sh -c "
+      umount -l /mnt && exec su --login \"\$1\" -c \"\$2\"" - "$2" "$3"
+    ' - "$root" "$1" "$2" </dev/null
 }
 
 # ---------------------------------------------------------------------------
@@ -173,10 +186,10 @@ person_runs()
 # In CI's eyes: there, what is not installed is a failure.
 root_checks()
 {
-  copy_tree /root/vhdkit
+  copy_tree /srv/vhdkit
   echo
   echo "--- root: ./bootstrap check $quick"
-  inside root "cd vhdkit && CI=true ./bootstrap check $quick"
+  inside root "cd /srv/vhdkit && CI=true ./bootstrap check $quick"
 }
 
 git -c safe.directory='*' -C "$SRCDIR" rev-parse -q --verify HEAD >/dev/null ||
@@ -198,6 +211,6 @@ else
 fi
 # What the mounts hide is not in the machine's folder.
 if [ "${KEEP:-0}" != 1 ]; then
-  umount -R "$root/dev" "$root/run" "$root/sys" "$root/proc" 2>/dev/null || :
+  umount -R "$root"
   rm -rf --one-file-system "$root"
 fi
