@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* inject.c: see inject.h. */
+#undef _FORTIFY_SOURCE /* its functions are defined here, not called */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "inject.h"
+
+static struct {
+  const struct fault *fault;
+  unsigned nth, count, calls, what;
+  dev_t dev;
+} armed;
+
+void
+inject_arm(const struct fault *fault, unsigned nth, dev_t dev)
+{
+  armed.fault = fault;
+  armed.nth = nth;
+  armed.count = armed.calls = armed.what = 0;
+  armed.dev = dev;
+}
+
+void
+inject_disarm(void)
+{
+  armed.fault = NULL;
+}
+
+bool
+inject_struck(void)
+{
+  return armed.what != 0;
+}
+
+unsigned
+inject_what(void)
+{
+  return armed.what;
+}
+
+unsigned
+inject_calls(void)
+{
+  return armed.calls;
+}
+
+/* The size of a file that faults are for; -1 for others. */
+static off_t
+size_of(int fd)
+{
+  struct stat st;
+
+  return armed.fault && fstat(fd, &st) == 0 && st.st_dev == armed.dev &&
+         S_ISREG(st.st_mode) ? st.st_size : -1;
+}
+
+/* Is this call, of one of these kinds, struck? */
+static bool
+strikes(int fd, unsigned kind)
+{
+  if (size_of(fd) < 0)
+    return false;
+  armed.calls++;
+  if ((armed.fault->on & kind) == 0)
+    return false;
+  armed.count++;
+  if (armed.count != armed.nth &&
+      !(armed.fault->lasts && armed.count > armed.nth))
+    return false;
+  if (armed.what == 0)
+    armed.what = kind;
+  return true;
+}
+
+static ssize_t
+fails(void)
+{
+  errno = armed.fault->error;
+  return -1;
+}
+
+/* Half of len, in sectors where there are any: disks write those whole. */
+static size_t
+half(size_t len)
+{
+  return len > 512 ? len / 2 / 512 * 512 : len;
+}
+
+static ssize_t
+read_really(int fd, void *buf, size_t len, off_t off)
+{
+  return syscall(SYS_pread64, fd, buf, len, off);
+}
+
+static ssize_t
+write_really(int fd, const void *buf, size_t len, off_t off, int flags)
+{
+  struct iovec iov = { (void *)(uintptr_t)buf, len };
+
+  return syscall(SYS_pwritev2, fd, &iov, 1, off, 0, flags);
+}
+
+ssize_t
+pread(int fd, void *buf, size_t len, off_t off)
+{
+  if (!strikes(fd, ON_READ))
+    return read_really(fd, buf, len, off);
+  if (armed.fault->how == SHORT)
+    return read_really(fd, buf, half(len), off);
+  return fails();
+}
+
+static ssize_t
+write_as_told(int fd, const void *buf, size_t len, off_t off, int flags)
+{
+  if (!strikes(fd, flags & RWF_DSYNC ? ON_WRITE | ON_SYNC : ON_WRITE))
+    return write_really(fd, buf, len, off, flags);
+  if (armed.fault->how == FAILS)
+    return fails();
+  ssize_t n = write_really(fd, buf, half(len), off, flags);
+  return armed.fault->how == SHORT ? n : fails();
+}
+
+ssize_t
+pwrite(int fd, const void *buf, size_t len, off_t off)
+{
+  return write_as_told(fd, buf, len, off, 0);
+}
+
+ssize_t
+pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
+{
+  if (n != 1) {
+    errno = ENOSYS; /* nobody does */
+    return -1;
+  }
+  return write_as_told(fd, iov->iov_base, iov->iov_len, off, flags);
+}
+
+/* As ext4 does it when it is nearly full: the file is longer afterwards, by
+ * less than was asked for, but perhaps by more than is tried next. */
+static int
+move_end(int fd, off_t from, off_t to)
+{
+  off_t part = (to - from) / 4 * (armed.fault->lasts ? 1 : 3);
+
+  if (syscall(SYS_ftruncate, fd, from + part / 4096 * 4096) < 0)
+    return -1;
+  return (int)fails();
+}
+
+int
+fallocate(int fd, int mode, off_t off, off_t len)
+{
+  off_t size = size_of(fd);
+  bool grows = !(mode & FALLOC_FL_KEEP_SIZE) && off + len > size;
+
+  if (!strikes(fd, ON_SPACE | (grows ? ON_GROW : ON_CLEAR)))
+    return (int)syscall(SYS_fallocate, fd, mode, off, len);
+  return armed.fault->how == TORN && grows ? move_end(fd, size, off + len)
+                                           : (int)fails();
+}
+
+int
+ftruncate(int fd, off_t len)
+{
+  off_t size = size_of(fd);
+
+  if (strikes(fd, len > size ? ON_GROW : ON_CLEAR))
+    return (int)fails();
+  return (int)syscall(SYS_ftruncate, fd, len);
+}
+
+/* Nothing here loses power, so that nothing need wait for a disk. */
+int
+fdatasync(int fd)
+{
+  return strikes(fd, ON_SYNC) ? (int)fails() : 0;
+}
+
+int
+fsync(int fd)
+{
+  return strikes(fd, ON_SYNC) ? (int)fails() : 0;
+}
