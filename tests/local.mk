@@ -94,7 +94,8 @@ endif
 MOSTLYCLEANFILES += tests/*/*.log tests/*/*.trs
 
 # The simulator looks at more than a million power cuts.
-PLAIN_TESTS += tests/sim/sim tests/sim/test-rules.sh
+PLAIN_TESTS += tests/sim/sim tests/sim/test-rules.sh \
+	tests/crash/power.py tests/crash/rules.py
 
 # Only the tests that start threads (in a tree built with --enable-tsan); all
 # but those that are too slow under a sanitizer; these alone.

@@ -10,6 +10,7 @@ replayer that looks at what power cuts leave.
         print(run.replay(images=500))
 """
 
+import atexit
 import os
 import random
 import shutil
@@ -22,8 +23,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "functional"))
-# pylint: disable=wrong-import-position
-from tooltest import KiB, MiB, Skip, check, content, vhdkit  # noqa: E402
+import tooltest
+from tooltest import KiB, MiB, Skip, check, content, vhdkit
 
 try:
     import nbd
@@ -36,7 +37,7 @@ PATIENCE = 60
 
 # record.h
 MAGIC = 0x31524b56
-ISSUE, ACK, SEEN, CLOSED, KILLED = 10, 11, 12, 13, 14
+BEGIN, ISSUE, ACK, SEEN, CLOSED, KILLED = 1, 10, 11, 12, 13, 14
 WRITE, ZERO, TRIM, FLUSH = 1, 2, 3, 4
 FUA = 1
 RECORD = struct.Struct("<IHHQQQqQQII")
@@ -47,6 +48,23 @@ def need():
         raise Skip("package python3-libnbd is not installed")
     if os.environ.get("SANITIZE"):
         raise Skip("the recorder is preloaded, which sanitizers do not like")
+
+
+def run_cases(cases, report=None):
+    """Like tooltest's, for cases that are listed by a program."""
+    for sentence, function in cases:
+        tooltest.case(sentence)(function)
+    if report:
+        atexit.register(report)
+    tooltest.run()
+
+
+def uses_ring(run):
+    """Whether io_uring carried any of the calls."""
+    with open(run.path("log"), "rb") as file:
+        log = file.read()
+    return any(fields[1] == BEGIN and fields[10]
+               for fields in RECORD.iter_unpack(log))
 
 
 class Load:
@@ -84,6 +102,7 @@ class Recording:
         self.rule, self.server, self.options = rule, server, options
         self.life = 0
         self.requests = 0
+        self.how = {}   # what start() is told in each life
         self.busy = {}  # requests that nobody has answered: (off, new)
         self.process = self.handle = self.log = None
 
@@ -172,7 +191,7 @@ class Recording:
     # ------------------------------------------------------------ the server
 
     def start(self, kill=None, fail=None, delay="300:300:1500", local=True,
-              io="auto", parents=()):
+              io="auto"):
         self.life += 1
         env = dict(os.environ)
         env.update(
@@ -259,7 +278,7 @@ class Recording:
         time.  What the disk holds at its start is compared."""
         self.errors = 0
         try:
-            self.start(**how)
+            self.start(**self.how, **how)
             self.compare()
             Client(self, load).run()
             if load.settle:

@@ -109,7 +109,7 @@ host_free(struct host *h)
   content_free(&h->durable, h->room);
 }
 
-/* ------------------------------------------------------------------ changes */
+/* ----------------------------------------------------------------- changes */
 
 static struct change *
 add_change(struct host *h, uint64_t at)
@@ -196,7 +196,7 @@ carry_out(struct host *h, struct content *c, const struct record *call,
   }
 }
 
-/* ---------------------------------------------------------------- durability */
+/* -------------------------------------------------------------- durability */
 
 /* What older changes have where this one is durable now does not come back. */
 static void
@@ -282,7 +282,7 @@ host_take(struct host *h, const struct record *rec, uint64_t at)
   return NULL;
 }
 
-/* -------------------------------------------------------- calls under way */
+/* --------------------------------------------------------- calls under way */
 
 /* They may have happened to the end: on a copy of what they touch. */
 void

@@ -24,7 +24,7 @@ enum record_kind {
   RECORD_ACK = 11,   /* id result; after the answer came */
   RECORD_SEEN = 12,  /* off len data: what the disk was seen to hold */
   RECORD_CLOSED = 13, /* the server ended cleanly: like a flush */
-  RECORD_KILLED = 14, /* it ended otherwise; both: a copy of the file is there */
+  RECORD_KILLED = 14, /* it ended otherwise; both: its file is there */
 };
 
 enum call_op {
@@ -57,7 +57,7 @@ struct record {
   uint64_t data;  /* where its bytes lie in their file */
   uint64_t done;  /* END: bytes that changed, whatever the result says */
   uint32_t life;  /* which server: whose file of bytes */
-  uint32_t spare;
+  uint32_t ring;  /* BEGIN: it goes through io_uring */
 };
 
 _Static_assert(sizeof(struct record) == 64, "records are 64 bytes");

@@ -60,7 +60,7 @@ do_write(int fd, const struct iovec *iov, int niov, off_t off, int flags)
 
   if (flags & RWF_APPEND || off < 0)
     op = CALL_STRANGE;
-  recorder_begin(&c, op, (uint64_t)off, len, iov, niov);
+  recorder_begin(&c, op, false, (uint64_t)off, len, iov, niov);
   switch (c.fate) {
   case FATE_NORMAL:
   case FATE_DONE_FAIL:
@@ -132,7 +132,7 @@ strange(void)
 {
   struct call c;
 
-  recorder_begin(&c, CALL_STRANGE, 0, 0, NULL, 0);
+  recorder_begin(&c, CALL_STRANGE, false, 0, 0, NULL, 0);
 }
 
 EXPORT ssize_t
@@ -198,7 +198,7 @@ fallocate(int fd, int mode, off_t off, off_t len)
   else if (mode & clear && mode & FALLOC_FL_KEEP_SIZE &&
            !(mode & ~(clear | FALLOC_FL_KEEP_SIZE)))
     op = mode & FALLOC_FL_PUNCH_HOLE ? CALL_PUNCH : CALL_CLEAR;
-  recorder_begin(&c, op, (uint64_t)off, (uint64_t)len, NULL, 0);
+  recorder_begin(&c, op, false, (uint64_t)off, (uint64_t)len, NULL, 0);
   int result = happens(&c) ? real_fallocate(fd, mode, off, len) : -1;
   return finish(&c, result, result == 0 ? (uint64_t)len : 0);
 }
@@ -226,7 +226,7 @@ ftruncate(int fd, off_t size)
 
   if (!recorder_watches(fd))
     return real_ftruncate(fd, size);
-  recorder_begin(&c, CALL_TRUNCATE, (uint64_t)size, 0, NULL, 0);
+  recorder_begin(&c, CALL_TRUNCATE, false, (uint64_t)size, 0, NULL, 0);
   int result = happens(&c) ? real_ftruncate(fd, size) : -1;
   return finish(&c, result, result == 0);
 }
@@ -244,7 +244,7 @@ do_sync(int fd, int (*sync)(int))
 
   if (!recorder_watches(fd))
     return sync(fd);
-  recorder_begin(&c, CALL_SYNC, 0, 0, NULL, 0);
+  recorder_begin(&c, CALL_SYNC, false, 0, 0, NULL, 0);
   return finish(&c, happens(&c) ? sync(fd) : -1, 0);
 }
 
@@ -270,7 +270,7 @@ sync_file_range(int fd, off_t off, off_t len, unsigned flags)
   return real_sync_file_range(fd, off, len, flags);
 }
 
-/* --------------------------------------------------- passing for a local disk */
+/* ------------------------------------------------ passing for a local disk */
 
 EXPORT int
 fstatfs(int fd, struct statfs *fs)

@@ -51,8 +51,8 @@ struct call {
 };
 
 bool recorder_watches(int fd);
-/* Writes down that a call begins; may not return. */
-void recorder_begin(struct call *c, enum call_op op, uint64_t off,
+/* Writes down that a call begins, perhaps by a ring; may not return. */
+void recorder_begin(struct call *c, enum call_op op, bool ring, uint64_t off,
                     uint64_t len, const struct iovec *iov, int niov);
 /* ... that it ended; may not return. */
 void recorder_end(const struct call *c, int64_t result, uint64_t done);

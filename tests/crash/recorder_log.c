@@ -181,13 +181,14 @@ choose_fate(struct call *c, enum call_op op)
 }
 
 void
-recorder_begin(struct call *c, enum call_op op, uint64_t off, uint64_t len,
-               const struct iovec *iov, int niov)
+recorder_begin(struct call *c, enum call_op op, bool ring, uint64_t off,
+               uint64_t len, const struct iovec *iov, int niov)
 {
   uint64_t n = atomic_fetch_add(&r.ncalls, 1) + 1;
   struct record rec = {
     .magic = RECORD_MAGIC, .kind = RECORD_BEGIN, .op = (uint16_t)op,
     .id = (uint64_t)r.life << 32 | n, .off = off, .len = len, .life = r.life,
+    .ring = ring,
   };
 
   *c = (struct call){ .op = op, .id = rec.id, .len = len };

@@ -75,7 +75,7 @@ note_sqe(struct ring *r, const struct io_uring_sqe *sqe)
     op = CALL_SYNC;
   struct flying *f = &r->flying[r->nflying++];
   f->user_data = sqe->user_data;
-  recorder_begin(&f->call, op, sqe->off, sqe->len, &iov,
+  recorder_begin(&f->call, op, true, sqe->off, sqe->len, &iov,
                  sqe->opcode == IORING_OP_WRITE);
 }
 

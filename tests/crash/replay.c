@@ -93,7 +93,7 @@ dice(struct replay *r)
   return r->random >> 33;
 }
 
-/* ------------------------------------------------------- what a cut may keep */
+/* ----------------------------------------------------- what a cut may keep */
 
 enum choice {
   NOTHING, ALL, HALF_CALLS, HALF_SECTORS, FEW_CALLS, MOST_CALLS, ONE_CALL,
@@ -198,7 +198,7 @@ spoil(struct replay *r)
   }
 }
 
-/* ------------------------------------------------------------ looking at one */
+/* ---------------------------------------------------------- looking at one */
 
 static void
 put_image(const struct content *c, const char *name)
@@ -290,7 +290,7 @@ look_at(struct replay *r, struct pick *p, uint64_t at)
     complain(r, p, at, l.fault);
 }
 
-/* ------------------------------------------------------------------ the run */
+/* ----------------------------------------------------------------- the run */
 
 /* What a cut could keep at this moment; some of it n times. */
 static void

@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The real server under a real client, recorded from inside: whatever a power
+cut at any moment leaves opens, holds what was flushed, shows nothing that
+never was, and checks clean; and a killed server loses nothing acknowledged.
+
+CRASH_SCALE multiplies how much is tried, CRASH_SEED makes it other things."""
+
+import os
+
+from crashtest import KiB, Recording, Skip, check, run_cases, uses_ring
+from loads import LOADS
+
+SCALE = int(os.environ.get("CRASH_SCALE", "1"))
+SEED = int(os.environ.get("CRASH_SEED", "1"))
+IMAGES = 250
+
+totals = {}
+
+
+def prove(kind, load, *options, images=IMAGES, block=16 * KiB, **more):
+    """One run for each turn; how: io, local."""
+    how = {k: more.pop(k) for k in ("io", "local") if k in more}
+    for turn in range(SCALE):
+        seed = SEED * 1000 + turn
+        with Recording(kind, seed, block=block, **more) as recording:
+            recording.how = how
+            LOADS[load](recording)
+            opened, wrong, lines = recording.replay(images, *options)
+        total = totals.setdefault(kind, [0, 0])
+        total[0] += opened
+        total[1] += wrong
+        check(wrong == 0, f"{wrong} of {opened} images are wrong (seed {seed})"
+              ":\n" + "\n".join(lines))
+
+
+def cases():
+    for kind in ("dynamic", "child", "deep"):
+        for load in LOADS:
+            yield f"{kind}, {load}", lambda k=kind, n=load: prove(k, n)
+    for load in ("killed", "reopened", "unsynced"):
+        yield f"fixed, {load}", lambda n=load: prove("fixed", n)
+    for load in ("crowded", "killed"):
+        yield f"child, {load}, without io_uring", \
+            lambda n=load: prove("child", n, io="threads")
+        yield f"child, {load}, all calls by the loop", \
+            lambda n=load: prove("child", n, local=False)
+        yield f"child, {load}, three threads", lambda n=load: prove(
+            "child", n, options=("--threads", "3"))
+        yield f"child, {load}, the nbdkit plugin", lambda n=load: plugin(n)
+        yield f"child, {load}, small blocks", \
+            lambda n=load: prove("child", n, block=4 * KiB)
+        yield f"dynamic, {load}, large blocks", \
+            lambda n=load: prove("dynamic", n, block=128 * KiB)
+        # A child's bitmaps and footers get their places when they are written,
+        # a dynamic image's when the file grows.
+        yield f"dynamic, {load}, a host that shows old bytes", \
+            lambda n=load: prove("dynamic", n, "--garbage")
+    yield "io_uring was used", ring
+
+
+def plugin(load):
+    if not os.environ.get("VHDKIT_PLUGIN"):
+        raise Skip("built without the nbdkit plugin")
+    prove("child", load, server="nbdkit")
+
+
+def ring():
+    with Recording("child", SEED) as recording:
+        LOADS["steady"](recording)
+        if not uses_ring(recording):
+            raise Skip("this system has no io_uring")
+
+
+def report():
+    for kind, (opened, wrong) in totals.items():
+        print(f"# {kind}: {opened} images opened, {wrong} wrong")
+    print(f"# {sum(t[0] for t in totals.values())} images opened, "
+          f"{sum(t[1] for t in totals.values())} wrong", flush=True)
+
+
+run_cases(cases(), report)
