@@ -93,13 +93,14 @@ endif
 # What make check leaves behind goes with make clean.
 MOSTLYCLEANFILES += tests/*/*.log tests/*/*.trs
 
-# The simulator looks at more than a million power cuts.
+# The simulator looks at more than a million power cuts; the crash proof runs
+# the real server for each of its own.
 PLAIN_TESTS += tests/sim/sim tests/sim/test-rules.sh \
 	tests/crash/power.py tests/crash/rules.py
 
 # Only the tests that start threads (in a tree built with --enable-tsan); all
 # but those that are too slow under a sanitizer; these alone.
-.PHONY: check-tsan check-sanitized check-plain
+.PHONY: check-tsan check-sanitized check-plain check-crash
 check-tsan:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TSAN_TESTS)'
 check-sanitized:
@@ -107,3 +108,11 @@ check-sanitized:
 	  TESTS='$(filter-out $(PLAIN_TESTS),$(TESTS))'
 check-plain:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(PLAIN_TESTS)'
+
+# The crash proof at length, and 200 kills of each kind.
+CRASH_SCALE = 4
+check-crash:
+	CRASH_SCALE=$(CRASH_SCALE) CRASH_IMAGES=250 KILL_ROUNDS=200 \
+	  TEST_TIMEOUT=36000 $(MAKE) $(AM_MAKEFLAGS) check \
+	  TESTS='tests/crash/power.py tests/crash/rules.py \
+	    tests/functional/server-kill.py'

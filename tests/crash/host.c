@@ -331,6 +331,8 @@ take_open(struct host *h, const struct record *call, const uint8_t *bytes,
 {
   uint64_t end = call->off + call->len;
 
+  if (call->op == CALL_EXTEND && size >= end)
+    set_aside(h, call->off, end, 1);
   if (call->op != CALL_WRITE && call->op != CALL_DURABLE_WRITE &&
       call->op != CALL_CLEAR && call->op != CALL_PUNCH)
     return;

@@ -4,7 +4,8 @@
 cut at any moment leaves opens, holds what was flushed, shows nothing that
 never was, and checks clean; and a killed server loses nothing acknowledged.
 
-CRASH_SCALE multiplies how much is tried, CRASH_SEED makes it other things."""
+CRASH_SCALE says how many runs there are of each kind, CRASH_IMAGES how many
+power cuts of each are looked at, and CRASH_SEED makes it other ones."""
 
 import os
 
@@ -13,7 +14,7 @@ from loads import LOADS
 
 SCALE = int(os.environ.get("CRASH_SCALE", "1"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
-IMAGES = 250
+IMAGES = int(os.environ.get("CRASH_IMAGES", "120"))
 
 totals = {}
 
