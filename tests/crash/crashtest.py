@@ -80,6 +80,7 @@ class Load:
         self.hot, self.span = 0.6, 24  # so many go to these blocks
         self.flush_first = False
         self.no_hole = 0.2
+        self.read = 0.1
         self.settle = True  # read the whole disk at the end
         self.ascending = False
         for name, value in more.items():
@@ -190,7 +191,7 @@ class Recording:
 
     # ------------------------------------------------------------ the server
 
-    def start(self, kill=None, fail=None, delay="300:300:1500", local=True,
+    def start(self, kill=None, fail=None, delay="300:300:1500:1500", local=True,
               io="auto"):
         self.life += 1
         env = dict(os.environ)
@@ -278,7 +279,7 @@ class Recording:
         time.  What the disk holds at its start is compared."""
         self.errors = 0
         try:
-            self.start(**self.how, **how)
+            self.start(**{**how, **self.how})
             self.compare()
             Client(self, load).run()
             if load.settle:
@@ -367,6 +368,7 @@ class Client:
         self.next = 0
         self.wrong = None
         self.live = {}    # ident: (off, len) of what nobody may touch
+        self.reads = {}   # ident: (off, what each of its sectors may be)
 
     def run(self):
         if self.load.flush_first:
@@ -428,6 +430,8 @@ class Client:
             self.clear(ZERO)
         elif x < load.flush + load.zero + load.trim:
             self.clear(TRIM)
+        elif self.random.random() < load.read:
+            self.read()
         else:
             self.write()
 
@@ -442,8 +446,48 @@ class Client:
         if op != FLUSH:
             run.busy[ident] = (off, new)
             self.live[ident] = (off, len(new))
+            for at, may in self.reads.values():
+                self.may_see(at, may, off, new)
         self.flying += 1
         return ident
+
+    def may_see(self, at, may, off, new):
+        """Whoever reads from `at` may see this too."""
+        first = max(at, off)
+        last = min(at + 512 * len(may), off + len(new))
+        for sec in range(first, last, 512):
+            may[(sec - at) // 512].add(new[sec - off:sec - off + 512])
+
+    def read(self):
+        """Of anything, whoever is changing it."""
+        sectors = self.random.choice(self.load.lengths)
+        top = self.run_.size // 512
+        if self.random.random() < self.load.hot:
+            top = self.load.span * self.run_.block // 512
+        off = self.random.randrange(0, top - sectors + 1) * 512
+        known = self.run_.known
+        may = [{bytes(known[off + i * 512:off + i * 512 + 512])}
+               for i in range(sectors)]
+        for at, new in self.run_.busy.values():
+            self.may_see(off, may, at, new)
+        buf, ident = nbd.Buffer(sectors * 512), object()
+        self.reads[ident] = (off, may)
+        self.flying += 1
+
+        def done(error):
+            if not error.value:
+                self.flying -= 1
+                del self.reads[ident]
+                got = bytes(buf.to_bytearray())
+                for i in range(sectors):
+                    now = got[i * 512:i * 512 + 512]
+                    if now not in may[i] and not self.wrong:
+                        self.wrong = AssertionError(
+                            f"a read saw in sector {off // 512 + i} "
+                            f"{now[:12].hex()}, which it never was")
+            return 1
+
+        self.issue(self.h.aio_pread, buf, off, done)
 
     def finish(self, ident, op, error):
         run, error = self.run_, error.value

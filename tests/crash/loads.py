@@ -72,5 +72,12 @@ def unsynced(run):
              fail="80:s")
 
 
+def watched(run):
+    """Slow readers of blocks that are freed, whose places others take."""
+    run.live(Load(requests=600, depth=32, read=0.5, hot=1, span=16, whole=1,
+                  flush=0.1, zero=0.05, trim=0.3, lengths=[1, 8, 32]),
+             io="threads", delay="500:100:100:20000")
+
+
 LOADS = {f.__name__: f for f in (
-    steady, killed, reopened, growing, crowded, recycled, failing, unsynced)}
+    steady, killed, reopened, growing, crowded, recycled, failing, unsynced, watched)}

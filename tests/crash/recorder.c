@@ -163,6 +163,43 @@ copy_file_range(int in, off_t *in_off, int out, off_t *out_off, size_t len,
   return real_copy_file_range(in, in_off, out, out_off, len, flags);
 }
 
+/* ------------------------------------------------------------------- reads */
+
+/* They change nothing, but while one is slow much may happen. */
+EXPORT ssize_t
+pread(int fd, void *buf, size_t len, off_t off)
+{
+  REAL(pread);
+  if (recorder_watches(fd))
+    recorder_delay_read();
+  return real_pread(fd, buf, len, off);
+}
+
+EXPORT ssize_t
+pread64(int fd, void *buf, size_t len, off_t off)
+{
+  return pread(fd, buf, len, off);
+}
+
+/* Nothing is in memory, where somebody asks for that. */
+EXPORT ssize_t
+preadv2(int fd, const struct iovec *iov, int niov, off_t off, int flags)
+{
+  REAL(preadv2);
+  if (flags & RWF_NOWAIT && recorder_watches(fd) &&
+      recorder_poses_as_local()) {
+    errno = EAGAIN;
+    return -1;
+  }
+  return real_preadv2(fd, iov, niov, off, flags);
+}
+
+EXPORT ssize_t
+preadv64v2(int fd, const struct iovec *iov, int niov, off_t off, int flags)
+{
+  return preadv2(fd, iov, niov, off, flags);
+}
+
 /* -------------------------------------------------------------- the others */
 
 /* The return value of a call that gave 0 or -1 and errno, after its fate. */

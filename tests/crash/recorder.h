@@ -12,8 +12,8 @@
  *   CRASH_LOG     the log; CRASH_DATA the file for the bytes of this life
  *   CRASH_LIFE    the number of this life
  *   CRASH_SEED    of all that is random
- *   CRASH_DELAY   P:US:SYNCUS  of a thousand calls P take up to US
- *                 microseconds, a sync up to SYNCUS
+ *   CRASH_DELAY   P:US:SYNCUS:READUS  of a thousand calls P take up to US
+ *                 microseconds, or READUS; a sync takes up to SYNCUS
  *   CRASH_KILL    N:WHEN  the N-th call is the last; WHEN it is "before",
  *                 "after" or "during" (a write is half done)
  *   CRASH_FAIL    P:KINDS  of a thousand calls of these kinds (w, c, x, t, s)
@@ -56,6 +56,7 @@ void recorder_begin(struct call *c, enum call_op op, bool ring, uint64_t off,
                     uint64_t len, const struct iovec *iov, int niov);
 /* ... that it ended; may not return. */
 void recorder_end(const struct call *c, int64_t result, uint64_t done);
+void recorder_delay_read(void);
 bool recorder_poses_as_local(void);
 
 #endif

@@ -28,7 +28,7 @@ static struct {
   int log_fd, data_fd;
   uint32_t life;
   _Atomic uint64_t data_end, ncalls, dice;
-  unsigned delayed, delay_us, sync_us; /* of a thousand */
+  unsigned delayed, delay_us, sync_us, read_us; /* of a thousand */
   uint64_t kill_at;
   char kill_when;
   unsigned failing; /* of a thousand */
@@ -73,7 +73,8 @@ open_log(void)
   r.dice = (text = getenv("CRASH_SEED")) ? strtoull(text, NULL, 10) : 1;
   r.local = getenv("CRASH_LOCAL") != NULL;
   if ((text = getenv("CRASH_DELAY")) != NULL)
-    sscanf(text, "%u:%u:%u", &r.delayed, &r.delay_us, &r.sync_us);
+    sscanf(text, "%u:%u:%u:%u", &r.delayed, &r.delay_us, &r.sync_us,
+           &r.read_us);
   unsigned long long at = 0;
   if ((text = getenv("CRASH_KILL")) != NULL)
     sscanf(text, "%llu:%c", &at, &r.kill_when);
@@ -112,14 +113,28 @@ dice(void)
 }
 
 static void
+wait_some(unsigned us)
+{
+  struct timespec ts = { 0, us ? (long)(dice() % us) * 1000 : 0 };
+
+  if (us)
+    nanosleep(&ts, NULL);
+}
+
+static void
 delay(enum call_op op)
 {
-  unsigned us = op == CALL_SYNC ? r.sync_us : r.delay_us;
+  if (op == CALL_SYNC)
+    wait_some(r.sync_us);
+  else if (dice() % 1000 < r.delayed)
+    wait_some(r.delay_us);
+}
 
-  if (us == 0 || (op != CALL_SYNC && dice() % 1000 >= r.delayed))
-    return;
-  struct timespec ts = { 0, (long)(dice() % us) * 1000 };
-  nanosleep(&ts, NULL);
+void
+recorder_delay_read(void)
+{
+  if (dice() % 1000 < r.delayed)
+    wait_some(r.read_us);
 }
 
 static void

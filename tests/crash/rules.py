@@ -17,14 +17,17 @@ IMAGES = 400
 
 # Which workloads are likely to notice; the others are tried after them.
 LIKELY = {
+    "FREEZE_ENTRY": [("recycled", "child"), ("failing", "child")],
+    "FREEZE_BITMAP": [("steady", "child"), ("crowded", "child")],
     "OPEN_SYNC": [("reopened", "dynamic")],
-    "RUNWAY": [("steady", "dynamic")],
+    "EPOCH": [("watched", "dynamic")],
     "PUNCH": [("failing", "dynamic")],
-    "FREEZE_BITMAP": [("crowded", "child")],
-    "HIDE": [("steady", "child")],
-    "FAILED_SYNC": [("unsynced", "dynamic")],
-    "FAILED_ENTRY": [("failing", "child")],
+    "PUBLISH": [("crowded", "child"), ("killed", "child")],
+    "BUSY": [("crowded", "dynamic")],
+    "HIDE": [("recycled", "child")],
     "JOURNAL": [("killed", "dynamic")],
+    "FAILED_SYNC": [("unsynced", "child")],
+    "FAILED_ENTRY": [("failing", "child")],
 }
 KINDS = ("dynamic", "child")
 
@@ -49,20 +52,26 @@ def notices(rule, load, kind, seed):
         return str(seen)
 
 
-def must_notice(rule):
-    order = LIKELY.get(rule, [])
-    order = order + [(load, kind) for load in LOADS for kind in KINDS
-                     if (load, kind) not in order]
-    noticed = 0
+def in_order(rule):
+    """Workload, kind and seed of each try."""
+    first = LIKELY.get(rule, [])
     for seed in range(1, TRIES + 1):
-        for load, kind in order:
-            seen = notices(rule, load, kind, seed)
-            if seen:
-                noticed += 1
-                print(f"# {rule}: {load}, {kind}, seed {seed}: "
-                      f"{seen.splitlines()[0][:150]}", flush=True)
-                if not os.environ.get("CRASH_ALL"):
-                    return
+        yield from ((load, kind, seed) for load, kind in first)
+    for seed in range(1, TRIES + 1):
+        yield from ((load, kind, seed) for load in LOADS for kind in KINDS
+                    if (load, kind) not in first)
+
+
+def must_notice(rule):
+    noticed = 0
+    for load, kind, seed in in_order(rule):
+        seen = notices(rule, load, kind, seed)
+        if seen:
+            noticed += 1
+            print(f"# {rule}: {load}, {kind}, seed {seed}: "
+                  f"{seen.splitlines()[0][:150]}", flush=True)
+            if not os.environ.get("CRASH_ALL"):
+                return
     check(noticed, f"nobody noticed that {rule} was broken")
 
 
