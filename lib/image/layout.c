@@ -132,11 +132,22 @@ read_header(struct reader *r)
 
 /* -------------------------------------------------------- locators, batmap */
 
+/* Does nothing else lie there? */
+static bool
+is_free(const struct layout *l, uint64_t off, uint64_t len)
+{
+  return len == 0 || (!layout_region_over(l, off, len) &&
+                      layout_block_over(l, off, len) == NO_SLOT);
+}
+
 /* Locators are of use only to find a parent, which can be found without them:
  * a bad one is told of, and left alone.  One that lies where something else
  * does is bad as well: qemu puts blocks over them; and one that lay beyond the
  * end of the file must not make the image unreadable once the file has grown
- * there. */
+ * there.  Only the text counts: the space set aside for it is kept where nothing
+ * else lies.  But more than any path needs is nonsense, as its text may be. */
+#define SPACE_MAX (1U << 20)
+
 static int
 read_locators(struct reader *r)
 {
@@ -151,19 +162,24 @@ read_locators(struct reader *r)
     return 0;
   for (unsigned i = 0; i < LOCATOR_COUNT; i++) {
     struct locator *loc = &l->header.locator[i];
-    uint64_t space = MAX(loc->space, loc->len);
+    uint64_t text = round_up(loc->len, 512), space = MAX(loc->space, text);
     const char *fault = NULL;
 
     if (loc->code == LOCATOR_NONE)
       continue;
     if (locator_check(loc, &fault) == 0 &&
-        !range_fits(loc->off, space, l->footer_off))
+        !range_fits(loc->off, space > SPACE_MAX ? space : loc->len,
+                    l->footer_off))
       fault = "does not lie in the file";
-    space = round_up(space, 512);
-    if (!fault && space != 0 &&
-        (layout_region_over(l, loc->off, space) ||
-         layout_block_over(l, loc->off, space) != NO_SLOT))
+    if (!fault && !is_free(l, loc->off, text))
       fault = "lies where something else does";
+    if (!fault && (!range_fits(loc->off, space, l->footer_off) ||
+                   !is_free(l, loc->off, space))) {
+      space = MIN(text, l->footer_off - loc->off);
+      reader_report(r, VHD_NOTE, VHD_LOCATOR,
+                    "not all of the space set aside for %s is free for it",
+                    names[i]);
+    }
     if (fault) {
       reader_tolerate(r, VHD_LOCATOR,
                       "%s %s (%u bytes at %" PRIu64 ", space %u)", names[i],

@@ -68,13 +68,11 @@ digit(uint32_t v, unsigned pass)
 }
 
 /* An LSD radix sort of v, for there may be millions and in no order.  It ends
- * in tmp, as the number of passes is odd. */
+ * in tmp, as the number of passes is odd.  count is zeros. */
 static void
-radix_sort(uint32_t *v, uint32_t *tmp, uint32_t n)
+radix_sort(uint32_t *v, uint32_t *tmp, uint32_t n,
+           uint32_t (*count)[NDIGIT + 1])
 {
-  uint32_t count[NPASS][NDIGIT + 1];
-
-  memset(count, 0, sizeof count);
   for (uint32_t i = 0; i < n; i++)
     for (unsigned pass = 0; pass < NPASS; pass++)
       count[pass][digit(v[i], pass) + 1]++;
@@ -94,15 +92,16 @@ sort(struct slots *s, const uint32_t *bat, uint32_t nblk)
 {
   size_t bytes = (size_t)s->n * sizeof *s->sorted;
   CLEANUP_FREE uint32_t *found = malloc(bytes);
+  CLEANUP_FREE uint32_t (*count)[NDIGIT + 1] = calloc(NPASS, sizeof *count);
   uint32_t n = 0;
 
   s->sorted = malloc(bytes);
-  if (!found || !s->sorted)
+  if (!found || !count || !s->sorted)
     return -ENOMEM;
   for (uint32_t blk = 0; blk < nblk; blk++)
     if (bat[blk] != NO_SLOT)
       found[n++] = bat[blk];
-  radix_sort(found, s->sorted, n);
+  radix_sort(found, s->sorted, n, count);
   return 0;
 }
 

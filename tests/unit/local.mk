@@ -168,6 +168,24 @@ tests_unit_test_beyond_LDADD = $(UNIT_LIBS)
 tests_unit_test_beyond_SOURCES = tests/unit/test-beyond.c $(UNIT_COMMON) \
 	$(UNIT_HOSTILE)
 
+check_PROGRAMS += tests/unit/test-chain
+TESTS += tests/unit/test-chain
+TSAN_TESTS += tests/unit/test-chain
+tests_unit_test_chain_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_chain_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_chain_LDADD = $(UNIT_LIBS)
+tests_unit_test_chain_SOURCES = tests/unit/test-chain.c $(UNIT_COMMON) \
+	$(UNIT_HOSTILE)
+
+check_PROGRAMS += tests/unit/test-exchange
+TESTS += tests/unit/test-exchange
+TSAN_TESTS += tests/unit/test-exchange
+tests_unit_test_exchange_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_exchange_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_exchange_LDADD = $(UNIT_LIBS)
+tests_unit_test_exchange_SOURCES = tests/unit/test-exchange.c $(UNIT_COMMON) \
+	$(UNIT_HOSTILE)
+
 endif
 
 include tests/unit/nbd.mk
