@@ -10,4 +10,9 @@
  * what fills them.  NULL where there is none; for free(). */
 void *table_alloc(size_t bytes);
 
+/* n elements of zeros, of which only what is touched takes memory, whatever was
+ * freed before; for table_free().  NULL where there is none. */
+void *table_zeroed(size_t n, size_t size);
+void table_free(void *table);
+
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/arith.h"
 #include "base/bounds.h"
+#include "base/table.h"
 #include "image/layer.h"
 
 int
@@ -24,12 +25,11 @@ bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
   while (buckets < c->n)
     buckets *= 2;
   c->hash_mask = buckets - 1;
-  c->hash = calloc(buckets, sizeof *c->hash);
-  c->entry = calloc(c->n, sizeof *c->entry);
-  /* A big piece costs nothing until it is touched. */
-  c->bits = calloc(c->n, c->bytes);
+  c->hash = table_zeroed(buckets, sizeof *c->hash);
+  c->entry = table_zeroed(c->n, sizeof *c->entry);
+  c->bits = table_zeroed(c->n, c->bytes);
   if (writable)
-    c->twin = calloc(c->n, c->bytes);
+    c->twin = table_zeroed(c->n, c->bytes);
   if (!c->hash || !c->entry || !c->bits || (writable && !c->twin)) {
     bitmaps_destroy(c);
     return -ENOMEM;
@@ -40,10 +40,10 @@ bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
 void
 bitmaps_destroy(struct bitmaps *c)
 {
-  free(c->hash);
-  free(c->entry);
-  free(c->bits);
-  free(c->twin);
+  table_free(c->hash);
+  table_free(c->entry);
+  table_free(c->bits);
+  table_free(c->twin);
   memset(c, 0, sizeof *c);
 }
 

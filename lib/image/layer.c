@@ -8,6 +8,7 @@
 
 #include "base/bounds.h"
 #include "base/error.h"
+#include "base/table.h"
 #include "base/utf.h"
 #include "image/layer.h"
 #include "image/request.h"
@@ -143,7 +144,7 @@ layer_make_table(struct layer *l, bool writable)
   l->bat = (_Atomic uint32_t *)l->layout.bat;
   l->layout.bat = NULL;
   l->nallocated = l->layout.nallocated;
-  l->state = calloc(l->nblk, sizeof *l->state);
+  l->state = table_zeroed(l->nblk, sizeof *l->state);
   if (!l->state)
     return -ENOMEM;
   return bitmaps_init(&l->bitmaps, l->nblk, l->bitmap_sec * 512, writable);
@@ -194,7 +195,7 @@ layer_unref(struct layer *l)
   layout_free(&l->layout);
   bitmaps_destroy(&l->bitmaps);
   free((void *)l->bat);
-  free((void *)l->state);
+  table_free((void *)l->state);
   free(l->parent_name);
   forget_warnings(l);
   pthread_mutex_destroy(&l->lock);
