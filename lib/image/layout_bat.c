@@ -202,6 +202,25 @@ layout_find_slots(struct layout *l)
   return find_slots(l, l->nblk + l->nspare, l->nallocated + l->nspare);
 }
 
+/* So many entries at a time are still in the processor's cache when they are
+ * swapped. */
+#define PIECE (64U << 10)
+
+static int
+read_entries(struct reader *r, uint64_t table, uint32_t first, uint32_t n)
+{
+  uint32_t *entry = r->l->bat + first;
+  struct be32 raw;
+
+  int e = file_read(r->file, entry, (size_t)n * 4,
+                    table + (uint64_t)first * 4);
+  for (uint32_t i = 0; i < n && e == 0; i++) {
+    memcpy(&raw, &entry[i], sizeof raw);
+    entry[i] = be32_get(raw);
+  }
+  return e;
+}
+
 int
 layout_read_bat(struct reader *r)
 {
@@ -221,15 +240,11 @@ layout_read_bat(struct reader *r)
   l->bat = layout_table_alloc(l->nblk);
   if (!l->bat)
     return vhd_fail_sys(r->err, ENOMEM, "%s", l->path);
-  e = file_read(r->file, l->bat, (size_t)l->nblk * 4, off);
+  for (uint32_t blk = 0; blk < l->nblk && e == 0; blk += PIECE)
+    e = read_entries(r, off, blk, MIN(l->nblk - blk, PIECE));
   if (e < 0)
     return vhd_fail_sys(r->err, -e, "%s: cannot read the block allocation "
                         "table", l->path);
-  struct be32 raw;
-  for (uint32_t blk = 0; blk < l->nblk; blk++) {
-    memcpy(&raw, &l->bat[blk], sizeof raw);
-    l->bat[blk] = be32_get(raw);
-  }
   return 0;
 }
 
