@@ -42,6 +42,7 @@ EXTRA_DIST += \
 	tests/bench/README.md \
 	tests/bench/attackers.py \
 	tests/bench/bench \
+	tests/bench/children \
 	tests/bench/crowd \
 	tests/bench/images.py \
 	tests/bench/instructions \

@@ -147,6 +147,45 @@ test_shared(void **state)
   vhd_close(open_image("0.vhd", 0), NULL);
 }
 
+static size_t
+resident(void)
+{
+  unsigned long total, pages;
+  FILE *file = fopen("/proc/self/statm", "re");
+
+  assert_int_equal(fscanf(file, "%lu %lu", &total, &pages), 2);
+  fclose(file);
+  return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What each takes beyond its own block table, the parent being there. */
+static void
+test_memory(void **state)
+{
+  (void)state;
+  const uint64_t size = 100ULL << 30, table = size / (2 << 20) * 4;
+  struct vhd_image *image[CHILDREN];
+  struct vhd_create_options base = { .size = size,
+                                     .flags = VHD_CREATE_OVERWRITE };
+  struct vhd_create_options opt = { .parent = "0.vhd",
+                                    .flags = VHD_CREATE_OVERWRITE };
+
+  assert_int_equal(vhd_create("0.vhd", &base, NULL), 0);
+  assert_int_equal(vhd_create("child.vhd", &opt, NULL), 0);
+  struct vhd_image *first = open_image("child.vhd", VHD_OPEN_READONLY);
+  size_t before = resident();
+  for (unsigned i = 0; i < CHILDREN; i++)
+    image[i] = open_image("child.vhd", VHD_OPEN_READONLY);
+  size_t each = (resident() - before) / CHILDREN;
+  print_message("# %zu bytes each, a table of %llu\n", each,
+                (unsigned long long)table);
+  if (STACK_USED < STACK) /* not sanitized */
+    assert_true(each < table + (64 << 10));
+  for (unsigned i = 0; i < CHILDREN; i++)
+    vhd_close(image[i], NULL);
+  vhd_close(first, NULL);
+}
+
 /* What was changed is another file, also while the former one is in use. */
 static void
 test_not_shared(void **state)
@@ -341,6 +380,7 @@ main(void)
     cmocka_unit_test(test_stack),
     cmocka_unit_test(test_shared),
     cmocka_unit_test(test_not_shared),
+    cmocka_unit_test(test_memory),
     cmocka_unit_test(test_search_goes_on),
     cmocka_unit_test(test_search_ends),
     cmocka_unit_test(test_base_name),
