@@ -76,6 +76,17 @@ the_disk(void)
 
 /* ------------------------------------------------------------------- filler */
 
+/* Some only know what is free once all is on disk. */
+static void
+settle_file_system(void)
+{
+  int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+  if (fd < 0 || syncfs(fd) < 0)
+    err(99, "%s", dir);
+  close(fd);
+}
+
 static uint64_t
 write_till_full(int fd)
 {
@@ -105,7 +116,7 @@ set_filler(uint64_t leave)
   if (ftruncate(fd, (off_t)(size - leave)) < 0 || fsync(fd) < 0)
     err(99, "%s", filler_path);
   close(fd);
-  sync();
+  settle_file_system();
 }
 
 /* ------------------------------------------------------------------- steps */
@@ -321,7 +332,7 @@ free_again(void)
   struct disk d = the_disk();
 
   unlink(filler_path);
-  sync();
+  settle_file_system();
   disk_open(&d, 0);
   disk_settle(&d);
   for (unsigned i = 0; i < 200; i++)
