@@ -146,15 +146,35 @@ class Recording:
         self.parents = {name: self.digest(name)
                         for name in os.listdir(self.folder)
                         if name.startswith("base")}
+        self.begin()
+
+    def begin(self):
+        """The recording begins with the image as it is now, all durable."""
         os.mkdir(self.path("journal"), 0o700)
-        self.known = bytearray(content(image))
+        self.known = bytearray(content(self.path("image.vhd")))
+        self.busy = {}
         with open(self.path("disk"), "wb") as file:
             file.write(self.known)
-        shutil.copy(image, self.path("image.0"))
+        shutil.copy(self.path("image.vhd"), self.path("image.0"))
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         self.log = os.open(self.path("log"), flags, 0o600)
         self.content = os.open(self.path("content"), flags, 0o600)
         self.content_end = 0
+
+    def power_cut(self):
+        """The machine loses power somewhere in what was recorded, and a new
+        recording begins with what is left."""
+        records = os.stat(self.path("log")).st_size // RECORD.size
+        self.replayed("--leave", str(self.random.randrange(1, records + 1)))
+        for fd in (self.log, self.content):
+            os.close(fd)
+        for name in os.listdir(self.folder):
+            if name.split(".")[0] in ("log", "content", "data", "image"):
+                os.unlink(self.path(name))
+        shutil.rmtree(self.path("journal"))
+        os.rename(self.path("left.vhd"), self.path("image.vhd"))
+        self.life = 0
+        self.begin()
 
     def make_chain(self, image, depth):
         below = self.path("base0.vhd")
@@ -248,8 +268,13 @@ class Recording:
 
     def ended(self, kind):
         """The file as the server left it."""
-        shutil.copy(self.path("image.vhd"), self.path(f"image.{self.life}"))
+        name = self.path(f"image.{self.life}")
+        shutil.copy(self.path("image.vhd"), name)
         self.note(kind)
+        with open(name, "rb") as file:
+            file.seek(-512, os.SEEK_END)
+            check(file.read(8) == b"conectix",
+                  f"life {self.life} left a file that ends in no footer")
 
     def kill(self):
         if self.process.poll() is None:
@@ -343,18 +368,21 @@ class Recording:
         """How many were opened, and what was wrong with them."""
         for name, digest in self.parents.items():
             check(self.digest(name) == digest, f"{name} was written to")
-        program = "breakable-replay" if self.rule else "replay"
-        env = dict(os.environ, CRASH_BREAK=self.rule)
-        done = subprocess.run(
-            [os.path.join(BUILD, program), "--images", str(images), "--seed",
-             str(self.seed), *options, self.folder], env=env, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        done = self.replayed("--images", str(images), *options)
         lines = done.stdout.splitlines()
         check(done.returncode in (0, 1) and lines,
               f"replay: status {done.returncode}: {done.stdout[-2000:]}"
               f"{done.stderr[-2000:]}")
         words = lines[-1].split()
         return int(words[0]), int(words[6]), lines[:-1]
+
+    def replayed(self, *options):
+        program = "breakable-replay" if self.rule else "replay"
+        env = dict(os.environ, CRASH_BREAK=self.rule)
+        return subprocess.run(
+            [os.path.join(BUILD, program), "--seed", str(self.seed), *options,
+             self.folder], env=env, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, check=False)
 
 
 class Client:

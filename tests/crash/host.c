@@ -120,7 +120,7 @@ add_change(struct host *h, uint64_t at)
   return ch;
 }
 
-static void
+static struct change *
 add_resize(struct host *h, struct content *c, uint64_t size, uint64_t at)
 {
   struct change *ch = add_change(h, at);
@@ -128,6 +128,7 @@ add_resize(struct host *h, struct content *c, uint64_t size, uint64_t at)
   ch->resize = true;
   ch->off = size;
   content_resize(c, size);
+  return ch;
 }
 
 /* The bytes [off, off + len) of c have just changed. */
@@ -169,7 +170,7 @@ carry_out(struct host *h, struct content *c, const struct record *call,
   case CALL_WRITE:
   case CALL_DURABLE_WRITE:
     if (end > c->size)
-      add_resize(h, c, end, at);
+      add_resize(h, c, end, at)->of_write = true;
     memcpy(c->bytes + call->off, h->data[call->life] + call->data, done);
     add_bytes(h, c, call->off, done, false, at);
     break;
@@ -181,6 +182,9 @@ carry_out(struct host *h, struct content *c, const struct record *call,
     set_aside(h, call->off, end, call->op == CALL_CLEAR);
     memset(c->bytes + call->off, 0, end - call->off);
     add_bytes(h, c, call->off, end - call->off, true, at);
+    break;
+  case CALL_RESERVE:
+    set_aside(h, call->off, end, 1);
     break;
   case CALL_EXTEND:
     set_aside(h, call->off, end, 1);
@@ -294,7 +298,7 @@ host_add_open(struct host *h)
     const struct record *call = &h->open[i];
     uint64_t from = call->off / SECTOR * SECTOR;
     uint64_t size = h->live.size, len = call->len + 2 * SECTOR;
-    if (call->op == CALL_SYNC)
+    if (call->op == CALL_SYNC || call->op == CALL_RESERVE)
       continue;
     if (call->op == CALL_EXTEND || call->op == CALL_TRUNCATE) {
       uint64_t end = call->off + call->len;
@@ -331,7 +335,7 @@ take_open(struct host *h, const struct record *call, const uint8_t *bytes,
 {
   uint64_t end = call->off + call->len;
 
-  if (call->op == CALL_EXTEND && size >= end)
+  if (call->op == CALL_RESERVE || (call->op == CALL_EXTEND && size >= end))
     set_aside(h, call->off, end, 1);
   if (call->op != CALL_WRITE && call->op != CALL_DURABLE_WRITE &&
       call->op != CALL_CLEAR && call->op != CALL_PUNCH)

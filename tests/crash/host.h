@@ -22,6 +22,7 @@ struct content {
 struct change {
   uint64_t end;      /* when the call ended, a position in the log */
   bool resize;       /* the file's size becomes .off */
+  bool of_write;     /* by the write that is the next change */
   bool doomed;       /* a failed sync dropped it: no later one helps */
   bool unsure;       /* the call is not over, or it failed */
   uint64_t off;

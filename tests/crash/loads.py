@@ -79,5 +79,27 @@ def watched(run):
              io="threads", delay="500:100:100:20000")
 
 
+def recovering(run):
+    """Killed, and killed again while it recovers from that."""
+    for _ in range(4):
+        run.live(Load(requests=80, zero=0.1, trim=0.1),
+                 kill=kill_at(run, 40, 150))
+        run.live(Load(requests=10, flush_first=True),
+                 kill=kill_at(run, 1, 12))
+    run.live(Load(requests=40))
+
+
+def cut(run):
+    """The power goes, and goes again while what it left is in use."""
+    for _ in range(2):
+        run.live(Load(requests=100, span=60, lengths=[1, 1, 8, 32]),
+                 kill=kill_at(run, 40, 250))
+        run.power_cut()
+    run.live(Load(requests=120, hot=0.3, lengths=[1, 1, 2]),
+             kill=kill_at(run, 100, 300))
+    run.live(Load(requests=40))
+
+
 LOADS = {f.__name__: f for f in (
-    steady, killed, reopened, growing, crowded, recycled, failing, unsynced, watched)}
+    steady, killed, reopened, growing, crowded, recycled, failing, unsynced, watched,
+    recovering, cut)}

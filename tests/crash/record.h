@@ -35,7 +35,8 @@ enum call_op {
   CALL_TRUNCATE = 5, /* it is off long */
   CALL_SYNC = 6,
   CALL_PUNCH = 7,    /* like CLEAR, and its space is given back */
-  CALL_STRANGE = 8,  /* nothing that the replayer knows */
+  CALL_RESERVE = 8,  /* it has its space, perhaps beyond the file's end */
+  CALL_STRANGE = 9,  /* nothing that the replayer knows */
 };
 
 enum request_op {

@@ -232,6 +232,8 @@ fallocate(int fd, int mode, off_t off, off_t len)
     return real_fallocate(fd, mode, off, len);
   if (mode == 0)
     op = CALL_EXTEND;
+  else if (mode == FALLOC_FL_KEEP_SIZE)
+    op = CALL_RESERVE;
   else if (mode & clear && mode & FALLOC_FL_KEEP_SIZE &&
            !(mode & ~(clear | FALLOC_FL_KEEP_SIZE)))
     op = mode & FALLOC_FL_PUNCH_HOLE ? CALL_PUNCH : CALL_CLEAR;

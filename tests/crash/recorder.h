@@ -16,8 +16,9 @@
  *                 microseconds, or READUS; a sync takes up to SYNCUS
  *   CRASH_KILL    N:WHEN  the N-th call is the last; WHEN it is "before",
  *                 "after" or "during" (a write is half done)
- *   CRASH_FAIL    P:KINDS  of a thousand calls of these kinds (w, c, x, t, s)
- *                 P fail
+ *   CRASH_FAIL    P:KINDS  of a thousand calls of these kinds P fail: writes,
+ *                 durable ones, those that clear, extend or reserve (x),
+ *                 truncate or sync, by their first letters
  *   CRASH_LOCAL   set: the file system passes for a local disk, so that
  *                 io_uring is used
  *

@@ -177,7 +177,7 @@ die(void)
 static void
 choose_fate(struct call *c, enum call_op op)
 {
-  static const char kinds[] = " wwcxtsc ";
+  static const char kinds[] = " wdcxtscx ";
   static const enum fate of_write[] = {
     FATE_FAIL, FATE_HALF_FAIL, FATE_DONE_FAIL, FATE_SHORT,
   };
@@ -185,7 +185,7 @@ choose_fate(struct call *c, enum call_op op)
   if (r.failing == 0 || !strchr(r.fail_kinds, kinds[op]) ||
       dice() % 1000 >= r.failing)
     return;
-  c->error = op == CALL_EXTEND || dice() % 2 ? ENOSPC : EIO;
+  c->error = kinds[op] == 'x' || dice() % 2 ? ENOSPC : EIO;
   c->fate = FATE_FAIL;
   if (op == CALL_SYNC)
     c->error = EIO;

@@ -11,6 +11,7 @@
  *   --garbage    a host that shows old bytes of its disk in places that it had
  *                just given to a write
  *   --keep       images with a fault stay, as wrong-N.vhd
+ *   --leave N    only leave what a cut after N records could, as left.vhd
  *
  * The folder has, from crashtest.py: log, data.LIFE, content, disk (its bytes
  * at the start), image.0 (the file at the start) and image.LIFE (the file when
@@ -48,7 +49,7 @@ struct replay {
   uint8_t *kept; /* a byte for each sector of the file: a change was kept */
   uint64_t table_end;
   uint64_t images, opened, written, wrong;
-  uint64_t seed, random;
+  uint64_t seed, random, leave;
   unsigned write_each;
   bool garbage, keep;
 };
@@ -114,6 +115,7 @@ struct pick {
   enum choice choice;
   uint64_t seed;
   unsigned one; /* a change */
+  bool ordered; /* the host moves the end after what was written there */
 };
 
 static unsigned
@@ -160,6 +162,8 @@ keep_change(void *opaque, const struct change *ch, unsigned index,
   struct pick *p = opaque;
   bool keep = chosen(p, ch, index, sector);
 
+  if (keep && p->ordered && ch->of_write)
+    keep = chosen(p, ch + 1, index + 1, (ch + 1)->nsec - 1);
   if (keep && !ch->resize)
     p->r->kept[ch->off / 512 + sector] = 1;
   return keep;
@@ -235,17 +239,17 @@ ends_in_footer(const struct content *c)
   return ~sum == ((uint32_t)f[64] << 24 | f[65] << 16 | f[66] << 8 | f[67]);
 }
 
-/* A file ends in a footer, or in zeros where its size had just changed: never
- * in a block's bytes, which other programs might take for a footer. */
+/* A file ends in a footer, or on a host that moves the end first in zeros:
+ * never in a block's bytes, which other programs might take for a footer. */
 static bool
-ends_well(const struct replay *r)
+ends_well(const struct replay *r, const struct pick *p)
 {
   const struct content *c = &r->left, *d = &r->host.durable;
 
   if (ends_in_footer(c))
     return true;
-  return (c->size != d->size || !ends_in_footer(d)) && c->size >= 512 &&
-         all_zeros(c->bytes + c->size - 512, 512);
+  return !p->ordered && (c->size != d->size || !ends_in_footer(d)) &&
+         c->size >= 512 && all_zeros(c->bytes + c->size - 512, 512);
 }
 
 static void
@@ -256,9 +260,10 @@ complain(struct replay *r, const struct pick *p, uint64_t at,
 
   if (++r->wrong > SHOWN)
     return;
-  printf("# wrong: power cut at %llu of %llu, %s kept (%u), seed %llu: %s\n",
+  printf("# wrong: power cut at %llu of %llu, %s kept (%u%s), seed %llu: %s\n",
          (unsigned long long)at, (unsigned long long)r->nlog,
-         choice_names[p->choice], p->one, (unsigned long long)r->seed, fault);
+         choice_names[p->choice], p->one, p->ordered ? ", ordered" : "",
+         (unsigned long long)r->seed, fault);
   if (r->keep) {
     snprintf(name, sizeof name, "wrong-%llu.vhd", (unsigned long long)r->wrong);
     put_image(&r->left, name);
@@ -279,7 +284,7 @@ look_at(struct replay *r, struct pick *p, uint64_t at)
     spoil(r);
   put_image(&r->left, l.path);
   r->opened++;
-  if (!ends_well(r))
+  if (!ends_well(r, p))
     snprintf(l.fault, sizeof l.fault, "the file does not end in a footer");
   look_reading(&l);
   if (!l.fault[0] && r->write_each && r->opened % r->write_each == 0) {
@@ -292,6 +297,18 @@ look_at(struct replay *r, struct pick *p, uint64_t at)
 
 /* ----------------------------------------------------------------- the run */
 
+static struct pick
+choose(struct replay *r)
+{
+  struct pick p = { .r = r };
+
+  p.choice = r->host.nchange ? (enum choice)(dice(r) % NCHOICES) : NOTHING;
+  p.one = r->host.nchange ? (unsigned)(dice(r) % r->host.nchange) : 0;
+  p.seed = dice(r);
+  p.ordered = dice(r) % 2;
+  return p;
+}
+
 /* What a cut could keep at this moment; some of it n times. */
 static void
 cut_here(struct replay *r, uint64_t at, uint64_t n, bool bare)
@@ -302,11 +319,20 @@ cut_here(struct replay *r, uint64_t at, uint64_t n, bool bare)
   if (bare)
     look_at(r, &p, at);
   for (uint64_t i = 0; i < n; i++) {
-    p.choice = r->host.nchange ? (enum choice)(dice(r) % NCHOICES) : NOTHING;
-    p.one = r->host.nchange ? (unsigned)(dice(r) % r->host.nchange) : 0;
-    p.seed = dice(r);
+    p = choose(r);
     look_at(r, &p, at);
   }
+  host_drop_open(&r->host);
+}
+
+static void
+leave_one(struct replay *r)
+{
+  host_add_open(&r->host);
+  struct pick p = choose(r);
+  p.ordered = true;
+  host_cut(&r->host, keep_change, &p, &r->left);
+  put_image(&r->left, "left.vhd");
   host_drop_open(&r->host);
 }
 
@@ -348,6 +374,12 @@ run(struct replay *r)
       end_life(r, rec, i);
     if (why)
       give_up("log", why);
+    if (r->leave && i + 1 >= r->leave) {
+      leave_one(r);
+      break;
+    }
+    if (r->leave)
+      continue;
     bool told = rec->kind == RECORD_ACK || rec->kind == RECORD_CLOSED;
     if (told)
       cut_here(r, i + 1, 0, rec->op == REQUEST_FLUSH || rec->op == 0);
@@ -417,6 +449,7 @@ main(int argc, char **argv)
     { "write", required_argument, NULL, 'w' },
     { "garbage", no_argument, NULL, 'g' },
     { "keep", no_argument, NULL, 'k' },
+    { "leave", required_argument, NULL, 'l' },
     { NULL, 0, NULL, 0 },
   };
   static struct replay r = { .images = 1000, .seed = 1, .write_each = 4 };
@@ -429,6 +462,7 @@ main(int argc, char **argv)
     case 'w': r.write_each = (unsigned)atoi(optarg); break;
     case 'g': r.garbage = true; break;
     case 'k': r.keep = true; break;
+    case 'l': r.leave = strtoull(optarg, NULL, 10); break;
     default: return 2;
     }
   if (optind != argc - 1 || chdir(argv[optind]) < 0)
