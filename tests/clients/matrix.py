@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 
-from guest import Guest, Monitor, Served, wait_for_socket
+from guest import PATIENCE, Guest, Monitor, Served, wait_for_socket
 from servertest import SOCKET
 from tooltest import KiB, MiB, check, contains, equal, same_bytes
 
@@ -167,7 +167,7 @@ def mirror(g, number, image, content):
         monitor.command("block-job-cancel", device="mirror")
         check_event(monitor.wait_for("BLOCK_JOB_COMPLETED", *FAILURES))
         monitor.command("quit")
-        equal(qemu.wait(30), 0, "exit status of qemu-storage-daemon")
+        equal(qemu.wait(PATIENCE), 0, "exit status of qemu-storage-daemon")
         served.stop()
     finally:
         if monitor:
@@ -300,7 +300,8 @@ def reconnecting(g, number, image, content):
             equal(line, b"restart\n")
             served.restart(number)
         with open("ops.log", encoding="utf-8") as file:
-            equal((client.wait(30), file.read()), (0, ""), "the program's end")
+            status = client.wait(PATIENCE)
+            equal((status, file.read()), (0, ""), "the program's end")
         served.stop()
     finally:
         if client:
@@ -366,15 +367,15 @@ def proxy(g, number, image, content):
     nbdkit = None
     try:
         nbdkit = g.start("nbdkit", "-f", "-U", "guest.sock",
-                         "--filter=retry", "nbd", URI, "retry=20",
-                         "retries=20", "retry-delay=1",
+                         "--filter=retry", "nbd", URI, "retry=100",
+                         "retries=100", "retry-delay=1",
                          "retry-exponential=no", log="nbdkit.log")
         wait_for_socket("guest.sock", nbdkit, "nbdkit.log")
         guest = Guest("guest.sock", SIZE, 1, "", content)
         guest.work(400, [100, 300], lambda: served.restart(number))
         guest.h.shutdown()
         nbdkit.terminate()
-        equal(nbdkit.wait(30), 0, "exit status of nbdkit")
+        equal(nbdkit.wait(PATIENCE), 0, "exit status of nbdkit")
         served.stop()
     finally:
         end(nbdkit)

@@ -144,7 +144,7 @@ class Writer:
 
     def reconnect(self):
         self.gone += 1
-        for _ in range(600):
+        for _ in range(2400):
             try:
                 self.h = connect(self.uri)
                 return
