@@ -74,6 +74,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/open.h \
 	lib/image/parent.c \
 	lib/image/parent.h \
+	lib/image/parent_time.c \
+	lib/image/parent_time.h \
 	lib/image/replay.c \
 	lib/image/replay.h \
 	lib/image/request.c \
@@ -87,6 +89,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/sync.c \
 	lib/store/file.c \
 	lib/store/file.h \
+	lib/store/folder.c \
+	lib/store/folder.h \
 	lib/store/journal_file.c \
 	lib/store/journal_file.h \
 	lib/store/local.c \
@@ -97,10 +101,14 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/lookup.h \
 	lib/store/newfile.c \
 	lib/store/newfile.h \
+	lib/store/times.c \
+	lib/store/times.h \
 	lib/ops/check.c \
 	lib/ops/check.h \
 	lib/ops/check_bitmaps.c \
 	lib/ops/check_space.c \
+	lib/ops/children.c \
+	lib/ops/children.h \
 	lib/ops/create.c \
 	lib/ops/locators.c \
 	lib/ops/output.c \

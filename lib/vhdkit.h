@@ -194,6 +194,20 @@ uint64_t vhd_size(const struct vhd_image *image);
 /* The parent in the chain, or NULL; lives as long as the child does. */
 struct vhd_image *vhd_parent(struct vhd_image *image);
 
+/* How many files a search for children looks at, where one must not take
+ * long. */
+#define VHD_FIND_LIMIT 1000
+
+/* Calls found with the path of each differencing image in the folder (NULL: the
+ * image's own) that says its parent has this image's id, until it returns not
+ * 0; at most `limit` names of the folder are looked at.  Writing to an image
+ * that has children makes them worthless.  What found returned, 0, or a
+ * negative errno if the folder cannot be read. */
+int vhd_find_children(const struct vhd_image *image, const char *folder,
+                      unsigned limit,
+                      int (*found)(void *opaque, const char *path),
+                      void *opaque);
+
 #define VHD_MAX_LOCATORS 8
 
 /* A parent locator: one of the places where a child says its parent lies. */
@@ -412,6 +426,8 @@ enum vhd_severity {
   VHD_NOTE,   /* unusual, harmless */
   VHD_LEAKED, /* space that nothing refers to */
   VHD_BROKEN,
+  VHD_DOUBTFUL, /* perhaps wrong, and nothing could tell: the parent has been
+                 * changed, as far as its file's time says */
 };
 
 struct vhd_finding {
@@ -425,6 +441,7 @@ struct vhd_check_result {
   uint32_t notes, leaks, errors;
   uint64_t leaked; /* bytes */
   uint64_t nblk_allocated;
+  uint32_t doubts;
 };
 
 /* Looks at everything that can be wrong with an image and its chain, and

@@ -125,6 +125,14 @@ folder_of(const char *path)
   return real;
 }
 
+static int
+warn_of_child(void *opaque, const char *child)
+{
+  nbdkit_error("warning: '%s' is the parent of '%s', which is damaged by any "
+               "change to it", (const char *)opaque, child);
+  return 1; /* one is enough */
+}
+
 /* Opens path; parents may lie beside it, in roots=, and beside `base`. */
 static struct vhd_image *
 open_image(const char *path, const char *base, bool readonly)
@@ -154,6 +162,9 @@ open_image(const char *path, const char *base, bool readonly)
   }
   for (unsigned i = 0; image && vhd_warning(image, i); i++)
     nbdkit_debug("%s: warning: %s", path, vhd_warning(image, i));
+  if (image && !readonly && !params.dir)
+    vhd_find_children(image, NULL, VHD_FIND_LIMIT, warn_of_child,
+                      (void *)(uintptr_t)path);
   free(own);
   free(of_base);
   free(roots);

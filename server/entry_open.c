@@ -34,6 +34,15 @@ try_open(struct entry *entry, const char *path, struct vhd_error *err)
   return vhd_open(path, &opt, &entry->export.image, err);
 }
 
+static int
+warn_of_child(void *entry, const char *child)
+{
+  log_warning("export '%s': it is the parent of '%s', which is damaged by any "
+              "change to it; --readonly would protect it",
+              ((struct entry *)entry)->name, child);
+  return 1; /* one is enough */
+}
+
 int
 entry_open_image(struct entry *entry, const char *path, struct vhd_error *err)
 {
@@ -50,6 +59,10 @@ entry_open_image(struct entry *entry, const char *path, struct vhd_error *err)
   entry->export.readonly = info.read_only;
   for (unsigned i = 0; (warning = vhd_warning(entry->export.image, i)); i++)
     log_warning("%s: %s", path, warning);
+  /* Not in a folder of exports, each of which would look at all the others. */
+  if (entry->path && !info.read_only)
+    vhd_find_children(entry->export.image, NULL, VHD_FIND_LIMIT, warn_of_child,
+                      entry);
   return 0;
 }
 

@@ -18,6 +18,7 @@ enum {
   CHECK_FAILED = 1, /* could not look */
   CHECK_BROKEN = 2,
   CHECK_LEAKED = 3,
+  CHECK_DOUBTFUL = 4,
 };
 
 static bool as_json, quiet;
@@ -34,6 +35,7 @@ static const char *const severities[] = {
   [VHD_NOTE] = "note",
   [VHD_LEAKED] = "leaked",
   [VHD_BROKEN] = "broken",
+  [VHD_DOUBTFUL] = "doubtful",
 };
 
 /* opaque: the JSON array of findings, or NULL. */
@@ -63,6 +65,8 @@ verdict(const struct vhd_check_result *result)
 {
   if (result->errors > 0)
     return CHECK_BROKEN;
+  if (result->doubts > 0)
+    return CHECK_DOUBTFUL;
   return result->leaks > 0 ? CHECK_LEAKED : CHECK_SOUND;
 }
 
@@ -74,12 +78,14 @@ print_json(const char *image, const struct vhd_check_result *result,
     [CHECK_SOUND] = "sound",
     [CHECK_BROKEN] = "broken",
     [CHECK_LEAKED] = "leaked",
+    [CHECK_DOUBTFUL] = "doubtful",
   };
   struct json *top = json_object_new();
 
   json_put_string(top, "image", image);
   json_put_string(top, "result", words[verdict(result)]);
   json_put_int(top, "errors", result->errors);
+  json_put_int(top, "doubts", result->doubts);
   json_put_int(top, "leaks", result->leaks);
   json_put_int(top, "notes", result->notes);
   json_put_int(top, "leaked_bytes", result->leaked);
@@ -102,6 +108,9 @@ print_summary(const char *image, const struct vhd_check_result *result)
   case CHECK_LEAKED:
     printf("%s: sound, but %s of its file is of no use\n", name,
            text_size(result->leaked, size));
+    break;
+  case CHECK_DOUBTFUL:
+    printf("%s: doubtful\n", name);
     break;
   default:
     printf("%s: broken: %" PRIu32 " %s\n", name, result->errors,
@@ -137,6 +146,7 @@ const struct verb check_verb = {
   .max_args = 1,
   .options = { options, root_options, open_options, look_options },
   .about = "Exit status: 0 sound, 1 it could not be looked at, 2 broken, 3 "
-           "only space\nleaked.  Nothing is changed.",
+           "only space\nleaked, 4 in doubt: its parent may have been changed."
+           "  Nothing is changed.",
   .run = run,
 };

@@ -98,6 +98,33 @@ image_open(const char *path, uint32_t flags)
   return image;
 }
 
+void
+image_warn(struct vhd_image *image)
+{
+  const char *text;
+
+  for (; image != NULL; image = vhd_parent(image))
+    for (unsigned i = 0; (text = vhd_warning(image, i)) != NULL; i++)
+      complain("warning: %s", text);
+}
+
+static int
+warn_of_child(void *opaque, const char *path)
+{
+  struct vhd_info info;
+
+  vhd_get_info(opaque, &info);
+  complain("warning: %s: it is the parent of '%s', which is damaged by any "
+           "change to it", info.path, path);
+  return 1; /* one is enough */
+}
+
+void
+image_warn_of_children(struct vhd_image *image)
+{
+  vhd_find_children(image, NULL, VHD_FIND_LIMIT, warn_of_child, image);
+}
+
 bool
 image_is_file(struct vhd_image *image, const struct stat *file)
 {

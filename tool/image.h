@@ -26,6 +26,13 @@ struct vhd_open_options image_open_options(uint32_t flags);
 /* Opens; complains and returns NULL where that fails. */
 struct vhd_image *image_open(const char *path, uint32_t flags);
 
+/* Complains of what opening it noticed. */
+void image_warn(struct vhd_image *image);
+
+/* Before an image is changed: complains of the children that it has beside it,
+ * which are then worth nothing. */
+void image_warn_of_children(struct vhd_image *image);
+
 /* Is that file the image or one of its parents? */
 bool image_is_file(struct vhd_image *image, const struct stat *file);
 

@@ -285,6 +285,7 @@ run(char **args)
 
   if (image == NULL)
     return EXIT_FAILED;
+  image_warn(image);
   interrupt_catch();
   int r = read_image(image, args[1] != NULL ? args[1] : "-");
   if (image_close(image) < 0)

@@ -268,6 +268,8 @@ run(char **args)
 
   if (image == NULL)
     return EXIT_FAILED;
+  image_warn(image);
+  image_warn_of_children(image);
   int r = write_image(image, args[1] != NULL ? args[1] : "-");
   if (image_close(image) < 0)
     r = -1;

@@ -17,6 +17,7 @@
 #include "base/rules.h"
 #include "image/chain.h"
 #include "image/open.h"
+#include "image/parent_time.h"
 #include "image/replay.h"
 
 #define FILE_ALIGN 4096
@@ -123,16 +124,10 @@ struct opening {
 static void
 warn_of_parent(struct layer *child, const struct layer *parent)
 {
-  uint32_t ts = child->header.parent_timestamp;
-  char text[400];
+  char text[1024];
 
-  if (ts != 0 && (int64_t)ts != parent->mtime - VHD_EPOCH &&
-      ts != parent->footer.timestamp) {
-    snprintf(text, sizeof text, "the parent '%.200s' has another timestamp "
-             "than recorded: if it was written to since the child was made, "
-             "the child is damaged", parent->path);
+  if (parent_time(child, parent, text, sizeof text) != PARENT_AS_RECORDED)
     layer_warn(child, text);
-  }
 }
 
 /* A parent with what a killed process left for it is a layer like any other. */

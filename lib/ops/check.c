@@ -19,6 +19,7 @@
 #include "format/geometry.h"
 #include "image/image.h"
 #include "image/layout.h"
+#include "image/parent_time.h"
 #include "ops/check.h"
 #include "store/local.h"
 #include "vhdkit.h"
@@ -49,6 +50,9 @@ tell(struct checker *c, enum vhd_severity severity, int code,
     break;
   case VHD_BROKEN:
     c->result->errors++;
+    break;
+  case VHD_DOUBTFUL:
+    c->result->doubts++;
     break;
   }
   if (c->found != NULL)
@@ -185,15 +189,39 @@ check_file(struct checker *c, const char *path, uint32_t flags,
   return r;
 }
 
+/* Is the parent what it was when the child was made?  text gets what opening
+ * warned of. */
+static void
+check_parent_time(struct checker *c, const struct vhd_image *image, char *text,
+                  size_t size)
+{
+  text[0] = '\0';
+  if (!image_is_child(image))
+    return;
+  switch (parent_time(image->top, image->layers->layer[1], text, size)) {
+  case PARENT_AS_RECORDED:
+    break;
+  case PARENT_OLDER:
+    tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, text);
+    break;
+  case PARENT_CHANGED:
+    tell(c, VHD_DOUBTFUL, VHD_PARENT_TIMESTAMP, text);
+    break;
+  }
+}
+
 /* What opening has noticed of an image, past what its reader told both of us:
  * something about its parent. */
 static void
 tell_warnings(struct checker *c, const struct vhd_image *image)
 {
+  char about_time[sizeof ((struct vhd_error *)NULL)->message];
   const char *text;
 
+  check_parent_time(c, image, about_time, sizeof about_time);
   for (unsigned i = c->nheard; (text = vhd_warning(image, i)) != NULL; i++)
-    tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, without_path(text, c->path));
+    if (strcmp(text, about_time) != 0)
+      tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, without_path(text, c->path));
 }
 
 /* c->path is the child's. */

@@ -37,6 +37,7 @@
 #include "format/geometry.h"
 #include "format/guid.h"
 #include "format/header.h"
+#include "ops/children.h"
 #include "ops/parent_ref.h"
 #include "store/newfile.h"
 #include "vhdkit.h"
@@ -338,6 +339,8 @@ vhd_create(const char *path, const struct vhd_create_options *opt,
   if (r < 0)
     return r;
   r = newfile_open(&file, path, opt->flags & VHD_CREATE_OVERWRITE, err);
+  if (r == 0 && file.old != NULL)
+    r = children_refuse_loss(file.old, err);
   if (r < 0)
     return r;
   r = write_image(&plan, &file, err);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "ops/children.h"
 #include "store/newfile.h"
 #include "vhdkit.h"
 
@@ -26,8 +27,14 @@ vhd_output_open(const char *path, uint32_t flags, struct vhd_output **output,
   if (out == NULL)
     return vhd_fail_sys(err, ENOMEM, "%s", path);
   int r = newfile_open(&out->file, path, flags & VHD_CREATE_OVERWRITE, err);
-  if (r < 0)
+  if (r < 0) {
     free(out);
+    return r;
+  }
+  if (out->file.old != NULL)
+    r = children_refuse_loss(out->file.old, err);
+  if (r < 0)
+    vhd_output_close(out);
   else
     *output = out;
   return r;

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* folder.c: see folder.h. */
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "store/folder.h"
+
+static bool
+is_regular(const struct dirent *entry, const char *path)
+{
+  struct stat st;
+
+  if (entry->d_type != DT_UNKNOWN && entry->d_type != DT_LNK)
+    return entry->d_type == DT_REG;
+  return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+int
+folder_each(const char *folder, unsigned limit,
+            int (*each)(void *opaque, const char *path), void *opaque)
+{
+  DIR *dir = opendir(folder);
+  const struct dirent *entry;
+  int r = 0;
+
+  if (dir == NULL)
+    return -errno;
+  while (r == 0 && limit-- > 0 && (entry = readdir(dir)) != NULL) {
+    CLEANUP_FREE char *path = NULL;
+    if (asprintf(&path, "%s/%s", folder, entry->d_name) < 0) {
+      path = NULL;
+      r = -ENOMEM;
+    } else if (is_regular(entry, path)) {
+      r = each(opaque, path);
+    }
+  }
+  closedir(dir);
+  return r;
+}
+
+char *
+folder_of(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+
+  if (slash == NULL)
+    return strdup(".");
+  return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* folder.h: the files of a folder.  Blocks; any thread. */
+#ifndef STORE_FOLDER_H
+#define STORE_FOLDER_H
+
+/* Calls each with the path of each regular file in the folder, until it returns
+ * not 0; no more than `limit` names are looked at.  What each returned, 0, or
+ * -errno. */
+int folder_each(const char *folder, unsigned limit,
+                int (*each)(void *opaque, const char *path), void *opaque);
+
+/* The folder that holds path, malloc()ed; NULL: no memory. */
+char *folder_of(const char *path);
+
+#endif

@@ -1,0 +1,185 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Parents that change under their children: found in the child, told of before
+it happens, and not done by mistake."""
+
+import os
+import shutil
+
+from servertest import connect, served
+from tooltest import (MiB, case, check, contains, equal, read_json, refused,
+                      run, vhdkit)
+from vhdimage import EPOCH, Image
+
+
+def family():
+    vhdkit("create", "--size", "4M", "base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+
+
+def verdict(path):
+    done = vhdkit("check", "--json", path, code=None)
+    got = read_json("check", "--json", path, code=done.returncode)
+    return done.returncode, [(f["severity"], f["code"])
+                             for f in got["findings"]], got
+
+
+def doubtful(path, child="child.vhd", parent="base.vhd"):
+    status, findings, got = verdict(path)
+    equal((status, findings), (4, [("doubtful", "parent-timestamp")]))
+    equal((got["result"], got["doubts"]), ("doubtful", 1))
+    contains(got["findings"][0]["message"], parent)
+    contains(got["findings"][0]["message"], "was changed after")
+    equal(os.path.basename(got["findings"][0]["path"]), child)
+
+
+def sound(path):
+    equal(verdict(path)[:2], (0, []))
+
+
+@case("create a base, create a child, write to the base: that is found")
+def _():
+    family()
+    sound("child.vhd")
+    vhdkit("write", "base.vhd", data=b"change")
+    doubtful("child.vhd")
+    contains(vhdkit("check", "child.vhd", code=4).out, "doubtful: child.vhd: ")
+    for verb in (("read", "child.vhd", "/dev/null"), ("info", "child.vhd")):
+        done = vhdkit(*verb)
+        contains(done.out + done.err, "was changed after")
+    contains(vhdkit("write", "child.vhd", data=b"x").err, "was changed after")
+
+
+@case("so is a base that is written to seconds later, or years")
+def _():
+    for later in (1, 10 ** 8):
+        family()
+        at = Image("child.vhd").header.parent_timestamp + EPOCH
+        os.utime("base.vhd", (at + later, at + later))
+        doubtful("child.vhd")
+        os.utime("base.vhd", (at, at))
+        sound("child.vhd")
+        os.remove("base.vhd")
+        os.remove("child.vhd")
+
+
+@case("and in the middle of a chain, once")
+def _():
+    family()
+    vhdkit("create", "--parent", "child.vhd", "last.vhd")
+    vhdkit("write", "base.vhd", data=b"change")
+    doubtful("last.vhd")
+
+
+@case("what leaves a base as it was is no change")
+def _():
+    family()
+    vhdkit("write", "base.vhd", data=b"")
+    sound("child.vhd")
+    vhdkit("read", "base.vhd", "/dev/null")
+    vhdkit("check", "base.vhd")
+    with served("base.vhd"):
+        h = connect()
+        h.pread(512, 0)
+        h.shutdown()
+    sound("child.vhd")
+    os.mkdir("copy")
+    for name in ("child.vhd", "base.vhd"):
+        shutil.copy2(name, "copy")
+    sound("copy/child.vhd")
+
+
+@case("an older base, one that was put back, is noted")
+def _():
+    family()
+    os.utime("base.vhd", (10 ** 9, 10 ** 9))
+    status, findings, got = verdict("child.vhd")
+    equal((status, findings), (0, [("note", "parent-timestamp")]))
+    contains(got["findings"][0]["message"], "older than recorded")
+
+
+@case("a copy without its times is in doubt; what is said about it helps")
+def _():
+    family()
+    os.mkdir("copy")
+    for name in ("child.vhd", "base.vhd"):
+        shutil.copy(name, "copy")
+    at = os.stat("base.vhd").st_mtime
+    os.utime("copy/base.vhd", (at + 100, at + 100))
+    doubtful("copy/child.vhd")
+    message = verdict("copy/child.vhd")[2]["findings"][0]["message"]
+    command = message[message.index("touch -d "):]
+    equal(os.system(f"{command} copy/base.vhd"), 0)
+    sound("copy/child.vhd")
+
+
+@case("no time recorded, as Windows 10 has it, or when the base was made")
+def _():
+    family()
+    vhdkit("write", "base.vhd", data=b"change")
+    child = Image("child.vhd")
+    child.header.parent_timestamp = 0
+    child.save()
+    sound("child.vhd")
+    made = Image("base.vhd").footer.timestamp
+    os.utime("base.vhd", (made + EPOCH + 50, made + EPOCH + 50))
+    child.header.parent_timestamp = made
+    child.save()
+    doubtful("child.vhd")
+    child.footer.creator = b"vbox"
+    child.save()
+    sound("child.vhd")
+
+
+@case("write warns of a child beside the image, and does it")
+def _():
+    family()
+    done = vhdkit("write", "base.vhd", data=b"change")
+    contains(done.err, "warning: base.vhd: it is the parent of './child.vhd'")
+    equal(len(done.err.splitlines()), 1, "lines")
+    equal(vhdkit("read", "--length", "6", "base.vhd").stdout, b"change")
+    equal(vhdkit("write", "child.vhd", data=b"x").err.count("the parent of"),
+          0, "warnings of a child that has none itself")
+    vhdkit("create", "--size", "4M", "alone.vhd")
+    equal(vhdkit("write", "alone.vhd", data=b"x").err, "")
+
+
+@case("what is no image, or cannot be read, is nobody's child")
+def _():
+    family()
+    os.remove("child.vhd")
+    os.mkfifo("fifo.vhd")
+    os.mkdir("folder.vhd")
+    os.symlink("nowhere", "dangling.vhd")
+    os.symlink("base.vhd", "link.vhd")
+    for name, data in (("empty", b""), ("short", b"x" * 511),
+                       ("junk", b"conectix" * 500)):
+        with open(name, "wb") as file:
+            file.write(data)
+    equal(vhdkit("write", "base.vhd", data=b"x").err, "")
+
+
+@case("the server warns when it opens a named image that has a child")
+def _():
+    family()
+    with served("base.vhd") as server:
+        contains(server.log(), "parent of './child.vhd'")
+    with served("--readonly", "base.vhd") as server:
+        check("parent of" not in server.log(), server.log())
+
+
+@case("--overwrite does not replace an image that has a child beside it")
+def _():
+    family()
+    vhdkit("create", "--size", "1M", "other.vhd")
+    before = os.stat("base.vhd")
+    for verb in (("create", "--size", "1M", "--overwrite", "base.vhd"),
+                 ("read", "--overwrite", "other.vhd", "base.vhd")):
+        refused(*verb, says=["base.vhd", "parent of './child.vhd'"])
+        equal(os.stat("base.vhd"), before, "the base")
+    os.remove("child.vhd")
+    vhdkit("read", "--overwrite", "other.vhd", "base.vhd")
+    equal(os.path.getsize("base.vhd"), MiB, "size")
+
+
+run()
