@@ -13,14 +13,12 @@
 #include "base/table.h"
 #include "image/layer.h"
 
-int
-bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
-             bool writable)
+static int
+bitmaps_make(struct bitmaps *c, uint32_t n, uint32_t bytes, bool writable)
 {
   memset(c, 0, sizeof *c);
-  c->bytes = bitmap_bytes;
-  c->n = MIN(MAX(BITMAPS_BYTES / bitmap_bytes, BITMAPS_LEAST), MAX(nblk, 1));
-  c->all = c->n >= nblk;
+  c->bytes = bytes;
+  c->n = n;
   uint32_t buckets = 1;
   while (buckets < c->n)
     buckets *= 2;
@@ -34,6 +32,33 @@ bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
     bitmaps_destroy(c);
     return -ENOMEM;
   }
+  return 0;
+}
+
+int
+bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
+             bool writable)
+{
+  uint32_t n = MAX(BITMAPS_BYTES / bitmap_bytes, BITMAPS_LEAST);
+
+  int e = bitmaps_make(c, MIN(n, MAX(nblk, 1)), bitmap_bytes, writable);
+  c->all = e == 0 && c->n >= nblk;
+  return e;
+}
+
+int
+bitmaps_reserve(struct bitmaps *c, uint32_t n)
+{
+  struct bitmaps old = *c;
+
+  if (c->all || n <= c->n)
+    return 0;
+  assert(c->ndirty == 0);
+  if (bitmaps_make(c, n, old.bytes, old.twin != NULL) < 0) {
+    *c = old;
+    return -ENOMEM;
+  }
+  bitmaps_destroy(&old);
   return 0;
 }
 

@@ -45,6 +45,9 @@ struct bitmaps {
 /* writable: with twins.  0 or -ENOMEM. */
 int bitmaps_init(struct bitmaps *c, uint32_t nblk, uint32_t bitmap_bytes,
                  bool writable);
+/* Makes it hold n at least, however many are dirty; only while it is empty.  0
+ * or -ENOMEM. */
+int bitmaps_reserve(struct bitmaps *c, uint32_t n);
 void bitmaps_destroy(struct bitmaps *c);
 
 /* NULL if there is none; one that is LOADING is returned too. */

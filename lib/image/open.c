@@ -30,22 +30,6 @@ vhd_warning(const struct vhd_image *image, unsigned i)
 
 /* ----------------------------------------------------------------- one file */
 
-/* The journal's blocks may lie where the file, as it was read, had none. */
-static int
-recheck(struct vhd_image *img, struct vhd_error *err)
-{
-  img->top->layout.bat = (uint32_t *)img->top->bat;
-  int e = layout_recheck(img->top->file, &img->top->layout, err);
-  img->top->layout.bat = NULL;
-  if (e < 0)
-    return vhd_fail(err, VHD_JOURNAL, EIO,
-                    "%s: a killed server left changes of this image in memory, "
-                    "but the image was changed since by another program; if "
-                    "those changes are not wanted, remove its journal",
-                    img->top->path);
-  return 0;
-}
-
 static int
 start_writing(struct vhd_image *img, struct vhd_error *err)
 {
@@ -65,14 +49,12 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
   bool replay = journal && !img->top->fixed && !journal_empty(journal);
 
   int e = layer_make_table(img->top, img->writable);
-  if (e == 0 && (img->writable || replay))
+  if (e == 0 && img->writable)
     e = commit_init(img);
   if (e < 0)
     return vhd_fail_sys(err, -e, "%s", img->top->path);
   if (replay) {
     e = replay_journal(img, journal, err);
-    if (e == 0)
-      e = recheck(img, err);
     if (e < 0)
       return e;
   }

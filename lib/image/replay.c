@@ -5,7 +5,13 @@
  * cache has it, may hold any part of the commit that was under way.  So the BAT
  * entry of a block is one of the values that its records name; anything else
  * means that another program has changed the image since, and then nothing is
- * replayed. */
+ * replayed.  All records are looked at for that before the first is applied.
+ *
+ * How much a live image keeps does not bound what is taken over: the bitmap
+ * cache is made as large as the records need, and a writable image commits
+ * between two records where its dirty set is full.  A block's slot is not used
+ * for another while records speak of it, so what the disk has then is a state
+ * that the image once had. */
 #include "config.h"
 
 #include <errno.h>
@@ -21,49 +27,106 @@
 
 struct replay {
   struct vhd_image *img;
-  uint8_t *seen; /* a bit a block: has a record; its entry was named by one */
-  uint8_t *named;
-  uint32_t *disk; /* the entries of the file */
   struct vhd_error *err;
+  /* Bitmaps, a bit a block. */
+  uint8_t *doubtful; /* records must account for its entry in the file */
+  uint8_t *named;    /* they do */
+  uint8_t *partly;   /* has records of sectors */
+  uint32_t npartly;
 };
 
 static int
-stale(struct replay *r, uint32_t blk)
+damaged(struct replay *r)
 {
-  return vhd_fail(r->err, VHD_JOURNAL, EIO,
-                  "%s: a killed server left changes of this image in memory, "
-                  "but the image was changed since by another program (block %"
-                  PRIu32 "); if those changes are not wanted, remove its "
-                  "journal", r->img->top->path, blk);
+  return vhd_fail(r->err, VHD_JOURNAL, EIO, "%s: its journal is damaged",
+                  r->img->top->path);
 }
 
-/* Remembers what the file's entry is, for which a record must account. */
-static void
-note_entry(struct replay *r, uint32_t blk)
+int
+replay_refuse(const struct vhd_image *img, struct vhd_error *err)
 {
-  if (bitmap_test(r->seen, blk))
-    return;
-  bitmap_set(r->seen, blk, 1);
-  r->disk[blk] = r->img->top->bat[blk];
+  const char *path = img->journal_file.path;
+
+  return vhd_fail(err, VHD_JOURNAL, EIO,
+                  "%s: a killed program left acknowledged changes of this "
+                  "image in the journal '%s', but the image was changed since "
+                  "by another program, so they do not go together; if the "
+                  "image is right as it is now, remove that file, and they are "
+                  "gone", img->top->path, path ? path : "");
+}
+
+/* ----------------------------------------------------------- looking at all */
+
+static int
+look_at_bits(struct replay *r, const struct journal_record *rec)
+{
+  struct layer *top = r->img->top;
+  uint32_t valid = layer_block_sectors(top, rec->blk);
+
+  if (rec->a >= valid || rec->b > valid - rec->a)
+    return damaged(r);
+  if (!bitmap_test(r->partly, rec->blk))
+    r->npartly++;
+  bitmap_set(r->partly, rec->blk, 1);
+  if (top->bat[rec->blk] == NO_SLOT) /* freed later, says a record to come */
+    bitmap_set(r->doubtful, rec->blk, 1);
+  return 0;
 }
 
 static int
-replay_bat(struct replay *r, const struct journal_record *rec)
+look_at_record(void *opaque, const struct journal_record *rec)
+{
+  struct replay *r = opaque;
+
+  if (rec->blk >= r->img->top->nblk)
+    return damaged(r);
+  if (rec->kind == JOURNAL_BITS)
+    return look_at_bits(r, rec);
+  if (rec->kind != JOURNAL_BAT)
+    return damaged(r);
+  uint32_t disk = r->img->top->bat[rec->blk];
+  bitmap_set(r->doubtful, rec->blk, 1);
+  if (disk == rec->a || disk == rec->b)
+    bitmap_set(r->named, rec->blk, 1);
+  return 0;
+}
+
+static int
+look_at_all(struct replay *r, const struct journal *journal)
+{
+  int e = journal_each(journal, look_at_record, r);
+
+  for (uint32_t blk = 0; e == 0 && blk < r->img->top->nblk; blk++)
+    if (bitmap_test(r->doubtful, blk) && !bitmap_test(r->named, blk))
+      e = replay_refuse(r->img, r->err);
+  return e;
+}
+
+/* ----------------------------------------------------------------- applying */
+
+/* Notes for the commit that a block differs from the disk.  What is only read
+ * commits nothing. */
+static void
+note(struct vhd_image *img, uint32_t blk, uint32_t before, bool bitmap)
+{
+  if (img->writable)
+    commit_note(img, blk, before, bitmap);
+}
+
+static int
+apply_bat(struct replay *r, const struct journal_record *rec)
 {
   struct vhd_image *img = r->img;
-  uint32_t blk = rec->blk;
-
-  note_entry(r, blk);
-  if (r->disk[blk] == rec->a || r->disk[blk] == rec->b)
-    bitmap_set(r->named, blk, 1);
+  uint32_t blk = rec->blk, before = img->top->bat[blk];
   struct bitmap *b = bitmaps_find(&img->top->bitmaps, blk);
+  bool child = img->top->footer.type == VHD_DIFFERENCING;
+
   if (b)
     bitmaps_forget(&img->top->bitmaps, b);
-  bool child = img->top->footer.type == VHD_DIFFERENCING;
   layer_set_block(img->top, blk, rec->b,
                   rec->b == NO_SLOT ? BITS_UNKNOWN
                   : child ? BITS_NONE : BITS_ALL);
-  commit_note(img, blk, r->disk[blk], rec->b != NO_SLOT);
+  note(img, blk, before, rec->b != NO_SLOT);
   return 0;
 }
 
@@ -78,14 +141,14 @@ get_bitmap(struct replay *r, uint32_t blk)
     return b;
   b = bitmaps_claim(img->top, blk);
   if (!b) {
-    vhd_fail(r->err, VHD_JOURNAL, EIO, "%s: its journal is damaged",
-             img->top->path);
+    damaged(r);
     return NULL;
   }
   uint8_t *bits = bitmaps_bits(&img->top->bitmaps, b);
   memset(bits, summary_of(img->top->state[blk]) == BITS_ALL ? 0xff : 0,
          img->top->bitmaps.bytes);
-  if (summary_of(img->top->state[blk]) != BITS_UNKNOWN)
+  if (summary_of(img->top->state[blk]) == BITS_NONE ||
+      summary_of(img->top->state[blk]) == BITS_ALL)
     return b;
   int e = file_read(img->top->file, bits, img->top->bitmaps.bytes,
                     (uint64_t)img->top->bat[blk] * 512);
@@ -97,18 +160,14 @@ get_bitmap(struct replay *r, uint32_t blk)
 }
 
 static int
-replay_bits(struct replay *r, const struct journal_record *rec)
+apply_bits(struct replay *r, const struct journal_record *rec)
 {
   struct vhd_image *img = r->img;
-  uint32_t blk = rec->blk;
+  uint32_t blk = rec->blk, before = img->top->bat[blk];
   uint32_t valid = layer_block_sectors(img->top, blk);
 
-  if (rec->a >= valid || rec->b > valid - rec->a)
-    return stale(r, blk);
-  if (img->top->bat[blk] == NO_SLOT) { /* freed later, says a record to come */
-    note_entry(r, blk);
+  if (before == NO_SLOT) /* freed later */
     return 0;
-  }
   struct bitmap *b = get_bitmap(r, blk);
   if (!b)
     return -EIO;
@@ -121,22 +180,47 @@ replay_bits(struct replay *r, const struct journal_record *rec)
   } else {
     bitmaps_mark_dirty(&img->top->bitmaps, b);
   }
-  layer_set_block(img->top, blk, img->top->bat[blk], s);
-  commit_note(img, blk, img->top->bat[blk], true);
+  layer_set_block(img->top, blk, before, s);
+  note(img, blk, before, true);
   return 0;
 }
 
+/* The journal's blocks may lie where the file, as it was read, had none. */
 static int
-replay_record(void *opaque, const struct journal_record *rec)
+recheck(struct replay *r)
+{
+  struct layer *top = r->img->top;
+
+  top->layout.bat = (uint32_t *)top->bat;
+  int e = layout_recheck(top->file, &top->layout, r->err);
+  top->layout.bat = NULL;
+  return e < 0 ? replay_refuse(r->img, r->err) : 0;
+}
+
+/* What was applied so far goes to disk.  The journal keeps its records: the
+ * image has not been given it yet. */
+static int
+make_room(struct replay *r)
+{
+  int e = recheck(r);
+  if (e < 0)
+    return e;
+  e = vhd_flush(r->img);
+  return e < 0 ? vhd_fail_sys(r->err, -e, "%s: what a killed program left "
+                              "cannot be written", r->img->top->path) : 0;
+}
+
+static int
+apply_record(void *opaque, const struct journal_record *rec)
 {
   struct replay *r = opaque;
 
-  if (rec->blk >= r->img->top->nblk ||
-      r->img->commit.ndirty == DIRTY_MAX ||
-      r->img->top->bitmaps.ndirty > bitmaps_limit(&r->img->top->bitmaps))
-    return vhd_fail(r->err, VHD_JOURNAL, EIO, "%s: its journal is damaged",
-                    r->img->top->path);
-  return rec->kind == JOURNAL_BAT ? replay_bat(r, rec) : replay_bits(r, rec);
+  if (r->img->writable && r->img->commit.ndirty == DIRTY_MAX) {
+    int e = make_room(r);
+    if (e < 0)
+      return e;
+  }
+  return rec->kind == JOURNAL_BAT ? apply_bat(r, rec) : apply_bits(r, rec);
 }
 
 int
@@ -144,18 +228,17 @@ replay_journal(struct vhd_image *img, const struct journal *journal,
                struct vhd_error *err)
 {
   size_t bytes = DIV_ROUND_UP(img->top->nblk, 8);
-  CLEANUP_FREE uint8_t *seen = calloc(bytes, 1);
+  CLEANUP_FREE uint8_t *doubtful = calloc(bytes, 1);
   CLEANUP_FREE uint8_t *named = calloc(bytes, 1);
-  CLEANUP_FREE uint32_t *disk = malloc((size_t)img->top->nblk * sizeof *disk);
+  CLEANUP_FREE uint8_t *partly = calloc(bytes, 1);
+  struct replay r = { img, err, doubtful, named, partly, 0 };
 
-  if (!seen || !named || !disk)
+  if (!doubtful || !named || !partly)
     return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
-  struct replay r = { img, seen, named, disk, err };
-  int e = journal_each(journal, replay_record, &r);
-  if (e < 0)
-    return e;
-  for (uint32_t blk = 0; blk < img->top->nblk; blk++)
-    if (bitmap_test(seen, blk) && !bitmap_test(named, blk))
-      return stale(&r, blk);
-  return 0;
+  int e = look_at_all(&r, journal);
+  if (e == 0 && bitmaps_reserve(&img->top->bitmaps, r.npartly + 1) < 0)
+    e = vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
+  if (e == 0)
+    e = journal_each(journal, apply_record, &r);
+  return e == 0 ? recheck(&r) : e;
 }

@@ -12,4 +12,7 @@
 int replay_journal(struct vhd_image *img, const struct journal *journal,
                    struct vhd_error *err);
 
+/* Says that the journal and the image do not go together, and what to do. */
+int replay_refuse(const struct vhd_image *img, struct vhd_error *err);
+
 #endif

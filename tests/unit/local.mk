@@ -45,6 +45,13 @@ tests_unit_test_slots_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_slots_LDADD = $(UNIT_LIBS)
 tests_unit_test_slots_SOURCES = tests/unit/test-slots.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-journal
+TESTS += tests/unit/test-journal
+tests_unit_test_journal_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_journal_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_journal_LDADD = $(UNIT_LIBS)
+tests_unit_test_journal_SOURCES = tests/unit/test-journal.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-utf
 TESTS += tests/unit/test-utf
 tests_unit_test_utf_CPPFLAGS = $(UNIT_CPPFLAGS)
