@@ -4,8 +4,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "connection.h"
 #include "exports.h"
@@ -13,8 +16,10 @@
 #include "peers.h"
 #include "server.h"
 
-/* How long a client may take to fetch the last replies. */
+/* How long a client may take to fetch the last replies, */
 #define ENDING_MSEC 10000
+/* and to acknowledge them and close its end. */
+#define LINGER_MSEC 500
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
@@ -107,6 +112,40 @@ connection_reap(struct connection *conn)
   server_left(server, peer);
 }
 
+/* Throws away what has come, below TLS; false: the client has gone. */
+static bool
+throw_away(const struct connection *conn)
+{
+  char bin[4096];
+  ssize_t n;
+
+  do
+    n = recv(conn->stream->fd, bin, sizeof bin, MSG_DONTWAIT);
+  while (n > 0 || (n < 0 && errno == EINTR));
+  return n < 0 && errno == EAGAIN;
+}
+
+/* Does the client's kernel have all that was sent? */
+static bool
+all_arrived(const struct connection *conn)
+{
+  int left;
+
+  return ioctl(conn->stream->fd, SIOCOUTQ, &left) == 0 && left == 0;
+}
+
+static void
+linger(struct connection *conn)
+{
+  if (!throw_away(conn) || all_arrived(conn) ||
+      shutdown(conn->stream->fd, SHUT_WR) < 0) {
+    connection_kill(conn);
+    return;
+  }
+  conn->state = CONNECTION_LINGERING;
+  connection_set_timer(conn, LINGER_MSEC);
+}
+
 /* Is everything done and sent? */
 static void
 finish_ending(struct connection *conn)
@@ -116,7 +155,10 @@ finish_ending(struct connection *conn)
     return;
   if (conn->stream->ops->finish)
     conn->stream->ops->finish(conn->stream);
-  connection_kill(conn);
+  if (conn->stopping)
+    linger(conn);
+  else
+    connection_kill(conn);
 }
 
 void
@@ -130,14 +172,29 @@ connection_end(struct connection *conn)
   connection_kick(conn);
 }
 
+/* What is held was received, and has its turn yet. */
+static void
+stop_when_taken(struct connection *conn)
+{
+  if (conn->stopping && conn->state == CONNECTION_SERVING && !conn->held)
+    connection_end(conn);
+}
+
 void
 connection_shutdown(struct connection *conn)
 {
   if (conn->state >= CONNECTION_ENDING)
     return;
   conn->stopping = true;
-  conn->session.shutdown = true;
   haggle_shutdown(conn);
+  stop_when_taken(conn);
+}
+
+void
+connection_hurry(struct connection *conn)
+{
+  if (conn->state < CONNECTION_SERVING)
+    connection_end(conn);
 }
 
 /* ------------------------------------------------------------------ events */
@@ -161,8 +218,11 @@ connection_interest(struct connection *conn)
 
   if (connection_is_dead(conn))
     return;
-  if (conn->state == CONNECTION_SECURING ||
-      (conn->state != CONNECTION_ENDING && !conn->held && !conn->blocked)) {
+  if (conn->state == CONNECTION_LINGERING) {
+    in = true;
+  } else if (conn->state == CONNECTION_SECURING ||
+             (conn->state != CONNECTION_ENDING && !conn->held &&
+              !conn->blocked)) {
     if (s->recv_want == POLLOUT)
       out = true;
     else
@@ -193,6 +253,9 @@ advance(struct connection *conn, bool readable)
        conn->state == CONNECTION_SERVING) &&
       !conn->blocked && (conn->held ? !conn->yielding : readable))
     receive(conn);
+  if (conn->state == CONNECTION_LINGERING && !throw_away(conn))
+    connection_kill(conn);
+  stop_when_taken(conn);
   if (!connection_is_dead(conn) && !conn->blocked &&
       !TAILQ_EMPTY(&conn->out)) {
     output_send(conn);
@@ -274,7 +337,9 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
   (void)fd;
   (void)what;
-  if (conn->state == CONNECTION_ENDING) {
+  if (conn->state == CONNECTION_ENDING && conn->nops > 0 && !conn->blocked) {
+    connection_set_timer(conn, ENDING_MSEC); /* the disk takes long */
+  } else if (conn->state >= CONNECTION_ENDING) {
     connection_kill(conn);
   } else if (conn->yielding) {
     conn->yielding = false;

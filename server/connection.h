@@ -15,10 +15,13 @@
  *
  *   HAGGLING --STARTTLS--> SECURING --> HAGGLING
  *       | READY
- *   SERVING --DISC, end of file, shutdown--> ENDING --all sent--> DEAD
+ *   SERVING --DISC, end of file, stop--> ENDING --all sent--> DEAD
+ *                                           | stop
+ *                                           +--> LINGERING --> DEAD
  *   any --error, deadline--> DEAD
  *
- *  1. Only HAGGLING, SECURING and SERVING read from the stream.
+ *  1. Only HAGGLING, SECURING and SERVING read from the stream; SERVING does
+ *     not when the server stops (.stopping).
  *  2. Nothing is read while replies wait that the client does not take
  *     (.blocked), or while bytes wait that may not be looked at yet (.held).
  *  3. A request is begun only if the limits allow it; else it and all that is
@@ -30,7 +33,13 @@
  *  5. .cancelled is set on entering DEAD, and at an end of file without DISC:
  *     data of writes in flight that has not been written is not written.
  *  6. An idle connection holds no buffer.  Whatever it does hold is charged to
- *     it and to the server (.bytes). */
+ *     it and to the server (.bytes).
+ *  7. When the server stops, what was received whole is answered, and nothing
+ *     more is read: a client that can reconnect asks its new connection again,
+ *     while an error would be the end of its disk.  Bytes that nobody has read
+ *     would make close() reset a TCP connection, and a reset destroys replies
+ *     that the client's kernel has not acknowledged: so LINGERING throws them
+ *     away until the client has gone, too. */
 #ifndef CONNECTION_H
 #define CONNECTION_H
 
@@ -59,6 +68,7 @@ enum connection_state {
   CONNECTION_SECURING,
   CONNECTION_SERVING,
   CONNECTION_ENDING,
+  CONNECTION_LINGERING,
   CONNECTION_DEAD,
 };
 
@@ -117,10 +127,13 @@ struct connection {
 int connection_new(struct loop *loop, struct stream *stream,
                    struct peer *peer);
 
-/* The server stops: from now on options and commands are refused. */
+/* The server stops: from now on options are refused, and commands are not read
+ * any more. */
 void connection_shutdown(struct connection *conn);
 /* No more input: dies when all is finished and sent. */
 void connection_end(struct connection *conn);
+/* The server has waited long enough for it to choose an export. */
+void connection_hurry(struct connection *conn);
 
 /* ---- for the files of the connection */
 

@@ -250,11 +250,12 @@ serve(struct connection *conn)
   struct haggle *h = conn->haggle;
 
   conn->session = h->hs.session;
-  conn->session.shutdown = conn->stopping;
   conn->export = h->opened;
   h->opened = NULL;
   conn->state = CONNECTION_SERVING;
   haggle_free(conn);
+  if (conn->stopping)
+    connection_end(conn);
 }
 
 /* Returns whether the handshake takes more input now. */

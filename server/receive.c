@@ -412,6 +412,8 @@ receive(struct connection *conn)
     bool more = true;
     if (conn->held)
       take_held(conn, &turn);
+    else if (conn->stopping && conn->state == CONNECTION_SERVING)
+      break;
     else if (conn->receiving)
       more = receive_data(conn);
     else

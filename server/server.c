@@ -325,7 +325,7 @@ server_stop(struct server *server, struct vhd_error *err)
   atomic_store(&server->stopping, true);
   visit_all(server, connection_shutdown);
   if (!wait_gone(server, limits->grace_msec)) {
-    visit_all(server, connection_end);
+    visit_all(server, connection_hurry);
     if (!wait_gone(server, limits->stop_sec * UINT64_C(1000))) {
       server->abandoned = true;
       return fail_system(err, ETIMEDOUT,

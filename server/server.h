@@ -64,8 +64,8 @@ struct server_limits {
   unsigned requests;                /* in flight, of a connection: 256 */
   uint64_t bytes;                   /* buffers of a connection: 64 MiB */
   uint64_t bytes_total;             /* buffers of all connections: 512 MiB */
-  unsigned grace_msec; /* server_stop(): how long a connection may go on
-                        * talking, to be told ESHUTDOWN: 500 */
+  unsigned grace_msec; /* server_stop(): how long a client may go on with its
+                        * handshake, to be told ERR_SHUTDOWN: 500 */
   unsigned stop_sec;   /* server_stop(): how long what is in flight may take
                         * before it is given up: 30 */
 };
@@ -128,11 +128,11 @@ int server_start(struct server *server, struct vhd_error *err);
 int server_accept(struct server *server, int fd, const struct sockaddr *peer,
                   socklen_t peer_len);
 
-/* Ends the service: options are answered with ERR_SHUTDOWN and commands with
- * ESHUTDOWN, what is in flight is finished, each image is flushed and closed,
- * the threads are joined.  The caller has stopped listening.  0, or -errno with
- * err filled where an image could not be closed well or where something in
- * flight had to be given up.  Main thread; blocks. */
+/* Ends the service: options are answered with ERR_SHUTDOWN, commands that were
+ * received are finished and answered, whereupon their connection is closed, each
+ * image is flushed and closed, the threads are joined.  The caller has stopped
+ * listening.  0, or -errno with err filled where an image could not be closed
+ * well or where something in flight had to be given up.  Main thread; blocks. */
 int server_stop(struct server *server, struct vhd_error *err);
 
 /* For connections: one has gone for good. */

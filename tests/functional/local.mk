@@ -29,6 +29,7 @@ SERVER_TESTS = \
 	tests/functional/server-kill.py \
 	tests/functional/server-model.py \
 	tests/functional/server-no-uring.py \
+	tests/functional/server-restart.py \
 	tests/functional/server-space.py \
 	tests/functional/server-stop.py
 dist_check_SCRIPTS += $(SERVER_TESTS)
