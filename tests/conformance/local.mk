@@ -28,10 +28,12 @@ EXTRA_DIST += tests/conformance/vhdkit-nbd-probe.pod
 dist_check_SCRIPTS += \
 	tests/conformance/run-peers \
 	tests/conformance/test-probe-bites.sh \
+	tests/conformance/test-run-peers.py \
 	tests/conformance/test-vhdkitd.sh \
 	tests/conformance/wrong_server.py
 TESTS += \
 	tests/conformance/test-probe-bites.sh \
+	tests/conformance/test-run-peers.py \
 	tests/conformance/test-vhdkitd.sh
 
 EXTRA_DIST += \

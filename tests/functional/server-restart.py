@@ -103,7 +103,7 @@ def _():
             dict(NBD, **{"node-name": "to"})) as qemu:
         qemu.ask("blockdev-mirror", **{
             "job-id": "job", "device": "from", "target": "to", "sync": "full",
-            "speed": 6 * MiB, "granularity": 64 * KiB})
+            "speed": 6 * MiB, "granularity": 64 * KiB, "buf-size": MiB})
         for i in range(1, RESTARTS + 1):
             while qemu.job()["offset"] < i * SIZE // (RESTARTS + 2):
                 time.sleep(0.02)
