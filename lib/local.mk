@@ -47,6 +47,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/format/locator.h \
 	lib/image/bitmaps.c \
 	lib/image/bitmaps.h \
+	lib/image/apply.c \
+	lib/image/apply.h \
 	lib/image/budget.c \
 	lib/image/budget.h \
 	lib/image/chain.c \
@@ -54,6 +56,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/change.c \
 	lib/image/commit.c \
 	lib/image/commit.h \
+	lib/image/dirty.c \
 	lib/image/grow.c \
 	lib/image/image.c \
 	lib/image/image.h \
@@ -68,14 +71,20 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/layout_footer.c \
 	lib/image/layout_reader.h \
 	lib/image/layout_spare.c \
+	lib/image/load.c \
 	lib/image/map.c \
 	lib/image/map.h \
+	lib/image/metadata.c \
 	lib/image/open.c \
 	lib/image/open.h \
 	lib/image/parent.c \
 	lib/image/parent.h \
 	lib/image/parent_time.c \
 	lib/image/parent_time.h \
+	lib/image/plan.c \
+	lib/image/plan.h \
+	lib/image/read.c \
+	lib/image/reclaim.c \
 	lib/image/replay.c \
 	lib/image/replay.h \
 	lib/image/request.c \
@@ -86,6 +95,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/slots.h \
 	lib/image/space.c \
 	lib/image/space.h \
+	lib/image/step.c \
 	lib/image/sync.c \
 	lib/store/file.c \
 	lib/store/file.h \

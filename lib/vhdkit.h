@@ -326,6 +326,7 @@ enum vhd_op {
   VHD_TRIM,
   VHD_FLUSH,
   VHD_MAP,
+  VHD_RECLAIM, /* see vhd_has_background() */
 };
 
 enum vhd_step {
@@ -375,6 +376,14 @@ enum vhd_step vhd_request_step(struct vhd_request *req);
 
 /* Lets the pinned runs of a request go (VHD_PIN); no-op otherwise. */
 void vhd_request_end(struct vhd_request *req);
+
+/* Is there work that no request waits for: space to be given back, which blocks
+ * have left?  A VHD_RECLAIM (off and len 0) does some of it, a few holes at a
+ * time; it can be run beside any other request, and again while this is true.
+ * It is best asked after a request that changed or flushed something.  Whoever
+ * never does keeps that space until a change cannot go on without, or until
+ * vhd_close().  Any thread, cheap. */
+bool vhd_has_background(const struct vhd_image *image);
 
 /* Steps a request to its end with vhd_io_perform(), waiting where it is
  * parked; uses .wake and .opaque.  Returns .result. */

@@ -20,6 +20,9 @@
 #define COMMIT_BAT_SECTORS BOUND(64, 1)
 /* Slots that wait to be free; a power of two. */
 #define SPACE_PENDING BOUND(16384, 16)
+/* Slots whose space is given back at once: as many holes being punched hold up
+ * the other I/Os of an image, but not all of it. */
+#define RECLAIM_AT_ONCE BOUND(4, 2)
 /* So many: then it is time for a commit. */
 #define RETIRED_ENOUGH BOUND(1024, 4)
 /* Blocks past the end of the disk that are kept one by one. */

@@ -16,6 +16,7 @@
   RULE_ROW(FREEZE_ENTRY, "a commit writes no entry that changed since")       \
   RULE_ROW(RETIRE, "a slot is not used again while the disk leads to it")     \
   RULE_ROW(EPOCH, "a slot is not used again while somebody may look at it")   \
+  RULE_ROW(HOLD, "a slot is not used again while its runs are pinned")        \
   RULE_ROW(PUNCH, "a slot that may hold stale bytes is punched first")        \
   RULE_ROW(RUNWAY, "the runway that was found is punched first")              \
   RULE_ROW(FOOTER, "the end of a longer file is durable before its use")      \

@@ -3,162 +3,17 @@
  *
  * The phases of a leader, in order; each may ask for I/O several times:
  *   lead -> sync_data -> synced_data -> write_metadata -> synced_metadata
- *     -> punch_retired
  * A failure anywhere goes to `finish` with the error; the frozen part then
  * becomes current again, to be tried by the next commit. */
 #include "config.h"
 
-#include <assert.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arith.h"
 #include "base/bitmap.h"
-#include "base/bytes.h"
 #include "base/rules.h"
 #include "image/image.h"
 #include "image/request.h"
-
-/* --------------------------------------------------------------- dirty set */
-
-#define HASH_SIZE (2 * DIRTY_MAX)
-
-int
-commit_init(struct vhd_image *img)
-{
-  struct commit *c = &img->commit;
-  uint32_t bitmap_bytes = img->top->bitmap_sec * 512;
-
-  if (img->top->fixed)
-    return 0;
-  c->dirty = calloc(DIRTY_MAX, sizeof *c->dirty);
-  c->hash = calloc(HASH_SIZE, sizeof *c->hash);
-  c->bat_sectors = calloc(DIV_ROUND_UP(img->top->nblk, 128 * 8) + 1, 1);
-  c->bat_buf = malloc(COMMIT_BAT_SECTORS * 512);
-  c->ones = malloc(bitmap_bytes);
-  if (!c->dirty || !c->hash || !c->bat_sectors || !c->bat_buf || !c->ones)
-    return -ENOMEM;
-  memset(c->ones, 0xff, bitmap_bytes);
-  if (img->top->layout.has_batmap) {
-    c->batmap = img->top->layout.batmap_bits;
-    c->batmap_bytes = img->top->layout.batmap.nsec * 512;
-    c->batmap_buf = malloc(BATMAP_HEADER_SIZE + c->batmap_bytes);
-    if (!c->batmap_buf)
-      return -ENOMEM;
-  }
-  return 0;
-}
-
-void
-commit_destroy(struct commit *c)
-{
-  free(c->dirty);
-  free(c->hash);
-  free(c->bat_sectors);
-  free(c->bat_buf);
-  free(c->ones);
-  free(c->batmap_buf);
-}
-
-/* The bucket that holds blk, or the empty one where it would go. */
-static uint32_t
-hash_find(const struct commit *c, uint32_t blk)
-{
-  uint32_t h = blk * 2654435761U >> 16;
-
-  for (;; h++) {
-    h &= HASH_SIZE - 1;
-    if (c->hash[h] == 0 || c->dirty[c->hash[h] - 1].blk == blk)
-      return h;
-  }
-}
-
-static struct dirty *
-dirty_find(const struct commit *c, uint32_t blk)
-{
-  uint32_t h = hash_find(c, blk);
-
-  return c->hash[h] ? &c->dirty[c->hash[h] - 1] : NULL;
-}
-
-/* Takes a bucket out of a linear probing sequence: those behind move up. */
-static void
-hash_delete(struct commit *c, uint32_t blk)
-{
-  uint32_t hole = hash_find(c, blk);
-
-  for (uint32_t i = (hole + 1) & (HASH_SIZE - 1); c->hash[i] != 0;
-       i = (i + 1) & (HASH_SIZE - 1)) {
-    uint32_t home = c->dirty[c->hash[i] - 1].blk * 2654435761U >> 16 &
-                    (HASH_SIZE - 1);
-    if (((i - home) & (HASH_SIZE - 1)) >= ((i - hole) & (HASH_SIZE - 1))) {
-      c->hash[hole] = c->hash[i];
-      hole = i;
-    }
-  }
-  c->hash[hole] = 0;
-}
-
-static void
-dirty_delete(struct vhd_image *img, struct dirty *d)
-{
-  struct commit *c = &img->commit;
-  struct dirty *last = &c->dirty[c->ndirty - 1];
-
-  hash_delete(c, d->blk);
-  layer_set_flags(img->top, d->blk, 0, BLOCK_DIRTY);
-  if (d != last) {
-    c->hash[hash_find(c, last->blk)] = (uint32_t)(d - c->dirty) + 1;
-    *d = *last;
-  }
-  c->ndirty--;
-}
-
-bool
-commit_reserve(struct vhd_image *img, const struct need *need,
-               enum budget_kind *lacking)
-{
-  struct commit *c = &img->commit;
-  struct budget *of = c->budgets.of;
-
-  of[BUDGET_DIRTY].limit = DIRTY_MAX;
-  of[BUDGET_DIRTY].used = c->ndirty;
-  of[BUDGET_BITMAPS].limit = bitmaps_limit(&img->top->bitmaps);
-  of[BUDGET_BITMAPS].used = img->top->bitmaps.ndirty;
-  of[BUDGET_RECORDS].limit = UINT32_MAX;
-  if (img->journal) {
-    of[BUDGET_RECORDS].used = journal_used(img->journal);
-    of[BUDGET_RECORDS].limit =
-      journal_used(img->journal) + journal_room(img->journal);
-  }
-  of[BUDGET_SLOTS].limit = SPACE_PENDING;
-  of[BUDGET_SLOTS].used = space_npending(&img->space);
-  return budgets_reserve(&c->budgets, need, lacking);
-}
-
-void
-commit_note(struct vhd_image *img, uint32_t blk, uint32_t before, bool bitmap)
-{
-  struct commit *c = &img->commit;
-  struct dirty *d = dirty_find(c, blk);
-
-  if (!d) {
-    assert(c->ndirty < DIRTY_MAX);
-    d = &c->dirty[c->ndirty];
-    *d = (struct dirty){ .blk = blk, .disk = before };
-    uint32_t h = hash_find(c, blk);
-    c->hash[h] = ++c->ndirty;
-    layer_set_flags(img->top, blk, BLOCK_DIRTY, 0);
-  }
-  d->flags |= DIRTY_CURRENT | (bitmap ? DIRTY_BITMAP : 0);
-
-  /* Xen takes a set bit for "the whole block is here". */
-  if (c->batmap && blk < c->batmap_bytes * 8 && bitmap_test(c->batmap, blk)) {
-    bitmap_clear(c->batmap, blk, 1);
-    c->batmap_dirty = true;
-  }
-}
 
 /* ------------------------------------------------------------------ freeze */
 
@@ -202,7 +57,7 @@ freeze(struct vhd_image *img)
 /* --------------------------------------------------------- leading, waiting */
 
 static phase_fn wait_again, begin, lead, sync_data, synced_data,
-  write_metadata, synced_metadata, punch_retired, punched;
+  write_metadata, synced_metadata;
 
 /* Is there anything that a power cut would lose? */
 static bool
@@ -231,10 +86,7 @@ covered(const struct vhd_image *img)
 static enum vhd_step
 leave(struct vhd_request *req, int result)
 {
-  struct machine *m = machine_of(req);
-
-  return result < 0 ? request_done(req, result)
-                    : request_next(req, m->after_commit);
+  return result < 0 ? request_done(req, result) : request_return(req);
 }
 
 /* Waits for commit number commit_target, or leads it; lock is held. */
@@ -286,32 +138,32 @@ wait_again(struct vhd_request *req)
 }
 
 enum vhd_step
-request_commit(struct vhd_request *req, phase_fn *after)
+request_durable(struct vhd_request *req, phase_fn *back)
 {
   struct vhd_image *img = req->image;
 
   pthread_mutex_lock(&img->top->lock);
   bool durable = !img->commit.leader && all_durable(img);
   pthread_mutex_unlock(&img->top->lock);
-  return durable ? request_next(req, after) : request_make_room(req, after);
+  return durable ? request_next(req, back) : request_make_room(req, back);
 }
 
 enum vhd_step
-request_make_room(struct vhd_request *req, phase_fn *after)
+request_make_room(struct vhd_request *req, phase_fn *back)
 {
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
   struct commit *c = &img->commit;
 
   request_unpin(req);
-  m->after_commit = after;
+  request_call(req, wait_again, back);
   pthread_mutex_lock(&img->top->lock);
   bool on_board = c->leader && !c->gathering && covered(img);
   m->commit_target = c->started + !on_board;
   return wait_or_lead(req);
 }
 
-/* The end of a commit, good or bad.  The leader goes on to punch. */
+/* The end of a commit, good or bad. */
 static enum vhd_step
 finish(struct vhd_request *req, int result)
 {
@@ -333,7 +185,7 @@ finish(struct vhd_request *req, int result)
       d->disk = d->frozen;
       d->flags &= ~DIRTY_UNSURE;
       if (!(d->flags & DIRTY_CURRENT))
-        dirty_delete(img, d);
+        commit_forget(img, d);
     }
   }
   if (c->metadata)
@@ -343,16 +195,18 @@ finish(struct vhd_request *req, int result)
   if (result == 0) {
     c->last_ok = c->ended;
     c->synced_seq = c->seq;
+    space_committed(img, c->pending_mark);
     if (img->journal)
       journal_trim(img->journal, c->journal_mark);
   } else {
     c->last_error = result;
     c->batmap_dirty |= c->batmap != NULL;
-    c->pending_mark = img->space.pending_head;
   }
+  c->leader = NULL;
+  struct vhd_request *woken = layer_unpark(img->top, c);
   pthread_mutex_unlock(&img->top->lock);
-  machine_of(req)->commit_result = result;
-  return request_next(req, punch_retired);
+  request_wake(woken);
+  return leave(req, result);
 }
 
 /* A sync that failed may have dropped what it was to write: whatever was
@@ -374,29 +228,9 @@ lead(struct vhd_request *req)
   struct vhd_image *img = req->image;
   struct commit *c = &img->commit;
 
-  req->nio = 0;
-  if (!c->metadata)
-    return request_next(req, sync_data);
-
-  uint8_t *map = NULL;
-  pthread_mutex_lock(&img->top->lock);
-  bool batmap = c->batmap_dirty;
-  c->batmap_dirty = false;
-  if (batmap) {
-    map = c->batmap_buf + BATMAP_HEADER_SIZE;
-    memcpy(map, c->batmap, c->batmap_bytes);
-  }
-  pthread_mutex_unlock(&img->top->lock);
-  if (batmap) {
-    const struct batmap *bm = &img->top->layout.batmap;
-    batmap_format(bm, map, c->batmap_bytes, c->batmap_buf);
-    request_add_io(req, img->top->file, VHD_IO_WRITE,
-                   batmap_header_off(&img->top->header), BATMAP_HEADER_SIZE,
-                   c->batmap_buf, 0);
-    request_add_io(req, img->top->file, VHD_IO_WRITE, bm->off,
-                   c->batmap_bytes, map, 0);
+  if (c->metadata && metadata_batmap(req))
     return request_io(req, sync_data);
-  }
+  req->nio = 0;
   return request_next(req, sync_data);
 }
 
@@ -428,99 +262,6 @@ synced_data(struct vhd_request *req)
   return request_next(req, write_metadata);
 }
 
-/* Asks for the write of one block's frozen bitmap, if it changed. */
-static void
-add_bitmap(struct vhd_request *req, struct dirty *d)
-{
-  struct vhd_image *img = req->image;
-  struct commit *c = &img->commit;
-  uint8_t *bits = c->ones;
-
-  if (!(d->flags & (DIRTY_ONES | DIRTY_TWIN)))
-    return;
-  if (d->flags & DIRTY_TWIN) {
-    struct bitmap *b = bitmaps_find(&img->top->bitmaps, d->blk);
-    bits = RULE(FREEZE_BITMAP) ? bitmaps_twin(&img->top->bitmaps, b)
-                               : bitmaps_bits(&img->top->bitmaps, b);
-  }
-  request_add_io(req, img->top->file, VHD_IO_WRITE, (uint64_t)d->frozen * 512,
-                 (uint64_t)img->top->bitmap_sec * 512, bits, 0);
-}
-
-/* Bitmaps from commit_pos on; returns whether there is I/O to do. */
-static bool
-gather_bitmaps(struct vhd_request *req)
-{
-  struct vhd_image *img = req->image;
-  struct machine *m = machine_of(req);
-  struct commit *c = &img->commit;
-
-  req->nio = 0;
-  pthread_mutex_lock(&img->top->lock);
-  while (m->commit_pos < c->nfrozen && req->nio < VHD_REQUEST_IOS)
-    add_bitmap(req, &c->dirty[m->commit_pos++]);
-  pthread_mutex_unlock(&img->top->lock);
-  return req->nio > 0;
-}
-
-/* The entry of a block as the disk is to have it when this commit is done. */
-static uint32_t
-entry_for_disk(const struct vhd_image *img, uint32_t blk)
-{
-  if (!(img->top->state[blk] & BLOCK_DIRTY))
-    return img->top->bat[blk];
-  const struct dirty *d = dirty_find(&img->commit, blk);
-  if (!RULE(FREEZE_ENTRY))
-    return img->top->bat[blk];
-  return d->flags & (DIRTY_FROZEN | DIRTY_UNSURE) ? d->frozen : d->disk;
-}
-
-/* Adds writes of changed BAT sectors, neighbours as one, and marks them as
- * done; under lock. */
-static void
-gather_bat(struct vhd_request *req)
-{
-  struct vhd_image *img = req->image;
-  struct commit *c = &img->commit;
-  uint32_t nsec = DIV_ROUND_UP(img->top->nblk, 128);
-  uint32_t used = 0;
-
-  for (uint32_t sec = 0; sec < nsec && used < COMMIT_BAT_SECTORS &&
-                         req->nio < VHD_REQUEST_IOS;) {
-    uint32_t n = bitmap_run(c->bat_sectors, sec, nsec);
-    if (!bitmap_test(c->bat_sectors, sec)) {
-      sec += n;
-      continue;
-    }
-    n = MIN(n, COMMIT_BAT_SECTORS - used);
-    uint8_t *buf = c->bat_buf + used * 512;
-    uint32_t first = sec * 128, end = MIN(first + n * 128, img->top->nblk);
-    for (uint32_t blk = first; blk < end; blk++) {
-      struct be32 e = be32_put(entry_for_disk(img, blk));
-      memcpy(buf + (blk - first) * 4, &e, sizeof e);
-    }
-    request_add_io(req, img->top->file, VHD_IO_WRITE,
-                   img->top->header.table_offset + (uint64_t)first * 4,
-                   (uint64_t)(end - first) * 4, buf, 0);
-    bitmap_clear(c->bat_sectors, sec, n);
-    used += n;
-    sec += n;
-  }
-}
-
-/* A BAT write that failed may have reached the disk in part. */
-static void
-mark_unsure(struct vhd_image *img)
-{
-  struct commit *c = &img->commit;
-
-  pthread_mutex_lock(&img->top->lock);
-  for (uint32_t i = 0; i < c->nfrozen; i++)
-    if (c->dirty[i].frozen != c->dirty[i].disk)
-      c->dirty[i].flags |= DIRTY_UNSURE;
-  pthread_mutex_unlock(&img->top->lock);
-}
-
 static enum vhd_step
 write_metadata(struct vhd_request *req)
 {
@@ -528,15 +269,10 @@ write_metadata(struct vhd_request *req)
   int result = request_io_result(req);
 
   if (result < 0) {
-    mark_unsure(img);
+    metadata_unsure(img);
     return finish(req, result);
   }
-  if (gather_bitmaps(req))
-    return request_io(req, write_metadata);
-  pthread_mutex_lock(&img->top->lock);
-  gather_bat(req);
-  pthread_mutex_unlock(&img->top->lock);
-  if (req->nio > 0)
+  if (metadata_gather(req))
     return request_io(req, write_metadata);
   if (!RULE(SYNC_METADATA))
     return finish(req, 0);
@@ -550,61 +286,6 @@ synced_metadata(struct vhd_request *req)
   int result = request_io_result(req);
 
   if (result < 0)
-    mark_unsure(req->image);
+    metadata_unsure(req->image);
   return finish_sync(req, result);
-}
-
-/* ----------------------------------------------------------------- punching */
-
-/* Slots that no durable entry leads to any more.  The commit is over: those who
- * waited for it go on when the leader gives the lead up, which it does here,
- * unless there is something to punch. */
-static enum vhd_step
-punch_retired(struct vhd_request *req)
-{
-  struct vhd_image *img = req->image;
-  struct space *s = &img->space;
-  struct commit *c = &img->commit;
-  int result = machine_of(req)->commit_result;
-
-  req->nio = 0;
-  pthread_mutex_lock(&img->top->lock);
-  if (!img->top->fixed)
-    for (uint32_t i = s->pending_head;
-         i != c->pending_mark && req->nio < VHD_REQUEST_IOS; i++) {
-      uint32_t slot = s->pending[i & (SPACE_PENDING - 1)].slot;
-      request_add_io(req, img->top->file, VHD_IO_PUNCH, slot * 512ULL,
-                     space_slot_bytes(s, slot), NULL, 0);
-    }
-  if (req->nio > 0) {
-    image_try_advance(img);
-    c->punch_epoch = img->epoch;
-    struct vhd_request *woken = layer_unpark(img->top, c);
-    pthread_mutex_unlock(&img->top->lock);
-    request_wake(woken);
-    return request_io(req, punched);
-  }
-  c->leader = NULL;
-  struct vhd_request *woken = layer_unpark(img->top, c);
-  pthread_mutex_unlock(&img->top->lock);
-  request_wake(woken);
-  return leave(req, result);
-}
-
-/* A slot that could not be punched is free all the same, but dirty; so is one
- * that an old request may have written to meanwhile. */
-static enum vhd_step
-punched(struct vhd_request *req)
-{
-  struct vhd_image *img = req->image;
-  struct space *s = &img->space;
-
-  pthread_mutex_lock(&img->top->lock);
-  for (unsigned i = 0; i < req->nio; i++) {
-    uint32_t epoch = s->pending[s->pending_head & (SPACE_PENDING - 1)].epoch;
-    bool quiet = (int32_t)(img->commit.punch_epoch - epoch) >= 2;
-    space_recycle(img, req->io[i].result == 0 && quiet);
-  }
-  pthread_mutex_unlock(&img->top->lock);
-  return request_next(req, punch_retired);
 }

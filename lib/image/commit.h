@@ -10,7 +10,9 @@
  *   SYNC    everything that a BAT entry or a bit will make visible is durable
  *   bitmaps and BAT sectors, in any order
  *   SYNC    now it is visible
- *   slots that blocks left are punched, and become free
+ *
+ * With that it is over.  The slots that blocks left are nobody's now; to give
+ * their space back is nobody's commit (reclaim.c).
  *
  * A new block's entry may reach the disk without its bitmap: the slot came
  * clean, so its bits are zeros and its sectors read as they did without it, for
@@ -38,6 +40,7 @@
 #include "image/budget.h"
 #include "vhdkit.h"
 
+struct journal_record;
 struct vhd_image;
 
 enum dirty_flags {
@@ -71,7 +74,6 @@ struct commit {
   /* Of the commit under way. */
   uint32_t nfrozen;         /* dirty[0 .. nfrozen) may be frozen */
   uint32_t pending_mark;    /* slots retired before the freeze */
-  uint32_t punch_epoch;     /* when the punches under way were asked for */
   uint64_t journal_mark;
   uint64_t seq;             /* write_seq at the freeze */
   bool metadata;            /* there is something frozen */
@@ -97,5 +99,15 @@ bool commit_reserve(struct vhd_image *img, const struct need *need,
  * its bitmap too where bitmap is set. */
 void commit_note(struct vhd_image *img, uint32_t blk, uint32_t before,
                  bool bitmap);
+/* Under lock.  A block's entry in the dirty set, or NULL; it is taken out. */
+struct dirty *commit_find(const struct commit *c, uint32_t blk);
+void commit_forget(struct vhd_image *img, struct dirty *d);
+
+/* What of the commit under way is to be written next, as I/Os of the leader's;
+ * false: nothing more. */
+bool metadata_batmap(struct vhd_request *req);
+bool metadata_gather(struct vhd_request *req);
+/* A BAT write that failed may have reached the disk in part. */
+void metadata_unsure(struct vhd_image *img);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* grow.c: lengthening the runway of an image, or cleaning the one that was
- * found; a detour of the requests in change.c that need a slot (see space.h).
+/* grow.c: a detour of requests that need a slot (space.h): lengthening the
+ * runway of an image, or cleaning the one that was found.
  *
- *   runway_grow -> punch what was found -> done
- *   runway_grow -> set space aside -> footer at the new end -> once more,
- *     durably -> punch the old footer -> done
+ *   grow_begin -> punch what was found -> done
+ *   grow_begin -> set space aside -> footer at the new end -> once more,
+ *     durably -> wipe the old footer -> done
  *
  * One request at a time is the grower; the others wait for it and then look
  * for a slot anew.
@@ -25,7 +25,7 @@
 
 static phase_fn cleaned, reserved, placed, taken_back, durable, wiped;
 
-/* Lets the others try, and goes on or fails. */
+/* Lets the others try; whoever called looks at the result. */
 static enum vhd_step
 grow_end(struct vhd_request *req, int result)
 {
@@ -36,8 +36,8 @@ grow_end(struct vhd_request *req, int result)
   struct vhd_request *woken = layer_unpark(img->top, &img->space);
   pthread_mutex_unlock(&img->top->lock);
   request_wake(woken);
-  return result < 0 ? request_done(req, result)
-                    : request_next(req, change_gather);
+  machine_of(req)->grow_result = result;
+  return request_return(req);
 }
 
 /* Where blocks get their space as they are written, the footer needs its own
@@ -65,17 +65,25 @@ add_footer(struct vhd_request *req, unsigned flags)
                  s->grow_end - FOOTER_SIZE, FOOTER_SIZE, s->footer, flags);
 }
 
+/* Somebody else has done something about it. */
+static enum vhd_step
+look_again(struct vhd_request *req)
+{
+  machine_of(req)->grow_result = 0;
+  return request_return(req);
+}
+
 /* The runway has no slot left, or its bytes are not known to be zeros.  One
  * request does something about it, the others wait. */
 enum vhd_step
-runway_grow(struct vhd_request *req)
+grow_begin(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
   struct space *s = &img->space;
 
   pthread_mutex_lock(&img->top->lock);
   if (s->grower && s->grower != req)
-    return request_park(req, img->top, s, change_gather);
+    return request_park(req, img->top, s, look_again);
   s->grower = req;
   req->nio = 0;
   if (s->dirty && s->next < s->end) {
@@ -104,12 +112,6 @@ cleaned(struct vhd_request *req)
   return grow_end(req, result);
 }
 
-bool
-grow_lacks_space(int result)
-{
-  return result == -ENOSPC || result == -EDQUOT;
-}
-
 static enum vhd_step
 reserved(struct vhd_request *req)
 {
@@ -118,9 +120,9 @@ reserved(struct vhd_request *req)
 
   if (result < 0) {
     pthread_mutex_lock(&img->top->lock);
-    bool again = grow_lacks_space(result) && space_shorten_step(img);
+    bool again = request_lacks_space(result) && space_shorten_step(img);
     pthread_mutex_unlock(&img->top->lock);
-    return again ? request_next(req, runway_grow) : grow_end(req, result);
+    return again ? request_next(req, grow_begin) : grow_end(req, result);
   }
   add_footer(req, 0);
   return request_io(req, placed);
@@ -168,7 +170,7 @@ durable(struct vhd_request *req)
   req->nio = 0;
   if (len == 0)
     return request_next(req, wiped);
-  request_add_io(req, img->top->file, VHD_IO_PUNCH, off, len, NULL, 0);
+  request_add_io(req, img->top->file, VHD_IO_ZERO, off, len, NULL, 0);
   return request_io(req, wiped);
 }
 

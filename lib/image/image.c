@@ -149,12 +149,13 @@ image_pin(struct vhd_image *img)
   }
 }
 
-void
+bool
 image_unpin(struct vhd_image *img, uint32_t epoch)
 {
   uint32_t before = atomic_fetch_sub(&img->inflight[epoch & 1], 1);
 
   assert(before > 0);
+  return before == 1;
 }
 
 void
@@ -194,19 +195,24 @@ image_exchange(struct vhd_image *img, struct layer *const *lower, unsigned n)
   return 0;
 }
 
-/* The list has the latest first. */
 bool
 image_settle(struct vhd_image *img)
 {
-  struct layers **link = &img->retired, *old, *next;
+  struct layers **link = &img->retired, *old = NULL, *next;
 
   pthread_mutex_lock(&img->top->lock);
   for (int i = 0; i < 2 && *link; i++)
     image_try_advance(img);
-  while (*link && (int32_t)(atomic_load(&img->epoch) - (*link)->epoch) < 2)
-    link = &(*link)->next;
-  old = *link;
-  *link = NULL;
+  while ((next = *link) != NULL) {
+    if ((int32_t)(atomic_load(&img->epoch) - next->epoch) < 2 ||
+        atomic_load(&next->holds) > 0) {
+      link = &next->next;
+      continue;
+    }
+    *link = next->next;
+    next->next = old;
+    old = next;
+  }
   bool none = img->retired == NULL;
   pthread_mutex_unlock(&img->top->lock);
   for (; old; old = next) {

@@ -23,6 +23,7 @@
 struct layers {
   uint64_t size;            /* bounds requests */
   unsigned n;
+  _Atomic uint32_t holds;   /* by clients that look at runs in them */
   struct layers *next;      /* of those that were exchanged for others: */
   uint32_t epoch;           /* in which that was */
   struct layer *layer[];
@@ -47,6 +48,9 @@ struct vhd_image {
   /* Requests in flight by the parity of the epoch they began in (P4). */
   _Atomic uint32_t epoch;
   _Atomic uint32_t inflight[2];
+  _Atomic bool epoch_awaited; /* a request is parked on .epoch */
+
+  _Atomic bool background; /* there is something to reclaim */
 
   /* How many data-changing I/Os were ever completed. */
   _Atomic uint64_t write_seq;
@@ -98,7 +102,8 @@ image_is_child(const struct vhd_image *img)
  * which it began; what was freed in epoch e is free of onlookers from e + 2
  * on. */
 uint32_t image_pin(struct vhd_image *img);
-void image_unpin(struct vhd_image *img, uint32_t epoch);
+/* Returns whether it was the last of its epoch. */
+bool image_unpin(struct vhd_image *img, uint32_t epoch);
 /* Goes on to the next epoch if nobody is left in the one before. */
 void image_try_advance(struct vhd_image *img);
 

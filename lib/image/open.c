@@ -19,6 +19,7 @@
 #include "image/open.h"
 #include "image/parent_time.h"
 #include "image/replay.h"
+#include "image/request.h"
 
 #define FILE_ALIGN 4096
 
@@ -224,6 +225,8 @@ shrink(struct vhd_image *img)
   if (size >= now)
     return 0;
   e = file_write(img->top->file, s->footer, FOOTER_SIZE, size - FOOTER_SIZE);
+  if (request_lacks_space(e))
+    return 0; /* the file stays as long as it is */
   if (e == 0)
     e = file_do(img->top->file, VHD_IO_SYNC, 0, 0, 0);
   if (e == 0)
@@ -237,6 +240,8 @@ image_finish(struct vhd_image *img)
   if (!img->writable)
     return 0;
   int e = vhd_flush(img);
+  if (e == 0)
+    e = sync_reclaim(img);
   return e < 0 ? e : shrink(img);
 }
 

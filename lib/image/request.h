@@ -2,12 +2,17 @@
 /* request.h: the machine's own part of a struct vhd_request, and what its
  * parts (reading, changing, committing) need of each other.
  *
+ * request.c begins requests and knows all parts; read.c and change.c carry them
+ * out; load.c, grow.c, commit.c and reclaim.c are detours, which know nothing
+ * of those who take them; step.c is what all stand on.
+ *
  * A phase is a function.  It looks at the results of the I/Os it asked for
  * last, does what can be done without I/O, and returns
  *   VHD_STEP_IO      with req->io filled and the next phase set,
  *   VHD_STEP_PARKED  with the request on a list,
  *   VHD_STEP_DONE    with the next phase set to go on at once (STEP_NEXT), or
- *                    with the phase NULL and the result set. */
+ *                    with the phase NULL and the result set.
+ * A detour is called with the phase to go back to, and returns to it. */
 #ifndef IMAGE_REQUEST_H
 #define IMAGE_REQUEST_H
 
@@ -20,6 +25,9 @@
 
 /* Go on with the next phase at once. */
 #define STEP_NEXT VHD_STEP_DONE
+
+/* So many detours may be taken out of each other. */
+#define REQUEST_DEPTH 3
 
 typedef enum vhd_step phase_fn(struct vhd_request *req);
 
@@ -37,33 +45,40 @@ struct piece {
   uint32_t slot;
   uint8_t kind;         /* enum piece_kind */
   bool punch_first;     /* the slot is dirty */
+  bool secure;          /* its bitmap is to get its space */
   bool edge[2];         /* the first, last sector is to be completed */
   struct need need;     /* that it has reserved */
 };
 
 struct machine {
   phase_fn *phase;
-  phase_fn *after;          /* where to go on after loading, growing... */
+  phase_fn *back[REQUEST_DEPTH]; /* where the detours under way return to */
+  unsigned depth;
+  /* Gives back what the request holds, should it end now; or NULL. */
+  void (*release)(struct vhd_request *req);
   struct vhd_request *next; /* list of the parked */
   const void *key;          /* what it waits for */
   uint64_t pos;             /* behind what is done or under way */
   bool pinned;
+  struct layers *held;      /* its runs are held (VHD_PIN) */
   bool changed;             /* it changed the mapping */
   uint32_t epoch;
-  const struct layers *layers; /* while pinned: what it reads from */
+  struct layers *layers;    /* while pinned: what it reads from */
   /* Loading a bitmap. */
   struct layer *load_layer;
   struct bitmap *load_bitmap;
   /* Changing. */
   struct piece piece[REQUEST_PIECES];
   unsigned npiece;
-  unsigned edge_at;         /* which edge is being read */
+  unsigned squeezed;        /* how often space was looked for in vain */
   /* Committing. */
-  phase_fn *after_commit;
   uint64_t commit_target;
   uint32_t commit_pos;
-  int commit_result;
+  /* Growing. */
   int grow_result;
+  /* Reclaiming. */
+  struct left_slot left[RECLAIM_AT_ONCE];
+  uint32_t left_epoch;      /* when the punches were asked for */
   uint8_t edge[2][VHD_SECTOR_SIZE];
 };
 
@@ -80,6 +95,10 @@ machine_of(struct vhd_request *req)
 enum vhd_step request_done(struct vhd_request *req, int result);
 /* Goes on with another phase. */
 enum vhd_step request_next(struct vhd_request *req, phase_fn *phase);
+/* Takes a detour, which ends with request_return(), to `back`. */
+enum vhd_step request_call(struct vhd_request *req, phase_fn *phase,
+                           phase_fn *back);
+enum vhd_step request_return(struct vhd_request *req);
 /* Has the I/Os carried out; then `phase` looks at the results. */
 enum vhd_step request_io(struct vhd_request *req, phase_fn *phase);
 /* The first error among the results of the last I/Os, or 0. */
@@ -89,10 +108,9 @@ void request_add_io(struct vhd_request *req, struct vhd_file *file,
                     enum vhd_io_kind kind, uint64_t off, uint64_t len,
                     void *buf, unsigned flags);
 
-/* Reads a block's bitmap into the layer's cache, then goes on with `after`,
- * which looks anew. */
+/* Reads a block's bitmap into the layer's cache; `back` looks anew. */
 enum vhd_step request_load(struct vhd_request *req, struct layer *layer,
-                           uint32_t blk, phase_fn *after);
+                           uint32_t blk, phase_fn *back);
 
 /* Parks until something reserved of the budget is released; the lock of the top
  * layer is held, and let go. */
@@ -108,26 +126,29 @@ enum vhd_step request_park(struct vhd_request *req, struct layer *layer,
 /* Wakes those that layer_unpark() took from a list; without locks held. */
 void request_wake(struct vhd_request *list);
 
-/* Makes everything done so far durable, then goes on with `after`. */
-enum vhd_step request_commit(struct vhd_request *req, phase_fn *after);
+/* Makes everything done so far durable, then goes on with `back`. */
+enum vhd_step request_durable(struct vhd_request *req, phase_fn *back);
 /* The same for want of room: a commit is made even where all is durable. */
-enum vhd_step request_make_room(struct vhd_request *req, phase_fn *after);
+enum vhd_step request_make_room(struct vhd_request *req, phase_fn *back);
 
 /* Pins the request to the image's epoch, so that the slots and the layers it
  * sees stay what they are.  Both may be called again. */
 void request_pin(struct vhd_request *req);
 void request_unpin(struct vhd_request *req);
+/* Waits until requests end that are pinned to a former epoch; the lock of the
+ * top layer is held, and let go.  The request itself must not be pinned. */
+enum vhd_step request_wait_epoch(struct vhd_request *req, phase_fn *again);
 
-/* Gives back the blocks that the request holds BUSY, their mapping as it
- * was. */
-void change_abort(struct vhd_request *req);
-
-/* Sees to it that there is a slot, then goes on with change_gather. */
-phase_fn runway_grow;
+/* Detours.  Growing sees to it that there is a slot, or sets .grow_result;
+ * reclaiming gives the space of a few slots back. */
+phase_fn grow_begin, reclaim_begin;
 /* Was it for want of space that an I/O failed? */
-bool grow_lacks_space(int result);
+bool request_lacks_space(int result);
+
+/* Reclaims all there is to reclaim; blocks. */
+int sync_reclaim(struct vhd_image *image);
 
 /* First phases. */
-phase_fn read_gather, map_gather, change_gather, fixed_change;
+phase_fn read_gather, map_gather, change_begin, fixed_change;
 
 #endif

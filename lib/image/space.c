@@ -29,6 +29,16 @@ step_bytes(const struct space *s, unsigned slots)
   return MIN((uint64_t)slots * s->stride * 512, MAX_STEP);
 }
 
+/* So many free slots are looked at for one that nobody holds. */
+#define FREE_LOOKS 16
+
+/* Tells whoever drives requests that there is something to reclaim. */
+static void
+note_background(struct vhd_image *img)
+{
+  atomic_store(&img->background, space_nretired(&img->space) > 0);
+}
+
 static void
 push_free(struct space *s, uint32_t slot, uint32_t epoch, bool dirty)
 {
@@ -120,10 +130,13 @@ space_init(struct vhd_image *img, const struct layout *l)
     s->free_mask *= 2;
   s->free_mask--;
   s->free = calloc(s->free_mask + 1, sizeof *s->free);
-  s->pending = calloc(SPACE_PENDING, sizeof *s->pending);
-  if (!s->free || !s->pending)
+  s->held = calloc(s->free_mask + 1, sizeof *s->held);
+  s->left = calloc(SPACE_PENDING, sizeof *s->left);
+  if (!s->free || !s->held || !s->left)
     return -ENOMEM;
   find_gaps(img, l);
+  s->held_origin = (uint32_t)(s->next % s->stride);
+  s->reserved_from = UINT64_MAX;
   find_short_slot(img, l);
   return 0;
 }
@@ -132,37 +145,86 @@ void
 space_destroy(struct space *s)
 {
   free(s->free);
-  free(s->pending);
+  free((void *)s->held);
+  free(s->left);
 }
 
+static _Atomic uint32_t *
+hold_of(struct space *s, uint64_t sec)
+{
+  return &s->held[(sec - s->held_origin) / s->stride & s->free_mask];
+}
+
+void
+space_hold(struct space *s, uint64_t off, int n)
+{
+  atomic_fetch_add(hold_of(s, off / 512), (uint32_t)n);
+}
+
+/* Off the runway's grid a slot lies in two places of it; then somebody's hold
+ * on a neighbour is taken for one on it, which does no harm. */
 static bool
-take_free(struct vhd_image *img, uint32_t *slot, bool *dirty)
+is_held(struct space *s, uint32_t slot)
+{
+  return (atomic_load(hold_of(s, slot)) != 0 ||
+          atomic_load(hold_of(s, slot + s->slot_sec - 1)) != 0) && RULE(HOLD);
+}
+
+/* Can nobody look at what was left in this epoch? */
+static bool
+is_quiet(struct vhd_image *img, uint32_t epoch)
+{
+  image_try_advance(img);
+  return (int32_t)(img->epoch - epoch) >= 2 || !RULE(EPOCH);
+}
+
+/* Those that are held are passed over, a few at a time. */
+static bool
+take_free(struct vhd_image *img, struct taken_slot *taken)
 {
   struct space *s = &img->space;
 
-  if (s->free_head == s->free_tail)
+  for (unsigned i = 0; i < FREE_LOOKS && s->free_head != s->free_tail; i++) {
+    struct free_slot f = s->free[s->free_head & s->free_mask];
+    if (!is_quiet(img, f.epoch))
+      return false;
+    s->free_head++;
+    if (!is_held(s, f.slot)) {
+      *taken = (struct taken_slot){ f.slot, f.dirty, true };
+      return true;
+    }
+    push_free(s, f.slot, f.epoch, f.dirty);
+  }
+  return false;
+}
+
+static bool
+take_retired(struct vhd_image *img, struct taken_slot *taken)
+{
+  struct space *s = &img->space;
+  struct left_slot *left = &s->left[s->retired_head & (SPACE_PENDING - 1)];
+
+  if (space_nretired(s) == 0 || left->slot == s->short_slot ||
+      !is_quiet(img, left->epoch) || is_held(s, left->slot))
     return false;
-  image_try_advance(img);
-  struct free_slot *f = &s->free[s->free_head & s->free_mask];
-  if ((int32_t)(img->epoch - f->epoch) < 2 && RULE(EPOCH))
-    return false; /* somebody may still look at it */
-  *slot = f->slot;
-  *dirty = f->dirty;
-  s->free_head++;
+  *taken = (struct taken_slot){ left->slot, true, true };
+  s->retired_head++;
+  note_background(img);
   return true;
 }
 
 bool
-space_take(struct vhd_image *img, uint32_t *slot, bool *dirty)
+space_take(struct vhd_image *img, struct taken_slot *taken)
 {
   struct space *s = &img->space;
 
-  if (take_free(img, slot, dirty))
+  if (take_free(img, taken) || take_retired(img, taken))
     return true;
   if ((s->dirty && RULE(RUNWAY)) || s->next + s->slot_sec > s->end)
     return false;
-  *slot = (uint32_t)s->next;
-  *dirty = false;
+  *taken = (struct taken_slot){
+    (uint32_t)s->next, false, s->next < s->reserved_from
+  };
   s->next += s->stride;
   s->touched = true;
   return true;
@@ -179,26 +241,57 @@ space_retire(struct vhd_image *img, uint32_t slot)
 {
   struct space *s = &img->space;
 
-  assert(space_npending(s) < SPACE_PENDING);
+  assert(s->pending_tail - s->retired_head < SPACE_PENDING);
   s->touched = true;
   if (!RULE(RETIRE)) {
     push_free(s, slot, img->epoch, true);
     return;
   }
-  s->pending[s->pending_tail++ & (SPACE_PENDING - 1)] =
-    (struct pending_slot){ slot, img->epoch };
+  s->left[s->pending_tail++ & (SPACE_PENDING - 1)] =
+    (struct left_slot){ slot, img->epoch };
 }
 
 void
-space_recycle(struct vhd_image *img, bool clean)
+space_committed(struct vhd_image *img, uint32_t mark)
+{
+  img->space.pending_head = mark;
+  note_background(img);
+}
+
+bool
+space_begin_reclaim(struct vhd_image *img, struct left_slot *left)
 {
   struct space *s = &img->space;
-  struct pending_slot p = s->pending[s->pending_head++ & (SPACE_PENDING - 1)];
 
-  if (p.slot == s->short_slot)
+  if (space_nretired(s) == 0)
+    return false;
+  *left = s->left[s->retired_head++ & (SPACE_PENDING - 1)];
+  note_background(img);
+  return true;
+}
+
+void
+space_end_reclaim(struct vhd_image *img, const struct left_slot *left,
+                  bool clean)
+{
+  struct space *s = &img->space;
+
+  if (left->slot == s->short_slot)
     s->short_slot = NO_SLOT; /* no block fits in there */
   else
-    push_free(s, p.slot, p.epoch, !clean);
+    push_free(s, left->slot, left->epoch, !clean);
+}
+
+enum space_outlook
+space_outlook(struct vhd_image *img)
+{
+  struct space *s = &img->space;
+
+  if (s->free_head == s->free_tail)
+    return SPACE_NONE;
+  image_try_advance(img);
+  return is_quiet(img, s->free[s->free_head & s->free_mask].epoch)
+           ? SPACE_NOW : SPACE_LATER;
 }
 
 /* Invariant: next + slot_sec > end, or the runway is dirty. */
@@ -244,6 +337,10 @@ space_grown(struct vhd_image *img, bool wiped)
   struct space *s = &img->space;
 
   s->dirty |= !wiped;
+  if (!wiped || !s->reserve)
+    s->reserved_from = UINT64_MAX;
+  else if (s->reserved_from == UINT64_MAX) /* not the part that was found */
+    s->reserved_from = s->end;
   s->straddles = false;
   s->touched = true;
   s->file_size = s->grow_end;

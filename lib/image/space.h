@@ -7,8 +7,13 @@
  *   - the next slot of the runway, the stretch between the last block and the
  *     footer, which grows in steps by requests that find it too short.
  * A slot that a block left goes: pending, until the BAT without it is durable;
- * then punched; then free.  What a request is handed either reads as zeros
+ * then retired; then, once its space has been given back, free.  Retired ones
+ * can be used again at once.  What a request is handed either reads as zeros
  * (clean), or is to be punched first (dirty).
+ *
+ * A slot is used again only when nobody can look at it: when the requests that
+ * were under way as the block left it have ended (epochs, image.h), and none of
+ * the runs that a client has pinned lies in it (holds).
  *
  * The last block of a disk that does not end on a block may lie in a shorter
  * place than a slot, with something else right behind it.  Such a place is
@@ -23,6 +28,7 @@
 #ifndef IMAGE_SPACE_H
 #define IMAGE_SPACE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +40,7 @@ struct vhd_image;
 struct vhd_request;
 struct layout;
 
-struct pending_slot {
+struct left_slot {
   uint32_t slot;
   uint32_t epoch; /* in which the block left it */
 };
@@ -57,6 +63,7 @@ struct space {
   bool straddles;       /* and reaches into the sector behind it */
   uint64_t step;        /* bytes by which the runway grows next */
   bool reserve;         /* new space is set aside as a whole */
+  uint64_t reserved_from; /* sector; so it was from there on */
   uint64_t file_size;   /* where the file ends */
   bool touched;         /* there may be something to give back at its end */
 
@@ -64,19 +71,29 @@ struct space {
   uint64_t grow_end;    /* file size when it is done */
   uint8_t footer[FOOTER_SIZE];
 
-  struct pending_slot *pending; /* ring */
-  uint32_t pending_head, pending_tail;
-  struct free_slot *free;       /* ring */
+  /* A ring: from retired_head retired, from pending_head pending. */
+  struct left_slot *left;
+  uint32_t retired_head, pending_head, pending_tail;
+  struct free_slot *free; /* ring */
   uint32_t free_head, free_tail, free_mask;
+  _Atomic uint32_t *held; /* pinned runs, by the place on the runway's grid,
+                           * modulo the size of this table */
+  uint32_t held_origin;
 };
 
 /* Takes over what the layout knows; for writable images. */
 int space_init(struct vhd_image *img, const struct layout *layout);
 void space_destroy(struct space *s);
 
-/* Hands out a slot: its sector, and whether it must be punched first.  False if
- * the runway must grow (or be cleaned) for it. */
-bool space_take(struct vhd_image *img, uint32_t *slot, bool *dirty);
+/* What a request is handed. */
+struct taken_slot {
+  uint32_t slot; /* its sector */
+  bool dirty;    /* it is to be punched first */
+  bool sparse;   /* not all of it has its space on the disk below */
+};
+
+/* False if the runway must grow (or be cleaned) for one. */
+bool space_take(struct vhd_image *img, struct taken_slot *taken);
 /* A slot that was taken and never became a block's. */
 void space_untake(struct vhd_image *img, uint32_t slot);
 
@@ -87,15 +104,33 @@ space_npending(const struct space *s)
 {
   return s->pending_tail - s->pending_head;
 }
+static inline uint32_t
+space_nretired(const struct space *s)
+{
+  return s->pending_head - s->retired_head;
+}
+/* The table without the slots that were pending before the mark is durable. */
+void space_committed(struct vhd_image *img, uint32_t mark);
+/* Takes a retired slot out, for its space to be given back.  False: none. */
+bool space_begin_reclaim(struct vhd_image *img, struct left_slot *left);
+/* It is free; clean: and reads as zeros. */
+void space_end_reclaim(struct vhd_image *img, const struct left_slot *left,
+                       bool clean);
+/* Is there something free; or will there be once those have ended who may still
+ * look at it? */
+enum space_outlook { SPACE_NONE, SPACE_NOW, SPACE_LATER };
+enum space_outlook space_outlook(struct vhd_image *img);
+
+/* A byte of the file lies in a pinned run: n is 1, or -1 for no longer.  Any
+ * thread, no lock; within an epoch for which the slot is looked at. */
+void space_hold(struct space *s, uint64_t off, int n);
+
 /* How much of the file a slot is. */
 static inline uint64_t
 space_slot_bytes(const struct space *s, uint32_t slot)
 {
   return (slot == s->short_slot ? s->short_sec : s->slot_sec) * 512ULL;
 }
-/* The oldest pending slot, its table entry durably gone and now punched:
- * free. */
-void space_recycle(struct vhd_image *img, bool clean);
 
 /* The runway's growth by one step: what the file's new size is to be, or
  * -EFBIG. */

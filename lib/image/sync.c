@@ -63,7 +63,23 @@ run(struct vhd_image *image, enum vhd_op op, uint64_t off, uint64_t len,
   struct vhd_request req;
   int e = vhd_request_start(&req, image, op, off, len, buf, flags);
 
-  return e < 0 ? e : vhd_request_run(&req);
+  if (e < 0)
+    return e;
+  e = vhd_request_run(&req);
+  if (vhd_has_background(image) &&
+      vhd_request_start(&req, image, VHD_RECLAIM, 0, 0, NULL, 0) == 0)
+    vhd_request_run(&req); /* its share; what is left is for the next */
+  return e;
+}
+
+int
+sync_reclaim(struct vhd_image *image)
+{
+  int e = 0;
+
+  while (e == 0 && vhd_has_background(image))
+    e = run(image, VHD_RECLAIM, 0, 0, NULL, 0);
+  return e;
 }
 
 int

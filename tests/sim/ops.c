@@ -68,7 +68,8 @@ static enum vhd_op
 choose_kind(void)
 {
   static const enum vhd_op kinds[] = { VHD_WRITE, VHD_WRITE, VHD_WRITE,
-    VHD_WRITE, VHD_READ, VHD_READ, VHD_ZERO, VHD_TRIM, VHD_TRIM, VHD_FLUSH };
+    VHD_WRITE, VHD_READ, VHD_READ, VHD_ZERO, VHD_TRIM, VHD_TRIM, VHD_FLUSH,
+    VHD_RECLAIM };
 
   return kinds[chance_below(sizeof kinds / sizeof *kinds)];
 }
@@ -116,7 +117,7 @@ ops_start(struct life *l)
   op->result = 0;
   op->patience = chance_one_in(4) ? (unsigned)chance_below(80) : 0;
   op->off = op->len = 0;
-  if (op->kind != VHD_FLUSH)
+  if (op->kind != VHD_FLUSH && op->kind != VHD_RECLAIM)
     choose_range(op);
   bool changes = op->kind == VHD_WRITE || op->kind == VHD_ZERO ||
                  op->kind == VHD_TRIM;
@@ -269,6 +270,8 @@ ops_end(struct life *l, struct op *op)
     if (op->result == 0)
       model_flushed(l->model, op->since);
     break;
+  case VHD_RECLAIM:
+    break;
   default:
     end_change(l, op);
   }
@@ -320,7 +323,8 @@ ops_recover(struct life *l)
   int e = 0;
 
   memset(block, 0x5a, sizeof block);
-  if (l->si.nancestor == 0 && !l->image->top->fixed) {
+  if (l->si.nancestor == 0 && !l->image->top->fixed &&
+      l->image->top->nallocated > 0) {
     e = vhd_trim(l->image, SIM_SIZE, 0, 0);
     if (e == 0)
       e = vhd_pwrite(l->image, block, sizeof block, SIM_BLOCK, 0);

@@ -224,8 +224,9 @@ extend(struct simfile *sf, const struct vhd_io *io, bool fail)
   if (io->flags & VHD_IO_RESERVE) {
     if (!fail && take_space(sf, io->off, io->len))
       return 0;
-    give_space(sf, MAX(io->off, round_up(sf->cache.size, 512)),
-               sf->nspace * 512);
+    if (end > sf->cache.size)
+      give_space(sf, MAX(io->off, round_up(sf->cache.size, 512)),
+                 sf->nspace * 512);
     return -ENOSPC;
   }
   if ((!fail || sf->moves_end) && end > sf->cache.size)

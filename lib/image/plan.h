@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* plan.h: what a change comes to in one block, and how it is published.
+ *
+ * A piece that changes the mapping of its block holds it BUSY from
+ * change_plan() to change_publish() or change_abort(): nobody else changes that
+ * block's mapping meanwhile, while reads and in-place writes go on.  It has
+ * reserved all that publishing takes.
+ *
+ * Invariants:
+ *   1. The mapping changes in memory only in change_publish(), after the data
+ *      are written; what a reader can see is there.
+ *   2. What the disk will be told of it is in the journal by then, so that an
+ *      acknowledged change outlives the process. */
+#ifndef IMAGE_PLAN_H
+#define IMAGE_PLAN_H
+
+#include "image/map.h"
+#include "image/request.h"
+
+enum decision {
+  PIECE,   /* the piece is planned, and its block held if need be */
+  NOTHING, /* there is nothing to do for it, or it has been done */
+  STOP,    /* it must begin a batch of its own */
+  LOAD,    /* a bitmap is needed: *need */
+  WAIT,    /* the block is held: wait for it */
+  CROWDED, /* the bitmap cache is in use: wait for it */
+  NO_ROOM, /* a budget has no room for it: commit, or wait for others */
+  GROW,    /* no slot is to be had: lengthen the runway first */
+};
+
+/* Plans the piece at the request's position.  No lock is held before or after;
+ * what hinders may be gone by the time the caller looks. */
+enum decision change_plan(struct vhd_request *req, struct piece *p,
+                          struct map_need *need);
+
+/* Lets the blocks of all pieces go, their mapping changed; or as it was. */
+void change_publish(struct vhd_request *req);
+void change_abort(struct vhd_request *req);
+
+#endif

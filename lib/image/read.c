@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* read.c: the requests that change nothing: read and map. */
+#include "config.h"
+
+#include <string.h>
+
+#include "image/image.h"
+#include "image/map.h"
+#include "image/request.h"
+
+/* --------------------------------------------------------------------- read */
+
+static phase_fn read_arrived;
+
+/* Asks for as many runs as one step can carry, and fills in the zeros. */
+enum vhd_step
+read_gather(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+  uint64_t end = req->off + req->len;
+  struct map_need need;
+  struct vhd_run run;
+
+  request_pin(req);
+  req->nio = 0;
+  while (m->pos < end && req->nio < VHD_REQUEST_IOS) {
+    if (!map_next(m->layers, m->pos, end - m->pos, &run, &need)) {
+      if (req->nio > 0)
+        break;
+      return request_load(req, need.layer, need.blk, read_gather);
+    }
+    char *to = (char *)req->buf + (m->pos - req->off);
+    if (run.kind == VHD_RUN_DATA)
+      request_add_io(req, run.file, VHD_IO_READ, run.file_off, run.len, to, 0);
+    else
+      memset(to, 0, run.len);
+    m->pos += run.len;
+  }
+  return req->nio > 0 ? request_io(req, read_arrived) : request_done(req, 0);
+}
+
+static enum vhd_step
+read_arrived(struct vhd_request *req)
+{
+  int result = request_io_result(req);
+
+  if (result < 0 || machine_of(req)->pos == req->off + req->len)
+    return request_done(req, result);
+  return request_next(req, read_gather);
+}
+
+/* ---------------------------------------------------------------------- map */
+
+/* Does the run go on where the last one ended? */
+static bool
+continues(const struct vhd_run *last, const struct vhd_run *run)
+{
+  return last->kind == run->kind && last->depth == run->depth &&
+         (run->kind != VHD_RUN_DATA ||
+          (last->file == run->file &&
+           last->file_off + last->len == run->file_off));
+}
+
+/* Holds the slots in which the runs lie, or lets go of them. */
+static void
+hold_slots(struct vhd_request *req, int n)
+{
+  struct vhd_image *img = req->image;
+
+  if (!img->writable || img->top->fixed)
+    return;
+  for (unsigned i = 0; i < req->nruns; i++)
+    if (req->runs[i].file == img->top->file)
+      space_hold(&img->space, req->runs[i].file_off, n);
+}
+
+/* The runs stay what they are, however long the caller takes: no layer is
+ * closed, and no slot among them is used again.  That is all they need; the
+ * epoch is let go, or one client that does not take its answer would keep all
+ * slots from use. */
+static void
+hold_runs(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+
+  m->held = m->layers;
+  atomic_fetch_add(&m->held->holds, 1);
+  hold_slots(req, 1);
+}
+
+void
+vhd_request_end(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+
+  if (!m->held)
+    return;
+  hold_slots(req, -1);
+  atomic_fetch_sub(&m->held->holds, 1);
+  m->held = NULL;
+}
+
+enum vhd_step
+map_gather(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+  uint64_t end = req->off + req->len;
+  unsigned max = req->flags & VHD_ONE_RUN ? 1 : req->max_runs;
+  struct map_need need;
+  struct vhd_run run;
+
+  request_pin(req);
+  while (m->pos < end) {
+    if (!map_next(m->layers, m->pos, end - m->pos, &run, &need))
+      return request_load(req, need.layer, need.blk, map_gather);
+    struct vhd_run *last = req->nruns ? &req->runs[req->nruns - 1] : NULL;
+    if (last && continues(last, &run))
+      last->len += run.len;
+    else if (req->nruns == max)
+      break;
+    else
+      req->runs[req->nruns++] = run;
+    m->pos += run.len;
+  }
+  if (req->flags & VHD_PIN)
+    hold_runs(req);
+  return request_done(req, 0);
+}

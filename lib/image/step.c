@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* step.c: what all phases of a request use (request.h): the ways to end one,
+ * waiting and waking, and the loop that runs them. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "image/image.h"
+#include "image/request.h"
+
+enum vhd_step
+request_done(struct vhd_request *req, int result)
+{
+  struct machine *m = machine_of(req);
+
+  if (m->release)
+    m->release(req);
+  req->result = result;
+  m->phase = NULL;
+  request_unpin(req);
+  return VHD_STEP_DONE;
+}
+
+enum vhd_step
+request_call(struct vhd_request *req, phase_fn *phase, phase_fn *back)
+{
+  struct machine *m = machine_of(req);
+
+  assert(m->depth < REQUEST_DEPTH);
+  m->back[m->depth++] = back;
+  m->phase = phase;
+  return STEP_NEXT;
+}
+
+enum vhd_step
+request_return(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+
+  assert(m->depth > 0);
+  m->phase = m->back[--m->depth];
+  return STEP_NEXT;
+}
+
+enum vhd_step
+request_next(struct vhd_request *req, phase_fn *phase)
+{
+  machine_of(req)->phase = phase;
+  return STEP_NEXT;
+}
+
+enum vhd_step
+request_io(struct vhd_request *req, phase_fn *phase)
+{
+  assert(req->nio > 0);
+  machine_of(req)->phase = phase;
+  return VHD_STEP_IO;
+}
+
+int
+request_io_result(const struct vhd_request *req)
+{
+  for (unsigned i = 0; i < req->nio; i++)
+    if (req->io[i].result < 0)
+      return req->io[i].result;
+  return 0;
+}
+
+void
+request_add_io(struct vhd_request *req, struct vhd_file *file,
+               enum vhd_io_kind kind, uint64_t off, uint64_t len, void *buf,
+               unsigned flags)
+{
+  assert(req->nio < VHD_REQUEST_IOS);
+  req->io[req->nio++] = (struct vhd_io){
+    .file = file, .fd = file->fd, .kind = (uint8_t)kind, .off = off,
+    .len = len, .buf = buf, .flags = (uint8_t)flags,
+  };
+}
+
+enum vhd_step
+request_park(struct vhd_request *req, struct layer *layer, const void *key,
+             phase_fn *again)
+{
+  machine_of(req)->phase = again;
+  layer_park(layer, req, key);
+  pthread_mutex_unlock(&layer->lock);
+  return VHD_STEP_PARKED;
+}
+
+enum vhd_step
+request_wait(struct vhd_request *req, struct budget *budget, phase_fn *again)
+{
+  struct machine *m = machine_of(req);
+
+  m->phase = again;
+  m->next = budget->waiting;
+  budget->waiting = req;
+  pthread_mutex_unlock(&req->image->top->lock);
+  return VHD_STEP_PARKED;
+}
+
+/* Last in, first out; they go in the order in which they came. */
+struct vhd_request *
+request_budget_waiters(struct budgets *budgets, const struct need *released)
+{
+  struct vhd_request *woken = NULL;
+
+  for (int kind = 0; kind < BUDGET_KINDS; kind++) {
+    struct budget *b = &budgets->of[kind];
+    while (released->n[kind] > 0 && b->waiting) {
+      struct vhd_request *req = b->waiting;
+      b->waiting = machine_of(req)->next;
+      machine_of(req)->next = woken;
+      woken = req;
+    }
+  }
+  return woken;
+}
+
+void
+request_wake(struct vhd_request *list)
+{
+  while (list) {
+    struct vhd_request *req = list;
+    list = machine_of(req)->next;
+    req->wake(req);
+  }
+}
+
+void
+request_pin(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+
+  if (m->pinned)
+    return;
+  m->epoch = image_pin(req->image);
+  m->layers = atomic_load(&req->image->layers);
+  m->pinned = true;
+}
+
+/* Nobody is left in a former epoch. */
+static void
+wake_epoch(struct vhd_image *img)
+{
+  pthread_mutex_lock(&img->top->lock);
+  atomic_store(&img->epoch_awaited, false);
+  struct vhd_request *woken = layer_unpark(img->top, &img->epoch);
+  pthread_mutex_unlock(&img->top->lock);
+  request_wake(woken);
+}
+
+void
+request_unpin(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+  struct machine *m = machine_of(req);
+
+  if (!m->pinned)
+    return;
+  m->pinned = false;
+  if (image_unpin(img, m->epoch) && atomic_load(&img->epoch_awaited))
+    wake_epoch(img);
+}
+
+/* Who waits says so before he looks; the one who leaves looks after he has
+ * left. */
+enum vhd_step
+request_wait_epoch(struct vhd_request *req, phase_fn *again)
+{
+  struct vhd_image *img = req->image;
+
+  atomic_store(&img->epoch_awaited, true);
+  if (atomic_load(&img->inflight[(img->epoch + 1) & 1]) > 0)
+    return request_park(req, img->top, &img->epoch, again);
+  pthread_mutex_unlock(&img->top->lock);
+  return request_next(req, again);
+}
+
+bool
+request_lacks_space(int result)
+{
+  return result == -ENOSPC || result == -EDQUOT;
+}
+
+enum vhd_step
+vhd_request_step(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+  enum vhd_step step;
+
+  do {
+    assert(m->phase);
+    step = m->phase(req);
+  } while (step == STEP_NEXT && m->phase);
+  return step;
+}
