@@ -31,6 +31,8 @@ struct entry {
   struct io_work work;
   struct io_work flush;
   bool flushing, flush_again;
+  struct io_work reclaim; /* has a reference while it is under way */
+  atomic_bool reclaiming;
   int close_error;
   struct vhd_error close_err;
 };

@@ -288,6 +288,65 @@ export_unref(struct exports *exports, struct export *export)
     io_queue_run(queue, work);
 }
 
+/* -------------------------------------------------------------- reclaiming */
+
+/* A hole that is being punched locks the file: the loops are to know. */
+static void
+perform_watched(struct entry *entry, struct vhd_io *io)
+{
+  struct io_batch batch = { .queue = entry->export.queue };
+  struct io_job job = { .batch = &batch, .io = io };
+
+  io_watch_begin(&job);
+  vhd_io_perform(io);
+  io_watch_end(&job);
+}
+
+/* What a step needs done; such a request never waits for another one. */
+static void
+reclaim_some(struct entry *entry)
+{
+  struct vhd_request req;
+
+  if (vhd_request_start(&req, entry->export.image, VHD_RECLAIM, 0, 0, NULL,
+                        0) < 0)
+    return;
+  while (vhd_request_step(&req) == VHD_STEP_IO)
+    for (unsigned i = 0; i < req.nio; i++)
+      perform_watched(entry, &req.io[i]);
+}
+
+/* On a thread of the entry's queue. */
+static void
+run_reclaim(struct io_work *work)
+{
+  struct entry *entry =
+    (struct entry *)((char *)work - offsetof(struct entry, reclaim));
+
+  do {
+    while (vhd_has_background(entry->export.image))
+      reclaim_some(entry);
+    atomic_store(&entry->reclaiming, false);
+  } while (vhd_has_background(entry->export.image) &&
+           !atomic_exchange(&entry->reclaiming, true));
+  export_unref(entry->exports, &entry->export);
+}
+
+void
+export_reclaim(struct exports *exports, struct export *export)
+{
+  struct entry *entry = (struct entry *)export;
+
+  if (!vhd_has_background(export->image) ||
+      atomic_exchange(&entry->reclaiming, true))
+    return;
+  pthread_mutex_lock(&exports->lock);
+  entry->refs++;
+  pthread_mutex_unlock(&exports->lock);
+  entry->reclaim.run = run_reclaim;
+  io_queue_run(export->queue, &entry->reclaim);
+}
+
 /* ------------------------------------------------------------ start, end */
 
 static int

@@ -10,6 +10,7 @@
 #include "exports.h"
 #include "nbd/reply.h"
 #include "op.h"
+#include "server.h"
 
 /* A loop keeps so many for the next requests. */
 #define SPARE_MAX 64
@@ -273,6 +274,9 @@ op_sent(struct op *op)
 static void
 finish_simple(struct op *op)
 {
+  struct connection *conn = op->conn;
+
+  export_reclaim(conn->server->exports, conn->export);
   op_answer(op, op->vr.result);
 }
 
