@@ -44,8 +44,8 @@ table_alloc(size_t bytes)
   return mem;
 }
 
-/* calloc() gives memory that was used and freed, cleared by touching it all; and
- * a huge page would be touched as a whole. */
+/* calloc() gives memory that was used and freed, cleared by touching it all;
+ * and a huge page would be touched as a whole. */
 void *
 table_zeroed(size_t n, size_t size)
 {

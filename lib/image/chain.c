@@ -3,7 +3,7 @@
  *
  * The search for a parent goes on past what is certainly another file: one that
  * is no VHD, or has another id.  It ends with one that may be the parent but
- * cannot be read or is held by a writer: an old copy of it may lie elsewhere. */
+ * cannot be read or is held by a writer: an old copy may lie elsewhere. */
 #include "config.h"
 
 #include <errno.h>

@@ -144,8 +144,9 @@ is_free(const struct layout *l, uint64_t off, uint64_t len)
  * a bad one is told of, and left alone.  One that lies where something else
  * does is bad as well: qemu puts blocks over them; and one that lay beyond the
  * end of the file must not make the image unreadable once the file has grown
- * there.  Only the text counts: the space set aside for it is kept where nothing
- * else lies.  But more than any path needs is nonsense, as its text may be. */
+ * there.  Only the text counts: the space set aside for it is kept where
+ * nothing else lies.  But more than any path needs is nonsense, as its text may
+ * be. */
 #define SPACE_MAX (1U << 20)
 
 static int

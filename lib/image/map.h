@@ -18,8 +18,9 @@ struct map_need {
   uint32_t blk;
 };
 
-/* The run that begins at off, as seen from the top of the layers, no longer than
- * len.  off + len lies within them; len > 0.  False: *need must be loaded. */
+/* The run that begins at off, as seen from the top of the layers, no longer
+ * than len.  off + len lies within them; len > 0.  False: *need must be
+ * loaded. */
 bool map_next(const struct layers *layers, uint64_t off, uint64_t len,
               struct vhd_run *run, struct map_need *need);
 /* The same as seen from below its top, of an image that is a child; off may
@@ -27,7 +28,8 @@ bool map_next(const struct layers *layers, uint64_t off, uint64_t len,
 bool map_below(const struct layers *layers, uint64_t off, uint64_t len,
                struct vhd_run *run, struct map_need *need);
 
-/* Does any layer below the top hold data in the range?  0 no, 1 yes, -1 *need. */
+/* Does any layer below the top hold data in the range?  0 no, 1 yes, -1
+ * *need. */
 int map_ancestor_holds(const struct layers *layers, uint64_t off, uint64_t len,
                        struct map_need *need);
 

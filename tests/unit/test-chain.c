@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test-chain: opening chains: the stack it takes, however deep they are; what is
- * opened once; where a parent is looked for; and looking at what another
+/* test-chain: opening chains: the stack it takes, however deep they are; what
+ * is opened once; where a parent is looked for; and looking at what another
  * program writes. */
 #include "config.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test-exchange: the layers below the top are exchanged for others that read the
- * same, while threads read and write; and the former ones go when the last
+/* test-exchange: the layers below the top are exchanged for others that read
+ * the same, while threads read and write; and the former ones go when the last
  * request that sees them has ended. */
 #include "config.h"
 
