@@ -69,6 +69,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/layout.h \
 	lib/image/layout_bat.c \
 	lib/image/layout_footer.c \
+	lib/image/layout_reader.c \
 	lib/image/layout_reader.h \
 	lib/image/layout_spare.c \
 	lib/image/load.c \

@@ -14,8 +14,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,78 +21,7 @@
 #include "base/error.h"
 #include "image/layout_reader.h"
 
-/* ----------------------------------------------------------------- telling */
-
-void
-reader_tolerate(struct reader *r, int code, const char *fmt, ...)
-{
-  char text[900];
-  va_list args;
-
-  va_start(args, fmt);
-  vsnprintf(text, sizeof text, fmt, args);
-  va_end(args);
-  if (r->sink)
-    r->sink->found(r->sink, VHD_BROKEN, code, text);
-}
-
-int
-reader_report(struct reader *r, enum vhd_severity severity, int code,
-              const char *fmt, ...)
-{
-  char text[900];
-  va_list args;
-
-  va_start(args, fmt);
-  vsnprintf(text, sizeof text, fmt, args);
-  va_end(args);
-  if (r->sink)
-    r->sink->found(r->sink, severity, code, text);
-  if (severity != VHD_BROKEN || (r->sink && r->sink->keep_going))
-    return 0;
-  return vhd_fail(r->err, code, EINVAL, "%s: %s", r->file->path, text);
-}
-
 /* ------------------------------------------------------------------ header */
-
-/* The metadata that lies over part of this stretch, or NULL. */
-const struct region *
-layout_region_over(const struct layout *l, uint64_t off, uint64_t len)
-{
-  for (unsigned i = 0; i < l->nregion; i++) {
-    const struct region *o = &l->region[i];
-    if (off < o->off + o->len && o->off < off + len)
-      return o;
-  }
-  return NULL;
-}
-
-/* Invariant 1. */
-int
-reader_add_region(struct reader *r, const char *what, int code, uint64_t off,
-                  uint64_t len)
-{
-  struct layout *l = r->l;
-  int e;
-
-  if (!range_fits(off, len, l->footer_off)) {
-    e = reader_report(r, VHD_BROKEN, code,
-                      "the %s (%" PRIu64 " bytes at %" PRIu64 ") does not lie "
-                      "in the file, whose footer is at %" PRIu64, what, len,
-                      off, l->footer_off);
-    return e < 0 ? e : 1;
-  }
-  const struct region *o = layout_region_over(l, off, len);
-  if (o) {
-    e = reader_report(r, VHD_BROKEN, code,
-                      "the %s (%" PRIu64 " bytes at %" PRIu64 ") overlaps the "
-                      "%s (%" PRIu64 " bytes at %" PRIu64 ")", what, len, off,
-                      o->what, o->len, o->off);
-    return e < 0 ? e : 1;
-  }
-  l->region[l->nregion++] = (struct region){ off, len, what };
-  return 0;
-}
 
 static int
 read_header(struct reader *r)
