@@ -98,6 +98,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/space.h \
 	lib/image/step.c \
 	lib/image/sync.c \
+	lib/store/extents.c \
+	lib/store/extents.h \
 	lib/store/file.c \
 	lib/store/file.h \
 	lib/store/folder.c \
@@ -117,6 +119,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/check.c \
 	lib/ops/check.h \
 	lib/ops/check_bitmaps.c \
+	lib/ops/check_journal.c \
 	lib/ops/check_space.c \
 	lib/ops/children.c \
 	lib/ops/children.h \

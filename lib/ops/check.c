@@ -159,6 +159,10 @@ check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
   }
   check_footer(c);
   if (c->layout.footer.type != VHD_FIXED) {
+    if (c->result->errors == errors)
+      r = check_adopt_journal(c, err);
+    if (r < 0)
+      return r;
     check_space(c);
     /* What a broken table leads to says nothing; and a small file may have it
      * lead to the same data millions of times. */
@@ -168,15 +172,18 @@ check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
   return r;
 }
 
-/* One file by its name; sets *type, 0 if it is not known. */
+/* One file by its name, and as it is opened (layer, or NULL); sets *type, 0 if
+ * it is not known. */
 static int
-check_file(struct checker *c, const char *path, uint32_t flags,
-           uint32_t *nallocated, enum vhd_type *type, struct vhd_error *err)
+check_file(struct checker *c, const char *path, struct layer *layer,
+           uint32_t flags, uint32_t *nallocated, enum vhd_type *type,
+           struct vhd_error *err)
 {
   enum local_mode mode =
     flags & VHD_OPEN_UNLOCKED ? LOCAL_UNLOCKED : LOCAL_READ;
 
   c->path = path;
+  c->layer = layer;
   c->nheard = 0;
   int r = local_open(path, mode, &c->file, err);
   if (r < 0)
@@ -247,7 +254,8 @@ check_parents(struct checker *c, struct vhd_image *image, uint32_t flags,
     vhd_get_info(image, &info);
     if (image->top->footer.type == 0)
       continue; /* a raw parent, in which nothing can be wrong */
-    int r = check_file(c, info.path, flags, &nallocated, &type, err);
+    int r = check_file(c, info.path, image->top, flags, &nallocated, &type,
+                       err);
     if (r < 0)
       return r;
     tell_warnings(c, image);
@@ -270,32 +278,51 @@ opens_alone(const char *path, const struct vhd_open_options *opt)
   return true;
 }
 
-/* What opening it finds beyond the one file: its parents, and what a killed
- * process left for it. */
+/* What opening it finds beyond the one file: its parents.  image: NULL if it
+ * did not open, which fault tells of. */
 static int
-check_chain(struct checker *c, const char *path,
-            const struct vhd_open_options *opt, struct vhd_error *err)
+check_chain(struct checker *c, const char *path, struct vhd_image *image,
+            const struct vhd_error *fault, uint32_t flags,
+            struct vhd_error *err)
 {
-  struct vhd_error fault = { 0 };
-  struct vhd_image *image;
-
   c->path = path;
-  int r = vhd_open(path, opt, &image, &fault);
-  if (r < 0) {
+  if (image == NULL) {
     /* A parent that is not there is what a check is for. */
-    if (is_about_content(&fault)) {
-      tell(c, VHD_BROKEN, fault.code, without_path(fault.message, path));
+    if (is_about_content(fault)) {
+      tell(c, VHD_BROKEN, fault->code, without_path(fault->message, path));
       return 0;
     }
     if (err != NULL)
-      *err = fault;
-    return r;
+      *err = *fault;
+    return fault->sys != 0 ? -fault->sys : -EINVAL;
   }
   tell_warnings(c, image);
   compare_sizes(c, image);
-  r = check_parents(c, image, opt->flags, err);
-  vhd_close(image, NULL);
-  return r;
+  return check_parents(c, image, flags, err);
+}
+
+/* image: opened as opt says, or NULL, and why. */
+static int
+check_image(struct checker *c, const char *path,
+            const struct vhd_open_options *opt, struct vhd_image *image,
+            const struct vhd_error *fault, struct vhd_error *err)
+{
+  enum vhd_type type = 0;
+  uint32_t nallocated = 0;
+
+  int r = check_file(c, path, image != NULL ? image->top : NULL, opt->flags,
+                     &nallocated, &type, err);
+  c->result->nblk_allocated = nallocated;
+  if (r < 0 || opt->flags & VHD_OPEN_NO_PARENT)
+    return r;
+  if (c->result->errors > 0 && image == NULL && !opens_alone(path, opt)) {
+    if (type == VHD_DIFFERENCING)
+      checker_report(c, VHD_NOTE, VHD_CHAIN_PARENT,
+                     "its parents were not looked at, since it is broken "
+                     "itself");
+    return 0;
+  }
+  return check_chain(c, path, image, fault, opt->flags, err);
 }
 
 int
@@ -306,8 +333,8 @@ vhd_check(const char *path, const struct vhd_open_options *opt,
 {
   struct vhd_open_options options = { 0 };
   struct checker c = { .found = found, .opaque = opaque, .result = result };
-  enum vhd_type type = 0;
-  uint32_t nallocated = 0;
+  struct vhd_error fault = { 0 };
+  struct vhd_image *image = NULL;
 
   if (opt != NULL)
     options = *opt;
@@ -317,16 +344,9 @@ vhd_check(const char *path, const struct vhd_open_options *opt,
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: a raw file has nothing that could be checked", path);
 
-  int r = check_file(&c, path, options.flags, &nallocated, &type, err);
-  result->nblk_allocated = nallocated;
-  if (r < 0 || options.flags & VHD_OPEN_NO_PARENT)
-    return r;
-  if (result->errors > 0 && !opens_alone(path, &options)) {
-    if (type == VHD_DIFFERENCING)
-      checker_report(&c, VHD_NOTE, VHD_CHAIN_PARENT,
-                     "its parents were not looked at, since it is broken "
-                     "itself");
-    return 0;
-  }
-  return check_chain(&c, path, &options, err);
+  if (vhd_open(path, &options, &image, &fault) < 0)
+    image = NULL;
+  int r = check_image(&c, path, &options, image, &fault, err);
+  vhd_close(image, NULL);
+  return r;
 }

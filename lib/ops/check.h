@@ -3,9 +3,14 @@
 #ifndef OPS_CHECK_H
 #define OPS_CHECK_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "image/layout.h"
 #include "store/file.h"
 #include "vhdkit.h"
+
+struct layer;
 
 struct checker {
   void (*found)(void *opaque, const struct vhd_finding *finding);
@@ -15,6 +20,7 @@ struct checker {
   const char *path;
   struct vhd_file *file;
   struct layout layout;
+  struct layer *layer; /* the same, opened; NULL where that cannot be */
   unsigned nheard; /* what the reader itself found */
 };
 
@@ -22,6 +28,13 @@ struct checker {
 void checker_report(struct checker *c, enum vhd_severity severity, int code,
                     const char *fmt, ...)
   __attribute__((format(printf, 4, 5)));
+
+/* Takes over what the opened layer has from a journal that the file lacks.  0
+ * or -errno with err set. */
+int check_adopt_journal(struct checker *c, struct vhd_error *err);
+
+/* Fills in the bitmap of a block, if it comes from the journal. */
+bool check_journal_bits(struct checker *c, uint32_t blk, uint8_t *bits);
 
 /* What the footer says that is odd. */
 void check_footer(struct checker *c);

@@ -93,8 +93,10 @@ check_block(struct bitmap_check *b)
   bool hidden = false;
   size_t len = (size_t)l->bitmap_sec * VHD_SECTOR_SIZE;
 
-  int r = file_read(b->c->file, b->bits, len,
-                    (uint64_t)l->bat[b->blk] * VHD_SECTOR_SIZE);
+  int r = 0;
+  if (!check_journal_bits(b->c, b->blk, b->bits))
+    r = file_read(b->c->file, b->bits, len,
+                  (uint64_t)l->bat[b->blk] * VHD_SECTOR_SIZE);
   if (r < 0)
     return r;
   b->nsec = layout_block_sectors(l, b->blk) - l->bitmap_sec;

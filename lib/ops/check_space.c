@@ -8,12 +8,11 @@
  * never written to. */
 #include "config.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <unistd.h>
 
 #include "base/arith.h"
 #include "ops/check.h"
+#include "store/extents.h"
 
 /* Windows sets 64 KiB aside for one path; no alignment needs more. */
 #define PADDING (64U << 10)
@@ -21,38 +20,15 @@
 struct gaps {
   uint64_t leaked, spare; /* bytes */
   uint64_t nleaked, nspare;
-  uint64_t largest_off, largest_len;
+  uint64_t largest, largest_off; /* of the leaked */
 };
-
-/* How much of the range holds data, as far as the file system can tell. */
-static uint64_t
-data_within(int fd, uint64_t off, uint64_t len)
-{
-  uint64_t end = off + len, data = 0;
-
-  while (off < end) {
-    off_t from = lseek(fd, (off_t)off, SEEK_DATA);
-    if (from < 0)
-      return errno == ENXIO ? data : data + (end - off);
-    if ((uint64_t)from >= end)
-      return data;
-    off_t to = lseek(fd, from, SEEK_HOLE);
-    if (to < 0 || (uint64_t)to > end)
-      to = (off_t)end;
-    data += (uint64_t)(to - from);
-    off = (uint64_t)to;
-  }
-  return data;
-}
 
 static void
 add_gap(struct checker *c, struct gaps *gaps, uint64_t off, uint64_t end)
 {
   if (end <= off || end - off < PADDING)
     return;
-  uint64_t data = end - off;
-  if (c->file->fd >= 0)
-    data = data_within(c->file->fd, off, end - off);
+  uint64_t data = file_data_within(c->file, off, end - off);
   /* What is left of a sector or a footer is not worth a word. */
   if (data < PADDING) {
     gaps->spare += end - off;
@@ -61,9 +37,9 @@ add_gap(struct checker *c, struct gaps *gaps, uint64_t off, uint64_t end)
   }
   gaps->leaked += data;
   gaps->nleaked++;
-  if (end - off > gaps->largest_len) {
+  if (data > gaps->largest) {
     gaps->largest_off = off;
-    gaps->largest_len = end - off;
+    gaps->largest = data;
   }
 }
 
@@ -87,7 +63,7 @@ check_space(struct checker *c)
     checker_report(c, VHD_LEAKED, VHD_LEAK,
                    "%" PRIu64 " bytes in %" PRIu64 " places belong to nothing; "
                    "the largest are %" PRIu64 " bytes at %" PRIu64,
-                   gaps.leaked, gaps.nleaked, gaps.largest_len,
+                   gaps.leaked, gaps.nleaked, gaps.largest,
                    gaps.largest_off);
   }
   if (gaps.nspare > 0)

@@ -3,11 +3,14 @@
 """vhdkit check: sound images are sound, each fault has its name, and the exit
 status says which kind it was.  What is broken does not open either."""
 
+import contextlib
 import os
+import re
 import struct
+import subprocess
 
-from tooltest import (KiB, MiB, case, check, contains, equal, read_json,
-                      refused, run, vhdkit)
+from tooltest import (KiB, MiB, VHDKIT, case, check, contains, equal, program,
+                      read_json, refused, run, vhdkit)
 from vhdimage import (DIFFERENCING, UNUSED, Image, new_footer,
                       write_dynamic, write_fixed)
 
@@ -339,6 +342,75 @@ def _():
     finds("a.vhd", "broken", "batmap", "block 1", opens=True)
     with_batmap([0xc0], FULL)
     finds("a.vhd", "note", "batmap", "block 0")
+
+
+@case("what leaks does not depend on what has been read; figures agree")
+def _():
+    two_blocks()
+    with open("a.vhd", "r+b") as file:
+        end = os.path.getsize("a.vhd") - 512
+        file.seek(end)
+        footer = file.read()
+        file.truncate(end)
+        program("fallocate", "--offset", str(end), "--length", str(8 * MiB),
+                "a.vhd")
+        file.seek(end + 8 * MiB)
+        file.write(footer)
+        os.fsync(file.fileno())
+    first = verdict("a.vhd")
+    equal((first[0], first[1]["leaked_bytes"]), (0, 0))
+    with open("a.vhd", "rb") as file:
+        file.read()
+    equal(verdict("a.vhd"), first)
+    with open("a.vhd", "r+b") as file:
+        file.seek(end + MiB)
+        file.write(b"x" * 2 * MiB)
+    status, got = verdict("a.vhd")
+    equal(status, 3)
+    check(2 * MiB <= got["leaked_bytes"] <= 2 * MiB + 8 * KiB, got)
+    message = [f["message"] for f in got["findings"]
+               if f["severity"] == "leaked"][0]
+    figures = [int(n) for n in re.findall(r"\d+", message)]
+    equal(figures[0], got["leaked_bytes"])
+    check(figures[2] <= figures[0], message)
+
+
+@contextlib.contextmanager
+def killed_writer(path, data):
+    with subprocess.Popen([VHDKIT, "write", path], stdin=subprocess.PIPE
+                          ) as writer:
+        writer.stdin.write(data + b"?" * MiB * 2)
+        writer.stdin.flush()
+        yield
+        writer.kill()
+        writer.wait(timeout=60)
+
+
+def allocated(path):
+    """Blocks of it that its map has data in."""
+    runs = read_json("map", "--json", path)
+    return {blk for run in runs if run["kind"] == "data" and run["depth"] == 0
+            for blk in range(run["start"] // (2 * MiB),
+                             -(-(run["start"] + run["length"]) // (2 * MiB)))}
+
+
+@case("what a killed program left in memory is part of the image")
+def _():
+    vhdkit("create", "--size", "64M", "d.vhd")
+    vhdkit("create", "--size", "64M", "base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    for path in ("d.vhd", "child.vhd"):
+        with killed_writer(path, b"w" * 16 * MiB):
+            pass
+        blocks = allocated(path)
+        check(len(blocks) >= 8, f"{path}: {blocks}")
+        status, got = verdict(path)
+        equal((status, got["leaked_bytes"]), (0, 0), path)
+        equal(got["allocated_blocks"], len(blocks), path)
+        equal({f["code"] for f in got["findings"]} - {"leak"}, {"journal"},
+              path)
+        vhdkit("write", path, data=b"")
+        equal(verdict(path)[1]["findings"], [], path)
 
 
 # ----------------------------------------------------------------------- chain
