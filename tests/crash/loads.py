@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The crash proof's workloads: each takes a Recording and lives its lives."""
 
-from crashtest import Load
+from crashclient import Load
 
 
 def kill_at(run, low, high):

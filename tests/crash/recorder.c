@@ -47,12 +47,21 @@ write_some(int fd, const struct iovec *iov, uint64_t len, off_t off)
   return real_pwrite(fd, iov->iov_base, n, off);
 }
 
+/* No file system tears a sector. */
+static uint64_t
+half_of(uint64_t off, uint64_t len)
+{
+  uint64_t end = (off + len / 2) / 512 * 512;
+
+  return end > off ? end - off : 0;
+}
+
 /* A write as it was asked for, or as its fate has it. */
 static ssize_t
 do_write(int fd, const struct iovec *iov, int niov, off_t off, int flags)
 {
   REAL(pwritev2);
-  uint64_t len = total(iov, niov), half = len / 2 / 512 * 512;
+  uint64_t len = total(iov, niov), half = half_of((uint64_t)off, len);
   enum call_op op =
     flags & (RWF_DSYNC | RWF_SYNC) ? CALL_DURABLE_WRITE : CALL_WRITE;
   struct call c;
