@@ -57,6 +57,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/commit.c \
 	lib/image/commit.h \
 	lib/image/dirty.c \
+	lib/image/epoch.c \
 	lib/image/grow.c \
 	lib/image/image.c \
 	lib/image/image.h \

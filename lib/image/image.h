@@ -104,7 +104,8 @@ image_is_child(const struct vhd_image *img)
 uint32_t image_pin(struct vhd_image *img);
 /* Returns whether it was the last of its epoch. */
 bool image_unpin(struct vhd_image *img, uint32_t epoch);
-/* Goes on to the next epoch if nobody is left in the one before. */
+/* Goes on to the next epoch if nobody is left in the one before; under the
+ * top's lock. */
 void image_try_advance(struct vhd_image *img);
 
 #endif
