@@ -87,6 +87,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/plan.h \
 	lib/image/read.c \
 	lib/image/reclaim.c \
+	lib/image/recover.c \
+	lib/image/recover.h \
 	lib/image/replay.c \
 	lib/image/replay.h \
 	lib/image/request.c \
@@ -107,6 +109,10 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/folder.h \
 	lib/store/journal_file.c \
 	lib/store/journal_file.h \
+	lib/store/journal_note.c \
+	lib/store/journal_note.h \
+	lib/store/journal_place.c \
+	lib/store/journal_place.h \
 	lib/store/local.c \
 	lib/store/local.h \
 	lib/store/lock.c \

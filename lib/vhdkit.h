@@ -137,9 +137,10 @@ struct vhd_open_options {
   size_t nroots;
   /* Where the journal of acknowledged but not yet ordered metadata is kept, so
    * that a killed process loses nothing; a tmpfs.  NULL chooses one of
-   * $VHDKIT_JOURNAL_DIR, /run/vhdkit, $XDG_RUNTIME_DIR/vhdkit and
-   * /dev/shm/vhdkit-UID; where none can be used, each write that changes
-   * metadata is made durable before it is acknowledged. */
+   * $VHDKIT_JOURNAL_DIR, /run/vhdkit, /dev/shm/vhdkit-UID and
+   * $XDG_RUNTIME_DIR/vhdkit; where none can be used, or the image lies on a
+   * file system that other machines may share, each write that changes metadata
+   * is made durable before it is acknowledged. */
   const char *journal_dir;
 };
 
@@ -153,6 +154,13 @@ int vhd_open(const char *path, const struct vhd_open_options *opt,
  * acknowledged since the last good flush may not survive a power cut.  No
  * request may be in flight.  NULL is no error. */
 int vhd_close(struct vhd_image *image, struct vhd_error *err);
+
+/* Calls back for each folder in which a journal may be kept, or be looked for,
+ * until it returns not 0, which is then returned: for programs that confine
+ * themselves.  make: sees to it first that one of them can be used. */
+int vhd_journal_places(bool make,
+                       int (*each)(void *opaque, const char *folder),
+                       void *opaque);
 
 /* --------------------------------------------------------------- inspecting */
 

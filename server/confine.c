@@ -10,13 +10,8 @@
 #include "confine.h"
 
 #include <errno.h>
-#include <linux/magic.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include "fail.h"
 #include "sandbox.h"
@@ -40,51 +35,17 @@ allow_images(struct sandbox *sandbox, const struct options *opt)
   return r;
 }
 
-/* Would the library keep a journal there?  Only where it is lost with the
- * power, and where nobody else can put one. */
-static bool
-fit_for_journal(const char *path)
+static int
+allow_journal_place(void *opaque, const char *folder)
 {
-  struct stat st;
-  struct statfs fs;
-
-  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
-         st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
-         statfs(path, &fs) == 0 && fs.f_type == TMPFS_MAGIC &&
-         access(path, W_OK | X_OK) == 0;
+  return sandbox_allow(opaque, folder, SANDBOX_OWN);
 }
 
-/* The library keeps its journals in the first fit one of these places, and
- * looks for those of a killed server in all of them.  It could not make a
- * folder once confined, so that is done here. */
+/* The library could not make a folder for its journals once confined. */
 static int
 allow_journals(struct sandbox *sandbox, const struct options *opt)
 {
-  const char *asked = getenv("VHDKIT_JOURNAL_DIR");
-  const char *runtime = getenv("XDG_RUNTIME_DIR");
-  char places[4][256] = {"", "/run/vhdkit", "", ""};
-  bool found = opt->readonly;
-  int r = 0;
-
-  if (asked != NULL) {
-    snprintf(places[0], sizeof places[0], "%s", asked);
-  }
-  if (runtime != NULL) {
-    snprintf(places[2], sizeof places[2], "%s/vhdkit", runtime);
-  }
-  snprintf(places[3], sizeof places[3], "/dev/shm/vhdkit-%u",
-           (unsigned) geteuid());
-  for (size_t i = 0; r == 0 && i < sizeof places / sizeof *places; i++) {
-    if (places[i][0] == '\0') {
-      continue;
-    }
-    if (!found) {
-      mkdir(places[i], 0700);
-      found = fit_for_journal(places[i]);
-    }
-    r = sandbox_allow(sandbox, places[i], SANDBOX_OWN);
-  }
-  return r;
+  return vhd_journal_places(!opt->readonly, allow_journal_place, sandbox);
 }
 
 static int

@@ -24,7 +24,8 @@ chain_blame(const struct chain *c, int e, struct vhd_error *err)
 {
   static const int own[] = { VHD_BUSY, VHD_CHAIN_CYCLE, VHD_LIMIT, VHD_SYSTEM,
                              VHD_PARENT_MISSING, VHD_PARENT_ID,
-                             VHD_PARENT_DENIED, VHD_CHAIN_PARENT };
+                             VHD_PARENT_DENIED, VHD_CHAIN_PARENT,
+                             VHD_JOURNAL };
   int code = VHD_CHAIN_PARENT;
 
   if (!err)

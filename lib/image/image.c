@@ -124,7 +124,7 @@ image_free(struct vhd_image *img)
     struct vhd_image *parent = img->parent;
     space_destroy(&img->space);
     commit_destroy(&img->commit);
-    journal_file_close(&img->journal_file, false);
+    journal_file_close(&img->journal_file, img->top->file, false);
     for (struct layers *next, *l = img->retired; l; l = next) {
       next = l->next;
       layers_free(l);

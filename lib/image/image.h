@@ -60,6 +60,8 @@ struct vhd_image {
   struct space space;
   struct commit commit;
   struct journal *journal;
+  struct journal *pulse;            /* the one that is told of each change of
+                                     * the file: the same, once replayed */
   struct journal_file journal_file; /* what the journal lies in, if a file */
 };
 

@@ -7,15 +7,32 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
+#include "base/arith.h"
 #include "image/journal.h"
 
-#define MAGIC 0x31306a6468767476ULL
+#define MAGIC 0x32306a6468767476ULL
+
+#define SECOND 1000000000LL
+/* File systems take their times from a clock that ticks 100 times a second or
+ * more often. */
+#define TICK (SECOND / 50)
+/* What was in flight when the process died may have changed the file a little
+ * later. */
+#define GRACE (2 * SECOND)
 
 struct journal {
   uint64_t magic;
   uint64_t capacity;            /* records; a power of two */
   _Atomic uint64_t tail, head;  /* counts since the ring was made */
+  /* Of the image's file; times as in struct file_stamp. */
+  uint64_t least_size;
+  _Atomic uint64_t most_size;
+  _Atomic int64_t since;        /* no change of ours is older */
+  _Atomic int64_t changed;      /* nor younger, but for what is in flight */
+  _Atomic int64_t written;      /* bytes were written since; 0: none were */
+  _Atomic uint32_t inflight;    /* begun and not ended */
   struct journal_record ring[];
 };
 
@@ -53,6 +70,19 @@ journal_adopt(void *mem, size_t bytes)
       j->head < j->tail || j->head - j->tail > j->capacity)
     return NULL;
   return j;
+}
+
+static int
+copy_record(void *opaque, const struct journal_record *rec)
+{
+  journal_append(opaque, *rec);
+  return 0;
+}
+
+void
+journal_copy(struct journal *j, const struct journal *from)
+{
+  journal_each(from, copy_record, j);
 }
 
 uint32_t
@@ -108,4 +138,92 @@ journal_each(const struct journal *j,
       return r;
   }
   return 0;
+}
+
+/* ------------------------------------------------------- the image's file */
+
+static int64_t
+now(void)
+{
+  struct timespec t;
+
+  clock_gettime(CLOCK_REALTIME, &t);
+  return t.tv_sec * SECOND + t.tv_nsec;
+}
+
+static void
+raise_to(_Atomic int64_t *value, int64_t to)
+{
+  int64_t have = atomic_load_explicit(value, memory_order_relaxed);
+
+  while (have < to && !atomic_compare_exchange_weak(value, &have, to))
+    continue;
+}
+
+/* The time as it is now, noted.  A thread may be overtaken between reading the
+ * clock and here, but not for a second: then the clock was set back, and what
+ * is changed from now on has times that would else count as too old. */
+static int64_t
+note_time(struct journal *j)
+{
+  int64_t t = now();
+  int64_t changed = atomic_load_explicit(&j->changed, memory_order_relaxed);
+
+  if (t < changed - SECOND) {
+    t = now();
+    if (t < changed - SECOND)
+      atomic_compare_exchange_strong(&j->changed, &changed, t);
+  }
+  if (t - TICK < atomic_load_explicit(&j->since, memory_order_relaxed))
+    atomic_store(&j->since, t - TICK);
+  raise_to(&j->changed, t);
+  return t;
+}
+
+void
+journal_stamp(struct journal *j, const struct file_stamp *stamp)
+{
+  j->least_size = stamp->size;
+  atomic_store(&j->most_size, stamp->size);
+  atomic_store(&j->since, stamp->ctime);
+  atomic_store(&j->written, 0);
+  atomic_store(&j->inflight, 0);
+  atomic_store(&j->changed, MAX(stamp->ctime, now()));
+}
+
+int64_t
+journal_begin(struct journal *j, uint64_t end)
+{
+  uint64_t most = atomic_load_explicit(&j->most_size, memory_order_relaxed);
+
+  atomic_fetch_add(&j->inflight, 1);
+  while (most < end &&
+         !atomic_compare_exchange_weak(&j->most_size, &most, end))
+    continue;
+  return note_time(j);
+}
+
+void
+journal_end(struct journal *j, int64_t begun, bool wrote)
+{
+  note_time(j);
+  if (wrote)
+    raise_to(&j->written, begun - TICK);
+  atomic_fetch_sub(&j->inflight, 1);
+}
+
+/* To rename a file, or to change its owner or mode, changes its ctime alone.
+ * Its mtime can be set to any time, as is done when a backup is restored; but a
+ * backup whose mtime lies behind our last write has what we wrote. */
+bool
+journal_fits(const struct journal *j, const struct file_stamp *stamp)
+{
+  int64_t last = j->changed + (j->inflight ? GRACE : 0);
+
+  if (stamp->size < j->least_size || stamp->size > j->most_size)
+    return false;
+  if (stamp->ctime >= j->since && stamp->ctime <= last)
+    return true;
+  return stamp->ctime > last && j->written > 0 &&
+         stamp->mtime >= j->written && stamp->mtime <= last;
 }

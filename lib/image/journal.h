@@ -8,14 +8,25 @@
  * record says what the state of one block became; replaying them in order, any
  * number of times, leads to the last state.
  *
- * Pure memory; the caller holds the image's lock.  Where the memory comes from
- * is store/journal_file.h's business. */
+ * Beside the records it keeps what the image's file must look like if nobody
+ * else changed it since: the process notes the time when it begins to change
+ * the file and when it has, so the last change of all is not younger than the
+ * last such note.  Older clocks' ticks, in which times are kept, make no
+ * difference; a change by others within one tick of our last is not seen (10 ms
+ * at most).  A clock that is set back while the process lives is noticed at the
+ * next note.
+ *
+ * Pure memory; the caller holds the image's lock but for journal_begin() and
+ * journal_end().  Where the memory comes from is store/journal_file.h's
+ * business. */
 #ifndef IMAGE_JOURNAL_H
 #define IMAGE_JOURNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "store/file.h"
 
 enum journal_kind {
   JOURNAL_BAT = 1,  /* a: the entry before, b: the entry now */
@@ -38,12 +49,27 @@ size_t journal_bytes(uint32_t n);
 struct journal *journal_format(void *mem, size_t bytes);
 /* Takes memory that a former process left.  NULL if it is no whole ring. */
 struct journal *journal_adopt(void *mem, size_t bytes);
+/* Appends the records of another, for which there is room. */
+void journal_copy(struct journal *j, const struct journal *from);
 
 uint32_t journal_room(const struct journal *j);
 uint32_t journal_used(const struct journal *j);
 bool journal_empty(const struct journal *j);
 /* There must be room. */
 void journal_append(struct journal *j, struct journal_record rec);
+
+/* What a journal is to say of its image is what `stamp` says. */
+void journal_stamp(struct journal *j, const struct file_stamp *stamp);
+
+/* Around I/O that changes the image's file, none of it past `end`.  begin
+ * returns what end is to be given; wrote: bytes were written, successfully.
+ * Any thread. */
+int64_t journal_begin(struct journal *j, uint64_t end);
+void journal_end(struct journal *j, int64_t begun, bool wrote);
+
+/* Does the image's file look as the journal's process left it?  Its name, owner
+ * and mode may have changed. */
+bool journal_fits(const struct journal *j, const struct file_stamp *now);
 
 /* A position in the record stream; trim forgets what was appended before. */
 uint64_t journal_mark(const struct journal *j);

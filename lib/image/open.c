@@ -18,6 +18,7 @@
 #include "image/chain.h"
 #include "image/open.h"
 #include "image/parent_time.h"
+#include "image/recover.h"
 #include "image/replay.h"
 #include "image/request.h"
 
@@ -54,6 +55,7 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
     e = commit_init(img);
   if (e < 0)
     return vhd_fail_sys(err, -e, "%s", img->top->path);
+  img->pulse = keep ? journal : NULL;
   if (replay) {
     e = replay_journal(img, journal, err);
     if (e < 0)
@@ -77,21 +79,14 @@ static int
 start_with_journal(struct vhd_image *img, const char *dir,
                    struct vhd_error *err)
 {
-  struct journal_file *jf = &img->journal_file;
-  struct journal *journal = NULL;
+  struct journal *journal;
 
-  if (img->top->fixed || img->orphan || img->unlocked)
-    return image_start(img, NULL, false, err);
-  int e = journal_file_open(dir, img->top->file, img->top->footer.id,
-                            journal_bytes(JOURNAL_RECORDS),
-                            !img->writable, jf, err);
-  if (e < 0 && e != -ENOENT)
-    return e;
-  if (e == 0 && jf->left_over)
-    journal = journal_adopt(jf->mem, jf->bytes);
-  if (e == 0 && !journal && img->writable)
-    journal = journal_format(jf->mem, jf->bytes);
-  return image_start(img, journal, img->writable, err);
+  int e = recover_journal(img, dir, &journal, err);
+  if (e == 0)
+    e = image_start(img, journal, img->writable, err);
+  if (e == 0)
+    recover_end(img);
+  return e;
 }
 
 /* ---------------------------------------------------------------- the chain */
@@ -111,6 +106,13 @@ warn_of_parent(struct layer *child, const struct layer *parent)
 
   if (parent_time(child, parent, text, sizeof text) != PARENT_AS_RECORDED)
     layer_warn(child, text);
+  if (parent->journaled) {
+    snprintf(text, sizeof text, "the parent '%.200s' has changes that a killed "
+             "program left, and that would be lost from under the child with a "
+             "power cut; open it once for writing to write them down",
+             parent->path);
+    layer_warn(child, text);
+  }
 }
 
 /* A parent with what a killed process left for it is a layer like any other. */
@@ -255,7 +257,7 @@ vhd_close(struct vhd_image *image, struct vhd_error *err)
     vhd_fail_sys(err, -e, "%s: cannot be closed cleanly; what was written "
                  "since the last flush may be lost", image->top->path);
   else if (image->writable)
-    journal_file_close(&image->journal_file, true);
+    journal_file_close(&image->journal_file, image->top->file, true);
   image_free(image);
   return e;
 }

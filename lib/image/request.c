@@ -81,6 +81,7 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
   m->squeezed = 0;
   m->pinned = false;
   m->held = NULL;
+  m->begun = 0;
   m->changed = false;
   m->npiece = 0;
   return 0;

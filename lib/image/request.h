@@ -64,6 +64,7 @@ struct machine {
   bool changed;             /* it changed the mapping */
   uint32_t epoch;
   struct layers *layers;    /* while pinned: what it reads from */
+  int64_t begun;            /* its I/Os change the file: since when; or 0 */
   /* Loading a bitmap. */
   struct layer *load_layer;
   struct bitmap *load_bitmap;

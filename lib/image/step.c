@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/arith.h"
 #include "image/image.h"
 #include "image/request.h"
 
@@ -50,11 +51,40 @@ request_next(struct vhd_request *req, phase_fn *phase)
   return STEP_NEXT;
 }
 
+/* Tells the journal of a step whose I/Os change the file. */
+static void
+begin_change(struct vhd_request *req)
+{
+  uint64_t end = 0;
+
+  for (unsigned i = 0; i < req->nio; i++) {
+    const struct vhd_io *io = &req->io[i];
+    if (io->kind != VHD_IO_READ && io->kind != VHD_IO_SYNC)
+      end = MAX(end, io->off + io->len);
+  }
+  if (end > 0)
+    machine_of(req)->begun = journal_begin(req->image->pulse, end);
+}
+
+static void
+end_change(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+  bool wrote = false;
+
+  for (unsigned i = 0; i < req->nio; i++)
+    wrote |= req->io[i].kind == VHD_IO_WRITE && req->io[i].result == 0;
+  journal_end(req->image->pulse, m->begun, wrote);
+  m->begun = 0;
+}
+
 enum vhd_step
 request_io(struct vhd_request *req, phase_fn *phase)
 {
   assert(req->nio > 0);
   machine_of(req)->phase = phase;
+  if (req->image->pulse)
+    begin_change(req);
   return VHD_STEP_IO;
 }
 
@@ -191,6 +221,8 @@ vhd_request_step(struct vhd_request *req)
   struct machine *m = machine_of(req);
   enum vhd_step step;
 
+  if (m->begun)
+    end_change(req);
   do {
     assert(m->phase);
     step = m->phase(req);

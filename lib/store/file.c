@@ -58,6 +58,13 @@ file_size(struct vhd_file *file, uint64_t *size)
   return file->ops->size(file, size);
 }
 
+void
+file_probe(struct vhd_file *file)
+{
+  if (file->ops->probe)
+    file->ops->probe(file);
+}
+
 static int64_t
 nanoseconds(struct timespec t)
 {

@@ -39,6 +39,8 @@ struct file_ops {
   int (*beside)(struct vhd_file *from, const char *name,
                 const struct file_roots *roots, struct vhd_file **file,
                 struct vhd_error *err);
+  /* See file_probe(); NULL: there is nothing to find out. */
+  void (*probe)(struct vhd_file *file);
   void (*close)(struct vhd_file *file);
 };
 
@@ -46,9 +48,8 @@ struct vhd_file {
   const struct file_ops *ops;
   int fd;     /* -1: none */
   char *path; /* for messages; owned */
-  /* What else it can do, quickly; not told of a file that is only read.  Where
-   * it cannot, perform does it some other way: growth and a durable write
-   * always work. */
+  /* What else it can do, quickly; see file_probe().  Where it cannot, perform
+   * does it some other way: growth and a durable write always work. */
   bool can_punch, can_zero; /* PUNCH, ZERO: the file system does it */
   /* Tells one file from another: cycles in a chain, journals. */
   dev_t dev;
@@ -75,6 +76,9 @@ int file_stamp(struct vhd_file *file, struct file_stamp *stamp);
 /* Where the next byte from off on lies that is not in a hole of the file: off
  * itself where the file does not tell, UINT64_MAX where there is none. */
 uint64_t file_next_data(struct vhd_file *file, uint64_t off);
+/* Finds out what else the file, open for writing, can do.  May change its times,
+ * though not its content. */
+void file_probe(struct vhd_file *file);
 /* Lets go of the locks and frees it; NULL is none. */
 void file_close(struct vhd_file *file);
 

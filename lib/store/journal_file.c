@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* journal_file.c: see journal_file.h. */
+/* journal_file.c: see journal_file.h.
+ *
+ * A new journal is made under a name of its own, and takes its place by a
+ * rename, the content of the old one in it.  So there is a whole one at each
+ * moment, whenever the process is killed, and nothing of another user's is
+ * mapped, who could cut it short under our feet. */
 #include "config.h"
 
 #include <errno.h>
@@ -16,203 +21,439 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "store/journal_file.h"
+#include "store/journal_note.h"
+#include "store/journal_place.h"
 
 #define PAGE 4096
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define MOST (256U << 20) /* no journal is larger */
+
+/* Version 1 had no stamps (image/journal.h) in its second part. */
+static const char magic[16] = "vhdkit journal2";
+static const char magic1[16] = "vhdkit journal1";
+#define MAGIC_STEM 14
 
 struct head {
   char magic[16];
-  char boot[40];
-  uint64_t dev, ino;
+  char boot[BOOT_ID_SIZE];
+  uint64_t fs, ino;
   uint8_t id[16];
   uint64_t bytes;
 };
 
-static const char magic[16] = "vhdkit journal1";
+#ifndef BCACHEFS_SUPER_MAGIC
+#define BCACHEFS_SUPER_MAGIC 0xca451a4e
+#endif
+#define JFS_MAGIC 0x3153464a
+#define ZFS_MAGIC 0x2fc12fc1
 
-static int
-read_boot_id(char *boot, size_t size)
-{
-  CLEANUP_CLOSE int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
-
-  memset(boot, 0, size);
-  ssize_t n = fd < 0 ? -1 : read(fd, boot, size - 1);
-  return n < 36 ? -ENOENT : 0;
-}
-
-static int
-fill_head(struct head *head, const struct vhd_file *file, const uint8_t *id,
-          size_t bytes)
-{
-  memset(head, 0, sizeof *head);
-  memcpy(head->magic, magic, sizeof magic);
-  head->dev = file->dev;
-  head->ino = file->ino;
-  memcpy(head->id, id, sizeof head->id);
-  head->bytes = bytes;
-  return read_boot_id(head->boot, sizeof head->boot);
-}
-
-/* A folder where others could put files of their choice is no place. */
+/* File systems of this machine alone, whose times the kernel keeps.  Elsewhere
+ * another machine could change an image without our seeing it. */
 static bool
-usable(const char *dir, bool make)
+is_local(const struct statfs *fs)
 {
-  struct stat st;
+  static const unsigned long local[] = {
+    EXT4_SUPER_MAGIC,  XFS_SUPER_MAGIC,   BTRFS_SUPER_MAGIC,
+    TMPFS_MAGIC,       RAMFS_MAGIC,       F2FS_SUPER_MAGIC,
+    OVERLAYFS_SUPER_MAGIC, REISERFS_SUPER_MAGIC, NILFS_SUPER_MAGIC,
+    BCACHEFS_SUPER_MAGIC,  JFS_MAGIC,     ZFS_MAGIC,
+  };
+
+  for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+    if ((unsigned long)fs->f_type == local[i])
+      return true;
+  return false;
+}
+
+/* Device numbers may change with the next mount; the file system's own id does
+ * not.  -ENOENT: this file is not fit for a journal. */
+static int
+fill_head(struct head *head, struct vhd_file *file, const uint8_t *id)
+{
   struct statfs fs;
 
-  if (make && mkdir(dir, 0700) < 0 && errno != EEXIST)
-    return false;
-  return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
-         st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
-         statfs(dir, &fs) == 0 &&
-         (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) &&
-         (!make || access(dir, W_OK | X_OK) == 0);
+  memset(head, 0, sizeof *head);
+  if (file->fd < 0 || fstatfs(file->fd, &fs) < 0 || !is_local(&fs))
+    return -ENOENT;
+  memcpy(head->magic, magic, sizeof magic);
+  memcpy(&head->fs, &fs.f_fsid, sizeof head->fs);
+  if (head->fs == 0)
+    head->fs = file->dev;
+  head->ino = file->ino;
+  memcpy(head->id, id, sizeof head->id);
+  return boot_id(head->boot);
 }
 
 static char *
-file_in(const char *dir, const struct vhd_file *file)
+file_in(const char *dir, const struct head *head)
 {
   char *path;
 
   return asprintf(&path, "%s/%llx-%llx.journal", dir,
-                  (unsigned long long)file->dev,
-                  (unsigned long long)file->ino) < 0 ? NULL : path;
+                  (unsigned long long)head->fs,
+                  (unsigned long long)head->ino) < 0 ? NULL : path;
 }
 
-/* The i-th usual place; NULL past the last, "" for one that does not apply. */
-static char *
-usual_place(unsigned i)
+/* -------------------------------------------------------------- looking for */
+
+struct hunt {
+  const struct head *want;
+  struct vhd_file *file;
+  bool unlocked;
+  bool named; /* the image's file names this one */
+  struct journal_file *jf;
+  struct vhd_error *err;
+};
+
+/* Whose is it?  Of what cannot be reached, whose is the folder. */
+static long
+owner_of(const char *path)
 {
-  const char *env;
-  char *dir = NULL;
-  int n = 0;
+  CLEANUP_FREE char *dir = strdup(path);
+  char *slash = dir ? strrchr(dir, '/') : NULL;
+  struct stat st;
 
-  switch (i) {
-  case 0:
-    env = getenv("VHDKIT_JOURNAL_DIR");
-    return strdup(env ? env : "");
-  case 1:
-    return strdup("/run/vhdkit");
-  case 2:
-    env = getenv("XDG_RUNTIME_DIR");
-    n = env ? asprintf(&dir, "%s/vhdkit", env) : asprintf(&dir, "%s", "");
-    return n < 0 ? NULL : dir;
-  case 3:
-    n = asprintf(&dir, "/dev/shm/vhdkit-%u", (unsigned)geteuid());
-    return n < 0 ? NULL : dir;
-  default:
-    return NULL;
-  }
+  if (lstat(path, &st) == 0)
+    return st.st_uid;
+  if (slash && slash > dir)
+    *slash = '\0';
+  return dir && lstat(dir, &st) == 0 ? (long)st.st_uid : -1;
 }
 
-/* Opens the journal in dir.  -ENOENT if it is no place, or has none. */
 static int
-open_in(const char *dir, const struct vhd_file *file, bool readonly,
-        char **path)
+unreadable(const struct hunt *h, const char *path, const char *why)
 {
-  if (!usable(dir, !readonly))
-    return -ENOENT;
-  *path = file_in(dir, file);
-  if (!*path)
-    return -ENOMEM;
-  int fd = open(*path, O_RDWR | O_CLOEXEC | O_NOFOLLOW |
-                (readonly ? 0 : O_CREAT), 0600);
-  if (fd < 0) {
-    free(*path);
-    *path = NULL;
-    return -ENOENT;
-  }
-  return fd;
+  char owner[40] = "another user";
+  long uid = owner_of(path);
+
+  if (h->unlocked)
+    return 0;
+  if (uid >= 0)
+    snprintf(owner, sizeof owner, "user %ld", uid);
+  return vhd_fail(h->err, VHD_JOURNAL, EACCES,
+                  "%s: a killed program left acknowledged changes of this "
+                  "image in the journal '%s' of %s, which cannot be used here "
+                  "(%s); open the image once as that user or as root, or, if "
+                  "those changes are not wanted, remove that file",
+                  h->file->path, path, owner, why);
 }
 
-/* A journal that was left anywhere counts before a new one is made. */
-static int
-find(const char *dir, const struct vhd_file *file, bool readonly, char **path)
+/* Others must not be able to make us believe what they like: the file is one of
+ * root, ours or the image's owner, who can change the image anyway. */
+static const char *
+distrust(const struct hunt *h, const struct stat *st, int fd)
 {
-  for (int make = 0; make <= !readonly; make++) {
-    if (dir) {
-      int fd = open_in(dir, file, !make, path);
-      if (fd != -ENOENT)
-        return fd;
-      continue;
-    }
-    char *place;
-    for (unsigned i = 0; (place = usual_place(i)) != NULL; i++) {
-      int fd = *place ? open_in(place, file, !make, path) : -ENOENT;
-      free(place);
-      if (fd != -ENOENT)
-        return fd;
-    }
-  }
-  return -ENOENT;
+  struct stat image;
+  struct statfs fs;
+
+  if (!S_ISREG(st->st_mode))
+    return "it is no regular file";
+  if (fstatfs(fd, &fs) < 0 ||
+      (fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC))
+    return "it does not lie on a tmpfs";
+  if (fstat(h->file->fd, &image) < 0 ||
+      (st->st_uid != 0 && st->st_uid != geteuid() &&
+       st->st_uid != image.st_uid))
+    return "it belongs to neither root nor the image's owner nor this user";
+  if (st->st_mode & 022)
+    return "others may write to it";
+  return NULL;
 }
 
 static bool
-is_ours(int fd, const struct head *want)
+in_use(int fd)
 {
-  struct head head;
-  struct stat st;
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-  return fstat(fd, &st) == 0 && (uint64_t)st.st_size == PAGE + want->bytes &&
-         pread(fd, &head, sizeof head, 0) == sizeof head &&
-         memcmp(&head, want, sizeof head) == 0;
+  return fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
 }
 
-/* Empties the file and reserves its space; the head is written last. */
 static int
-make_anew(int fd, size_t bytes)
+read_left(const struct hunt *h, int fd, uint64_t bytes)
 {
-  if (ftruncate(fd, 0) < 0)
-    return -errno;
-  int e = posix_fallocate(fd, 0, (off_t)(PAGE + bytes));
-  return -e;
-}
+  struct journal_file *jf = h->jf;
 
-int
-journal_file_open(const char *dir, const struct vhd_file *file,
-                  const uint8_t *id, size_t bytes, bool readonly,
-                  struct journal_file *jf, struct vhd_error *err)
-{
-  struct head head;
-
-  memset(jf, 0, sizeof *jf);
-  if (fill_head(&head, file, id, bytes) < 0)
-    return -ENOENT;
-  CLEANUP_FREE char *path = NULL;
-  CLEANUP_CLOSE int fd = find(dir, file, readonly, &path);
-  if (fd < 0)
-    return fd == -ENOENT ? fd : vhd_fail_sys(err, -fd, "journal");
-  jf->left_over = is_ours(fd, &head);
-  if (!jf->left_over) {
-    if (readonly)
-      return -ENOENT;
-    if (make_anew(fd, bytes) < 0) {
-      unlink(path);
-      return -ENOENT;
-    }
-  }
-  int prot = PROT_READ | (readonly ? 0 : PROT_WRITE);
-  jf->map = mmap(NULL, PAGE + bytes, prot, MAP_SHARED, fd, 0);
-  if (jf->map == MAP_FAILED) {
-    jf->map = NULL;
-    return vhd_fail_sys(err, errno, "cannot map the journal '%s'", path);
-  }
-  jf->mem = (char *)jf->map + PAGE;
-  jf->bytes = bytes;
-  jf->path = STEAL(path);
-  if (!jf->left_over)
-    memcpy(jf->map, &head, sizeof head);
+  jf->left = malloc(bytes);
+  if (!jf->left)
+    return vhd_fail_sys(h->err, ENOMEM, "%s", jf->path);
+  ssize_t n = pread(fd, jf->left, bytes, PAGE);
+  if (n < 0 || (uint64_t)n != bytes)
+    return unreadable(h, jf->path, "it is cut short");
+  jf->left_bytes = bytes;
+  jf->found = JOURNAL_LEFT;
   return 0;
 }
 
-void
-journal_file_close(struct journal_file *jf, bool remove)
+static bool
+same_image(const struct head *a, const struct head *b)
 {
-  if (!jf->map)
-    return;
-  munmap(jf->map, PAGE + jf->bytes);
-  if (remove)
-    unlink(jf->path);
+  return memcmp(a->boot, b->boot, sizeof a->boot) == 0 && a->fs == b->fs &&
+         a->ino == b->ino && memcmp(a->id, b->id, sizeof a->id) == 0;
+}
+
+/* What is in an opened journal? */
+static int
+examine(const struct hunt *h, int fd)
+{
+  struct journal_file *jf = h->jf;
+  struct head head;
+  struct stat st;
+
+  const char *why = fstat(fd, &st) < 0 ? "fstat fails" : distrust(h, &st, fd);
+  if (!why && (pread(fd, &head, sizeof head, 0) != sizeof head ||
+               memcmp(head.magic, magic, MAGIC_STEM) != 0))
+    why = "it is no journal";
+  if (why)
+    return h->named ? unreadable(h, jf->path, why) : 0;
+  if (memcmp(head.magic, magic, sizeof magic) != 0)
+    return unreadable(h, jf->path, "it is of another version of vhdkit, which "
+                      "must open the image once");
+  bool live = in_use(fd);
+  if (!same_image(&head, h->want) || (live && !h->unlocked)) {
+    if (h->named)
+      jf->found = JOURNAL_ELSEWHERE;
+    return 0;
+  }
+  if (live) {
+    jf->found = JOURNAL_LIVE;
+    return 0;
+  }
+  if (head.bytes > MOST || (uint64_t)st.st_size != PAGE + head.bytes)
+    return unreadable(h, jf->path, "it is cut short");
+  return read_left(h, fd, head.bytes);
+}
+
+/* Looks at one file.  Takes path over. */
+static int
+look_at(struct hunt *h, char *path)
+{
+  struct journal_file *jf = h->jf;
+
+  CLEANUP_CLOSE int fd =
+    open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  int e = fd < 0 ? errno : 0;
+  if ((e == ENOENT || e == ENOTDIR) && !h->named) {
+    free(path);
+    return 0;
+  }
   free(jf->path);
+  jf->path = path;
+  if (e == ENOENT || e == ENOTDIR) {
+    jf->found = JOURNAL_MISSING;
+    return 0;
+  }
+  return e != 0 ? unreadable(h, path, strerrordesc_np(e)) : examine(h, fd);
+}
+
+/* Version 1 wrote no notes.  Its journals cannot be judged, for nothing in them
+ * tells whether the image was changed since: an error, where there is one. */
+static int
+refuse_version1(void *opaque, const char *dir)
+{
+  struct hunt *h = opaque;
+  struct head head, want = *h->want;
+
+  want.fs = h->file->dev; /* what it told file systems apart by */
+  CLEANUP_FREE char *path = file_in(dir, &want);
+  CLEANUP_CLOSE int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
+                                     O_CLOEXEC) : -1;
+  if (fd < 0 || pread(fd, &head, sizeof head, 0) != sizeof head ||
+      memcmp(head.magic, magic1, sizeof magic1) != 0 ||
+      !same_image(&head, &want))
+    return 0;
+  return unreadable(h, path, "it is of an older version of vhdkit, which must "
+                    "open the image once");
+}
+
+static int
+look_in(void *opaque, const char *dir)
+{
+  struct hunt *h = opaque;
+  char *path = file_in(dir, h->want);
+
+  if (!path)
+    return vhd_fail_sys(h->err, ENOMEM, "%s", h->file->path);
+  /* What lies in a closed folder cannot be known to be there. */
+  if (access(path, F_OK) < 0) {
+    free(path);
+    return 0;
+  }
+  int e = look_at(h, path);
+  return e < 0 ? e : h->jf->found != JOURNAL_NONE;
+}
+
+int
+journal_file_find(const char *dir, struct vhd_file *file, const uint8_t *id,
+                  bool unlocked, struct journal_file *jf,
+                  struct vhd_error *err)
+{
+  struct head want;
+  struct hunt h = { &want, file, unlocked, true, jf, err };
+  char *path = NULL;
+
+  memset(jf, 0, sizeof *jf);
+  if (fill_head(&want, file, id) < 0)
+    return 0;
+  int e = journal_note_read(file, want.boot, &path);
+  if (e == 0)
+    return look_at(&h, path);
+  if (e != -ENODATA && e != -EOPNOTSUPP)
+    return vhd_fail_sys(err, -e, "%s: cannot tell whether it has a journal",
+                        file->path);
+  int (*look)(void *, const char *) =
+    e == -ENODATA ? refuse_version1 : look_in;
+  h.named = false;
+  e = dir ? look(&h, dir) : 0;
+  if (e == 0)
+    e = journal_places_each(look, &h);
+  return e < 0 ? e : 0;
+}
+
+/* ---------------------------------------------------------------- a new one */
+
+/* Reserves the space, and locks: the lock belongs to the mapping and lasts as
+ * long, also when the descriptor is closed. */
+static int
+fill_new(int fd, const struct head *head, struct journal_file *jf)
+{
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+  size_t size = PAGE + head->bytes;
+
+  if (posix_fallocate(fd, 0, (off_t)size) != 0 ||
+      fcntl(fd, F_OFD_SETLK, &lock) < 0)
+    return -ENOENT;
+  jf->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (jf->map == MAP_FAILED) {
+    jf->map = NULL;
+    return -ENOENT;
+  }
+  memcpy(jf->map, head, sizeof *head);
+  jf->mem = (char *)jf->map + PAGE;
+  jf->bytes = head->bytes;
+  return 0;
+}
+
+/* Its name until it is published. */
+static char *
+name_new(const char *path)
+{
+  char *temp;
+
+  return asprintf(&temp, "%s.XXXXXX", path) < 0 ? NULL : temp;
+}
+
+static int
+make_in(const char *dir, const struct head *head, struct journal_file *jf)
+{
+  if (!journal_place_usable(dir))
+    return -ENOENT;
+  CLEANUP_FREE char *real = realpath(dir, NULL);
+  CLEANUP_FREE char *path = real ? file_in(real, head) : NULL;
+  CLEANUP_FREE char *temp = path ? name_new(path) : NULL;
+  if (!temp)
+    return -ENOENT;
+  /* Somebody uses it, for a file system that is a twin of ours. */
+  CLEANUP_CLOSE int old = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  if (old >= 0 && in_use(old))
+    return -ENOENT;
+  CLEANUP_CLOSE int fd = mkostemp(temp, O_CLOEXEC);
+  if (fd < 0)
+    return -ENOENT;
+  int e = fill_new(fd, head, jf);
+  if (e < 0) {
+    unlink(temp);
+    return e;
+  }
+  jf->own_path = STEAL(temp);
+  return 0;
+}
+
+int
+journal_file_make(const char *dir, struct vhd_file *file, const uint8_t *id,
+                  size_t bytes, struct journal_file *jf)
+{
+  struct head head;
+  char *place;
+  int e = -ENOENT;
+
+  if (fill_head(&head, file, id) < 0)
+    return -ENOENT;
+  head.bytes = bytes;
+  if (dir)
+    return make_in(dir, &head, jf);
+  for (unsigned i = 0; e < 0 && (place = journal_place(i)) != NULL; i++) {
+    if (*place)
+      e = make_in(place, &head, jf);
+    free(place);
+  }
+  return e;
+}
+
+static int
+remove_others(void *opaque, const char *dir)
+{
+  struct journal_file *jf = opaque;
+  CLEANUP_FREE char *path = file_in(dir, jf->map);
+
+  if (path && strcmp(path, jf->own_path) != 0)
+    unlink(path);
+  return 0;
+}
+
+/* The journal gets its name, and the image's file its note. */
+static int
+take_place(struct vhd_file *file, struct journal_file *jf)
+{
+  const struct head *head = jf->map;
+  size_t len = strlen(jf->own_path) - strlen(".XXXXXX");
+  CLEANUP_FREE char *path = strndup(jf->own_path, len);
+
+  if (!path || rename(jf->own_path, path) < 0)
+    return path ? -errno : -ENOMEM;
+  free(jf->own_path);
+  jf->own_path = STEAL(path);
+  if (jf->found == JOURNAL_LEFT && strcmp(jf->path, jf->own_path) == 0)
+    return 0; /* the note, if there can be one, is right */
+  int e = journal_note_write(file, head->boot, jf->own_path);
+  if (e == -EOPNOTSUPP) {
+    journal_places_each(remove_others, jf);
+    e = 0;
+  }
+  return e;
+}
+
+int
+journal_file_publish(struct vhd_file *file, struct journal_file *jf)
+{
+  int e = take_place(file, jf);
+
+  if (e < 0)
+    unlink(jf->own_path);
+  else if (jf->found == JOURNAL_LEFT && strcmp(jf->path, jf->own_path) != 0)
+    unlink(jf->path);
+  return e;
+}
+
+void
+journal_file_forget(struct vhd_file *file, struct journal_file *jf)
+{
+  if (jf->found == JOURNAL_LEFT)
+    unlink(jf->path);
+  if (jf->path)
+    journal_note_remove(file);
+}
+
+/* The note goes first: without it the journal is nobody's. */
+void
+journal_file_close(struct journal_file *jf, struct vhd_file *file, bool remove)
+{
+  if (remove && jf->map) {
+    journal_note_remove(file);
+    unlink(jf->own_path);
+  }
+  if (jf->map)
+    munmap(jf->map, PAGE + jf->bytes);
+  free(jf->own_path);
+  free(jf->path);
+  free(jf->left);
   memset(jf, 0, sizeof *jf);
 }

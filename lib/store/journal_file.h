@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* journal_file.h: memory that outlives the process but not the boot, for one
- * image: a mapped file on a tmpfs, named by the image's device, inode and
- * unique id.
+ * image: a mapped file on a tmpfs.
  *
- * The file begins with a page that says whose it is and of which boot; the rest
- * is the caller's.  The holder of the image's writer lock is its only user.
+ * The file begins with a page that says of which image and which boot it is;
+ * the rest is the caller's.  The image's file has a note that says where the
+ * journal lies (journal_note.h), so that everybody finds it; where the file
+ * system keeps no such notes, all usual places are looked through
+ * (journal_place.h).
+ *
+ * Only the holder of the image's writer lock makes and removes a journal.  It
+ * locks the journal too: one that is locked is in use by somebody alive.
  * Blocks; one thread. */
 #ifndef STORE_JOURNAL_FILE_H
 #define STORE_JOURNAL_FILE_H
@@ -12,26 +17,55 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "store/file.h"
 
-struct journal_file {
-  void *mem;      /* the caller's part */
-  size_t bytes;   /* of it */
-  bool left_over; /* a former process of this boot left it */
-  void *map;
-  char *path;
+/* What was found of a former process. */
+enum journal_left {
+  JOURNAL_NONE,
+  JOURNAL_LEFT,      /* a journal: .left holds what is in it */
+  JOURNAL_LIVE,      /* one that is in use */
+  JOURNAL_MISSING,   /* the image says that there is one, but it is gone */
+  JOURNAL_ELSEWHERE, /* it says so, but that one is another file's */
 };
 
-/* Finds or makes the journal of an image.  dir NULL: the usual places (see
- * vhd_open()).  readonly: only an existing one, which stays as it is.  0;
- * -ENOENT if there is none, or no place for one; another -errno with err set.
- * The space is reserved, so that a store into it never fails. */
-int journal_file_open(const char *dir, const struct vhd_file *file,
-                      const uint8_t *id, size_t bytes, bool readonly,
+struct journal_file {
+  enum journal_left found;
+  char *path;        /* of what was found, or NULL */
+  void *left;        /* JOURNAL_LEFT: the caller's part, a copy; owned */
+  size_t left_bytes;
+
+  void *mem;         /* the caller's part of the journal in use, or NULL */
+  size_t bytes;      /* of it */
+  void *map;
+  char *own_path;    /* of the journal in use */
+};
+
+/* Looks for what a former process of this boot left.  dir: a place beside the
+ * usual ones, or NULL.  unlocked: the image's lock is not held; then a journal
+ * may be in use, and what cannot be read is taken for one of those.  Else one
+ * that is there and cannot be read or trusted is an error. */
+int journal_file_find(const char *dir, struct vhd_file *file,
+                      const uint8_t *id, bool unlocked,
                       struct journal_file *jf, struct vhd_error *err);
 
+/* Makes a new journal with room for `bytes`, reserved, so that a store into it
+ * never fails; nobody finds it yet.  0; -ENOENT where there is no place for it
+ * (dir NULL: the usual ones) or the image's file is not fit for one. */
+int journal_file_make(const char *dir, struct vhd_file *file,
+                      const uint8_t *id, size_t bytes,
+                      struct journal_file *jf);
+
+/* From now on it is the image's, in place of what was found.  Changes the ctime
+ * of the image's file.  0 or -errno: then all is as before. */
+int journal_file_publish(struct vhd_file *file, struct journal_file *jf);
+
+/* Nothing that was found counts any more. */
+void journal_file_forget(struct vhd_file *file, struct journal_file *jf);
+
 /* Lets go of it; remove: nobody needs it any more. */
-void journal_file_close(struct journal_file *jf, bool remove);
+void journal_file_close(struct journal_file *jf, struct vhd_file *file,
+                        bool remove);
 
 #endif

@@ -256,27 +256,6 @@ local_beside(struct vhd_file *from, const char *name,
                   "%s: '%s' was moved while it was opened", from->path, path);
 }
 
-static void
-local_close(struct vhd_file *file)
-{
-  struct local_file *local = (struct local_file *)file;
-  pthread_mutex_destroy(&local->resize);
-  close(file->fd);
-  free(file->path);
-  free(local);
-}
-
-static const struct file_ops local_ops = {
-  .perform = local_perform,
-  .size = local_size,
-  .next_data = local_next_data,
-  .lock = local_lock,
-  .beside = local_beside,
-  .close = local_close,
-};
-
-/* ------------------------------------------------------------------ opening */
-
 /* Tried on the page behind the end of the file, where there is nothing. */
 static bool
 probe(int fd, int mode, uint64_t size)
@@ -286,12 +265,13 @@ probe(int fd, int mode, uint64_t size)
 }
 
 /* The usual file systems are known: to try it would change the file's times,
- * by which others tell whether a parent was written to, and a zeroed page
+ * by which others tell whether it was written to, and a zeroed page
  * behind the end would take space until it is punched again. */
 static void
-find_capabilities(struct vhd_file *file, uint64_t size)
+local_probe(struct vhd_file *file)
 {
   struct statfs fs;
+  uint64_t size = 0;
   int flags = 0;
   unsigned long type = fstatfs(file->fd, &fs) == 0 ? (unsigned long)fs.f_type
                                                    : 0;
@@ -312,14 +292,38 @@ find_capabilities(struct vhd_file *file, uint64_t size)
     file->can_punch = true;
     break;
   default:
+    if (current_size(file->fd, &size) < 0)
+      break;
     file->can_zero = probe(file->fd, FALLOC_FL_ZERO_RANGE, size);
     file->can_punch = probe(file->fd, FALLOC_FL_PUNCH_HOLE, size);
   }
 }
 
+static void
+local_close(struct vhd_file *file)
+{
+  struct local_file *local = (struct local_file *)file;
+  pthread_mutex_destroy(&local->resize);
+  close(file->fd);
+  free(file->path);
+  free(local);
+}
+
+static const struct file_ops local_ops = {
+  .perform = local_perform,
+  .size = local_size,
+  .next_data = local_next_data,
+  .lock = local_lock,
+  .beside = local_beside,
+  .probe = local_probe,
+  .close = local_close,
+};
+
+/* ------------------------------------------------------------------ opening */
+
 /* Takes over *fd and sets it to -1, on success. */
 static int
-local_new(int *fd, bool writable, const char *path, struct vhd_file **file,
+local_new(int *fd, const char *path, struct vhd_file **file,
           struct vhd_error *err)
 {
   struct stat st;
@@ -340,8 +344,6 @@ local_new(int *fd, bool writable, const char *path, struct vhd_file **file,
     .dev = st.st_dev,
     .ino = st.st_ino,
   };
-  if (writable)
-    find_capabilities(&local->file, (uint64_t)st.st_size);
   pthread_mutex_init(&local->resize, NULL);
   *fd = -1;
   *file = &local->file;
@@ -434,7 +436,7 @@ local_open(const char *path, enum local_mode mode, struct vhd_file **file,
   int r = 0;
   if (mode != LOCAL_UNLOCKED)
     r = lock_take(fd, mode == LOCAL_WRITE, path, err);
-  return r < 0 ? r : local_new(&fd, mode == LOCAL_WRITE, path, file, err);
+  return r < 0 ? r : local_new(&fd, path, file, err);
 }
 
 int
@@ -446,7 +448,7 @@ local_create(const char *path, struct vhd_file **file, struct vhd_error *err)
     return vhd_fail_sys(err, errno, "%s", path);
   int r = lock_take(fd, true, path, err);
   if (r == 0)
-    r = local_new(&fd, true, path, file, err);
+    r = local_new(&fd, path, file, err);
   if (r < 0)
     unlink(path);
   return r;

@@ -26,6 +26,7 @@ SERVER_TESTS = \
 	tests/functional/server-exports.py \
 	tests/functional/server-extended.py \
 	tests/functional/server-hang.py \
+	tests/functional/server-journal.py \
 	tests/functional/server-kill.py \
 	tests/functional/server-model.py \
 	tests/functional/server-no-uring.py \

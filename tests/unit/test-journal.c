@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The journal: taking over more than a live image lets be dirty at once. */
+/* The journal: what it holds, what it tells of its image's file, and taking
+ * over more than a live image lets be dirty at once. */
 #include "config.h"
 
 #include <string.h>
@@ -15,6 +16,127 @@
 #define HOUR (3600 * SECOND)
 
 static uint8_t mem[1 << 20];
+
+/* A journal whose image's file was last seen as `stamp`. */
+static struct journal *
+stamped(const struct file_stamp *stamp)
+{
+  struct journal *j = journal_format(mem, journal_bytes(16));
+
+  journal_stamp(j, stamp);
+  return j;
+}
+
+static struct file_stamp
+stamp_now(void)
+{
+  struct timespec t;
+
+  clock_gettime(CLOCK_REALTIME, &t);
+  int64_t at = t.tv_sec * SECOND + t.tv_nsec;
+  return (struct file_stamp){ .size = 4096, .mtime = at, .ctime = at };
+}
+
+static struct file_stamp
+moved(struct file_stamp stamp, int64_t mtime, int64_t ctime, int64_t size)
+{
+  stamp.mtime += mtime;
+  stamp.ctime += ctime;
+  stamp.size = (uint64_t)((int64_t)stamp.size + size);
+  return stamp;
+}
+
+static bool
+fits(const struct journal *j, struct file_stamp stamp)
+{
+  return journal_fits(j, &stamp);
+}
+
+static void
+test_untouched(void **state)
+{
+  (void)state;
+  struct file_stamp then = stamp_now();
+  struct journal *j = stamped(&then);
+
+  assert_true(fits(j, then));
+  assert_false(fits(j, moved(then, 0, HOUR, 0)));
+  assert_false(fits(j, moved(then, HOUR, HOUR, 0)));
+  assert_false(fits(j, moved(then, 0, -HOUR, 0)));
+  assert_false(fits(j, moved(then, 0, 0, 1)));
+  assert_false(fits(j, moved(then, 0, 0, -1)));
+}
+
+static void
+test_changed_by_us(void **state)
+{
+  (void)state;
+  struct file_stamp then = moved(stamp_now(), -HOUR, -HOUR, 0);
+  struct journal *j = stamped(&then);
+
+  int64_t begun = journal_begin(j, 8192);
+  journal_end(j, begun, true);
+  struct file_stamp ours = { .size = 8192, .mtime = begun, .ctime = begun };
+  assert_true(fits(j, ours));
+  assert_true(fits(j, moved(ours, 0, 0, -4096)));
+  assert_false(fits(j, moved(ours, 0, 0, 1)));
+  assert_false(fits(j, moved(ours, HOUR, HOUR, 0)));
+  /* Renamed, given to another: only its ctime is new. */
+  assert_true(fits(j, moved(ours, 0, HOUR, 0)));
+  /* A restored backup has an mtime of before. */
+  assert_false(fits(j, moved(ours, -SECOND, HOUR, 0)));
+}
+
+static void
+test_in_flight(void **state)
+{
+  (void)state;
+  struct file_stamp then = stamp_now();
+  struct journal *j = stamped(&then);
+
+  journal_begin(j, 4096);
+  int64_t begun = journal_begin(j, 4096);
+  assert_true(fits(j, moved(then, SECOND, SECOND, 0)));
+  assert_false(fits(j, moved(then, HOUR, HOUR, 0)));
+  journal_end(j, begun, true);
+  assert_true(fits(j, moved(then, SECOND, SECOND, 0)));
+  journal_end(j, begun, true);
+  assert_false(fits(j, moved(then, HOUR, HOUR, 0)));
+}
+
+/* The clock was set back by an hour since the file was seen. */
+static void
+test_clock_set_back(void **state)
+{
+  (void)state;
+  struct file_stamp now = stamp_now();
+  struct file_stamp then = moved(now, HOUR, HOUR, 0);
+  struct journal *j = stamped(&then);
+
+  journal_end(j, journal_begin(j, 4096), true);
+  assert_true(fits(j, now));
+  assert_false(fits(j, then));
+  assert_false(fits(j, moved(now, -HOUR, -HOUR, 0)));
+}
+
+static void
+test_copy(void **state)
+{
+  (void)state;
+  struct journal *from = journal_format(mem, journal_bytes(4));
+  struct journal *to = journal_format(mem + 4096, journal_bytes(16));
+  struct journal_record rec = { JOURNAL_BITS, 1, 2, 3 };
+
+  for (unsigned i = 0; i < 5; i++) {
+    rec.blk = i;
+    journal_append(from, rec);
+    if (i < 2)
+      journal_trim(from, journal_mark(from));
+  }
+  journal_copy(to, from);
+  assert_int_equal(journal_room(to), 16 - 3);
+  assert_non_null(journal_adopt(mem + 4096, journal_bytes(16)));
+}
 
 /* ------------------------------------------------------------------ replay */
 
@@ -134,6 +256,11 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_untouched),
+    cmocka_unit_test(test_changed_by_us),
+    cmocka_unit_test(test_in_flight),
+    cmocka_unit_test(test_clock_set_back),
+    cmocka_unit_test(test_copy),
     cmocka_unit_test(test_much_is_read),
     cmocka_unit_test(test_much_is_written_down),
   };

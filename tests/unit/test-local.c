@@ -588,6 +588,7 @@ check_capabilities(const char *path, uint64_t size)
   make_file(path, size, 0x77);
   assert_int_equal(stat(path, &before), 0);
   struct vhd_file *file = open_file(path, LOCAL_WRITE);
+  file_probe(file);
 
   /* To have found out changed nothing. */
   assert_int_equal(fstat(file->fd, &after), 0);

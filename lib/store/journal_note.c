@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* journal_note.c: see journal_note.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "store/journal_note.h"
+
+#define NAME "user.vhdkit.journal"
+#define UUID_LEN 36
+#define NOTE_SIZE (UUID_LEN + 1 + PATH_MAX)
+
+int
+boot_id(char boot[BOOT_ID_SIZE])
+{
+  CLEANUP_CLOSE int fd =
+    open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+  memset(boot, 0, BOOT_ID_SIZE);
+  ssize_t n = fd < 0 ? -1 : read(fd, boot, UUID_LEN);
+  return n < UUID_LEN ? -ENOENT : 0;
+}
+
+int
+journal_note_read(struct vhd_file *file, const char *boot, char **path)
+{
+  char note[NOTE_SIZE + 1];
+
+  ssize_t n = fgetxattr(file->fd, NAME, note, NOTE_SIZE);
+  if (n < 0)
+    return errno == ERANGE ? -ENODATA : -errno;
+  note[n] = '\0';
+  const char *said = note + UUID_LEN + 1;
+  if (n <= UUID_LEN + 1 || strlen(note) != (size_t)n ||
+      strncmp(note, boot, UUID_LEN) != 0 || note[UUID_LEN] != ' ' ||
+      *said != '/')
+    return -ENODATA;
+  *path = strdup(said);
+  return *path ? 0 : -ENOMEM;
+}
+
+int
+journal_note_write(struct vhd_file *file, const char *boot, const char *path)
+{
+  char note[NOTE_SIZE];
+
+  int n = snprintf(note, sizeof note, "%s %s", boot, path);
+  if (n < 0 || (size_t)n >= sizeof note)
+    return -ENAMETOOLONG;
+  return fsetxattr(file->fd, NAME, note, (size_t)n, 0) < 0 ? -errno : 0;
+}
+
+void
+journal_note_remove(struct vhd_file *file)
+{
+  fremovexattr(file->fd, NAME);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* journal_place.c: see journal_place.h.
+ *
+ * /dev/shm comes before the user's runtime folder, which goes at log-out: a
+ * program that stays behind would lose its journal there. */
+#include "config.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "store/journal_place.h"
+#include "vhdkit.h"
+
+/* Where the journals of all users lie. */
+static const char *const of_all[] = {
+  "/dev/shm/vhdkit-*", "/run/user/*/vhdkit",
+};
+
+char *
+journal_place(unsigned i)
+{
+  const char *env;
+  char *dir = NULL;
+  int n = 0;
+
+  switch (i) {
+  case 0:
+    env = getenv("VHDKIT_JOURNAL_DIR");
+    return strdup(env ? env : "");
+  case 1:
+    return strdup("/run/vhdkit");
+  case 2:
+    n = asprintf(&dir, "/dev/shm/vhdkit-%u", (unsigned)geteuid());
+    return n < 0 ? NULL : dir;
+  case 3:
+    env = getenv("XDG_RUNTIME_DIR");
+    n = env ? asprintf(&dir, "%s/vhdkit", env) : asprintf(&dir, "%s", "");
+    return n < 0 ? NULL : dir;
+  default:
+    return NULL;
+  }
+}
+
+bool
+journal_place_usable(const char *dir)
+{
+  struct stat st;
+  struct statfs fs;
+
+  if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+    return false;
+  return stat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
+         st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
+         statfs(dir, &fs) == 0 &&
+         (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) &&
+         access(dir, W_OK | X_OK) == 0;
+}
+
+int
+journal_places_each(int (*each)(void *opaque, const char *dir), void *opaque)
+{
+  char *own;
+  int r = 0;
+
+  for (unsigned i = 0; r == 0 && (own = journal_place(i)) != NULL; i++) {
+    if (*own)
+      r = each(opaque, own);
+    free(own);
+  }
+  for (size_t i = 0; r == 0 && i < sizeof of_all / sizeof *of_all; i++) {
+    glob_t found;
+    if (glob(of_all[i], GLOB_NOSORT, NULL, &found) != 0)
+      continue;
+    for (size_t k = 0; r == 0 && k < found.gl_pathc; k++)
+      r = each(opaque, found.gl_pathv[k]);
+    globfree(&found);
+  }
+  return r;
+}
+
+/* ------------------------------------------------------------------- public */
+
+static void
+make_one(void)
+{
+  char *own;
+  bool made = false;
+
+  for (unsigned i = 0; !made && (own = journal_place(i)) != NULL; i++) {
+    made = *own && journal_place_usable(own);
+    free(own);
+  }
+}
+
+int
+vhd_journal_places(bool make,
+                   int (*each)(void *opaque, const char *folder),
+                   void *opaque)
+{
+  if (make)
+    make_one();
+  return journal_places_each(each, opaque);
+}

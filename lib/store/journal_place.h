@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* journal_place.h: the folders in which journals lie.
+ *
+ * What lies there must go with the power and be nobody else's to change: a
+ * folder of our own on a file system in memory.  Blocks; any thread. */
+#ifndef STORE_JOURNAL_PLACE_H
+#define STORE_JOURNAL_PLACE_H
+
+#include <stdbool.h>
+
+/* The i-th place of our own, best first; the caller's to free.  NULL past the
+ * last, "" for one that does not apply. */
+char *journal_place(unsigned i);
+
+/* Could a journal be made there?  Makes the folder where it is missing. */
+bool journal_place_usable(const char *dir);
+
+/* Calls back for each folder, of ours and of other users, in which a journal
+ * may lie, until it returns not 0. */
+int journal_places_each(int (*each)(void *opaque, const char *dir),
+                        void *opaque);
+
+#endif

@@ -1,0 +1,448 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a killed server leaves in memory: who opens the image next finds it,
+whoever that is, and takes it only if nobody changed the image meanwhile."""
+
+import contextlib
+import glob
+import os
+import pwd
+import shutil
+import struct
+import subprocess
+import tempfile
+
+from fronttest import Server, needs_root, refused as server_refused
+from servertest import SOCKET, connect, need_nbd, served
+from tooltest import (KiB, MiB, Skip, case, check, contains, content, equal,
+                      need, program, refused, run, same_bytes, vhdkit)
+
+NOTE = "user.vhdkit.journal"
+TWO = b"2" * 64 * KiB
+
+
+def killed(image, work, **popen):
+    """Has a server serve the image and lets `work` be done; then kills it."""
+    need_nbd()
+    server = Server(["--unix", SOCKET, image], **popen)
+    try:
+        server.wait_for("listening on ")
+        work(connect())
+    finally:
+        server.process.kill()
+        server.process.wait()
+    if os.path.exists(SOCKET):
+        os.unlink(SOCKET)
+
+
+def writes(*pieces):
+    def work(h):
+        for off, data in pieces:
+            h.pwrite(data, off)
+    return work
+
+
+def journal_of(image):
+    """The path of the journal: as the image notes it or, where the file system
+    keeps no notes, by its name in the usual places."""
+    try:
+        return os.getxattr(image, NOTE).decode().split(" ", 1)[1]
+    except OSError:
+        pass
+    for place in ("/run/vhdkit", "/dev/shm/vhdkit-*", "/run/user/*/vhdkit"):
+        for path in glob.glob(place + f"/*-{os.stat(image).st_ino:x}.journal"):
+            return path
+    raise AssertionError(f"{image} has no journal")
+
+
+def need_notes():
+    with tempfile.NamedTemporaryFile(dir=".") as file:
+        try:
+            os.setxattr(file.name, NOTE, b"1")
+        except OSError as error:
+            raise Skip(f"no extended attributes here: {error}") from error
+
+
+def has_note(image):
+    return NOTE in os.listxattr(image)
+
+
+def read(image, off, length, *more, **how):
+    return vhdkit("read", "--offset", str(off), "--length", str(length),
+                  *more, image, **how).stdout
+
+
+def dynamic(path="disk.vhd", size=16 * MiB):
+    vhdkit("create", "--size", str(size), path)
+    return path
+
+
+def written(path="disk.vhd"):
+    """An image whose first blocks were written and closed."""
+    dynamic(path)
+    vhdkit("write", path, data=b"1" * 8 * MiB)
+    return path
+
+
+def file_bytes(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def warned(path):
+    """What opening the image for a look warns of."""
+    done = vhdkit("info", path)
+    yield done.out + done.err
+
+
+# ------------------------------------------------------------------- who finds
+
+@case("a clean close leaves neither a journal nor a note")
+def _():
+    need_notes()
+    with served(written()):
+        journal = journal_of("disk.vhd")
+        check(os.path.exists(journal), journal)
+        connect().pwrite(TWO, 0)
+    check(not has_note("disk.vhd"), "the note is left")
+    check(not os.path.exists(journal), "the journal is left")
+
+
+@case("the next opener finds it, with other settings too")
+def _():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        os.chmod(folder, 0o700)
+        killed(dynamic(), writes((MiB, TWO)),
+               env=dict(os.environ, VHDKIT_JOURNAL_DIR=folder))
+        equal(len(os.listdir(folder)), 1, "journals there")
+        same_bytes(read("disk.vhd", MiB, len(TWO)), TWO)
+        # Who writes moves it to where its own belong.
+        vhdkit("write", "disk.vhd", data=b"3" * 512)
+        equal(os.listdir(folder), [], "what is left")
+    same_bytes(read("disk.vhd", MiB, len(TWO)), TWO)
+    same_bytes(read("disk.vhd", 0, 512), b"3" * 512)
+    vhdkit("check", "disk.vhd")
+
+
+@contextlib.contextmanager
+def folder_of_nobody():
+    needs_root()
+    need("setpriv")
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        here = os.getcwd()
+        os.chdir(folder)
+        try:
+            yield nobody
+        finally:
+            os.chdir(here)
+
+
+def as_nobody(nobody):
+    """What runs a program as that user; the programs of a build tree may lie
+    where that user cannot go."""
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid,
+            "extra_groups": []}
+
+
+def reachable(nobody):
+    done = subprocess.run([os.environ["VHDKITD"], "--version"], check=False,
+                          capture_output=True, **as_nobody(nobody))
+    if done.returncode != 0:
+        raise Skip("another user cannot run the programs of this build tree")
+
+
+@case("another user's: root finds what a user's killed server left")
+def _():
+    with folder_of_nobody() as nobody:
+        reachable(nobody)
+        dynamic()
+        os.chown("disk.vhd", nobody.pw_uid, nobody.pw_gid)
+        killed("disk.vhd", writes((MiB, TWO)), **as_nobody(nobody))
+        same_bytes(read("disk.vhd", MiB, len(TWO)), TWO)
+        vhdkit("write", "disk.vhd", data=b"3" * 512)
+        same_bytes(read("disk.vhd", MiB, len(TWO)), TWO)
+        # And the user is not locked out.
+        killed("disk.vhd", writes((2 * MiB, TWO)), **as_nobody(nobody))
+        killed("disk.vhd", writes((4 * MiB, TWO)), **as_nobody(nobody))
+        for at in (1, 2, 4):
+            same_bytes(read("disk.vhd", at * MiB, len(TWO)), TWO)
+        vhdkit("write", "disk.vhd", data=b"")
+
+
+@case("another user's: one that cannot be read is an error that says whose")
+def _():
+    with folder_of_nobody() as nobody:
+        reachable(nobody)
+        dynamic()
+        os.chown("disk.vhd", nobody.pw_uid, nobody.pw_gid)
+        killed("disk.vhd", writes((MiB, TWO)))
+        journal = journal_of("disk.vhd")
+        before = file_bytes("disk.vhd")
+        refused("info", "disk.vhd", says=[journal, "user 0"],
+                **as_nobody(nobody))
+        refused("write", "disk.vhd", data=b"3", says=[journal, "user 0"],
+                **as_nobody(nobody))
+        same_bytes(file_bytes("disk.vhd"), before)
+        same_bytes(read("disk.vhd", MiB, len(TWO)), TWO)
+        vhdkit("write", "disk.vhd", data=b"")
+
+
+@case("a parent's journal is found through its child")
+def _():
+    dynamic("base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        os.chmod(folder, 0o700)
+        killed("base.vhd", writes((MiB, TWO)),
+               env=dict(os.environ, VHDKIT_JOURNAL_DIR=folder))
+        same_bytes(read("child.vhd", MiB, len(TWO)), TWO)
+        with warned("child.vhd") as said:
+            contains(said, "power cut")
+
+
+# ------------------------------------------------------------ what goes with it
+
+def changed_by(change):
+    """A killed server trimmed a block; then `change`.  Nothing is replayed."""
+    written()
+    shutil.copy2("disk.vhd", "backup")
+    killed("disk.vhd", lambda h: h.trim(2 * MiB, 0))
+    change()
+    journal = journal_of("disk.vhd")
+    before = file_bytes("disk.vhd")
+    for verb in ("info", "write"):
+        refused(verb, "disk.vhd", data=b"", says=[journal, "changed since"])
+    contains(vhdkit("check", "disk.vhd", code=None).out, "changed since")
+    server_refused("--unix", SOCKET, "disk.vhd", says=[journal])
+    same_bytes(file_bytes("disk.vhd"), before)
+    # The way out that the message names.
+    os.unlink(journal)
+    return vhdkit("write", "disk.vhd", data=b"")
+
+
+@case("another program wrote to it: nothing is replayed over that")
+def _():
+    need("qemu-io")
+    changed_by(lambda: program("qemu-io", "-f", "vpc", "-c",
+                               "write -P 0x33 4k 4k", "disk.vhd"))
+    same_bytes(read("disk.vhd", 4 * KiB, 4 * KiB), b"\x33" * 4 * KiB)
+    same_bytes(read("disk.vhd", 8 * KiB, 4 * KiB), b"1" * 4 * KiB)
+
+
+@case("a bitmap's records are not replayed over another's changes either")
+def _():
+    need("qemu-io")
+    dynamic("base.vhd")
+    vhdkit("write", "base.vhd", data=b"0" * 2 * MiB)
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    vhdkit("write", "child.vhd", data=b"1" * 512)
+    killed("child.vhd", writes((64 * KiB, TWO)))
+    journal = journal_of("child.vhd")
+    with open("child.vhd", "r+b") as file:
+        file.seek(1536)
+        slot = struct.unpack(">I", file.read(4))[0]
+        file.seek(slot * 512)
+        file.write(bytes([0xff] * 2))
+    refused("write", "child.vhd", data=b"", says=[journal, "changed since"])
+
+
+@case("a backup was restored into the same file: nothing is replayed")
+def _():
+    def restore():
+        with open("backup", "rb") as old, open("disk.vhd", "r+b") as new:
+            shutil.copyfileobj(old, new)
+            new.truncate()
+        shutil.copystat("backup", "disk.vhd")  # its old times
+    changed_by(restore)
+    same_bytes(content("disk.vhd"), content("backup"))
+
+
+@case("renamed, with another owner and mode: that is no change")
+def _():
+    killed(written(), writes((8 * MiB, TWO)))
+    os.chmod("disk.vhd", 0o640)
+    os.rename("disk.vhd", "other.vhd")
+    os.link("other.vhd", "disk.vhd")
+    same_bytes(read("other.vhd", 8 * MiB, len(TWO)), TWO)
+    vhdkit("write", "other.vhd", data=b"")
+    same_bytes(read("disk.vhd", 8 * MiB, len(TWO)), TWO)
+
+
+@case("a copy does not take the journal of what it was copied from")
+def _():
+    need_notes()
+    killed(written(), writes((8 * MiB, TWO)))
+    journal = journal_of("disk.vhd")
+    program("cp", "-a", "disk.vhd", "copy.vhd")
+    equal(journal_of("copy.vhd"), journal)
+    with warned("copy.vhd") as said:
+        contains(said, "copy")
+    vhdkit("write", "copy.vhd", data=b"3")
+    check(os.path.exists(journal), "the copy took it away")
+    same_bytes(read("disk.vhd", 8 * MiB, len(TWO)), TWO)
+
+
+@case("one that is gone is warned of")
+def _():
+    need_notes()
+    killed(written(), writes((8 * MiB, TWO)))
+    os.unlink(journal_of("disk.vhd"))
+    with warned("disk.vhd") as said:
+        contains(said, "gone")
+    vhdkit("write", "disk.vhd", data=b"")
+    check(not has_note("disk.vhd"), "the note is left")
+    with warned("disk.vhd") as said:
+        check("gone" not in said, said)
+
+
+@case("one of another boot says nothing")
+def _():
+    need_notes()
+    killed(written(), writes((8 * MiB, TWO)))
+    journal = journal_of("disk.vhd")
+    os.setxattr("disk.vhd", NOTE, f"{'0' * 36} {journal}".encode())
+    with warned("disk.vhd") as said:
+        check("journal" not in said, said)
+    same_bytes(read("disk.vhd", 8 * MiB, 512), bytes(512))
+    os.unlink(journal)
+
+
+# ---------------------------------------------------------------- what is there
+
+@case("one of another version is an error, and is left alone")
+def _():
+    killed(written(), writes((8 * MiB, TWO)))
+    journal = journal_of("disk.vhd")
+    with open(journal, "r+b") as file:
+        file.write(b"vhdkit journal9\0")
+    refused("write", "disk.vhd", data=b"", says=[journal, "version"])
+    refused("info", "disk.vhd", says=[journal, "version"])
+    with open(journal, "r+b") as file:
+        file.write(b"vhdkit journal2\0")
+    same_bytes(read("disk.vhd", 8 * MiB, len(TWO)), TWO)
+
+
+@case("one of the version before notes is an error too")
+def _():
+    written()
+    st = os.stat("disk.vhd")
+    with open("disk.vhd", "rb") as file:
+        footer = file.read(512)
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot = file.read().strip().encode()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        os.chmod(folder, 0o700)
+        name = f"{folder}/{st.st_dev:x}-{st.st_ino:x}.journal"
+        with open(name, "wb") as file:
+            file.write(struct.pack("<16s40sQQ16sQ", b"vhdkit journal1", boot,
+                                   st.st_dev, st.st_ino, footer[68:84], 4096))
+            file.truncate(8192)
+        env = {"VHDKIT_JOURNAL_DIR": folder}
+        refused("write", "disk.vhd", data=b"", says=[name, "version"], env=env)
+        os.unlink(name)
+        vhdkit("write", "disk.vhd", data=b"", env=env)
+
+
+@case("of another size: what it holds is taken over")
+def _():
+    killed(written(), writes((8 * MiB, TWO)))
+    journal = journal_of("disk.vhd")
+    # Half of the ring, as a build with other bounds would have made it.
+    data = bytearray(file_bytes(journal))
+    ring = (len(data) - 4096) // 2 // 16 * 16
+    struct.pack_into("<Q", data, 80 + 8, ring)
+    struct.pack_into("<Q", data, 4096 + 8, 1024)
+    with open(journal, "wb") as file:
+        file.write(data[:4096 + ring])
+    vhdkit("write", "disk.vhd", data=b"")
+    same_bytes(read("disk.vhd", 8 * MiB, len(TWO)), TWO)
+
+
+@case("a note that leads astray is an error, and nothing hangs")
+def _():
+    need_notes()
+    written()
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        boot = file.read().strip()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        for number, make in enumerate((
+                lambda path: os.mkfifo(path),
+                lambda path: os.symlink("/etc/passwd", path),
+                lambda path: open(path, "wb").close(),
+                os.mkdir,
+                lambda path: open(path, "wb").close() or os.chmod(path, 0o666))):
+            path = f"{folder}/{number}"
+            make(path)
+            os.setxattr("disk.vhd", NOTE, f"{boot} {path}".encode())
+            refused("write", "disk.vhd", data=b"", says=[path])
+            refused("info", "disk.vhd", says=[path])
+    for note in (b"", b"x", boot.encode(), f"{boot} here".encode(),
+                 f"{boot} /a\0b".encode(), b"\xff" * 4000):
+        try:
+            os.setxattr("disk.vhd", NOTE, note)
+        except OSError:
+            continue
+        vhdkit("info", "disk.vhd")
+    same_bytes(read("disk.vhd", 0, MiB), b"1" * MiB)
+
+
+@case("a look without locks does not take a live journal for a dead one's")
+def _():
+    dynamic("base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    server = Server(["--unix", SOCKET, "base.vhd"])
+    try:
+        server.wait_for("listening on ")
+        h = connect()
+        for at in range(0, 16, 2):
+            h.pwrite(TWO, at * MiB)
+        # Records that make no sense: they must not even be looked at.
+        with open(journal_of("base.vhd"), "r+b") as file:
+            file.seek(0, os.SEEK_END)
+            size = file.tell()
+            file.seek(4096 + 96)
+            file.write(b"\xff" * (size - 4096 - 96))
+        for image in ("child.vhd", "base.vhd"):
+            vhdkit("map", "--unlocked", image)
+            vhdkit("check", "--unlocked", image, code=None)
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+# ------------------------------------------------------------------- how much
+
+def write_partly(h, blocks, done, waiting=0):
+    """512 bytes into each block, 64 at a time; notes in `done` which of them
+    were acknowledged, and goes when no more than `waiting` were not."""
+    blocks = list(blocks)
+    goal = len(done) + len(blocks) - waiting
+    while len(done) < goal:
+        while blocks and h.aio_in_flight() < 64:
+            n = blocks.pop(0)
+            data, off = b"%7d!" % n * 64, n * 2 * MiB + 512 * (n % 100)
+            h.aio_pwrite(data, off,
+                         lambda _, o=off, d=data: done.update({o: d}) or 1)
+        h.poll(-1)
+
+
+@case("more partly written blocks than a live image lets be dirty at once")
+def _():
+    vhdkit("create", "--size", "12G", "base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    for count in (2200, 4200):
+        done = {}
+        killed("child.vhd", lambda h, n=count, d=done:
+               write_partly(h, range(n), d, 30))
+        with served("child.vhd"):
+            h = connect()
+            for off, data in done.items():
+                same_bytes(h.pread(512, off), data)
+            h.shutdown()
+        vhdkit("check", "child.vhd")
+
+
+run()
