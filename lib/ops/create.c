@@ -38,6 +38,7 @@
 #include "format/guid.h"
 #include "format/header.h"
 #include "ops/children.h"
+#include "image/image.h"
 #include "ops/parent_ref.h"
 #include "store/newfile.h"
 #include "vhdkit.h"
@@ -313,6 +314,61 @@ write_image(const struct plan *plan, struct newfile *file,
   return r;
 }
 
+/* What a killed program left of an image is made part of it. */
+static int
+write_down(const char *path, struct vhd_open_options open,
+           struct vhd_error *err)
+{
+  struct vhd_error why = { 0 };
+  struct vhd_image *image;
+
+  open.flags = 0;
+  int r = vhd_open(path, &open, &image, &why);
+  if (r == 0)
+    r = vhd_close(image, &why);
+  return r < 0 ? vhd_fail(err, why.code, -r,
+                          "%s: it cannot become a parent, for a killed program "
+                          "left changes of it in memory alone, and they cannot "
+                          "be written down: %s", path, why.message) : 0;
+}
+
+static const struct layer *
+find_journaled(const struct vhd_image *image)
+{
+  const struct layers *layers = atomic_load(&image->layers);
+
+  for (unsigned i = 0; i < layers->n; i++)
+    if (layers->layer[i]->journaled)
+      return layers->layer[i];
+  return NULL;
+}
+
+/* What a child builds upon must not go with the next power cut: where a journal
+ * holds some of it, that is written down first. */
+static int
+open_parent(const struct vhd_create_options *opt, struct vhd_image **parent,
+            struct vhd_error *err)
+{
+  struct vhd_open_options open = {
+    .flags = VHD_OPEN_READONLY,
+    .roots = opt->roots,
+    .nroots = opt->nroots,
+  };
+  const struct layer *layer;
+
+  int r = vhd_open(opt->parent, &open, parent, err);
+  while (r == 0 && (layer = find_journaled(*parent)) != NULL) {
+    CLEANUP_FREE char *path = strdup(layer->path);
+    close_image(parent);
+    *parent = NULL;
+    r = path ? write_down(path, open, err)
+             : vhd_fail_sys(err, ENOMEM, "%s", opt->parent);
+    if (r == 0)
+      r = vhd_open(opt->parent, &open, parent, err);
+  }
+  return r;
+}
+
 int
 vhd_create(const char *path, const struct vhd_create_options *opt,
            struct vhd_error *err)
@@ -326,12 +382,7 @@ vhd_create(const char *path, const struct vhd_create_options *opt,
   int r;
 
   if (opt->parent != NULL) {
-    struct vhd_open_options open = {
-      .flags = VHD_OPEN_READONLY,
-      .roots = opt->roots,
-      .nroots = opt->nroots,
-    };
-    r = vhd_open(opt->parent, &open, &parent, err);
+    r = open_parent(opt, &parent, err);
     if (r < 0)
       return r;
   }

@@ -203,6 +203,16 @@ def _():
             contains(said, "power cut")
 
 
+@case("create --parent writes down what the parent's journal holds")
+def _():
+    killed(dynamic("base.vhd"), writes((MiB, TWO)))
+    journal = journal_of("base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    check(not os.path.exists(journal), "the journal is left")
+    same_bytes(read("base.vhd", MiB, len(TWO)), TWO)
+    same_bytes(read("child.vhd", MiB, len(TWO)), TWO)
+
+
 # ------------------------------------------------------------ what goes with it
 
 def changed_by(change):
