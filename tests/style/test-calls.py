@@ -108,7 +108,7 @@ def functions(text):
     """(name, lines) of each function, which begins and ends in column 0."""
     pattern = r"^(\w+)\([^;{}]*\)\n\{\n(.*?)^\}\n"
     for match in re.finditer(pattern, text, re.M | re.S):
-          yield match[1], match[0].count("\n")
+        yield match[1], match[0].count("\n")
 
 
 def too_long(root):
