@@ -127,6 +127,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/check.h \
 	lib/ops/check_bitmaps.c \
 	lib/ops/check_journal.c \
+	lib/ops/check_report.c \
 	lib/ops/check_space.c \
 	lib/ops/children.c \
 	lib/ops/children.h \

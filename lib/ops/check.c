@@ -10,8 +10,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -31,55 +29,13 @@ struct check_sink {
 };
 
 static void
-tell(struct checker *c, enum vhd_severity severity, int code,
-     const char *message)
-{
-  struct vhd_finding finding = {
-    .severity = severity,
-    .code = code,
-    .path = c->path,
-    .message = message,
-  };
-
-  switch (severity) {
-  case VHD_NOTE:
-    c->result->notes++;
-    break;
-  case VHD_LEAKED:
-    c->result->leaks++;
-    break;
-  case VHD_BROKEN:
-    c->result->errors++;
-    break;
-  case VHD_DOUBTFUL:
-    c->result->doubts++;
-    break;
-  }
-  if (c->found != NULL)
-    c->found(c->opaque, &finding);
-}
-
-void
-checker_report(struct checker *c, enum vhd_severity severity, int code,
-               const char *fmt, ...)
-{
-  char text[1024];
-  va_list ap;
-
-  va_start(ap, fmt);
-  vsnprintf(text, sizeof text, fmt, ap);
-  va_end(ap);
-  tell(c, severity, code, text);
-}
-
-static void
 hear(struct layout_sink *sink, enum vhd_severity severity, int code,
      const char *message)
 {
   struct checker *c = ((struct check_sink *)sink)->c;
 
   c->nheard++;
-  tell(c, severity, code, message);
+  checker_tell(c, severity, code, message);
 }
 
 /* Is this error about what the file holds, rather than about getting at it? */
@@ -150,7 +106,7 @@ check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
   int r = layout_read(c->file, flags, &sink.sink, &c->layout, &fault);
   if (r < 0) {
     if (is_about_content(&fault)) {
-      tell(c, VHD_BROKEN, fault.code, without_path(fault.message, c->path));
+      checker_tell(c, VHD_BROKEN, fault.code, without_path(fault.message, c->path));
       return 0;
     }
     if (err != NULL)
@@ -209,10 +165,10 @@ check_parent_time(struct checker *c, const struct vhd_image *image, char *text,
   case PARENT_AS_RECORDED:
     break;
   case PARENT_OLDER:
-    tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, text);
+    checker_tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, text);
     break;
   case PARENT_CHANGED:
-    tell(c, VHD_DOUBTFUL, VHD_PARENT_TIMESTAMP, text);
+    checker_tell(c, VHD_DOUBTFUL, VHD_PARENT_TIMESTAMP, text);
     break;
   }
 }
@@ -228,7 +184,7 @@ tell_warnings(struct checker *c, const struct vhd_image *image)
   check_parent_time(c, image, about_time, sizeof about_time);
   for (unsigned i = c->nheard; (text = vhd_warning(image, i)) != NULL; i++)
     if (strcmp(text, about_time) != 0)
-      tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, without_path(text, c->path));
+      checker_tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, without_path(text, c->path));
 }
 
 /* c->path is the child's. */
@@ -289,7 +245,7 @@ check_chain(struct checker *c, const char *path, struct vhd_image *image,
   if (image == NULL) {
     /* A parent that is not there is what a check is for. */
     if (is_about_content(fault)) {
-      tell(c, VHD_BROKEN, fault->code, without_path(fault->message, path));
+      checker_tell(c, VHD_BROKEN, fault->code, without_path(fault->message, path));
       return 0;
     }
     if (err != NULL)

@@ -25,6 +25,8 @@ struct checker {
 };
 
 /* Counts and tells of a finding in the file that is being looked at. */
+void checker_tell(struct checker *c, enum vhd_severity severity, int code,
+                  const char *message);
 void checker_report(struct checker *c, enum vhd_severity severity, int code,
                     const char *fmt, ...)
   __attribute__((format(printf, 4, 5)));
