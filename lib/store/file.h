@@ -76,8 +76,8 @@ int file_stamp(struct vhd_file *file, struct file_stamp *stamp);
 /* Where the next byte from off on lies that is not in a hole of the file: off
  * itself where the file does not tell, UINT64_MAX where there is none. */
 uint64_t file_next_data(struct vhd_file *file, uint64_t off);
-/* Finds out what else the file, open for writing, can do.  May change its times,
- * though not its content. */
+/* Finds out what else the file, open for writing, can do.  May change its
+ * times, though not its content. */
 void file_probe(struct vhd_file *file);
 /* Lets go of the locks and frees it; NULL is none. */
 void file_close(struct vhd_file *file);
