@@ -96,7 +96,7 @@ class Client:
         for _ in range(200):
             top = all_of_it
             if self.random.random() < self.load.hot:
-                top = min(top, self.load.span * per_block)
+                top = max(sectors, min(top, self.load.span * per_block))
             if self.load.ascending:
                 sec = self.next % (all_of_it - sectors)
                 self.next += per_block
@@ -153,6 +153,7 @@ class Client:
         top = self.run_.size // 512
         if self.random.random() < self.load.hot:
             top = min(top, self.load.span * self.run_.block // 512)
+        top = max(top, sectors)
         off = self.random.randrange(0, top - sectors + 1) * 512
         known = self.run_.known
         may = [{bytes(known[off + i * 512:off + i * 512 + 512])}

@@ -12,7 +12,8 @@ def kill_at(run, low, high):
 def steady(run):
     """A bit of everything, closed cleanly, and once more."""
     run.live(Load(requests=250))
-    run.live(Load(requests=250, depth=16, odd=0.3))
+    run.live(Load(requests=200, depth=16, odd=0.3,
+                  lengths=[1, 2, 8, 24, 100, 300]))
 
 
 def killed(run):

@@ -112,9 +112,22 @@ look_reading(struct look *l)
 static void
 found(void *opaque, const struct vhd_finding *finding)
 {
+  struct look *l = opaque;
+
   if (finding->severity == VHD_BROKEN)
-    fault(opaque, "it was used and closed, and then check says: %s",
-          finding->message);
+    fault(l, "%s, check says: %s", l->when, finding->message);
+}
+
+static void
+check(struct look *l, const char *when)
+{
+  struct vhd_open_options opt = { .journal_dir = l->journal };
+  struct vhd_check_result result;
+  struct vhd_error err;
+
+  l->when = when;
+  if (vhd_check(l->path, &opt, found, l, &result, &err) < 0)
+    fault(l, "%s it cannot be checked: %s", when, err.message);
 }
 
 static uint64_t
@@ -144,17 +157,17 @@ write_some(struct look *l, struct vhd_image *image)
 void
 look_writing(struct look *l)
 {
-  struct vhd_image *image = open_it(l, 0);
-  struct vhd_check_result result;
-  struct vhd_open_options opt = { .journal_dir = l->journal };
+  struct vhd_image *image;
   struct vhd_error err;
 
+  if (l->whole)
+    check(l, "after the power cut");
+  image = open_it(l, 0);
   if (!image)
     return;
   compare(l, image, NULL, 0, NULL);
   write_some(l, image);
   if (vhd_close(image, &err) < 0)
     fault(l, "it cannot be closed: %s", err.message);
-  if (vhd_check(l->path, &opt, found, l, &result, &err) < 0)
-    fault(l, "it cannot be checked: %s", err.message);
+  check(l, "after it was used and closed");
 }

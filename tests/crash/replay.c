@@ -275,7 +275,7 @@ look_at(struct replay *r, struct pick *p, uint64_t at)
 {
   struct look l = {
     .disk = &r->disk, .at = at, .path = "crash.vhd", .journal = "no-journal",
-    .garbage = r->garbage, .random = dice(r),
+    .garbage = r->garbage, .whole = p->ordered, .random = dice(r),
   };
 
   memset(r->kept, 0, r->host.room / 512);
