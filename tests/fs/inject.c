@@ -61,14 +61,14 @@ size_of(int fd)
          S_ISREG(st.st_mode) ? st.st_size : -1;
 }
 
-/* Is this call, of one of these kinds, struck? */
+/* Is this call, of one of these kinds, struck?  It asks for so much space. */
 static bool
-strikes(int fd, unsigned kind)
+strikes_asking(int fd, unsigned kind, off_t space)
 {
   if (size_of(fd) < 0)
     return false;
   armed.calls++;
-  if ((armed.fault->on & kind) == 0)
+  if ((armed.fault->on & kind) == 0 || space < armed.fault->over)
     return false;
   armed.count++;
   if (armed.count != armed.nth &&
@@ -77,6 +77,12 @@ strikes(int fd, unsigned kind)
   if (armed.what == 0)
     armed.what = kind;
   return true;
+}
+
+static bool
+strikes(int fd, unsigned kind)
+{
+  return strikes_asking(fd, kind, 0);
 }
 
 static ssize_t
@@ -120,7 +126,13 @@ pread(int fd, void *buf, size_t len, off_t off)
 static ssize_t
 write_as_told(int fd, const void *buf, size_t len, off_t off, int flags)
 {
-  if (!strikes(fd, flags & RWF_DSYNC ? ON_WRITE | ON_SYNC : ON_WRITE))
+  unsigned kind = ON_WRITE;
+
+  if (flags & RWF_DSYNC)
+    kind |= ON_SYNC;
+  if (off + (off_t)len > size_of(fd))
+    kind |= ON_GROW;
+  if (!strikes(fd, kind))
     return write_really(fd, buf, len, off, flags);
   if (armed.fault->how == FAILS)
     return fails();
@@ -144,14 +156,14 @@ pwritev2(int fd, const struct iovec *iov, int n, off_t off, int flags)
   return write_as_told(fd, iov->iov_base, iov->iov_len, off, flags);
 }
 
-/* As ext4 does it when it is nearly full: the file is longer afterwards, by
- * less than was asked for, but perhaps by more than is tried next. */
+/* As ext4 does it when it is nearly full: some of it is done, perhaps more than
+ * is tried next, and the end of the file has moved if it was to. */
 static int
-move_end(int fd, off_t from, off_t to)
+reserve_part(int fd, int mode, off_t off, off_t len)
 {
-  off_t part = (to - from) / 4 * (armed.fault->lasts ? 1 : 3);
+  off_t part = len / 4 * (armed.fault->lasts ? 1 : 3) / 4096 * 4096;
 
-  if (syscall(SYS_ftruncate, fd, from + part / 4096 * 4096) < 0)
+  if (part > 0 && syscall(SYS_fallocate, fd, mode, off, part) < 0)
     return -1;
   return (int)fails();
 }
@@ -159,12 +171,11 @@ move_end(int fd, off_t from, off_t to)
 int
 fallocate(int fd, int mode, off_t off, off_t len)
 {
-  off_t size = size_of(fd);
-  bool grows = !(mode & FALLOC_FL_KEEP_SIZE) && off + len > size;
+  bool grows = !(mode & FALLOC_FL_PUNCH_HOLE) && off + len > size_of(fd);
 
-  if (!strikes(fd, ON_SPACE | (grows ? ON_GROW : ON_CLEAR)))
+  if (!strikes_asking(fd, ON_SPACE | (grows ? ON_GROW : ON_CLEAR), len))
     return (int)syscall(SYS_fallocate, fd, mode, off, len);
-  return armed.fault->how == TORN && grows ? move_end(fd, size, off + len)
+  return armed.fault->how == TORN && grows ? reserve_part(fd, mode, off, len)
                                            : (int)fails();
 }
 
@@ -173,7 +184,7 @@ ftruncate(int fd, off_t len)
 {
   off_t size = size_of(fd);
 
-  if (strikes(fd, len > size ? ON_GROW : ON_CLEAR))
+  if (strikes_asking(fd, len > size ? ON_GROW : ON_CLEAR, len - size))
     return (int)fails();
   return (int)syscall(SYS_ftruncate, fd, len);
 }

@@ -16,7 +16,7 @@
 enum {
   ON_READ = 1 << 0,
   ON_WRITE = 1 << 1,
-  ON_GROW = 1 << 2,  /* fallocate and ftruncate, where they lengthen */
+  ON_GROW = 1 << 2,  /* whatever reaches beyond the end of the file */
   ON_CLEAR = 1 << 3, /* the other fallocates, and ftruncate that shortens */
   ON_SYNC = 1 << 4,  /* durable writes, too: they are writes and syncs */
   ON_SPACE = 1 << 5, /* fallocate of any kind */
@@ -34,6 +34,7 @@ struct fault {
   unsigned on;
   enum how how;
   bool lasts; /* all calls from that one on */
+  off_t over; /* only what asks for more space than this at once */
 };
 
 /* Strikes the nth call, from 1 on, on the file system with this number. */
