@@ -20,6 +20,7 @@ dist_check_DATA += \
 # The server's data path.
 SERVER_TESTS = \
 	tests/functional/server-bounds.py \
+	tests/functional/server-chain.py \
 	tests/functional/server-cold.py \
 	tests/functional/server-content.py \
 	tests/functional/server-depth.py \
