@@ -164,6 +164,13 @@ int vhd_journal_places(bool make,
 
 /* --------------------------------------------------------------- inspecting */
 
+/* How other opens of the file hold it, in this process or another. */
+enum vhd_holders {
+  VHD_HELD_BY_NOBODY,
+  VHD_HELD_READING, /* they would keep a writer out */
+  VHD_HELD_WRITING, /* they would keep a reader out, too */
+};
+
 struct vhd_info {
   const char *path; /* as opened; these strings live as long as the image */
   const char *parent_name;    /* as stored in the image, UTF-8; "" if none */
@@ -194,6 +201,7 @@ struct vhd_info {
   bool aligned;               /* every block's data lies on 4 KiB */
   bool batmap;                /* carries Xen's batmap */
   unsigned depth;             /* number of ancestors */
+  enum vhd_holders held;      /* by others, now; no lock is taken to see it */
 };
 
 void vhd_get_info(struct vhd_image *image, struct vhd_info *info);

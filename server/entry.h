@@ -27,6 +27,7 @@ struct entry {
   struct stat file; /* of .path, at start; st_ino 0: not there */
   enum entry_state state;
   unsigned refs;
+  unsigned looks; /* under way; they keep the entry in the table */
   STAILQ_HEAD(, export_ticket) waiters;
   struct io_work work;
   struct io_work flush;
@@ -48,6 +49,11 @@ struct exports {
 /* Where an entry's image lies: into path[PATH_MAX].  False, with errno, where
  * there is none.  May block. */
 bool entry_find_path(const struct entry *entry, char *path);
+
+/* What the image at path would be, had it been opened: without locks, and
+ * without the entry's changing.  May block; any state, without the lock. */
+int entry_look(const struct entry *entry, const char *path,
+               struct export_facts *facts, struct vhd_error *err);
 
 /* Opens the image at path and fills .export; may block.  In OPENING, or before
  * there are clients; without the lock. */

@@ -15,23 +15,107 @@
 #include "log.h"
 #include "server.h"
 
+/* Opens the image for a purpose that the flags tell. */
 static int
-try_open(struct entry *entry, const char *path, struct vhd_error *err)
+open_as(const struct entry *entry, uint32_t flags, const char *path,
+        struct vhd_image **image, struct vhd_error *err)
 {
   struct vhd_open_options opt = entry->exports->config->open;
 
   opt.flags &= ~(uint32_t)(VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED |
                            VHD_OPEN_RAW);
+  opt.flags |= flags;
   if (entry->raw)
     opt.flags |= VHD_OPEN_RAW;
+  return vhd_open(path, &opt, image, err);
+}
+
+static int
+open_to_look(const struct entry *entry, const char *path,
+             struct vhd_image **image, struct vhd_error *err)
+{
+  int r = -EAGAIN;
+
+  /* What is being written may look torn, once. */
+  for (int i = 0; i < 2 && r < 0; i++)
+    r = open_as(entry, VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED, path, image,
+                err);
+  return r;
+}
+
+static enum vhd_holders
+holders_of(struct vhd_image *image)
+{
+  struct vhd_info info;
+
+  vhd_get_info(image, &info);
+  return info.held;
+}
+
+/* Does somebody write to it or to an ancestor? */
+static bool
+is_written(struct vhd_image *image)
+{
+  while (image && holders_of(image) != VHD_HELD_WRITING)
+    image = vhd_parent(image);
+  return image != NULL;
+}
+
+/* The image of a folder could not be opened for writing: would it be in vain,
+ * too, to try and open it read-only?  A try may take long, where the holder's
+ * end is waited for. */
+static bool
+in_vain(const struct entry *entry, const char *path)
+{
+  struct vhd_image *image;
+  struct vhd_error err;
+
+  if (open_to_look(entry, path, &image, &err) < 0)
+    return true;
+  const bool written = is_written(image);
+  vhd_close(image, NULL);
+  return written;
+}
+
+static int
+try_open(struct entry *entry, const char *path, struct vhd_error *err)
+{
+  struct vhd_image **image = &entry->export.image;
+  struct vhd_error why = { .code = 0 };
+
   if (!entry->want_readonly) {
-    const int r = vhd_open(path, &opt, &entry->export.image, err);
-    if (r != -EACCES && r != -EROFS && r != -EPERM)
+    const int r = open_as(entry, 0, path, image, &why);
+    const bool busy = r < 0 && why.code == VHD_BUSY && !entry->path;
+    if ((r != -EACCES && r != -EROFS && r != -EPERM && !busy) ||
+        (busy && in_vain(entry, path))) {
+      *err = why;
       return r;
-    log_notice("%s: %s; serving it read-only", path, err->message);
+    }
   }
-  opt.flags |= VHD_OPEN_READONLY;
-  return vhd_open(path, &opt, &entry->export.image, err);
+  const int r = open_as(entry, VHD_OPEN_READONLY, path, image, err);
+  if (r == 0 && !entry->want_readonly)
+    log_notice("%s; serving it read-only", why.message);
+  return r;
+}
+
+int
+entry_look(const struct entry *entry, const char *path,
+           struct export_facts *facts, struct vhd_error *err)
+{
+  struct vhd_image *image;
+  const int r = open_to_look(entry, path, &image, err);
+
+  if (r < 0)
+    return r;
+  *facts = (struct export_facts){
+    .description = entry->export.description,
+    .size = vhd_size(image),
+    .readonly = entry->want_readonly || access(path, W_OK) < 0 ||
+                holders_of(image) != VHD_HELD_BY_NOBODY || is_written(image),
+    .tls_only = entry->export.tls_only,
+  };
+  vhd_close(image, NULL);
+  return 0;
 }
 
 static int

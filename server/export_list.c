@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "export_list.h"
+#include "exports.h"
 #include "server.h"
 
 static int
@@ -38,7 +39,9 @@ by_name(const void *a, const void *b)
                 ((const struct export_item *)b)->name);
 }
 
-/* On a thread: the folder may lie on a disk that hangs. */
+/* On a thread: the folder may lie on a disk that hangs.  What cannot be opened
+ * is left out, since clients that list (qemu-nbd -L, nbdinfo --list) ask for
+ * INFO on each name, and take one refusal for the failure of all. */
 static void
 run_list(struct io_work *work)
 {
@@ -51,8 +54,11 @@ run_list(struct io_work *work)
     list->error = -errno;
   while (dir && list->error == 0 && (d = readdir(dir)) != NULL) {
     const size_t len = strlen(d->d_name);
-    if (len > 4 && d->d_name[0] != '.' &&
-        strcasecmp(d->d_name + len - 4, ".vhd") == 0)
+    if (len <= 4 || d->d_name[0] == '.' ||
+        strcasecmp(d->d_name + len - 4, ".vhd") != 0)
+      continue;
+    d->d_name[len - 4] = '\0';
+    if (exports_can_show(list->exports, d->d_name))
       list->error = list_add(list, d->d_name, len - 4, NULL);
   }
   if (dir)
@@ -64,9 +70,11 @@ run_list(struct io_work *work)
 }
 
 void
-export_list_begin(struct export_list *list, const struct server_config *config,
-                  struct io_queue *queue, bool tls)
+export_list_begin(struct export_list *list, struct exports *exports,
+                  const struct server_config *config, struct io_queue *queue,
+                  bool tls)
 {
+  list->exports = exports;
   list->folder = config->directory;
   list->items = NULL;
   list->n = 0;
@@ -78,7 +86,7 @@ export_list_begin(struct export_list *list, const struct server_config *config,
                              config->exports[i].description);
   if (config->directory && list->error == 0) {
     list->work.run = run_list;
-    io_queue_run(queue, &list->work);
+    io_queue_run_deep(queue, &list->work);
   } else {
     loop_post(list->loop, &list->done);
   }

@@ -12,6 +12,7 @@
 #include "io/engine.h"
 #include "loop.h"
 
+struct exports;
 struct server_config;
 
 struct export_item {
@@ -24,6 +25,7 @@ struct export_list {
   struct io_work work; /* first */
   struct loop *loop;
   struct task done; /* posted to .loop, always */
+  struct exports *exports;
   const char *folder;
   int error; /* -errno: the folder could not be read */
   struct export_item *items;
@@ -31,7 +33,7 @@ struct export_list {
 };
 
 /* tls: the asker has it, and may see what is served over TLS only. */
-void export_list_begin(struct export_list *list,
+void export_list_begin(struct export_list *list, struct exports *exports,
                        const struct server_config *config,
                        struct io_queue *queue, bool tls);
 void export_list_clear(struct export_list *list);

@@ -14,9 +14,12 @@
  *     waits for.
  *  3. Who asks meanwhile waits in .waiters; when a close ends and somebody
  *     waits, the entry is opened again.
- *  4. An entry of a folder that is CLOSED without waiters is freed.
+ *  4. An entry of a folder that is CLOSED without waiters and looks is freed.
  *  5. The fields of struct export change only in OPENING: nobody has a
- *     reference then. */
+ *     reference then.
+ *  6. Looks at an image that is not OPEN are besides all this: they take no
+ *     lock, neither of the image nor of the entry, and share nothing with an
+ *     open of it. */
 #include "config.h"
 
 #include <assert.h>
@@ -71,11 +74,35 @@ entry_new(struct exports *exports, const char *name)
 static void
 entry_free(struct entry *entry)
 {
-  assert(entry->refs == 0 && STAILQ_EMPTY(&entry->waiters));
+  assert(entry->refs == 0 && entry->looks == 0 &&
+         STAILQ_EMPTY(&entry->waiters));
   HASH_DEL(entry->exports->entries, entry);
   io_queue_free(entry->export.queue);
   free(entry->name);
   free(entry);
+}
+
+/* The lock is held. */
+static void
+forget_unused(struct entry *entry)
+{
+  if (!entry->path && entry->state == CLOSED && entry->looks == 0 &&
+      STAILQ_EMPTY(&entry->waiters))
+    entry_free(entry);
+}
+
+/* The lock is held, and the entry is OPEN. */
+static void
+tell_facts(const struct entry *entry, struct export_ticket *ticket)
+{
+  ticket->facts = (struct export_facts){
+    .description = entry->export.description,
+    .size = entry->export.size,
+    .readonly = entry->export.readonly,
+    .tls_only = entry->export.tls_only,
+  };
+  ticket->refusal = EXPORT_FINE;
+  loop_post(ticket->loop, &ticket->done);
 }
 
 /* The lock is held; takes the reference for each who waits. */
@@ -88,9 +115,8 @@ tell_open(struct entry *entry)
   while ((ticket = STAILQ_FIRST(&entry->waiters)) != NULL) {
     STAILQ_REMOVE_HEAD(&entry->waiters, link);
     entry->refs++;
-    ticket->refusal = EXPORT_FINE;
     ticket->export = &entry->export;
-    loop_post(ticket->loop, &ticket->done);
+    tell_facts(entry, ticket);
   }
 }
 
@@ -104,8 +130,27 @@ tell_refused(struct entry *entry, enum export_refusal why, const char *text)
     STAILQ_REMOVE_HEAD(&entry->waiters, link);
     refuse(ticket, why, text);
   }
-  if (!entry->path)
-    entry_free(entry);
+  forget_unused(entry);
+}
+
+static const char unknown[] = "there is no export of that name";
+
+/* Why an image could not be opened or looked at: for the log, and into text
+ * for the client. */
+static enum export_refusal
+explain(const struct entry *entry, const char *path, int r,
+        const struct vhd_error *err, char *text)
+{
+  static struct log_limit limit;
+
+  if (r == -ENOENT && err->code != VHD_PARENT_MISSING) {
+    snprintf(text, EXPORT_TEXT_MAX, "%s", unknown);
+    return EXPORT_UNKNOWN;
+  }
+  if (log_limit_pass(&limit))
+    log_warning("export '%s': %s", entry->name, err->message);
+  copy_without_folders(text, EXPORT_TEXT_MAX, err->message, path);
+  return err->code == VHD_BUSY ? EXPORT_BUSY : EXPORT_BROKEN;
 }
 
 /* On a thread of the entry's queue. */
@@ -117,24 +162,13 @@ run_open(struct io_work *work)
   struct exports *exports = entry->exports;
   char path[PATH_MAX], text[EXPORT_TEXT_MAX];
   struct vhd_error err = { .code = 0 };
-  enum export_refusal why = EXPORT_BROKEN;
-  int r;
+  enum export_refusal why = EXPORT_FINE;
+  int r = -ENOENT;
 
-  if (!entry_find_path(entry, path)) {
-    r = -ENOENT;
-  } else {
+  if (entry_find_path(entry, path))
     r = entry_open_image(entry, path, &err);
-    if (r < 0) {
-      log_warning("export '%s': %s", entry->name, err.message);
-      copy_without_folders(text, sizeof text, err.message, path);
-      if (err.code == VHD_BUSY)
-        why = EXPORT_BUSY;
-    }
-  }
-  if (r == -ENOENT && err.code != VHD_PARENT_MISSING) {
-    why = EXPORT_UNKNOWN;
-    snprintf(text, sizeof text, "there is no export of that name");
-  }
+  if (r < 0)
+    why = explain(entry, path, r, &err, text);
 
   pthread_mutex_lock(&exports->lock);
   if (r == 0)
@@ -164,8 +198,7 @@ run_close(struct io_work *work)
   entry->close_err = err;
   const bool again = !STAILQ_EMPTY(&entry->waiters);
   entry->state = again ? OPENING : CLOSED;
-  if (!again && !entry->path)
-    entry_free(entry);
+  forget_unused(entry);
   pthread_cond_broadcast(&exports->changed);
   pthread_mutex_unlock(&exports->lock);
   if (again)
@@ -209,6 +242,60 @@ run_flush(struct io_work *work)
   }
 }
 
+/* ------------------------------------------------------------------ looking */
+
+/* On a thread of the entry's queue. */
+static void
+run_look(struct io_work *work)
+{
+  struct export_ticket *ticket =
+    (struct export_ticket *)((char *)work -
+                             offsetof(struct export_ticket, work));
+  struct entry *entry = ticket->entry;
+  struct exports *exports = entry->exports;
+  struct vhd_error err = { .code = 0 };
+  char path[PATH_MAX];
+  int r = -ENOENT;
+
+  if (entry_find_path(entry, path))
+    r = ticket->want == EXPORT_EXISTS
+          ? 0
+          : entry_look(entry, path, &ticket->facts, &err);
+  ticket->refusal =
+    r < 0 ? explain(entry, path, r, &err, ticket->text) : EXPORT_FINE;
+
+  pthread_mutex_lock(&exports->lock);
+  entry->looks--;
+  loop_post(ticket->loop, &ticket->done);
+  forget_unused(entry);
+  pthread_cond_broadcast(&exports->changed);
+  pthread_mutex_unlock(&exports->lock);
+}
+
+bool
+exports_can_show(struct exports *exports, const char *name)
+{
+  static struct log_limit limit;
+  struct entry look = { .exports = exports, .name = (char *)name };
+  struct export_facts facts;
+  struct vhd_error err;
+  struct entry *entry;
+  char path[PATH_MAX];
+
+  pthread_mutex_lock(&exports->lock);
+  HASH_FIND_STR(exports->entries, name, entry);
+  const bool open = entry && entry->state == OPEN;
+  pthread_mutex_unlock(&exports->lock);
+  if (open)
+    return true;
+  if (!entry_find_path(&look, path))
+    return false;
+  const int r = entry_look(&look, path, &facts, &err);
+  if (r < 0 && log_limit_pass(&limit))
+    log_warning("export '%s' is not listed: %s", name, err.message);
+  return r == 0;
+}
+
 /* --------------------------------------------------------- getting, giving */
 
 static bool
@@ -238,7 +325,16 @@ exports_get(struct exports *exports, const char *name, bool tls,
     refuse(ticket, EXPORT_TLS_ONLY,
            "there is no export of that name without TLS");
   } else if (!entry) {
-    refuse(ticket, EXPORT_UNKNOWN, "there is no export of that name");
+    refuse(ticket, EXPORT_UNKNOWN, unknown);
+  } else if (ticket->want != EXPORT_OPENED) {
+    if (entry->state == OPEN) {
+      tell_facts(entry, ticket);
+    } else {
+      entry->looks++;
+      ticket->entry = entry;
+      ticket->work.run = run_look;
+      work = &ticket->work;
+    }
   } else {
     STAILQ_INSERT_TAIL(&entry->waiters, ticket, link);
     if (entry->state == OPEN) {
@@ -458,7 +554,8 @@ all_settled(struct exports *exports, bool closed)
   struct entry *entry, *next;
 
   HASH_ITER(hh, exports->entries, entry, next)
-    if (entry->refs > 0 || entry->flushing || entry->state == OPENING ||
+    if (entry->refs > 0 || entry->looks > 0 || entry->flushing ||
+        entry->state == OPENING ||
         entry->state == CLOSING || (closed && entry->state != CLOSED))
       return false;
   return true;

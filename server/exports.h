@@ -19,6 +19,7 @@
 #include "loop.h"
 #include "vhdkit.h"
 
+struct entry;
 struct exports;
 struct server_config;
 
@@ -46,13 +47,34 @@ enum export_refusal {
 
 #define EXPORT_TEXT_MAX 512
 
-/* Somebody who waits for an export.  Set .loop and .done.run. */
+/* What is wanted of it. */
+enum export_want {
+  EXPORT_OPENED, /* .export, to be used */
+  EXPORT_FACTS,  /* .facts alone.  An image that is not open is looked at
+                  * without a lock: nobody is kept out, and whether somebody
+                  * else holds it is no reason to refuse */
+  EXPORT_EXISTS, /* whether there is an image of that name, sound or not */
+};
+
+/* What a client is told before it uses an export. */
+struct export_facts {
+  const char *description; /* or NULL; lives as long as the configuration */
+  uint64_t size;
+  bool readonly; /* that is how it would be opened now */
+  bool tls_only;
+};
+
+/* Somebody who waits for an export.  Set .loop, .want and .done.run. */
 struct export_ticket {
   STAILQ_ENTRY(export_ticket) link;
+  struct io_work work; /* a look at what is not open */
+  struct entry *entry; /* of that */
   struct loop *loop;
+  enum export_want want;
   struct task done; /* posted to .loop, always, when the answer is below */
   enum export_refusal refusal;
-  struct export *export; /* FINE: with a reference that is the asker's */
+  struct export *export; /* OPENED: with a reference that is the asker's */
+  struct export_facts facts; /* but for EXISTS */
   /* Why not: a sentence for the client, without folders in it. */
   char text[EXPORT_TEXT_MAX];
 };
@@ -60,6 +82,11 @@ struct export_ticket {
 /* Any thread.  A leading slash in name is ignored.  tls: the asker has it. */
 void exports_get(struct exports *exports, const char *name, bool tls,
                  struct export_ticket *ticket);
+
+/* May block: on a thread for work that opens images.  Whether an image of the
+ * folder can be shown to clients: they find it, and learn its facts.  If not,
+ * the log says why. */
+bool exports_can_show(struct exports *exports, const char *name);
 
 /* Any thread.  When the last one goes, what was written is made durable. */
 void export_unref(struct exports *exports, struct export *export);

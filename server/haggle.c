@@ -4,8 +4,8 @@
  * .haggle, which is freed when transmission begins.  On the thread of the
  * connection's loop.
  *
- * An export that was opened for INFO or for its contexts stays open (.opened)
- * for the GO that is likely to follow. */
+ * An export is opened for GO and EXPORT_NAME alone (.opened, until transmission
+ * begins): who only looks, at one or at all of them, locks nobody out. */
 #include "config.h"
 
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include "exports.h"
 #include "log.h"
 #include "nbd/handshake.h"
+#include "nbd/text.h"
 #include "server.h"
 
 struct haggle {
@@ -65,6 +66,8 @@ put_list(struct connection *conn)
 
   for (; h->listed < h->list.n; h->listed++) {
     const struct export_item *item = &h->list.items[h->listed];
+    if (!nbd_text_valid(item->name, strlen(item->name)))
+      continue; /* nobody could ask for it */
     if (nbd_handshake_list_item(&h->hs, &h->out, item->name,
                                 item->description))
       continue;
@@ -116,8 +119,8 @@ begin_list(struct connection *conn)
   h->listed = 0;
   h->list.loop = conn->loop;
   h->list.done.run = on_listed;
-  export_list_begin(&h->list, &conn->server->config, conn->server->folder,
-                    h->hs.tls);
+  export_list_begin(&h->list, conn->server->exports, &conn->server->config,
+                    conn->server->folder, h->hs.tls);
 }
 
 /* ------------------------------------------------------------------ export */
@@ -125,16 +128,17 @@ begin_list(struct connection *conn)
 static enum nbd_event
 describe(struct haggle *h)
 {
-  const struct export *export = h->opened;
+  const struct export_facts *facts = &h->ticket.facts;
+  const char *name = h->hs.want.name;
   const struct nbd_export_info info = {
-    .name = export->name,
-    .description = export->description,
-    .size = export->size,
+    .name = name + (name[0] == '/'),
+    .description = facts->description,
+    .size = facts->size,
     .flags = NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_TRIM |
              NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_SEND_FAST_ZERO |
              NBD_FLAG_SEND_CACHE | NBD_FLAG_CAN_MULTI_CONN |
-             (export->readonly ? NBD_FLAG_READ_ONLY : 0),
-    .tls_only = export->tls_only,
+             (facts->readonly ? NBD_FLAG_READ_ONLY : 0),
+    .tls_only = facts->tls_only,
   };
 
   return nbd_handshake_export(&h->hs, &info, &h->out);
@@ -171,33 +175,36 @@ on_export(struct task *task)
   struct connection *conn = h->conn;
 
   h->waiting = false;
-  if (h->ticket.refusal == EXPORT_FINE)
+  const bool fine = h->ticket.refusal == EXPORT_FINE;
+  if (fine && h->ticket.want == EXPORT_OPENED)
     h->opened = h->ticket.export;
   if (!connection_is_dead(conn)) {
-    act(conn, h->opened ? describe(h) : refuse(h));
+    act(conn, fine ? describe(h) : refuse(h));
     connection_kick(conn);
   }
   conn->awaits--;
   connection_reap(conn);
 }
 
-/* Whether the answer was there already. */
-static bool
+static void
 begin_export(struct connection *conn)
 {
+  static const enum export_want want[] = {
+    [NBD_WANT_INFO] = EXPORT_FACTS,
+    [NBD_WANT_GO] = EXPORT_OPENED,
+    [NBD_WANT_EXPORT_NAME] = EXPORT_OPENED,
+    [NBD_WANT_META] = EXPORT_EXISTS,
+  };
   struct haggle *h = conn->haggle;
-  const char *name = h->hs.want.name;
 
-  if (h->opened &&
-      strcmp(name + (name[0] == '/'), h->opened->name) == 0)
-    return true;
   drop_opened(h);
   h->waiting = true;
   conn->awaits++;
   h->ticket.loop = conn->loop;
+  h->ticket.want = want[h->hs.want.purpose];
+  h->ticket.facts = (struct export_facts){ .size = 0 };
   h->ticket.done.run = on_export;
-  exports_get(conn->server->exports, name, h->hs.tls, &h->ticket);
-  return false;
+  exports_get(conn->server->exports, h->hs.want.name, h->hs.tls, &h->ticket);
 }
 
 /* --------------------------------------------------------------------- TLS */
@@ -278,10 +285,8 @@ act(struct connection *conn, enum nbd_event event)
       begin_list(conn);
       return false;
     case NBD_EVENT_EXPORT:
-      if (!begin_export(conn))
-        return false;
-      event = describe(h);
-      continue;
+      begin_export(conn);
+      return false;
     case NBD_EVENT_STARTTLS:
       begin_tls(conn);
       return false;

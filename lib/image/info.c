@@ -7,6 +7,7 @@
 #include "format/geometry.h"
 #include "format/guid.h"
 #include "image/image.h"
+#include "store/lock.h"
 
 /* Four bytes of a file, for a person. */
 static void
@@ -77,6 +78,8 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
   info->read_only = !img->writable;
   info->aligned = true;
   info->depth = depth_of(img);
+  if (img->top->file->fd >= 0)
+    info->held = lock_look(img->top->file->fd);
   if (!img->top->fixed)
     fill_sparse(img, info);
 }

@@ -242,3 +242,16 @@ lock_take(int fd, bool writer, const char *path, struct vhd_error *err)
   return r < 0 ? vhd_fail_sys(err, -r, "%s: cannot lock it", path)
                : fail_busy(what, holder, path, err);
 }
+
+enum vhd_holders
+lock_look(int fd)
+{
+  const unsigned changes = PERM_WRITE | PERM_RESIZE;
+
+  if (held_by_others(fd, changes, BYTE_USED) > 0)
+    return VHD_HELD_WRITING;
+  return held_by_others(fd, PERM_READ, BYTE_USED) > 0 ||
+             held_by_others(fd, PERM_READ | changes, BYTE_DENIED) > 0
+           ? VHD_HELD_READING
+           : VHD_HELD_BY_NOBODY;
+}

@@ -17,4 +17,8 @@
  * killed may leave I/O in the kernel, which holds the file until it is done. */
 int lock_take(int fd, bool writer, const char *path, struct vhd_error *err);
 
+/* How others hold the file at this moment.  Takes no lock, and so keeps nobody
+ * out, not even for an instant. */
+enum vhd_holders lock_look(int fd);
+
 #endif

@@ -29,6 +29,7 @@ SERVER_TESTS = \
 	tests/functional/server-hang.py \
 	tests/functional/server-journal.py \
 	tests/functional/server-kill.py \
+	tests/functional/server-list.py \
 	tests/functional/server-model.py \
 	tests/functional/server-no-uring.py \
 	tests/functional/server-restart.py \

@@ -212,7 +212,7 @@ def _():
         h.shutdown()
     with served("dir"):
         h = connect("child")
-        refused("base", "held for reading")
+        check(not writable("base"), "the base of a child in use")
         h.shutdown()
     with served("--readonly", "dir"):
         both = connect("base"), connect("child")
