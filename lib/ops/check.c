@@ -106,7 +106,8 @@ check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
   int r = layout_read(c->file, flags, &sink.sink, &c->layout, &fault);
   if (r < 0) {
     if (is_about_content(&fault)) {
-      checker_tell(c, VHD_BROKEN, fault.code, without_path(fault.message, c->path));
+      checker_tell(c, VHD_BROKEN, fault.code,
+                   without_path(fault.message, c->path));
       return 0;
     }
     if (err != NULL)
@@ -184,7 +185,8 @@ tell_warnings(struct checker *c, const struct vhd_image *image)
   check_parent_time(c, image, about_time, sizeof about_time);
   for (unsigned i = c->nheard; (text = vhd_warning(image, i)) != NULL; i++)
     if (strcmp(text, about_time) != 0)
-      checker_tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP, without_path(text, c->path));
+      checker_tell(c, VHD_NOTE, VHD_PARENT_TIMESTAMP,
+                   without_path(text, c->path));
 }
 
 /* c->path is the child's. */
@@ -245,7 +247,8 @@ check_chain(struct checker *c, const char *path, struct vhd_image *image,
   if (image == NULL) {
     /* A parent that is not there is what a check is for. */
     if (is_about_content(fault)) {
-      checker_tell(c, VHD_BROKEN, fault->code, without_path(fault->message, path));
+      checker_tell(c, VHD_BROKEN, fault->code,
+                   without_path(fault->message, path));
       return 0;
     }
     if (err != NULL)
