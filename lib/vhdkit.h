@@ -16,7 +16,8 @@
  * Conventions: offsets and lengths are bytes unless a name says sec (sectors
  * of 512 bytes) or blk (blocks).  Functions return 0 or a negative errno; those
  * that take a struct vhd_error fill it, when it is not NULL, with a code and
- * a sentence for a person.  The library never prints and never exits.
+ * a sentence for a person.  The library never prints and never exits.  Flags
+ * that a function does not know are -EINVAL (VHD_ARGUMENT), never ignored.
  *
  * Threads: a struct vhd_image may be used by any number of threads at once,
  * save that nobody else may use it while it is being closed.  A struct

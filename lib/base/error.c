@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -108,4 +109,15 @@ vhd_fail_sys(struct vhd_error *err, int errnum, const char *fmt, ...)
                args);
   va_end(args);
   return r;
+}
+
+int
+vhd_check_flags(uint32_t flags, uint32_t known, const char *path,
+                struct vhd_error *err)
+{
+  if ((flags & ~known) == 0)
+    return 0;
+  return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                  "%s: the flags 0x%x are unknown to this version", path,
+                  (unsigned)(flags & ~known));
 }

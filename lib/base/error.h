@@ -17,4 +17,9 @@ int vhd_fail(struct vhd_error *err, int code, int errnum, const char *fmt, ...)
 int vhd_fail_sys(struct vhd_error *err, int errnum, const char *fmt, ...)
   __attribute__((format(printf, 3, 4)));
 
+/* 0, or -EINVAL where flags has one that is not known: a caller that was built
+ * for a later version must learn that it does not get what it asks for. */
+int vhd_check_flags(uint32_t flags, uint32_t known, const char *path,
+                    struct vhd_error *err);
+
 #endif

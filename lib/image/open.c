@@ -188,6 +188,9 @@ vhd_open(const char *path, const struct vhd_open_options *opt,
 
   if (!opt)
     opt = &defaults;
+  int known = vhd_check_flags(opt->flags, OPEN_FLAGS, path, err);
+  if (known < 0)
+    return known;
   if (opt->flags & (VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT) &&
       !(opt->flags & VHD_OPEN_READONLY))
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,

@@ -7,6 +7,11 @@
 
 #include "image/image.h"
 
+/* All of enum vhd_open_flags. */
+#define OPEN_FLAGS                                                          \
+  (VHD_OPEN_READONLY | VHD_OPEN_SIZE_CHS | VHD_OPEN_RAW_PARENT |            \
+   VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT | VHD_OPEN_RAW)
+
 /* Makes it ready for requests: replays what a killed process left in the
  * journal (NULL: none), and for a writable image makes durable what is there.
  * keep: the journal goes on to be used. */

@@ -17,6 +17,7 @@
 #include "format/geometry.h"
 #include "image/image.h"
 #include "image/layout.h"
+#include "image/open.h"
 #include "image/parent_time.h"
 #include "ops/check.h"
 #include "store/local.h"
@@ -299,6 +300,9 @@ vhd_check(const char *path, const struct vhd_open_options *opt,
     options = *opt;
   options.flags |= VHD_OPEN_READONLY;
   *result = (struct vhd_check_result){ 0 };
+  int known = vhd_check_flags(options.flags, OPEN_FLAGS, path, err);
+  if (known < 0)
+    return known;
   if (options.flags & VHD_OPEN_RAW)
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: a raw file has nothing that could be checked", path);

@@ -63,6 +63,9 @@ struct plan {
   uint64_t stride;
 };
 
+#define CREATE_FLAGS \
+  (VHD_CREATE_FULL | VHD_CREATE_OVERWRITE | VHD_CREATE_ABSOLUTE)
+
 static void
 close_image(struct vhd_image **image)
 {
@@ -379,8 +382,10 @@ vhd_create(const char *path, const struct vhd_create_options *opt,
     .fd = -1, .dir = -1,
   };
   struct plan plan = { 0 };
-  int r;
 
+  int r = vhd_check_flags(opt->flags, CREATE_FLAGS, path, err);
+  if (r < 0)
+    return r;
   if (opt->parent != NULL) {
     r = open_parent(opt, &parent, err);
     if (r < 0)

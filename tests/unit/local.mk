@@ -66,6 +66,13 @@ tests_unit_test_size_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_size_LDADD = $(UNIT_LIBS)
 tests_unit_test_size_SOURCES = tests/unit/test-size.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-flags
+TESTS += tests/unit/test-flags
+tests_unit_test_flags_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_flags_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_flags_LDADD = $(UNIT_LIBS)
+tests_unit_test_flags_SOURCES = tests/unit/test-flags.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-geometry
 TESTS += tests/unit/test-geometry
 tests_unit_test_geometry_CPPFLAGS = $(UNIT_CPPFLAGS)
