@@ -106,6 +106,21 @@ def _():
         equal(found["base:allocation"], [(8 * MiB, 0)])
 
 
+@case("a write into a new block: all of it is data, in a child what was written")
+def _():
+    need_nbd()
+    vhdkit("create", "--size", str(4 * MiB), "base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    for image, wanted in (
+            ("child.vhd", [(512, 0), (4 * MiB - 512, HOLE | ZERO)]),
+            ("base.vhd", [(2 * MiB, 0), (2 * MiB, HOLE | ZERO)])):
+        with served(image):
+            h = connect()
+            h.pwrite(b"x" * 512, 0)
+            h.shutdown()
+            equal(extents(4 * MiB)["base:allocation"], wanted, image)
+
+
 @case("nbdinfo lists them, and prints their values")
 def _():
     need("nbdinfo")
