@@ -3,16 +3,19 @@
 """SIGTERM: what was received is answered and the connection closed, without
 errors; what was acknowledged is in the image, and the image is sound."""
 
+import contextlib
 import errno
 import os
 import random
 import signal
 import struct
+import subprocess
 import time
 
 from fronttest import PATIENCE, connect_tcp, connect_unix, read_all
 from servertest import SOCKET, connect, nbd, need_nbd, served
-from tooltest import KiB, MiB, case, check, content, equal, run, vhdkit
+from tooltest import KiB, MiB, Skip, case, check, content, equal, need, run, \
+    vhdkit
 
 SIZE = 32 * MiB
 
@@ -145,6 +148,51 @@ def _():
     vhdkit("create", "--size", str(SIZE), "disk.vhd")
     with served("--listen", "127.0.0.1:0", "disk.vhd") as server:
         received_is_answered(server, connect_tcp(*server.tcp()))
+
+
+@contextlib.contextmanager
+def fuse_image():
+    """slow.vhd, on a disk that stops when the yielded process does."""
+    need("nbdfuse")
+    need("nbdkit")
+    need("fusermount3")
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise Skip("no access to /dev/fuse")
+    vhdkit("create", "--size", str(MiB), "--type", "fixed", "--full",
+           "slow.raw")
+    open("slow.vhd", "wb").close()
+    with subprocess.Popen(["nbdfuse", "slow.vhd", "--command", "nbdkit", "-s",
+                           "file", "slow.raw"],
+                          stderr=subprocess.DEVNULL) as fuse:
+        try:
+            end = time.monotonic() + PATIENCE
+            while os.stat("slow.vhd").st_size == 0:
+                if fuse.poll() is not None or time.monotonic() > end:
+                    raise Skip("this system lets nobody mount by FUSE")
+                time.sleep(0.1)
+            yield fuse
+        finally:
+            fuse.send_signal(signal.SIGCONT)
+            subprocess.run(["fusermount3", "-u", "-z", "slow.vhd"],
+                           check=False, stderr=subprocess.DEVNULL)
+            fuse.terminate()
+
+
+@case("a flush in flight is answered, though the disk takes longer than a "
+      "client may")
+def _():
+    with fuse_image() as fuse, served("slow.vhd") as server:
+        client = RawClient(connect_unix(SOCKET))
+        client.sock.sendall(client.request(WRITE, 1, 0, 4096))
+        equal(client.reply(), 1)
+        fuse.send_signal(signal.SIGSTOP)
+        client.sock.sendall(client.request(FLUSH, 2))
+        time.sleep(0.5)  # so long that it was received
+        os.kill(server.pid, signal.SIGTERM)
+        time.sleep(12)  # a client has ten seconds to fetch its replies
+        fuse.send_signal(signal.SIGCONT)
+        equal(client.replies(), [2])
+        equal(server.wait(), 0, "exit status")
 
 
 @case("a client that had nothing in flight sees its connection close")
