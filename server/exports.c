@@ -492,61 +492,6 @@ exports_new(const struct server_config *config, struct exports **out,
   return 0;
 }
 
-static int
-open_named(struct exports *exports, struct vhd_error *err)
-{
-  struct entry *entry, *next;
-
-  if (exports->config->nexports > 1 && !exports->config->readonly)
-    exports_spare_parents(exports);
-  HASH_ITER(hh, exports->entries, entry, next) {
-    const int r = entry_open_image(entry, entry->path, err);
-    if (r < 0)
-      return r;
-    entry->state = OPEN;
-  }
-  return 0;
-}
-
-struct start {
-  struct io_work work; /* first */
-  struct exports *exports;
-  struct vhd_error *err;
-  int result;
-  bool done;
-};
-
-static void
-run_start(struct io_work *work)
-{
-  struct start *start = (struct start *)work;
-  struct exports *exports = start->exports;
-  const int r = open_named(exports, start->err);
-
-  pthread_mutex_lock(&exports->lock);
-  start->result = r;
-  start->done = true;
-  pthread_cond_broadcast(&exports->changed);
-  pthread_mutex_unlock(&exports->lock);
-}
-
-/* How deep the caller's own stack is, nobody knows. */
-int
-exports_open(struct exports *exports, struct vhd_error *err)
-{
-  struct start start = { .work.run = run_start, .exports = exports,
-                         .err = err };
-
-  if (!exports->entries)
-    return 0;
-  io_queue_run_deep(exports->entries->export.queue, &start.work);
-  pthread_mutex_lock(&exports->lock);
-  while (!start.done)
-    pthread_cond_wait(&exports->changed, &exports->lock);
-  pthread_mutex_unlock(&exports->lock);
-  return start.result;
-}
-
 /* The lock is held.  Nothing is under way and nobody has a reference? */
 static bool
 all_settled(struct exports *exports, bool closed)

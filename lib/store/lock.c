@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -214,6 +215,16 @@ in_conflict(int fd, unsigned uses, unsigned denies, const char **what)
   return used != 0 || denied != 0;
 }
 
+/* To look for a holder may take long itself, where there are many processes. */
+static uint64_t
+now_ms(void)
+{
+  struct timespec ts;
+
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 int
 lock_take(int fd, bool writer, const char *path, struct vhd_error *err)
 {
@@ -230,11 +241,13 @@ lock_take(int fd, bool writer, const char *path, struct vhd_error *err)
     find_holder(fd, holder, sizeof holder);
     return fail_busy("exclusively", holder, path, err);
   }
-  for (unsigned ms = 0; r == 0; ms += LINGER_STEP_MS) {
+  const uint64_t begun = now_ms();
+  while (r == 0) {
     r = in_conflict(fd, uses, denies, &what);
     if (r == 0)
       return 0;
-    if (r > 0 && !find_holder(fd, holder, sizeof holder) && ms < LINGER_MS) {
+    if (r > 0 && !find_holder(fd, holder, sizeof holder) &&
+        now_ms() - begun < LINGER_MS) {
       usleep(LINGER_STEP_MS * 1000);
       r = 0;
     }
