@@ -91,9 +91,9 @@ bool exports_can_show(struct exports *exports, const char *name);
 /* Any thread.  When the last one goes, what was written is made durable. */
 void export_unref(struct exports *exports, struct export *export);
 
-/* Any thread, with a reference; cheap.  Starts giving back the space that blocks
- * have left, if there is any and that is not under way: on a thread of the
- * export's queue, one hole after the other, for no client. */
+/* Any thread, with a reference; cheap.  Starts giving back the space that
+ * blocks have left, if there is any and that is not under way: on a thread of
+ * the export's queue, one hole after the other, for no client. */
 void export_reclaim(struct exports *exports, struct export *export);
 
 /* No image is opened yet. */

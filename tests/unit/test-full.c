@@ -156,6 +156,76 @@ test_image(void **state)
   free(buf);
 }
 
+/* What was trimmed is used again, though nobody has flushed. */
+static void
+test_trimmed(void **state)
+{
+  (void)state;
+  struct vhd_create_options create = { .size = 64 * MIB, .block_size = MIB };
+  struct vhd_error err;
+  unlink("filler");
+  if (vhd_create("disk.vhd", &create, &err) < 0)
+    fail_msg("%s", err.message);
+  struct vhd_image *image = open_disk(0);
+  uint8_t *buf = malloc(MIB);
+  assert_non_null(buf);
+  uint64_t n = 0;
+  int r = 0;
+  memset(buf, 0x11, MIB);
+  while (r == 0) {
+    r = vhd_pwrite(image, buf, MIB, n * MIB, 0);
+    n += r == 0;
+  }
+  assert_int_equal(r, -ENOSPC);
+  assert_int_equal(vhd_trim(image, n * MIB, 0, 0), 0);
+  for (uint64_t i = 0; i < n; i++)
+    assert_int_equal(vhd_pwrite(image, buf, MIB, (20 + i) * MIB, 0), 0);
+  if (vhd_close(image, &err) < 0)
+    fail_msg("%s", err.message);
+  check_sound();
+  unlink("disk.vhd");
+  free(buf);
+}
+
+/* In a child, where blocks get their space as they are written: what was
+ * acknowledged can be made durable. */
+static void
+test_child(void **state)
+{
+  (void)state;
+  struct vhd_create_options create = { .size = 4096 * MIB, .block_size = MIB };
+  struct vhd_error err;
+  uint8_t buf[4096];
+  unlink("filler");
+  int e = vhd_create("base.vhd", &create, &err);
+  create.parent = "base.vhd";
+  if (e < 0 || vhd_create("disk.vhd", &create, &err) < 0)
+    fail_msg("%s", err.message);
+  struct vhd_image *image = open_disk(0);
+  fill(512 << 10);
+  uint64_t n = 0;
+  int r = 0;
+  while (r == 0 && n < 4096) {
+    memset(buf, (int)n, sizeof buf);
+    r = vhd_pwrite(image, buf, sizeof buf, n * MIB + 8192, 0);
+    n += r == 0;
+  }
+  assert_int_equal(r, -ENOSPC);
+  assert_true(n > 10);
+  assert_int_equal(vhd_flush(image), 0);
+  if (vhd_close(image, &err) < 0)
+    fail_msg("%s", err.message);
+  check_sound();
+  image = open_disk(VHD_OPEN_READONLY);
+  for (uint64_t blk = 0; blk < n; blk++) {
+    assert_int_equal(vhd_pread(image, buf, 1, blk * MIB + 8192), 0);
+    assert_int_equal(buf[0], (uint8_t)blk);
+  }
+  vhd_close(image, NULL);
+  unlink("disk.vhd");
+  unlink("base.vhd");
+}
+
 /* With only so much space left, at every point of an allocation: the request
  * fails or is done, and the image is sound and holds what was flushed. */
 static void
@@ -194,7 +264,7 @@ test_every_point(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
   static char folder[] = "vhdkit-full.XXXXXX";
   if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
@@ -210,8 +280,12 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_file),
     cmocka_unit_test(test_image),
+    cmocka_unit_test(test_trimmed),
+    cmocka_unit_test(test_child),
     cmocka_unit_test(test_every_point),
   };
+  if (argc > 1)
+    cmocka_set_test_filter(argv[1]);
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   if (chdir("..") < 0 || umount2(folder, MNT_DETACH) < 0 || rmdir(folder) < 0)
     return 1;

@@ -177,12 +177,142 @@ test_end(void **state)
   unlink(BASE);
 }
 
+/* -------------------------------------------------------------- reclaiming */
+
+static void
+write_blocks(struct vhd_image *image, uint64_t first, uint64_t n, int value)
+{
+  uint8_t buf[4096];
+
+  memset(buf, value, sizeof buf);
+  for (uint64_t blk = first; blk < first + n; blk++)
+    assert_int_equal(vhd_pwrite(image, buf, sizeof buf, blk * MIB, 0), 0);
+}
+
+/* A flush punches nothing, and while somebody does, others commit. */
+static void
+test_reclaim(void **state)
+{
+  (void)state;
+  struct vhd_image *image = crew_open(DISK, NULL, 64 * MIB, MIB);
+  uint8_t buf[4096] = { 1 };
+  struct hand h, other, third;
+
+  write_blocks(image, 0, 40, 1);
+  assert_int_equal(vhd_flush(image), 0);
+  hand_start(&h, image, VHD_TRIM, 0, 40 * MIB, NULL, 0);
+  hand_go(&h);
+  assert_int_equal(h.state, HAND_DONE);
+  hand_start(&h, image, VHD_FLUSH, 0, 0, NULL, 0);
+  while (h.state != HAND_DONE) {
+    hand_step(&h);
+    for (unsigned i = 0; h.state == HAND_WAITS && i < h.req.nio; i++)
+      assert_int_not_equal(h.req.io[i].kind, VHD_IO_PUNCH);
+    hand_perform(&h);
+  }
+  assert_int_equal(h.req.result, 0);
+
+  assert_true(vhd_has_background(image));
+  hand_start(&other, image, VHD_RECLAIM, 0, 0, NULL, 0);
+  hand_step(&other);
+  assert_int_equal(other.state, HAND_WAITS);
+  assert_int_equal(other.req.io[0].kind, VHD_IO_PUNCH);
+  hand_start(&third, image, VHD_WRITE, 50 * MIB, sizeof buf, buf, VHD_FUA);
+  hand_go(&third);
+  assert_int_equal(third.state, HAND_DONE);
+  assert_int_equal(third.req.result, 0);
+  hand_perform(&other);
+  hand_go(&other);
+  while (vhd_has_background(image)) {
+    hand_start(&other, image, VHD_RECLAIM, 0, 0, NULL, 0);
+    hand_go(&other);
+    assert_int_equal(other.state, HAND_DONE);
+  }
+  close_disk(image);
+}
+
+static uint64_t
+disk_size(void)
+{
+  struct stat st;
+
+  assert_int_equal(stat(DISK, &st), 0);
+  return (uint64_t)st.st_size;
+}
+
+/* One client does not take its answer: what it looks at stays its block's, and
+ * all else is used again. */
+static void
+test_pin(void **state)
+{
+  (void)state;
+  struct vhd_image *image = crew_open(DISK, NULL, 512 * MIB, MIB);
+  struct vhd_run run;
+  struct hand h;
+  uint8_t byte;
+
+  write_blocks(image, 0, 1, 0xaa);
+  hand_start(&h, image, VHD_MAP, 0, MIB, NULL, VHD_PIN);
+  h.req.runs = &run;
+  h.req.max_runs = 1;
+  hand_go(&h);
+  assert_int_equal(h.req.nruns, 1);
+  uint64_t size = 0;
+  for (uint64_t blk = 0; blk < 300; blk++) {
+    assert_int_equal(vhd_trim(image, MIB, blk * MIB, VHD_FUA), 0);
+    write_blocks(image, blk + 1, 1, 0xbb);
+    assert_int_equal(pread(run.fd, &byte, 1, (off_t)run.file_off), 1);
+    assert_true(byte == 0xaa || byte == 0);
+    if (blk == 20)
+      size = disk_size();
+  }
+  assert_true(disk_size() <= size + 16 * MIB);
+
+  /* And that, too, once it is let go. */
+  vhd_request_end(&h.req);
+  write_blocks(image, 400, 8, 0xcc);
+  bool used = false;
+  assert_int_equal(pread(run.fd, &byte, 1, (off_t)run.file_off), 1);
+  used = byte == 0xcc || byte == 0xbb;
+  assert_true(used);
+  close_disk(image);
+}
+
+/* What is freed as a whole is freed without a look at its bitmap. */
+static void
+test_trim_reads_nothing(void **state)
+{
+  (void)state;
+  struct vhd_image *image = crew_open(DISK, NULL, 64 * MIB, MIB);
+  struct vhd_error err;
+  struct hand h;
+
+  write_blocks(image, 0, 30, 1);
+  assert_int_equal(vhd_close(image, &err), 0);
+  assert_int_equal(vhd_open(DISK, NULL, &image, &err), 0);
+  for (int op = 0; op < 2; op++) {
+    hand_start(&h, image, op == 0 ? VHD_TRIM : VHD_ZERO, op * 15 * MIB,
+               15 * MIB, NULL, 0);
+    while (h.state != HAND_DONE) {
+      hand_step(&h);
+      for (unsigned i = 0; h.state == HAND_WAITS && i < h.req.nio; i++)
+        assert_int_not_equal(h.req.io[i].kind, VHD_IO_READ);
+      hand_perform(&h);
+    }
+    assert_int_equal(h.req.result, 0);
+  }
+  close_disk(image);
+}
+
 int
 main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_room_reserved),
     cmocka_unit_test(test_end),
+    cmocka_unit_test(test_reclaim),
+    cmocka_unit_test(test_pin),
+    cmocka_unit_test(test_trim_reads_nothing),
   };
 
   crew_bound_cpu(20);
