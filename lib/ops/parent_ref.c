@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/arith.h"
 #include "base/cleanup.h"
@@ -15,61 +14,8 @@
 #include "base/utf.h"
 #include "format/footer.h"
 #include "ops/parent_ref.h"
+#include "store/lookup.h"
 #include "store/newfile.h"
-
-/* The real path of the folder that holds path, without a final slash ("" for
- * the root). */
-static int
-real_folder(const char *path, char *folder)
-{
-  const char *slash = strrchr(path, '/');
-  CLEANUP_FREE char *dir = NULL;
-
-  if (slash == NULL)
-    dir = strdup(".");
-  else
-    dir = strndup(path, slash == path ? 1 : (size_t)(slash - path));
-  if (dir == NULL)
-    return -ENOMEM;
-  if (realpath(dir, folder) == NULL)
-    return -errno;
-  if (strcmp(folder, "/") == 0)
-    folder[0] = '\0';
-  return 0;
-}
-
-/* The way from a folder (without a final slash) to a file, both absolute and
- * real: "./name" or "./../name". */
-static int
-relative_path(const char *from, const char *to, char *out, size_t size)
-{
-  /* What they have in common, up to and without a slash. */
-  size_t common = 0;
-  for (size_t i = 0; from[i] == to[i] || from[i] == '\0'; i++) {
-    if ((from[i] == '\0' || from[i] == '/') && to[i] == '/')
-      common = i;
-    if (from[i] == '\0' || to[i] == '\0')
-      break;
-  }
-
-  size_t len = 0;
-  int n = snprintf(out, size, "./");
-  for (const char *p = from + common; n >= 0 && *p != '\0'; p++) {
-    if (*p != '/')
-      continue;
-    len += (size_t)n;
-    if (len >= size)
-      return -ENAMETOOLONG;
-    n = snprintf(out + len, size - len, "../");
-  }
-  len += (size_t)n;
-  if (len >= size)
-    return -ENAMETOOLONG;
-  n = snprintf(out + len, size - len, "%s", to + common + 1);
-  if ((size_t)n >= size - len)
-    return -ENAMETOOLONG;
-  return 0;
-}
 
 static const char *
 skip_dot(const char *path)
@@ -119,28 +65,27 @@ parent_ref_make(struct parent_ref *ref, const char *child, const char *parent,
                 const struct vhd_info *info, bool relative,
                 struct vhd_error *err)
 {
-  char real[PATH_MAX], folder[PATH_MAX], way[PATH_MAX * 2];
-  struct stat st;
+  char real[PATH_MAX], way[PATH_MAX * 2];
+  int64_t mtime;
 
   memcpy(ref->id, info->id, sizeof ref->id);
-  if (realpath(parent, real) == NULL || stat(real, &st) < 0)
-    return vhd_fail_sys(err, errno, "%s", parent);
+  int r = lookup_real(parent, real, &mtime);
+  if (r < 0)
+    return vhd_fail_sys(err, -r, "%s", parent);
   /* 0 means that it is not recorded. */
-  if (st.st_mtime > VHD_EPOCH)
-    ref->timestamp = (uint32_t)(st.st_mtime - VHD_EPOCH);
+  if (mtime > VHD_EPOCH)
+    ref->timestamp = (uint32_t)(mtime - VHD_EPOCH);
 
-  int r = record_name(ref, real, err);
+  r = record_name(ref, real, err);
   if (r == 0)
     r = record_path(&ref->path[0], LOCATOR_W2KU, real, err);
   if (r < 0 || !relative)
     return r;
 
-  r = real_folder(child, folder);
+  r = lookup_way(child, real, way, sizeof way);
   if (r < 0)
-    return vhd_fail_sys(err, -r, "%s: cannot find its folder", child);
-  r = relative_path(folder, real, way, sizeof way);
-  if (r < 0)
-    return vhd_fail_sys(err, -r, "%s", parent);
+    return vhd_fail_sys(err, -r, "%s: cannot find the way from its folder to "
+                        "'%s'", child, real);
   return record_path(&ref->path[1], LOCATOR_W2RU, way, err);
 }
 

@@ -12,13 +12,14 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "store/folder.h"
 #include "store/lookup.h"
 
 /* -------------------------------------------------------------------- roots */
 
 /* The canonical folder of a file, malloc()ed; NULL with errno. */
 static char *
-folder_of(const char *path)
+real_folder(const char *path)
 {
   char *real = realpath(path, NULL);
   char *slash = real ? strrchr(real, '/') : NULL;
@@ -37,7 +38,7 @@ lookup_roots(const char *path, const char *const *folder, size_t n,
   if (!roots->path)
     return vhd_fail_sys(err, ENOMEM, "%s", path);
   if (n == 0) {
-    roots->path[0] = folder_of(path);
+    roots->path[0] = real_folder(path);
     if (!roots->path[0])
       return vhd_fail_sys(err, errno, "%s", path);
     roots->n = 1;
@@ -134,7 +135,7 @@ lookup_beside(const char *from, const char *name,
   if (err)
     err->code = VHD_OK;
   if (name[0] != '/') {
-    folder = folder_of(from);
+    folder = real_folder(from);
     if (!folder)
       return vhd_fail_sys(err, errno, "%s", from);
     if (asprintf(&joined, "%s/%s", folder, name) < 0)
@@ -150,4 +151,63 @@ lookup_beside(const char *from, const char *name,
     return -ENOENT;
   *path = STEAL(real);
   return 0;
+}
+
+/* ------------------------------------------------------------------ outward */
+
+int
+lookup_real(const char *path, char *real, int64_t *mtime)
+{
+  struct stat st;
+
+  if (realpath(path, real) == NULL || stat(real, &st) < 0)
+    return -errno;
+  *mtime = st.st_mtime;
+  return 0;
+}
+
+/* The way from a folder (without a final slash) to a file, both absolute and
+ * real: "./name" or "./../name". */
+static int
+relative_path(const char *from, const char *to, char *out, size_t size)
+{
+  /* What they have in common, up to and without a slash. */
+  size_t common = 0;
+  for (size_t i = 0; from[i] == to[i] || from[i] == '\0'; i++) {
+    if ((from[i] == '\0' || from[i] == '/') && to[i] == '/')
+      common = i;
+    if (from[i] == '\0' || to[i] == '\0')
+      break;
+  }
+
+  size_t len = 0;
+  int n = snprintf(out, size, "./");
+  for (const char *p = from + common; n >= 0 && *p != '\0'; p++) {
+    if (*p != '/')
+      continue;
+    len += (size_t)n;
+    if (len >= size)
+      return -ENAMETOOLONG;
+    n = snprintf(out + len, size - len, "../");
+  }
+  len += (size_t)n;
+  if (len >= size)
+    return -ENAMETOOLONG;
+  n = snprintf(out + len, size - len, "%s", to + common + 1);
+  if ((size_t)n >= size - len)
+    return -ENAMETOOLONG;
+  return 0;
+}
+
+int
+lookup_way(const char *from, const char *to, char *out, size_t size)
+{
+  CLEANUP_FREE char *dir = folder_of(from);
+  CLEANUP_FREE char *folder = dir ? realpath(dir, NULL) : NULL;
+
+  if (!folder)
+    return -errno;
+  if (strcmp(folder, "/") == 0)
+    folder[0] = '\0';
+  return relative_path(folder, to, out, size);
 }

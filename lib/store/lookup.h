@@ -18,4 +18,12 @@ int lookup_beside(const char *from, const char *name,
                   const struct file_roots *roots, char **path,
                   struct vhd_error *err);
 
+/* The canonical path of a file into real[PATH_MAX], and when its content was
+ * changed, in seconds since 1970.  0 or -errno. */
+int lookup_real(const char *path, char *real, int64_t *mtime);
+
+/* The way from the folder of a file, which need not be there yet, to the one
+ * whose canonical path is `to`: "./name" or "./../name".  0 or -errno. */
+int lookup_way(const char *from, const char *to, char *out, size_t size);
+
 #endif
