@@ -56,19 +56,26 @@ open_deepest(void *opaque)
   return NULL;
 }
 
+/* In place of what another test left there. */
+static void
+create(const char *path, struct vhd_create_options opt)
+{
+  struct vhd_error err = { .message = "" };
+
+  unlink(path);
+  if (vhd_create(path, &opt, &err) < 0)
+    fail_msg("%s", err.message);
+}
+
 static void
 make_chain(unsigned depth)
 {
   char path[20], parent[20];
 
   for (unsigned i = 0; i <= depth; i++) {
-    struct vhd_create_options opt = { .size = i == 0 ? 4 << 20 : 0,
-                                      .parent = i == 0 ? NULL : parent,
-                                      .flags = VHD_CREATE_OVERWRITE };
-    struct vhd_error err = { .message = "" };
     snprintf(path, sizeof path, "%u.vhd", i);
-    if (vhd_create(path, &opt, &err) < 0)
-      fail_msg("%s", err.message);
+    create(path, (struct vhd_create_options){ .size = i == 0 ? 4 << 20 : 0,
+                                              .parent = i ? parent : NULL });
     snprintf(parent, sizeof parent, "%s", path);
   }
 }
@@ -125,9 +132,8 @@ test_shared(void **state)
   make_chain(3);
   for (unsigned i = 0; i < CHILDREN; i++) {
     char path[20];
-    struct vhd_create_options opt = { .parent = "3.vhd" };
     snprintf(path, sizeof path, "child%u.vhd", i);
-    assert_int_equal(vhd_create(path, &opt, NULL), 0);
+    create(path, (struct vhd_create_options){ .parent = "3.vhd" });
   }
   unsigned before = count_descriptors();
   for (unsigned i = 0; i < CHILDREN; i++) {
@@ -165,13 +171,9 @@ test_memory(void **state)
   (void)state;
   const uint64_t size = 100ULL << 30, table = size / (2 << 20) * 4;
   struct vhd_image *image[CHILDREN];
-  struct vhd_create_options base = { .size = size,
-                                     .flags = VHD_CREATE_OVERWRITE };
-  struct vhd_create_options opt = { .parent = "0.vhd",
-                                    .flags = VHD_CREATE_OVERWRITE };
 
-  assert_int_equal(vhd_create("0.vhd", &base, NULL), 0);
-  assert_int_equal(vhd_create("child.vhd", &opt, NULL), 0);
+  create("0.vhd", (struct vhd_create_options){ .size = size });
+  create("child.vhd", (struct vhd_create_options){ .parent = "0.vhd" });
   struct vhd_image *first = open_image("child.vhd", VHD_OPEN_READONLY);
   size_t before = resident();
   for (unsigned i = 0; i < CHILDREN; i++)
