@@ -10,6 +10,7 @@
 
 #include "base/arith.h"
 #include "base/bitmap.h"
+#include "base/table.h"
 #include "image/image.h"
 
 #define HASH_SIZE (2 * DIRTY_MAX)
@@ -22,10 +23,10 @@ commit_init(struct vhd_image *img)
 
   if (img->top->fixed)
     return 0;
-  c->dirty = calloc(DIRTY_MAX, sizeof *c->dirty);
-  c->hash = calloc(HASH_SIZE, sizeof *c->hash);
+  c->dirty = table_zeroed(DIRTY_MAX, sizeof *c->dirty);
+  c->hash = table_zeroed(HASH_SIZE, sizeof *c->hash);
   c->bat_sectors = calloc(DIV_ROUND_UP(img->top->nblk, 128 * 8) + 1, 1);
-  c->bat_buf = malloc(COMMIT_BAT_SECTORS * 512);
+  c->bat_buf = table_zeroed(COMMIT_BAT_SECTORS, 512);
   c->ones = malloc(bitmap_bytes);
   if (!c->dirty || !c->hash || !c->bat_sectors || !c->bat_buf || !c->ones)
     return -ENOMEM;
@@ -43,10 +44,10 @@ commit_init(struct vhd_image *img)
 void
 commit_destroy(struct commit *c)
 {
-  free(c->dirty);
-  free(c->hash);
+  table_free(c->dirty);
+  table_free(c->hash);
   free(c->bat_sectors);
-  free(c->bat_buf);
+  table_free(c->bat_buf);
   free(c->ones);
   free(c->batmap_buf);
 }

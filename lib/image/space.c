@@ -8,6 +8,7 @@
 
 #include "base/arith.h"
 #include "base/rules.h"
+#include "base/table.h"
 #include "image/image.h"
 
 /* The runway's steps, in slots: 8 MiB to 256 MiB for blocks of 2 MiB. */
@@ -129,9 +130,9 @@ space_init(struct vhd_image *img, const struct layout *l)
   while (s->free_mask < img->top->nblk)
     s->free_mask *= 2;
   s->free_mask--;
-  s->free = calloc(s->free_mask + 1, sizeof *s->free);
-  s->held = calloc(s->free_mask + 1, sizeof *s->held);
-  s->left = calloc(SPACE_PENDING, sizeof *s->left);
+  s->free = table_zeroed(s->free_mask + 1, sizeof *s->free);
+  s->held = table_zeroed(s->free_mask + 1, sizeof *s->held);
+  s->left = table_zeroed(SPACE_PENDING, sizeof *s->left);
   if (!s->free || !s->held || !s->left)
     return -ENOMEM;
   find_gaps(img, l);
@@ -144,9 +145,9 @@ space_init(struct vhd_image *img, const struct layout *l)
 void
 space_destroy(struct space *s)
 {
-  free(s->free);
-  free((void *)s->held);
-  free(s->left);
+  table_free(s->free);
+  table_free((void *)s->held);
+  table_free(s->left);
 }
 
 static _Atomic uint32_t *
