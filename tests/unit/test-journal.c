@@ -5,6 +5,7 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/bounds.h"
 #include "image/journal.h"
@@ -154,13 +155,13 @@ make_chain(void)
   static char data[1 << 20];
   struct vhd_create_options parent = { .size = (uint64_t)NBLK * BLOCK };
   struct vhd_create_options child = { .parent = "parent.vhd",
-                                      .flags = VHD_CREATE_FULL |
-                                               VHD_CREATE_OVERWRITE,
+                                      .flags = VHD_CREATE_FULL,
                                       .block_size = BLOCK };
   struct vhd_image *image;
   struct vhd_error err;
 
-  parent.flags = VHD_CREATE_OVERWRITE;
+  unlink("child.vhd");
+  unlink("parent.vhd");
   memset(data, 'p', sizeof data);
   if (vhd_create("parent.vhd", &parent, &err) < 0 ||
       vhd_open("parent.vhd", NULL, &image, &err) < 0)
