@@ -12,7 +12,7 @@
  *             close, a kill, or with the power (closed, killed, cut)
  *   lost      after a kill: the power was cut, too, and the journal is gone
  *   full      opens it, still without space: all is there, and can be read
- *   trim      trims blocks: what they had can be used, without a flush
+ *   trim      trims a block: what it had can be used, without a flush
  *   free      the filler goes: all works again
  *
  * No flush may fail for want of space: what it needs was there when the write
@@ -268,60 +268,60 @@ still_full(void)
   disk_check(&d, true);
 }
 
-/* Blocks that lie in this image. */
-static unsigned
-allocated(struct disk *d, uint64_t *first, unsigned most)
+/* A block that no image holds. */
+static uint64_t
+new_block(struct disk *d)
 {
-  unsigned n = 0;
-
-  for (uint64_t sec = 0; n < most && sec + d->spb <= d->m->nsec;
-       sec += d->spb) {
-    struct vhd_run runs[64];
-    unsigned nruns = 64;
-    if (vhd_map(d->image, d->spb * SECTOR, sec * SECTOR, runs, &nruns) < 0)
-      wrong("map failed");
-    for (unsigned i = 0; i < nruns; i++)
-      if (runs[i].kind == VHD_RUN_DATA && runs[i].depth == 0) {
-        first[n++] = sec;
-        break;
-      }
-  }
-  return n;
-}
-
-/* A write that takes a new block. */
-static int
-write_new(struct disk *d, uint64_t not_before)
-{
-  for (uint64_t sec = not_before; sec + d->spb <= d->m->nsec; sec += d->spb) {
+  for (uint64_t sec = 0; sec + d->spb <= d->m->nsec; sec += d->spb) {
     struct vhd_run run;
     unsigned nruns = 1;
     if (vhd_map(d->image, d->spb * SECTOR, sec * SECTOR, &run, &nruns) < 0)
       wrong("map failed");
     if (run.kind == VHD_RUN_HOLE && run.len == d->spb * SECTOR)
-      return disk_write(d, sec, d->spb, 0);
+      return sec;
   }
   wrong("no block is free for a write");
 }
 
+/* Till nothing goes any more, not even a page. */
+static void
+take_all(struct disk *d)
+{
+  for (uint64_t nsec = d->spb; nsec >= 8; nsec /= 2)
+    while (disk_write(d, new_block(d), nsec, 0) == 0)
+      ;
+}
+
+/* Space for one block, and what comes with it. */
+static void
+free_a_block(const struct disk *d)
+{
+  struct stat st;
+
+  if (stat(filler_path, &st) < 0 ||
+      truncate(filler_path, st.st_size - d->spb * SECTOR - MIB) < 0)
+    err(99, "%s", filler_path);
+  settle_file_system();
+}
+
+/* A block that was written from end to end makes room for another such. */
 static void
 trim(void)
 {
   struct disk d = the_disk();
-  uint64_t blk[3];
 
   d.may_fail = no_space_may;
   if (disk_open(&d, 0) < 0)
     return;
-  while (write_new(&d, 0) == 0)
-    ;
-  unsigned n = allocated(&d, blk, 3);
-  if (n == 0)
-    wrong("nothing lies in the image");
-  for (unsigned i = 0; i < n; i++)
-    disk_trim(&d, blk[i], d.spb, 0);
+  free_a_block(&d);
+  uint64_t sec = new_block(&d);
+  bool written = disk_write(&d, sec, d.spb, 0) == 0;
+  if (!written && !flush_may_fail)
+    wrong("there is space, and no write finds it");
+  take_all(&d);
+  disk_trim(&d, sec, d.spb, 0);
   d.may_fail = flush_may_fail ? no_space_may : NULL;
-  write_new(&d, blk[n - 1] + d.spb < d.m->nsec / 2 ? blk[n - 1] + d.spb : 0);
+  disk_write(&d, new_block(&d), d.spb, 0);
   disk_close(&d);
   disk_check(&d, true);
 }
