@@ -12,7 +12,7 @@
  *             close, a kill, or with the power (closed, killed, cut)
  *   lost      after a kill: the power was cut, too, and the journal is gone
  *   full      opens it, still without space: all is there, and can be read
- *   trim      trims a block: what it had can be used, without a flush
+ *   trim      trims blocks: what they had can be used, without a flush
  *   free      the filler goes: all works again
  *
  * No flush may fail for want of space: what it needs was there when the write
@@ -34,7 +34,7 @@
 #include "disk.h"
 
 #define MIB (1ULL << 20)
-#define SIZE (48 * MIB)
+#define SIZE (64 * MIB)
 #define SPACE (12 * MIB) /* what the filler leaves */
 #define FRUITLESS 60     /* writes without space in a row: it is full */
 #define SHUTDOWN _IOR('X', 125, uint32_t) /* ext4, XFS: the power is cut */
@@ -268,7 +268,7 @@ still_full(void)
   disk_check(&d, true);
 }
 
-/* A block that no image holds. */
+/* A block that no image holds; the disk's end if there is none. */
 static uint64_t
 new_block(struct disk *d)
 {
@@ -280,48 +280,57 @@ new_block(struct disk *d)
     if (run.kind == VHD_RUN_HOLE && run.len == d->spb * SECTOR)
       return sec;
   }
-  wrong("no block is free for a write");
+  return d->m->nsec;
 }
 
 /* Till nothing goes any more, not even a page. */
 static void
 take_all(struct disk *d)
 {
-  for (uint64_t nsec = d->spb; nsec >= 8; nsec /= 2)
-    while (disk_write(d, new_block(d), nsec, 0) == 0)
-      ;
+  for (uint64_t nsec = d->spb; nsec >= 8; nsec /= 2) {
+    uint64_t sec;
+    do
+      sec = new_block(d);
+    while (sec < d->m->nsec && disk_write(d, sec, nsec, 0) == 0);
+  }
 }
 
-/* Space for one block, and what comes with it. */
+/* Space for so many blocks, and what comes with it. */
 static void
-free_a_block(const struct disk *d)
+free_blocks(const struct disk *d, unsigned n)
 {
   struct stat st;
 
   if (stat(filler_path, &st) < 0 ||
-      truncate(filler_path, st.st_size - d->spb * SECTOR - MIB) < 0)
+      truncate(filler_path, st.st_size - n * d->spb * SECTOR - MIB) < 0)
     err(99, "%s", filler_path);
   settle_file_system();
 }
 
-/* A block that was written from end to end makes room for another such. */
+/* Blocks that were written from end to end make room for another such: two for
+ * one, since its bitmap may need space where theirs keep it. */
 static void
 trim(void)
 {
   struct disk d = the_disk();
+  uint64_t sec[2];
 
   d.may_fail = no_space_may;
   if (disk_open(&d, 0) < 0)
     return;
-  free_a_block(&d);
-  uint64_t sec = new_block(&d);
-  bool written = disk_write(&d, sec, d.spb, 0) == 0;
-  if (!written && !flush_may_fail)
-    wrong("there is space, and no write finds it");
+  free_blocks(&d, 2);
+  for (unsigned i = 0; i < 2; i++) {
+    sec[i] = new_block(&d);
+    if (sec[i] == d.m->nsec)
+      wrong("the disk is too small for this file system");
+    if (disk_write(&d, sec[i], d.spb, 0) < 0 && !flush_may_fail)
+      wrong("there is space, and no write finds it");
+  }
   take_all(&d);
-  disk_trim(&d, sec, d.spb, 0);
+  disk_trim(&d, sec[0], d.spb, 0);
+  disk_trim(&d, sec[1], d.spb, 0);
   d.may_fail = flush_may_fail ? no_space_may : NULL;
-  disk_write(&d, new_block(&d), d.spb, 0);
+  disk_write(&d, sec[0], d.spb, 0);
   disk_close(&d);
   disk_check(&d, true);
 }

@@ -20,13 +20,14 @@ from tooltest import MiB, case, run
 PROGRAMS = os.path.join(os.environ["BUILDDIR"], "tests", "fs")
 WHOLE = os.environ.get("FS_WHOLE", "0") != "0"
 
-# How each is made, and how large, as small as it lets itself be made.
+# How each is made, and how large: more than the disk, which is to fit once there
+# is space.
 SYSTEMS = {
-    "ext4": (("mkfs.ext4", "-q", "-F"), 64 * MiB),
-    "ext4 of 1 KiB": (("mkfs.ext4", "-q", "-F", "-b", "1024"), 64 * MiB),
+    "ext4": (("mkfs.ext4", "-q", "-F"), 128 * MiB),
+    "ext4 of 1 KiB": (("mkfs.ext4", "-q", "-F", "-b", "1024"), 128 * MiB),
     "xfs": (("mkfs.xfs", "-q"), 320 * MiB),
     "btrfs": (("mkfs.btrfs", "-q"), 200 * MiB),
-    "tmpfs": (None, 32 * MiB),
+    "tmpfs": (None, 128 * MiB),
 }
 # A write to what is already there takes new space.
 COPY_ON_WRITE = ("btrfs",)
