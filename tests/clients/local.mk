@@ -10,9 +10,13 @@
 # make check runs those that are installed, and Debian 13's if its root is
 # there.
 
-dist_check_SCRIPTS += tests/clients/clients.py tests/clients/make-root
-TESTS += tests/clients/clients.py
+CLIENT_TESTS = \
+	tests/clients/debian13.py \
+	tests/clients/installed.py
+dist_check_SCRIPTS += $(CLIENT_TESTS) tests/clients/make-root
+TESTS += $(CLIENT_TESTS)
 dist_check_DATA += \
+	tests/clients/clients.py \
 	tests/clients/generation.py \
 	tests/clients/guest.py \
 	tests/clients/matrix.py \
@@ -23,10 +27,13 @@ debian13:
 	@$(srcdir)/tests/clients/make-root \
 	  '$(abs_top_builddir)/tests/clients/debian13' trixie
 check-clients: debian13
-	@$(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/clients/clients.py; \
+	@$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(CLIENT_TESTS)'; \
 	status=$$?; \
-	sed -n 's/^# |/|/p' tests/clients/clients.py.log; \
+	cat $(CLIENT_TESTS:=.log) | sed -n 's/^# |/|/p' | \
+	  awk '!seen[$$0]++ { print NR < 3 ? NR : 3, $$0 }' | sort | \
+	  sed 's/^[0-9] //'; \
 	exit $$status
 clean-debian13:
-	rm -rf tests/clients/debian13 tests/clients/debian13.*
+	rm -rf tests/clients/debian13 tests/clients/debian13.new \
+	  tests/clients/debian13.why tests/clients/debian13.log
 distclean-local: clean-debian13
