@@ -39,6 +39,7 @@ class Load:
         self.read = 0.1
         self.settle = True  # read the whole disk at the end
         self.ascending = False
+        self.overlap = False  # whole blocks are cleared under writes in flight
         for name, value in more.items():
             assert hasattr(self, name), name
             setattr(self, name, value)
@@ -54,6 +55,8 @@ class Client:
         self.flying = 0
         self.next = 0
         self.wrong = None
+        self.asked, self.writing = set(), set()  # not yet answered
+        self.covered = set()  # writes that something cleared meanwhile
         self.live = {}    # ident: (off, len) of what nobody may touch
         self.reads = {}   # ident: (off, what each of its sectors may be)
 
@@ -138,6 +141,9 @@ class Client:
             for at, may in self.reads.values():
                 self.may_see(at, may, off, new)
         self.flying += 1
+        self.asked.add(ident)
+        if op == WRITE:
+            self.writing.add(ident)
         return ident
 
     def may_see(self, at, may, off, new):
@@ -155,6 +161,10 @@ class Client:
             top = min(top, self.load.span * self.run_.block // 512)
         top = max(top, sectors)
         off = self.random.randrange(0, top - sectors + 1) * 512
+        if self.load.overlap:  # the next of the blocks, whole
+            sectors = self.run_.block // 512
+            off = self.next % self.load.span * self.run_.block
+            self.next += 1
         known = self.run_.known
         may = [{bytes(known[off + i * 512:off + i * 512 + 512])}
                for i in range(sectors)]
@@ -186,11 +196,13 @@ class Client:
         elif error:
             return 1  # nobody knows; it stays busy
         self.flying -= 1
+        self.asked.discard(ident)
+        self.writing.discard(ident)
         run.errors += bool(error)
         if op == FLUSH:
             return 1
         off, new = run.busy[ident]
-        if error or op == TRIM:
+        if error or op == TRIM or ident in self.covered:
             self.unsure.append((ident, off, new))
         else:
             run.known[off:off + len(new)] = new
@@ -235,12 +247,17 @@ class Client:
         sectors = self.random.choice(self.load.lengths)
         if self.random.random() < self.load.whole:
             sectors = per_block * self.random.choice([1, 1, 1, 2, 4])
-        off = self.place(sectors)
+        if self.load.overlap and sectors >= per_block and self.writing:
+            off = self.live[min(self.writing)][0]  # the slowest
+            sectors = per_block
+        else:
+            off = self.place(sectors)
         if off is None:
             return
         if sectors >= per_block:
             off -= off % self.run_.block
-            if not self.free(off, sectors * 512):
+            if not (self.free(off, sectors * 512) or
+                    self.cover(op, off, sectors * 512)):
                 return
         fua = self.fua()
         flags = nbd.CMD_FLAG_FUA if fua else 0
@@ -254,10 +271,24 @@ class Client:
             self.issue(self.h.aio_trim, sectors * 512, off,
                        lambda e: self.finish(ident, op, e), flags=flags)
 
+    def cover(self, op, off, length):
+        """A trim may come in the way of writes that are in flight."""
+        over = [i for i, (o, n) in self.live.items()
+                if off < o + n and o < off + length]
+        if op != TRIM or not self.load.overlap or \
+                any(i not in self.writing for i in over):
+            return False
+        self.covered.update(over)
+        return True
+
     def settle(self):
-        """Reads what only the server knows."""
-        while self.unsure:
-            ident, off, new = self.unsure.pop()
+        """Reads what only the server knows, once nobody changes it."""
+        waiting, self.unsure = self.unsure, []
+        for ident, off, new in waiting:
+            if any(off < o + n and o < off + len(new)
+                   for i, (o, n) in self.live.items() if i in self.asked):
+                self.unsure.append((ident, off, new))
+                continue
             buf = nbd.Buffer(len(new))
             self.flying += 1
 
@@ -270,7 +301,11 @@ class Client:
             self.issue(self.h.aio_pread, buf, off, done)
 
     def seen(self, ident, off, new, got):
-        maybe = {off + i: [new[i:i + 512]] for i in range(0, len(new), 512)}
+        maybe = {}
+        for at, other in self.run_.busy.values():
+            for sec in range(max(at, off), min(at + len(other),
+                                               off + len(new)), 512):
+                maybe.setdefault(sec, []).append(other[sec - at:sec - at + 512])
         try:
             self.run_.compare_sectors(got, off, maybe)
         except AssertionError as wrong:

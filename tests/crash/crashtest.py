@@ -75,6 +75,7 @@ class Recording:
         self.rule, self.server, self.options = rule, server, options
         self.life = 0
         self.requests = 0
+        self.unordered = False  # calls on one place met: no log tells how
         self.how = {}   # what start() is told in each life
         self.busy = {}  # requests that nobody has answered: (off, new)
         self.process = self.handle = self.log = None
@@ -340,6 +341,8 @@ class Recording:
         """How many were opened, and what was wrong with them."""
         for name, digest in self.parents.items():
             check(self.digest(name) == digest, f"{name} was written to")
+        if self.unordered:
+            return 0, 0, []
         done = self.replayed("--images", str(images), *options)
         lines = done.stdout.splitlines()
         check(done.returncode in (0, 1) and lines,

@@ -80,6 +80,17 @@ def watched(run):
              io="threads", delay="500:100:100:20000")
 
 
+def overtaken(run):
+    """Blocks are freed under slow writes to them, and their places taken;
+    what is on the disk meanwhile is compared, not what a power cut leaves."""
+    run.unordered = True
+    for _ in range(3):
+        run.live(Load(requests=2500, depth=64, read=0.4, hot=1, span=4,
+                      whole=1, flush=0.2, fua=0, zero=0, trim=0.2,
+                      overlap=True, odd=0, lengths=[1, 1, 8]),
+                 io="threads", delay="60:100000:10:10")
+
+
 def recovering(run):
     """Killed, and killed again while it recovers from that."""
     for _ in range(4):
@@ -103,4 +114,4 @@ def cut(run):
 
 LOADS = {f.__name__: f for f in (
     steady, killed, reopened, growing, crowded, recycled, failing, unsynced, watched,
-    recovering, cut)}
+    overtaken, recovering, cut)}
