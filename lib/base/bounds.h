@@ -19,19 +19,19 @@
 /* Sectors of the block table that one step of a commit writes. */
 #define COMMIT_BAT_SECTORS BOUND(64, 1)
 /* Slots that wait to be free; a power of two. */
-#define SPACE_PENDING BOUND(16384, 16)
+#define SPACE_PENDING BOUND(16384, 4)
 /* Slots whose space is given back at once: as many holes being punched hold up
  * the other I/Os of an image, but not all of it. */
 #define RECLAIM_AT_ONCE BOUND(4, 2)
 /* So many: then it is time for a commit. */
-#define RETIRED_ENOUGH BOUND(1024, 4)
+#define RETIRED_ENOUGH BOUND(1024, 3)
 /* Blocks past the end of the disk that are kept one by one. */
-#define SPARE_MAX BOUND(4U << 20, 8)
+#define SPARE_MAX BOUND(4U << 20, 2)
 /* Bytes of the bitmap cache, and bitmaps that it holds at least. */
 #define BITMAPS_BYTES BOUND(4U << 20, 1024)
 #define BITMAPS_LEAST BOUND(64, 4)
 /* Records of the journal. */
-#define JOURNAL_RECORDS BOUND(16384, 16)
+#define JOURNAL_RECORDS BOUND(16384, 8)
 /* How far a layer with a parent looks ahead over blocks it does not have: the
  * parent may cut the range short, and looking again costs as much. */
 #define LOOK_AHEAD BOUND(64, 2)
@@ -39,5 +39,33 @@
 #define TORN_TRIES 20
 /* Pieces that a request gathers; at most half of VHD_REQUEST_IOS. */
 #define REQUEST_PIECES BOUND(4, 2)
+
+/* What can be reached, by name; first what budgets bound, in their order. */
+#define BOUNDS(BOUND_ROW)                                                     \
+  BOUND_ROW(DIRTY, "blocks whose metadata the disk lacks")                    \
+  BOUND_ROW(BITMAPS, "bitmaps that the disk lacks")                           \
+  BOUND_ROW(RECORDS, "records of the journal")                                \
+  BOUND_ROW(SLOTS, "slots that wait to be free")                              \
+  BOUND_ROW(CACHE, "bitmaps that are in use")                                 \
+  BOUND_ROW(TABLE, "sectors of the table in one step")                        \
+  BOUND_ROW(RETIRED, "slots that call for a commit")                          \
+  BOUND_ROW(RECLAIM, "slots whose space is given back at once")               \
+  BOUND_ROW(PIECES, "pieces of one request")                                  \
+  BOUND_ROW(SPARE, "blocks past the end, one by one")
+
+enum bound {
+#define BOUND_ROW(name, text) BOUND_##name,
+  BOUNDS(BOUND_ROW)
+#undef BOUND_ROW
+  BOUND_COUNT
+};
+
+/* Notes that a bound was reached; costs nothing in a normal build. */
+#ifdef VHDKIT_BREAKABLE
+extern unsigned long bound_reached[BOUND_COUNT];
+#define REACHED(bound) ((void)bound_reached[bound]++)
+#else
+#define REACHED(bound) ((void)(bound))
+#endif
 
 #endif

@@ -151,6 +151,7 @@ bitmaps_claim(struct layer *l, uint32_t blk)
     *bucket(c, blk) = (uint32_t)(b - c->entry) + 1;
     return b;
   }
+  REACHED(BOUND_CACHE);
   return NULL;
 }
 

@@ -4,7 +4,14 @@
 
 #include <assert.h>
 
+#include "base/bounds.h"
 #include "image/budget.h"
+
+_Static_assert((int)BUDGET_DIRTY == BOUND_DIRTY &&
+               (int)BUDGET_BITMAPS == BOUND_BITMAPS &&
+               (int)BUDGET_RECORDS == BOUND_RECORDS &&
+               (int)BUDGET_SLOTS == BOUND_SLOTS,
+               "bounds are not in the order of budgets");
 
 /* The sum may be larger than 32 bits hold. */
 static bool
@@ -20,6 +27,7 @@ budgets_reserve(struct budgets *b, const struct need *need,
   for (int kind = 0; kind < BUDGET_KINDS; kind++)
     if (need->n[kind] > 0 && !fits(&b->of[kind], need->n[kind])) {
       *lacking = (enum budget_kind)kind;
+      REACHED((enum bound)kind);
       return false;
     }
   for (int kind = 0; kind < BUDGET_KINDS; kind++)

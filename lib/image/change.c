@@ -52,6 +52,8 @@ finish_change(struct vhd_request *req)
     commit = space_npending(&img->space) >= RETIRED_ENOUGH &&
              !img->commit.leader;
     pthread_mutex_unlock(&img->top->lock);
+    if (commit)
+      REACHED(BOUND_RETIRED);
   }
   return commit ? request_durable(req, end_change) : request_done(req, 0);
 }
@@ -204,6 +206,8 @@ gather(struct vhd_request *req)
       return clear_the_way(req, d, &need);
     break;
   }
+  if (m->npiece == REQUEST_PIECES)
+    REACHED(BOUND_PIECES);
   if (m->npiece > 0)
     return request_next(req, punch_slots);
   return finish_change(req);

@@ -185,6 +185,7 @@ layout_read_spare(struct reader *r)
   s.max = (uint32_t)MIN(places, SPARE_MAX);
   int e = read_entries(&s);
   if (e == 0 && s.n > s.max) {
+    REACHED(BOUND_SPARE);
     free(s.slot);
     return keep_all(&s);
   }

@@ -7,6 +7,7 @@
 
 #include "base/arith.h"
 #include "base/bitmap.h"
+#include "base/bounds.h"
 #include "base/bytes.h"
 #include "base/rules.h"
 #include "image/image.h"
@@ -117,6 +118,8 @@ gather_bat(struct vhd_request *req)
     used += n;
     sec += n;
   }
+  if (used == COMMIT_BAT_SECTORS)
+    REACHED(BOUND_TABLE);
 }
 
 bool

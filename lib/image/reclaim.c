@@ -30,6 +30,8 @@ reclaim_begin(struct vhd_request *req)
     request_add_io(req, img->top->file, VHD_IO_PUNCH, slot * 512ULL,
                    space_slot_bytes(&img->space, slot), NULL, 0);
   }
+  if (req->nio == RECLAIM_AT_ONCE)
+    REACHED(BOUND_RECLAIM);
   image_try_advance(img);
   m->left_epoch = img->epoch;
   pthread_mutex_unlock(&img->top->lock);

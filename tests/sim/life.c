@@ -221,12 +221,24 @@ live(struct life *l)
     ops_recover(l);
 }
 
+/* An empty one, that goes with the file as it is. */
+static void
+new_journal(struct life *l)
+{
+  struct file_stamp stamp = { l->file->cache.size, l->file->changed,
+                              l->file->changed };
+
+  l->journal = journal_format(l->journal_mem, LIFE_JOURNAL_BYTES);
+  journal_stamp(l->journal, &stamp);
+}
+
 /* What is left for the next life. */
 static void
 end_life(struct life *l)
 {
   struct simfile *left = NULL;
   unsigned way = (unsigned)chance_below(3);
+  bool stale = false;
 
   /* After a failed sync, what the next process reads may be nowhere but in the
    * page cache, and no system call tells: only a power cut clears that up. */
@@ -239,14 +251,15 @@ end_life(struct life *l)
     look_choose(keep, l->file->nunit, (unsigned)chance_below(12), false);
     left = simfile_crash(l->file, keep, NULL);
     free(keep);
-    if (l->journal_mem)
-      l->journal = journal_format(l->journal_mem, LIFE_JOURNAL_BYTES);
+    stale = l->journal_mem != NULL;
   }
   l->result->reached |= l->file->failed;
   if (l->image)
     image_free(l->image);
   simfile_free(l->file);
   l->file = l->si.file = left;
+  if (stale)
+    new_journal(l);
 }
 
 /* The first look at the disk, and the moods of what lies below it. */
@@ -260,7 +273,7 @@ prepare(struct life *l)
   l->model = model_new(SIM_SECTORS);
   if (l->opt->journal) {
     l->journal_mem = malloc(LIFE_JOURNAL_BYTES);
-    l->journal = journal_format(l->journal_mem, LIFE_JOURNAL_BYTES);
+    new_journal(l);
   }
   if (simimage_open(&l->si, l->file, true, NULL, &img, NULL) == 0) {
     vhd_pread(img, disk, SIM_SIZE, 0);

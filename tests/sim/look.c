@@ -17,19 +17,22 @@ ends_in_footer(const struct content *c)
                       &footer, NULL) == 0;
 }
 
-/* A file ends in a footer, or in zeros where it was just made longer: never in
- * a block's bytes, which other programs might take for a footer.  A power cut
- * that leaves it as long as it was leaves its footer. */
+/* A file ends in a footer, or in zeros where its size was just changed: never
+ * in a block's bytes, which other programs might take for a footer.  A power cut
+ * that leaves the size alone leaves the footer. */
 static bool
-ends_well(const struct content *left, const struct content *durable)
+ends_well(const struct content *left, const struct simfile *from,
+          const bool *keep)
 {
   static const uint8_t zeros[FOOTER_SIZE];
+  bool moved = !ends_in_footer(&from->durable);
 
   if (ends_in_footer(left))
     return true;
-  return (left->size != durable->size || !ends_in_footer(durable)) &&
-         memcmp(left->bytes + left->size - FOOTER_SIZE, zeros,
-                FOOTER_SIZE) == 0;
+  for (uint32_t i = 0; i < from->nunit; i++)
+    moved |= keep[i] && from->unit[i].size_change;
+  return moved && memcmp(left->bytes + left->size - FOOTER_SIZE, zeros,
+                         FOOTER_SIZE) == 0;
 }
 
 /* Opens what is left of the file and compares the whole disk. */
@@ -116,7 +119,7 @@ look_power_cuts(struct life *l)
   for (unsigned i = 0; i < n && !life_faulty(l); i++) {
     look_choose(keep, sf->nunit, i, all_ways);
     left = simfile_crash(sf, keep, left);
-    if (!ends_well(&left->cache, &sf->durable))
+    if (!ends_well(&left->cache, sf, keep))
       life_fault(l, "after a power cut the file does not end in a footer");
     look_at(l, left, true, NULL, 0, "after a power cut");
     l->result->states++;
@@ -124,6 +127,27 @@ look_power_cuts(struct life *l)
   simfile_free(left);
   free(keep);
   simfile_free(sf);
+}
+
+/* The journal goes with the file as the process left it, and with no other: one
+ * that another program changed later, a backup that was put back, a file of
+ * another size. */
+static void
+look_whose(struct life *l, const struct journal *j, const struct simfile *left)
+{
+  struct file_stamp own = { left->cache.size, left->changed, left->changed };
+  struct file_stamp other[3] = { own, own, own };
+
+  other[0].mtime = other[0].ctime += 10000000000LL; /* written to later */
+  other[1].ctime += 10000000000LL;                  /* and dated back */
+  other[1].mtime -= 3600000000000LL;
+  other[2].size += SIM_SIZE * 100;
+  if (!journal_fits(j, &own))
+    life_fault(l, "after the death of the process its changes are taken for "
+               "another's");
+  for (int i = 0; i < 3; i++)
+    if (journal_fits(j, &other[i]))
+      life_fault(l, "the changes of another program (%d) go unnoticed", i);
 }
 
 /* The death of the process: nothing that was acknowledged is lost. */
@@ -137,6 +161,7 @@ look_death(struct life *l)
     life_fault(l, "after the death of the process the file does not end in a "
                "footer");
   memcpy(mem, l->journal_mem, LIFE_JOURNAL_BYTES);
+  look_whose(l, journal_adopt(mem, LIFE_JOURNAL_BYTES), left);
   look_at(l, left, chance_one_in(2), journal_adopt(mem, LIFE_JOURNAL_BYTES),
           l->model->now, "after the death of the process");
   free(mem);

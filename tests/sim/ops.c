@@ -323,8 +323,11 @@ ops_recover(struct life *l)
   int e = 0;
 
   memset(block, 0x5a, sizeof block);
+  /* Where there are more blocks past the end than are kept one by one, what
+   * former lives freed between them is not found. */
   if (l->si.nancestor == 0 && !l->image->top->fixed &&
-      l->image->top->nallocated > 0) {
+      l->image->top->nallocated > 0 &&
+      (l->si.kind != SIM_LONG_TABLE || SIM_SPARE <= SPARE_MAX)) {
     e = vhd_trim(l->image, SIM_SIZE, 0, 0);
     if (e == 0)
       e = vhd_pwrite(l->image, block, sizeof block, SIM_BLOCK, 0);

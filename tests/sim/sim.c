@@ -14,10 +14,12 @@
 #include <string.h>
 
 #include "base/arith.h"
+#include "base/bounds.h"
 #include "base/rules.h"
 #include "life.h"
 
 enum rule rule_broken = RULE_NONE;
+unsigned long bound_reached[BOUND_COUNT];
 
 static const struct {
   const char *name, *text;
@@ -78,8 +80,15 @@ static const struct scenario {
 
 #define NSCENARIOS (sizeof scenarios / sizeof *scenarios)
 
+static const char *const bounds[] = {
+#define BOUND_ROW(name, text) text,
+  BOUNDS(BOUND_ROW)
+#undef BOUND_ROW
+};
+
 struct totals {
   uint64_t states, kills, requests, runs;
+  uint64_t reached[BOUND_COUNT]; /* runs in which each bound was */
 };
 
 static const int fail_errnos[] = { 0, EIO, ENOSPC, EDQUOT };
@@ -102,11 +111,17 @@ run_seed(const struct scenario *s, enum sim_kind kind, uint64_t seed,
   opt.fail_at = s->mode == FAIL;
   do {
     opt.fail_errno = fail_errnos[opt.fail_at % NERRNOS];
+    memset(bound_reached, 0, sizeof bound_reached);
     life_run(seed, &opt, &r);
+    for (int b = 0; b < BOUND_COUNT; b++)
+      t->reached[b] += bound_reached[b] > 0;
     t->states += r.states;
     t->kills += r.kills;
     t->requests += r.requests;
     t->runs++;
+    if (r.fault[0] && s->mode == FAIL && rule_broken == RULE_NONE)
+      printf("# I/O %llu of the second life fails\n",
+             (unsigned long long)opt.fail_at);
     if (r.fault[0])
       return r.fault;
     opt.fail_at += kind == SIM_DEEP ? 5 : 1;
@@ -135,6 +150,26 @@ run_scenario(const struct scenario *s, enum sim_kind kind, struct totals *t)
   return true;
 }
 
+/* How often each bound was reached; with small ones, each must have been. */
+static bool
+all_reached(const struct totals *all, unsigned *n)
+{
+  bool good = true;
+
+  for (int b = 0; b < BOUND_COUNT; b++) {
+    printf("# %5.1f %% of the runs reached a bound: %s\n",
+           100.0 * (double)all->reached[b] / (double)all->runs, bounds[b]);
+    good &= all->reached[b] > 0;
+  }
+#ifdef VHDKIT_SMALL_BOUNDS
+  printf("%s %u - each bound was reached\n", good ? "ok" : "not ok", ++*n);
+  return good;
+#else
+  (void)n;
+  return true;
+#endif
+}
+
 static int
 run_suite(const char *only)
 {
@@ -157,7 +192,11 @@ run_suite(const char *only)
       fflush(stdout);
       all.states += t.states;
       all.kills += t.kills;
+      all.runs += t.runs;
+      for (int b = 0; b < BOUND_COUNT; b++)
+        all.reached[b] += t.reached[b];
     }
+  failed += !only && !all_reached(&all, &n);
   if (!only && times >= 1) {
     bool enough = all.states >= 100000;
     failed += !enough;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arith.h"
 #include "simfile.h"
@@ -61,6 +62,15 @@ apply_unit(struct content *c, const struct unit *u)
 
 /* ------------------------------------------------------------------ changes */
 
+static int64_t
+now(void)
+{
+  struct timespec t;
+
+  clock_gettime(CLOCK_REALTIME, &t);
+  return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
 static struct unit *
 add_unit(struct simfile *sf)
 {
@@ -69,6 +79,7 @@ add_unit(struct simfile *sf)
     sf->unit = must(realloc(sf->unit, sf->room * sizeof *sf->unit));
   }
   struct unit *u = &sf->unit[sf->nunit++];
+  sf->changed = now();
   u->seq = ++sf->seq;
   u->optional = false;
   u->size_change = false;
@@ -305,6 +316,7 @@ simfile_new(uint64_t (*random)(void))
   struct simfile *sf = must(calloc(1, sizeof *sf));
 
   sf->random = random;
+  sf->changed = now();
   return sf;
 }
 
@@ -372,6 +384,7 @@ simfile_crash(const struct simfile *sf, const bool *keep, struct simfile *old)
   content_copy(&c->cache, &c->durable);
   copy_disk(c, sf);
   find_space(c);
+  c->changed = sf->changed;
   return c;
 }
 
@@ -392,6 +405,7 @@ simfile_clone(const struct simfile *sf)
   content_copy(&c->durable, &sf->durable);
   content_copy(&c->cache, &sf->cache);
   copy_disk(c, sf);
+  c->changed = sf->changed;
   c->seq = sf->seq;
   c->nunit = c->room = sf->nunit;
   if (sf->nunit) {

@@ -34,6 +34,7 @@ struct simfile {
   struct unit *unit;      /* changes since, oldest first */
   uint32_t nunit, room;
   uint64_t seq;           /* of the last unit */
+  int64_t changed;        /* when; nanoseconds since 1970 */
   uint8_t *space;         /* a byte a sector: it has space on the disk below */
   uint64_t nspace, used;  /* length of that; how many have */
   uint64_t capacity;      /* sectors of the disk below; 0: enough */
