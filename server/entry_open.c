@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* entry_open.c: finding and opening the image of an export; see entry.h.
  *
- * Runs on threads of the entries' queues; at start the main thread waits for one
- * of them. */
+ * Runs on threads of the entries' queues, and at start on the main thread. */
 #include "config.h"
 
 #include "entry.h"
@@ -255,41 +254,8 @@ open_named(struct exports *exports, struct vhd_error *err)
   return 0;
 }
 
-struct start {
-  struct io_work work; /* first */
-  struct exports *exports;
-  struct vhd_error *err;
-  int result;
-  bool done;
-};
-
-static void
-run_start(struct io_work *work)
-{
-  struct start *start = (struct start *)work;
-  struct exports *exports = start->exports;
-  const int r = open_named(exports, start->err);
-
-  pthread_mutex_lock(&exports->lock);
-  start->result = r;
-  start->done = true;
-  pthread_cond_broadcast(&exports->changed);
-  pthread_mutex_unlock(&exports->lock);
-}
-
-/* How deep the caller's own stack is, nobody knows. */
 int
 exports_open(struct exports *exports, struct vhd_error *err)
 {
-  struct start start = { .work.run = run_start, .exports = exports,
-                         .err = err };
-
-  if (!exports->entries)
-    return 0;
-  io_queue_run_deep(exports->entries->export.queue, &start.work);
-  pthread_mutex_lock(&exports->lock);
-  while (!start.done)
-    pthread_cond_wait(&exports->changed, &exports->lock);
-  pthread_mutex_unlock(&exports->lock);
-  return start.result;
+  return exports->entries ? open_named(exports, err) : 0;
 }

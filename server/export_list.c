@@ -86,7 +86,7 @@ export_list_begin(struct export_list *list, struct exports *exports,
                              config->exports[i].description);
   if (config->directory && list->error == 0) {
     list->work.run = run_list;
-    io_queue_run_deep(queue, &list->work);
+    io_queue_run(queue, &list->work);
   } else {
     loop_post(list->loop, &list->done);
   }

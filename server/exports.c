@@ -347,7 +347,7 @@ exports_get(struct exports *exports, const char *name, bool tls,
   }
   pthread_mutex_unlock(&exports->lock);
   if (work)
-    io_queue_run_deep(entry->export.queue, work);
+    io_queue_run(entry->export.queue, work);
 }
 
 /* The lock is held: the last client of an image that stays open has gone. */

@@ -129,10 +129,11 @@ int server_accept(struct server *server, int fd, const struct sockaddr *peer,
                   socklen_t peer_len);
 
 /* Ends the service: options are answered with ERR_SHUTDOWN, commands that were
- * received are finished and answered, whereupon their connection is closed, each
- * image is flushed and closed, the threads are joined.  The caller has stopped
- * listening.  0, or -errno with err filled where an image could not be closed
- * well or where something in flight had to be given up.  Main thread; blocks. */
+ * received are finished and answered, whereupon their connection is closed,
+ * each image is flushed and closed, the threads are joined.  The caller has
+ * stopped listening.  0, or -errno with err filled where an image could not be
+ * closed well or where something in flight had to be given up.  Main thread;
+ * blocks. */
 int server_stop(struct server *server, struct vhd_error *err);
 
 /* For connections: one has gone for good. */

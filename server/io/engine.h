@@ -83,9 +83,8 @@ struct io_watch {
 struct io_queue {
   pthread_mutex_t lock;
   pthread_cond_t wake;
-  struct io_works works, deep;
+  struct io_works works;
   unsigned nworks, nthreads, nidle;
-  bool is_deep; /* one of the threads runs .deep */
   bool closing; /* the last thread frees the queue */
 
   /* Files of the image by descriptor: fd << 8 | class; one that does not fit
@@ -120,10 +119,6 @@ void io_queue_free(struct io_queue *queue);
  * it runs.  Where no thread can be had it is run by the next one to be free,
  * or by the caller if there is none at all. */
 void io_queue_run(struct io_queue *queue, struct io_work *work);
-/* The same for work that opens images, one at a time, on a stack that is deep
- * enough for it: of a chain too, which the library opens by recursion.  Where no
- * thread can be had it is run by the caller. */
-void io_queue_run_deep(struct io_queue *queue, struct io_work *work);
 
 enum io_class io_class_of(struct io_queue *queue, int fd);
 /* Looks at the file; may block. */

@@ -3,8 +3,7 @@
  *
  * Threads are started when work waits and none is idle, up to
  * IO_QUEUE_THREADS, and leave when there has been nothing to do for a while: an
- * idle export has none.  One more, with a deep stack, opens images, and leaves
- * when none is left to open.  They are detached; the queue's memory is freed by
+ * idle export has none.  They are detached; the queue's memory is freed by
  * io_queue_free() or, if threads are still about, by the last of them. */
 #include "config.h"
 
@@ -17,15 +16,8 @@
 #include "io/engine.h"
 
 #define IDLE_SEC 5
-/* Small frames only: what runs here is system calls and the library's steps. */
-#define STACK_SIZE ((size_t)256 << 10)
-/* Opening recurses once for each ancestor, over frames that hold paths, a
- * locator's bytes and an error's text: 17 KiB a level as gcc counts them without
- * optimization (-fstack-usage: try_parent 4.4, open_parents, parent_find 1.8,
- * try_locators 8.3, try_path 1.2), which sanitizers make up to half as much
- * again.  Memory that a chain does not reach is never touched. */
-#define LEVEL_SIZE ((size_t)32 << 10)
-#define DEEP_STACK_SIZE (STACK_SIZE + (VHD_MAX_DEPTH + 1) * LEVEL_SIZE)
+/* Small frames only: what runs here is system calls and the library. */
+#define STACK_SIZE (256 << 10)
 
 struct io_queue *
 io_queue_new(void)
@@ -41,7 +33,6 @@ io_queue_new(void)
   pthread_condattr_destroy(&attr);
   pthread_mutex_init(&queue->lock, NULL);
   STAILQ_INIT(&queue->works);
-  STAILQ_INIT(&queue->deep);
   STAILQ_INIT(&queue->sync_waiting);
   return queue;
 }
@@ -49,7 +40,7 @@ io_queue_new(void)
 static void
 queue_delete(struct io_queue *queue)
 {
-  assert(STAILQ_EMPTY(&queue->works) && STAILQ_EMPTY(&queue->deep));
+  assert(STAILQ_EMPTY(&queue->works));
   pthread_cond_destroy(&queue->wake);
   pthread_mutex_destroy(&queue->lock);
   free(queue);
@@ -63,7 +54,7 @@ io_queue_free(struct io_queue *queue)
   pthread_mutex_lock(&queue->lock);
   queue->closing = true;
   pthread_cond_broadcast(&queue->wake);
-  const bool last = queue->nthreads == 0 && !queue->is_deep;
+  const bool last = queue->nthreads == 0;
   pthread_mutex_unlock(&queue->lock);
   if (last)
     queue_delete(queue);
@@ -92,36 +83,6 @@ next_work(struct io_queue *queue)
   return work;
 }
 
-/* The lock is held, and given up; this thread counts no more. */
-static void
-leave(struct io_queue *queue)
-{
-  const bool last = queue->nthreads == 0 && !queue->is_deep && queue->closing;
-
-  pthread_mutex_unlock(&queue->lock);
-  if (last)
-    queue_delete(queue);
-}
-
-static void *
-deep_thread(void *arg)
-{
-  struct io_queue *queue = arg;
-  struct io_work *work;
-
-  pthread_setname_np(pthread_self(), "open");
-  pthread_mutex_lock(&queue->lock);
-  while ((work = STAILQ_FIRST(&queue->deep)) != NULL) {
-    STAILQ_REMOVE_HEAD(&queue->deep, link);
-    pthread_mutex_unlock(&queue->lock);
-    work->run(work);
-    pthread_mutex_lock(&queue->lock);
-  }
-  queue->is_deep = false;
-  leave(queue);
-  return NULL;
-}
-
 static void *
 queue_thread(void *arg)
 {
@@ -135,13 +96,15 @@ queue_thread(void *arg)
     work->run(work);
     pthread_mutex_lock(&queue->lock);
   }
-  queue->nthreads--;
-  leave(queue);
+  const bool last = --queue->nthreads == 0 && queue->closing;
+  pthread_mutex_unlock(&queue->lock);
+  if (last)
+    queue_delete(queue);
   return NULL;
 }
 
 static int
-start_thread(struct io_queue *queue, void *(*run)(void *), size_t stack)
+start_thread(struct io_queue *queue)
 {
   pthread_attr_t attr;
   pthread_t thread;
@@ -149,10 +112,10 @@ start_thread(struct io_queue *queue, void *(*run)(void *), size_t stack)
 
   pthread_attr_init(&attr);
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attr, stack);
+  pthread_attr_setstacksize(&attr, STACK_SIZE);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  const int err = pthread_create(&thread, &attr, run, queue);
+  const int err = pthread_create(&thread, &attr, queue_thread, queue);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attr);
   return err;
@@ -172,33 +135,13 @@ io_queue_run(struct io_queue *queue, struct io_work *work)
   if (queue->nworks <= queue->nidle) {
     pthread_cond_signal(&queue->wake);
   } else if (queue->nthreads < IO_QUEUE_THREADS) {
-    if (start_thread(queue, queue_thread, STACK_SIZE) == 0) {
+    if (start_thread(queue) == 0) {
       queue->nthreads++;
     } else if (queue->nthreads == 0) {
       STAILQ_REMOVE(&queue->works, work, io_work, link);
       queue->nworks--;
       here = true;
     }
-  }
-  pthread_mutex_unlock(&queue->lock);
-  if (here)
-    work->run(work);
-}
-
-void
-io_queue_run_deep(struct io_queue *queue, struct io_work *work)
-{
-  bool here = false;
-
-  pthread_mutex_lock(&queue->lock);
-  assert(!queue->closing);
-  if (queue->is_deep) {
-    STAILQ_INSERT_TAIL(&queue->deep, work, link);
-  } else if (start_thread(queue, deep_thread, DEEP_STACK_SIZE) == 0) {
-    STAILQ_INSERT_TAIL(&queue->deep, work, link);
-    queue->is_deep = true;
-  } else {
-    here = true;
   }
   pthread_mutex_unlock(&queue->lock);
   if (here)
