@@ -215,11 +215,18 @@ def _():
 
 # ------------------------------------------------------------ what goes with it
 
+def pause():
+    """Until what is done next is not taken for the killed server's own: for so
+    long a change that was in flight may have gone on."""
+    time.sleep(2.5)
+
+
 def changed_by(change):
     """A killed server trimmed a block; then `change`.  Nothing is replayed."""
     written()
     shutil.copy2("disk.vhd", "backup")
     killed("disk.vhd", lambda h: h.trim(2 * MiB, 0))
+    pause()
     change()
     journal = journal_of("disk.vhd")
     before = file_bytes("disk.vhd")
@@ -251,6 +258,7 @@ def _():
     vhdkit("write", "child.vhd", data=b"1" * 512)
     killed("child.vhd", writes((64 * KiB, TWO)))
     journal = journal_of("child.vhd")
+    pause()
     with open("child.vhd", "r+b") as file:
         file.seek(1536)
         slot = struct.unpack(">I", file.read(4))[0]

@@ -18,8 +18,8 @@ ends_in_footer(const struct content *c)
 }
 
 /* A file ends in a footer, or in zeros where its size was just changed: never
- * in a block's bytes, which other programs might take for a footer.  A power cut
- * that leaves the size alone leaves the footer. */
+ * in a block's bytes, which other programs might take for a footer.  A power
+ * cut that leaves the size alone leaves the footer. */
 static bool
 ends_well(const struct content *left, const struct simfile *from,
           const bool *keep)
