@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -133,6 +134,19 @@ warn_of_child(void *opaque, const char *child)
   return 1; /* one is enough */
 }
 
+/* What opening noticed, of the image and of all that it stands on. */
+static void
+tell_warnings(struct vhd_image *image)
+{
+  for (; image; image = vhd_parent(image)) {
+    struct vhd_info info;
+    const char *warning;
+    vhd_get_info(image, &info);
+    for (unsigned i = 0; (warning = vhd_warning(image, i)) != NULL; i++)
+      nbdkit_debug("%s: warning: %s", info.path, warning);
+  }
+}
+
 /* Opens path; parents may lie beside it, in roots=, and beside `base`. */
 static struct vhd_image *
 open_image(const char *path, const char *base, bool readonly)
@@ -160,8 +174,7 @@ open_image(const char *path, const char *base, bool readonly)
     tell(&err);
     image = NULL;
   }
-  for (unsigned i = 0; image && vhd_warning(image, i); i++)
-    nbdkit_debug("%s: warning: %s", path, vhd_warning(image, i));
+  tell_warnings(image);
   if (image && !readonly && !params.dir)
     vhd_find_children(image, NULL, VHD_FIND_LIMIT, warn_of_child,
                       (void *)(uintptr_t)path);
@@ -180,11 +193,43 @@ close_image(struct vhd_image *image)
     nbdkit_error("%s", err.message);
 }
 
+/* Is this a child of the export's image?  Whatever else bears the child's name
+ * is not written to, least of all the image itself. */
+static bool
+is_child(const struct export *e, struct vhd_image *image)
+{
+  struct vhd_image *parent = vhd_parent(image);
+  struct stat st, of_parent;
+  struct vhd_info info;
+
+  if (parent) {
+    vhd_get_info(parent, &info);
+    if (stat(e->path, &st) == 0 && stat(info.path, &of_parent) == 0 &&
+        st.st_dev == of_parent.st_dev && st.st_ino == of_parent.st_ino)
+      return true;
+  }
+  nbdkit_error("%s: it is there already, and is no child of %s; name another "
+               "folder with child=", e->child, e->path);
+  return false;
+}
+
+static struct vhd_image *
+open_child(struct export *e, bool readonly)
+{
+  struct vhd_image *image = open_image(e->child, e->path, readonly);
+
+  if (image && !is_child(e, image)) {
+    close_image(image);
+    return NULL;
+  }
+  return image;
+}
+
 static bool
 open_export(struct export *e)
 {
   if (e->child && access(e->child, F_OK) == 0) {
-    e->image = open_image(e->child, e->path, e->readonly);
+    e->image = open_child(e, e->readonly);
     e->changeable = !e->readonly;
   } else {
     e->changeable = !e->readonly && !e->child;
@@ -351,7 +396,7 @@ make_child(struct export *e)
     tell(&err);
     return false;
   }
-  struct vhd_image *child = open_image(e->child, e->path, false);
+  struct vhd_image *child = open_child(e, false);
   if (!child)
     return false;
   close_image(e->image);

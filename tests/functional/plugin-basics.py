@@ -203,6 +203,27 @@ def _():
         leave()
 
 
+@case("child=: what is there under a child's name and is none is not written to")
+def _():
+    os.mkdir("golden")
+    os.mkdir("others")
+    vhdkit("create", "--size", "8M", "golden/a.vhd")
+    vhdkit("create", "--size", "4M", "others/a.vhd")
+    for folder in "golden", "others":
+        with open(f"{folder}/a.vhd", "rb") as file:
+            before = file.read()
+        with plugin_serving("dir=golden", f"child={folder}"):
+            refused_by = None
+            try:
+                connect("a").pwrite(b"change", 0)
+            except Exception as e:  # pylint: disable=broad-except
+                refused_by = e
+            check(refused_by is not None, f"{folder}/a.vhd was served")
+            CLIENTS.clear()
+        with open(f"{folder}/a.vhd", "rb") as file:
+            check(file.read() == before, f"{folder}/a.vhd has changed")
+
+
 @case("refusals say what, where and what to do")
 def _():
     refused(says="give an image (file=IMAGE) or a folder")
