@@ -127,11 +127,23 @@ warn_of_child(void *entry, const char *child)
   return 1; /* one is enough */
 }
 
+/* What opening noticed, of the image and of all that it stands on. */
+static void
+log_warnings(struct vhd_image *image)
+{
+  for (; image; image = vhd_parent(image)) {
+    struct vhd_info info;
+    const char *warning;
+    vhd_get_info(image, &info);
+    for (unsigned i = 0; (warning = vhd_warning(image, i)) != NULL; i++)
+      log_warning("%s: %s", info.path, warning);
+  }
+}
+
 int
 entry_open_image(struct entry *entry, const char *path, struct vhd_error *err)
 {
   struct vhd_info info;
-  const char *warning;
   int r = try_open(entry, path, err);
 
   if (r < 0) {
@@ -141,8 +153,7 @@ entry_open_image(struct entry *entry, const char *path, struct vhd_error *err)
   vhd_get_info(entry->export.image, &info);
   entry->export.size = info.size;
   entry->export.readonly = info.read_only;
-  for (unsigned i = 0; (warning = vhd_warning(entry->export.image, i)); i++)
-    log_warning("%s: %s", path, warning);
+  log_warnings(entry->export.image);
   /* Not in a folder of exports, each of which would look at all the others. */
   if (entry->path && !info.read_only)
     vhd_find_children(entry->export.image, NULL, VHD_FIND_LIMIT, warn_of_child,

@@ -168,6 +168,16 @@ def _():
         check("parent of" not in server.log(), server.log())
 
 
+@case("the server warns of a change deeper in the chain, too")
+def _():
+    family()
+    vhdkit("create", "--parent", "child.vhd", "grandchild.vhd")
+    future = os.stat("base.vhd").st_mtime + 60
+    os.utime("base.vhd", (future, future))
+    with served("--readonly", "grandchild.vhd") as server:
+        contains(server.log(), "child.vhd: the parent")
+
+
 @case("--overwrite does not replace an image that has a child beside it")
 def _():
     family()
