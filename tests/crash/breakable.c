@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bounds.h"
 #include "base/rules.h"
 
 enum rule rule_broken = RULE_NONE;
+unsigned long bound_reached[BOUND_COUNT];
 
 static const char *const names[] = {
 #define RULE_ROW(name, text) #name,
