@@ -41,8 +41,9 @@ is_acceptable(const struct client *c, const struct option *o)
   case NBD_OPT_EXPORT_NAME:
     return o->sound && may_use(c, o->name) && !c->extended;
   case NBD_OPT_LIST_META_CONTEXT:
-  case NBD_OPT_SET_META_CONTEXT:
-    return o->sound && c->structured && may_use(c, o->name);
+  case NBD_OPT_SET_META_CONTEXT: /* which do not look at the image */
+    return o->sound && c->structured &&
+           (may_use(c, o->name) || o->name == HOUSE_BROKEN);
   default:
     return false;
   }

@@ -180,15 +180,22 @@ step_tls(struct play *play, enum step step)
   }
 }
 
-/* Nobody is in the middle of something. */
+/* Nobody is in the middle of something: whoever negotiates is refused all from
+ * now on, whoever is served is left at once. */
 static void
 stop(void)
 {
   for (unsigned i = 0; i < CLIENTS; i++)
     client_sync(&clients[i]);
   house_stop();
-  for (unsigned i = 0; i < CLIENTS; i++)
-    clients[i].stopped = true;
+  for (unsigned i = 0; i < CLIENTS; i++) {
+    struct client *c = &clients[i];
+    c->stopped = true;
+    if (!client_is_open(c) || c->wild || c->phase != CLIENT_SERVING)
+      continue;
+    c->ending = c->polite = true;
+    client_sync(c);
+  }
 }
 
 /* What fails from now on, and how, hangs on too much. */
