@@ -157,6 +157,13 @@ set_aside(struct host *h, uint64_t off, uint64_t end, uint8_t value)
     memset(h->aside + off, value, end - off);
 }
 
+/* A file system gives space by whole pages, also where less is asked for. */
+static void
+reserve(struct host *h, uint64_t off, uint64_t end)
+{
+  set_aside(h, off / PAGE * PAGE, (end + PAGE - 1) / PAGE * PAGE, 1);
+}
+
 /* What `done` bytes of a call do to c. */
 static void
 carry_out(struct host *h, struct content *c, const struct record *call,
@@ -184,10 +191,10 @@ carry_out(struct host *h, struct content *c, const struct record *call,
     add_bytes(h, c, call->off, end - call->off, true, at);
     break;
   case CALL_RESERVE:
-    set_aside(h, call->off, end, 1);
+    reserve(h, call->off, end);
     break;
   case CALL_EXTEND:
-    set_aside(h, call->off, end, 1);
+    reserve(h, call->off, end);
     if (end > c->size)
       add_resize(h, c, end, at);
     break;
@@ -336,7 +343,7 @@ take_open(struct host *h, const struct record *call, const uint8_t *bytes,
   uint64_t end = call->off + call->len;
 
   if (call->op == CALL_RESERVE || (call->op == CALL_EXTEND && size >= end))
-    set_aside(h, call->off, end, 1);
+    reserve(h, call->off, end);
   if (call->op != CALL_WRITE && call->op != CALL_DURABLE_WRITE &&
       call->op != CALL_CLEAR && call->op != CALL_PUNCH)
     return;

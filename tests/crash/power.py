@@ -16,11 +16,10 @@ SCALE = int(os.environ.get("CRASH_SCALE", "1"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 IMAGES = int(os.environ.get("CRASH_IMAGES", "120"))
 
-# Kinds that hold their promises even on hosts that show old bytes of their
-# disk in a place that a write was given and did not reach.  A dynamic image's
-# places are set aside when its file grows; a child's bitmap gets its place when
-# it is written, after which a power cut may leave it full of old bits.
-OLD_BYTES = ("dynamic",)
+# What is tried on hosts that show old bytes of their disk in a place that a
+# write was given and did not reach: all that allocate.  A dynamic image's places
+# are set aside when its file grows, a child's bitmap's before it counts.
+OLD_BYTES = ("dynamic", "child", "deep")
 
 totals = {}
 
