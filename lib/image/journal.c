@@ -143,15 +143,15 @@ journal_each(const struct journal *j,
 /* ------------------------------------------------------- the image's file */
 
 static int64_t
-now(void)
+now(clockid_t clock)
 {
   struct timespec t;
 
-  clock_gettime(CLOCK_REALTIME, &t);
+  clock_gettime(clock, &t);
   return t.tv_sec * SECOND + t.tv_nsec;
 }
 
-static void
+static inline void
 raise_to(_Atomic int64_t *value, int64_t to)
 {
   int64_t have = atomic_load_explicit(value, memory_order_relaxed);
@@ -160,22 +160,38 @@ raise_to(_Atomic int64_t *value, int64_t to)
     continue;
 }
 
-/* The time as it is now, noted.  A thread may be overtaken between reading the
- * clock and here, but not for a second: then the clock was set back, and what
- * is changed from now on has times that would else count as too old. */
-static int64_t
-note_time(struct journal *j)
+/* Was the clock set back, so that what is changed from now on has times that
+ * would count as too old? */
+static bool
+is_behind(const struct journal *j, int64_t t)
 {
-  int64_t t = now();
+  return t - TICK < atomic_load_explicit(&j->since, memory_order_relaxed) ||
+         t < atomic_load_explicit(&j->changed, memory_order_relaxed) - SECOND;
+}
+
+/* A thread may be overtaken between reading the clock and here, but not for a
+ * second.  Returns the time as it is now. */
+static int64_t
+go_back(struct journal *j)
+{
+  int64_t t = now(CLOCK_REALTIME);
   int64_t changed = atomic_load_explicit(&j->changed, memory_order_relaxed);
 
-  if (t < changed - SECOND) {
-    t = now();
-    if (t < changed - SECOND)
-      atomic_compare_exchange_strong(&j->changed, &changed, t);
-  }
+  if (t < changed - SECOND)
+    atomic_compare_exchange_strong(&j->changed, &changed, t);
   if (t - TICK < atomic_load_explicit(&j->since, memory_order_relaxed))
     atomic_store(&j->since, t - TICK);
+  return t;
+}
+
+/* The time as it is now, noted. */
+static inline int64_t
+note_time(struct journal *j, clockid_t clock)
+{
+  int64_t t = now(clock);
+
+  if (is_behind(j, t))
+    t = go_back(j);
   raise_to(&j->changed, t);
   return t;
 }
@@ -188,7 +204,7 @@ journal_stamp(struct journal *j, const struct file_stamp *stamp)
   atomic_store(&j->since, stamp->ctime);
   atomic_store(&j->written, 0);
   atomic_store(&j->inflight, 0);
-  atomic_store(&j->changed, MAX(stamp->ctime, now()));
+  atomic_store(&j->changed, MAX(stamp->ctime, now(CLOCK_REALTIME)));
 }
 
 int64_t
@@ -200,13 +216,16 @@ journal_begin(struct journal *j, uint64_t end)
   while (most < end &&
          !atomic_compare_exchange_weak(&j->most_size, &most, end))
     continue;
-  return note_time(j);
+  /* That it is a tick late does not matter: what is in flight has its grace. */
+  return note_time(j, CLOCK_REALTIME_COARSE);
 }
 
 void
 journal_end(struct journal *j, int64_t begun, bool wrote)
 {
-  note_time(j);
+  /* Not the coarse one, as file systems may take the time of a change from the
+   * fine one. */
+  note_time(j, CLOCK_REALTIME);
   if (wrote)
     raise_to(&j->written, begun - TICK);
   atomic_fetch_sub(&j->inflight, 1);
