@@ -429,12 +429,11 @@ run_reclaim(struct io_work *work)
 }
 
 void
-export_reclaim(struct exports *exports, struct export *export)
+export_start_reclaim(struct exports *exports, struct export *export)
 {
   struct entry *entry = (struct entry *)export;
 
-  if (!vhd_has_background(export->image) ||
-      atomic_exchange(&entry->reclaiming, true))
+  if (atomic_exchange(&entry->reclaiming, true))
     return;
   pthread_mutex_lock(&exports->lock);
   entry->refs++;

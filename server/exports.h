@@ -91,10 +91,17 @@ bool exports_can_show(struct exports *exports, const char *name);
 /* Any thread.  When the last one goes, what was written is made durable. */
 void export_unref(struct exports *exports, struct export *export);
 
+/* export_reclaim(), where there is something. */
+void export_start_reclaim(struct exports *exports, struct export *export);
 /* Any thread, with a reference; cheap.  Starts giving back the space that
  * blocks have left, if there is any and that is not under way: on a thread of
  * the export's queue, one hole after the other, for no client. */
-void export_reclaim(struct exports *exports, struct export *export);
+static inline void
+export_reclaim(struct exports *exports, struct export *export)
+{
+  if (vhd_has_background(export->image))
+    export_start_reclaim(exports, export);
+}
 
 /* No image is opened yet. */
 int exports_new(const struct server_config *config, struct exports **exports,
