@@ -183,6 +183,7 @@ gather(struct vhd_request *req)
   struct machine *m = machine_of(req);
   uint64_t end = req->off + req->len;
   struct map_need need;
+  bool dirty = false;
 
   int failed = atomic_load(&img->failed);
   if (failed < 0)
@@ -197,7 +198,9 @@ gather(struct vhd_request *req)
       if (d == NOTHING)
         continue;
       m->npiece++;
-      m->release = change_abort;
+      dirty |= p->punch_first;
+      if (p->kind != PIECE_IN_PLACE)
+        m->release = change_abort;
       if (p->edge[0] || p->edge[1])
         return request_next(req, edges);
       continue;
@@ -208,8 +211,9 @@ gather(struct vhd_request *req)
   }
   if (m->npiece == REQUEST_PIECES)
     REACHED(BOUND_PIECES);
+  req->nio = 0;
   if (m->npiece > 0)
-    return request_next(req, punch_slots);
+    return request_next(req, dirty ? punch_slots : data_io);
   return finish_change(req);
 }
 
@@ -368,7 +372,8 @@ data_done(struct vhd_request *req)
   if (result < 0)
     return request_done(req, result);
   m->squeezed = 0;
-  change_publish(req);
+  if (m->release) /* not only bytes have changed */
+    change_publish(req);
   if (m->pos == req->off + req->len)
     return finish_change(req);
   return request_next(req, gather);

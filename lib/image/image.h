@@ -7,6 +7,7 @@
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -103,9 +104,26 @@ image_is_child(const struct vhd_image *img)
 /* A request that may look at slots, or at layers, is pinned to the epoch in
  * which it began; what was freed in epoch e is free of onlookers from e + 2
  * on. */
-uint32_t image_pin(struct vhd_image *img);
+static inline uint32_t
+image_pin(struct vhd_image *img)
+{
+  for (;;) {
+    uint32_t epoch = atomic_load(&img->epoch);
+    atomic_fetch_add(&img->inflight[epoch & 1], 1);
+    if (atomic_load(&img->epoch) == epoch)
+      return epoch;
+    atomic_fetch_sub(&img->inflight[epoch & 1], 1);
+  }
+}
 /* Returns whether it was the last of its epoch. */
-bool image_unpin(struct vhd_image *img, uint32_t epoch);
+static inline bool
+image_unpin(struct vhd_image *img, uint32_t epoch)
+{
+  uint32_t before = atomic_fetch_sub(&img->inflight[epoch & 1], 1);
+
+  assert(before > 0);
+  return before == 1;
+}
 /* Goes on to the next epoch if nobody is left in the one before; under the
  * top's lock. */
 void image_try_advance(struct vhd_image *img);

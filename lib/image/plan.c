@@ -325,28 +325,15 @@ decide(struct vhd_request *req, struct look *l, struct piece *p,
 }
 
 enum decision
-change_plan(struct vhd_request *req, struct piece *p, struct map_need *need)
+change_plan_mapping(struct vhd_request *req, struct piece *p,
+                    struct map_need *need)
 {
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
-  uint64_t in = m->pos & ((1ULL << img->top->block_shift) - 1);
-  struct look l = { .blk = (uint32_t)(m->pos >> img->top->block_shift) };
-  uint8_t state;
+  struct look l = { .blk = p->blk };
 
-  memset(p, 0, sizeof *p);
-  p->off = m->pos;
-  p->len = MIN(req->off + req->len - m->pos,
-               (1ULL << img->top->block_shift) - in);
-  p->blk = l.blk;
-  p->kind = PIECE_IN_PLACE;
-
-  /* Mostly the block is there, whole, and nothing but bytes changes. */
-  p->slot = layer_peek(img->top, l.blk, &state);
-  if (req->op == VHD_WRITE && p->slot != NO_SLOT &&
-      summary_of(state) == BITS_ALL)
-    return PIECE;
-
-  look_at_range(img, &l, in, p->len);
+  look_at_range(img, &l, p->off & ((1ULL << img->top->block_shift) - 1),
+                p->len);
   if (req->op != VHD_WRITE) {
     /* Ancestors do not change: this needs no lock. */
     int holds = map_ancestor_holds(m->layers, p->off, p->len, need);

@@ -14,6 +14,9 @@
 #ifndef IMAGE_PLAN_H
 #define IMAGE_PLAN_H
 
+#include <string.h>
+
+#include "base/arith.h"
 #include "image/map.h"
 #include "image/request.h"
 
@@ -28,10 +31,31 @@ enum decision {
   GROW,    /* no slot is to be had: lengthen the runway first */
 };
 
+/* change_plan(), where more than bytes may change. */
+enum decision change_plan_mapping(struct vhd_request *req, struct piece *p,
+                                  struct map_need *need);
 /* Plans the piece at the request's position.  No lock is held before or after;
  * what hinders may be gone by the time the caller looks. */
-enum decision change_plan(struct vhd_request *req, struct piece *p,
-                          struct map_need *need);
+static inline enum decision
+change_plan(struct vhd_request *req, struct piece *p, struct map_need *need)
+{
+  struct layer *top = req->image->top;
+  uint64_t pos = machine_of(req)->pos, bs = 1ULL << top->block_shift;
+  uint8_t state;
+
+  memset(p, 0, sizeof *p);
+  p->off = pos;
+  p->len = MIN(req->off + req->len - pos, bs - (pos & (bs - 1)));
+  p->blk = (uint32_t)(pos >> top->block_shift);
+  p->kind = PIECE_IN_PLACE;
+
+  /* Mostly the block is there, whole, and nothing but bytes changes. */
+  p->slot = layer_peek(top, p->blk, &state);
+  if (req->op == VHD_WRITE && p->slot != NO_SLOT &&
+      summary_of(state) == BITS_ALL)
+    return PIECE;
+  return change_plan_mapping(req, p, need);
+}
 
 /* Lets the blocks of all pieces go, their mapping changed; or as it was. */
 void change_publish(struct vhd_request *req);

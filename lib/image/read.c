@@ -63,15 +63,27 @@ continues(const struct vhd_run *last, const struct vhd_run *run)
 
 /* Holds the slots in which the runs lie, or lets go of them. */
 static void
-hold_slots(struct vhd_request *req, int n)
+hold_slots(struct vhd_request *req, uint32_t n)
 {
-  struct vhd_image *img = req->image;
+  struct space *space = &req->image->space;
 
-  if (!img->writable || img->top->fixed)
-    return;
   for (unsigned i = 0; i < req->nruns; i++)
-    if (req->runs[i].file == img->top->file)
-      space_hold(&img->space, req->runs[i].file_off, n);
+    if (req->runs[i].file == req->image->top->file)
+      atomic_fetch_add(space_hold_of(space, req->runs[i].file_off), n);
+}
+
+/* Mostly there is one run: then what counts the holds on it is kept. */
+static inline void
+hold_run(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+  struct space *space = &req->image->space;
+
+  m->hold = NULL;
+  if (req->runs[0].file != req->image->top->file)
+    return;
+  m->hold = space_hold_of(space, req->runs[0].file_off);
+  atomic_fetch_add(m->hold, 1);
 }
 
 /* The runs stay what they are, however long the caller takes: no layer is
@@ -85,7 +97,12 @@ hold_runs(struct vhd_request *req)
 
   m->held = m->layers;
   atomic_fetch_add(&m->held->holds, 1);
-  hold_slots(req, 1);
+  /* Of a file that is not written no slot is used again. */
+  m->nheld = req->image->space.held ? req->nruns : 0;
+  if (m->nheld == 1)
+    hold_run(req);
+  else if (m->nheld > 1)
+    hold_slots(req, 1);
 }
 
 void
@@ -95,7 +112,10 @@ vhd_request_end(struct vhd_request *req)
 
   if (!m->held)
     return;
-  hold_slots(req, -1);
+  if (m->nheld > 1)
+    hold_slots(req, -1U);
+  else if (m->nheld == 1 && m->hold)
+    atomic_fetch_sub(m->hold, 1);
   atomic_fetch_sub(&m->held->holds, 1);
   m->held = NULL;
 }

@@ -16,9 +16,12 @@
 #ifndef IMAGE_REQUEST_H
 #define IMAGE_REQUEST_H
 
+#include <assert.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arith.h"
 #include "base/bounds.h"
 #include "image/image.h"
 #include "vhdkit.h"
@@ -53,25 +56,29 @@ struct piece {
 struct machine {
   phase_fn *phase;
   phase_fn *back[REQUEST_DEPTH]; /* where the detours under way return to */
-  unsigned depth;
+  /* From here to .changed it begins as zero. */
   /* Gives back what the request holds, should it end now; or NULL. */
   void (*release)(struct vhd_request *req);
+  struct layers *held;      /* its runs are held (VHD_PIN) */
+  int64_t begun;            /* its I/Os change the file: since when; or 0 */
+  uint64_t change_end;      /* where they end that were added; or 0 */
+  unsigned squeezed;        /* how often space was looked for in vain */
+  unsigned npiece;          /* of .piece */
+  unsigned depth;           /* of .back */
+  bool pinned;
+  bool changed;             /* it changed the mapping */
   struct vhd_request *next; /* list of the parked */
   const void *key;          /* what it waits for */
   uint64_t pos;             /* behind what is done or under way */
-  bool pinned;
-  struct layers *held;      /* its runs are held (VHD_PIN) */
-  bool changed;             /* it changed the mapping */
+  unsigned nheld;           /* those that may lie in a slot */
+  _Atomic uint32_t *hold;   /* nheld is 1: what counts it, if anything does */
   uint32_t epoch;
   struct layers *layers;    /* while pinned: what it reads from */
-  int64_t begun;            /* its I/Os change the file: since when; or 0 */
   /* Loading a bitmap. */
   struct layer *load_layer;
   struct bitmap *load_bitmap;
   /* Changing. */
   struct piece piece[REQUEST_PIECES];
-  unsigned npiece;
-  unsigned squeezed;        /* how often space was looked for in vain */
   /* Committing. */
   uint64_t commit_target;
   uint32_t commit_pos;
@@ -92,22 +99,55 @@ machine_of(struct vhd_request *req)
   return (struct machine *)req->machine;
 }
 
-/* Ends the request. */
-enum vhd_step request_done(struct vhd_request *req, int result);
 /* Goes on with another phase. */
-enum vhd_step request_next(struct vhd_request *req, phase_fn *phase);
+static inline enum vhd_step
+request_next(struct vhd_request *req, phase_fn *phase)
+{
+  machine_of(req)->phase = phase;
+  return STEP_NEXT;
+}
 /* Takes a detour, which ends with request_return(), to `back`. */
 enum vhd_step request_call(struct vhd_request *req, phase_fn *phase,
                            phase_fn *back);
 enum vhd_step request_return(struct vhd_request *req);
 /* Has the I/Os carried out; then `phase` looks at the results. */
-enum vhd_step request_io(struct vhd_request *req, phase_fn *phase);
-/* The first error among the results of the last I/Os, or 0. */
-int request_io_result(const struct vhd_request *req);
+static inline enum vhd_step
+request_io(struct vhd_request *req, phase_fn *phase)
+{
+  struct machine *m = machine_of(req);
 
-void request_add_io(struct vhd_request *req, struct vhd_file *file,
-                    enum vhd_io_kind kind, uint64_t off, uint64_t len,
-                    void *buf, unsigned flags);
+  assert(req->nio > 0);
+  m->phase = phase;
+  if (m->change_end > 0 && req->image->pulse)
+    m->begun = journal_begin(req->image->pulse, m->change_end);
+  m->change_end = 0;
+  return VHD_STEP_IO;
+}
+/* The first error among the results of the last I/Os, or 0. */
+static inline int
+request_io_result(const struct vhd_request *req)
+{
+  for (unsigned i = 0; i < req->nio; i++)
+    if (req->io[i].result < 0)
+      return req->io[i].result;
+  return 0;
+}
+
+static inline void
+request_add_io(struct vhd_request *req, struct vhd_file *file,
+               enum vhd_io_kind kind, uint64_t off, uint64_t len, void *buf,
+               unsigned flags)
+{
+  struct machine *m = machine_of(req);
+
+  assert(req->nio < VHD_REQUEST_IOS);
+  if (kind != VHD_IO_READ && kind != VHD_IO_SYNC)
+    m->change_end = MAX(m->change_end, off + len);
+  req->io[req->nio++] = (struct vhd_io){
+    .file = file, .fd = file->fd, .kind = (uint8_t)kind, .off = off,
+    .len = len, .buf = buf, .flags = (uint8_t)flags,
+  };
+}
 
 /* Reads a block's bitmap into the layer's cache; `back` looks anew. */
 enum vhd_step request_load(struct vhd_request *req, struct layer *layer,
@@ -134,8 +174,44 @@ enum vhd_step request_make_room(struct vhd_request *req, phase_fn *back);
 
 /* Pins the request to the image's epoch, so that the slots and the layers it
  * sees stay what they are.  Both may be called again. */
-void request_pin(struct vhd_request *req);
-void request_unpin(struct vhd_request *req);
+static inline void
+request_pin(struct vhd_request *req)
+{
+  struct machine *m = machine_of(req);
+
+  if (m->pinned)
+    return;
+  m->epoch = image_pin(req->image);
+  m->layers = atomic_load(&req->image->layers);
+  m->pinned = true;
+}
+/* Nobody is left in a former epoch, and somebody waits for that. */
+void request_wake_epoch(struct vhd_image *img);
+static inline void
+request_unpin(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+  struct machine *m = machine_of(req);
+
+  if (!m->pinned)
+    return;
+  m->pinned = false;
+  if (image_unpin(img, m->epoch) && atomic_load(&img->epoch_awaited))
+    request_wake_epoch(img);
+}
+/* Ends the request. */
+static inline enum vhd_step
+request_done(struct vhd_request *req, int result)
+{
+  struct machine *m = machine_of(req);
+
+  if (m->release)
+    m->release(req);
+  req->result = result;
+  m->phase = NULL;
+  request_unpin(req);
+  return VHD_STEP_DONE;
+}
 /* Waits until requests end that are pinned to a former epoch; the lock of the
  * top layer is held, and let go.  The request itself must not be pinned. */
 enum vhd_step request_wait_epoch(struct vhd_request *req, phase_fn *again);
@@ -144,7 +220,11 @@ enum vhd_step request_wait_epoch(struct vhd_request *req, phase_fn *again);
  * reclaiming gives the space of a few slots back. */
 phase_fn grow_begin, reclaim_begin;
 /* Was it for want of space that an I/O failed? */
-bool request_lacks_space(int result);
+static inline bool
+request_lacks_space(int result)
+{
+  return result == -ENOSPC || result == -EDQUOT;
+}
 
 /* Reclaims all there is to reclaim; blocks. */
 int sync_reclaim(struct vhd_image *image);

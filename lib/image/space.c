@@ -150,25 +150,15 @@ space_destroy(struct space *s)
   table_free(s->left);
 }
 
-static _Atomic uint32_t *
-hold_of(struct space *s, uint64_t sec)
-{
-  return &s->held[(sec - s->held_origin) / s->stride & s->free_mask];
-}
-
-void
-space_hold(struct space *s, uint64_t off, int n)
-{
-  atomic_fetch_add(hold_of(s, off / 512), (uint32_t)n);
-}
-
 /* Off the runway's grid a slot lies in two places of it; then somebody's hold
  * on a neighbour is taken for one on it, which does no harm. */
 static bool
 is_held(struct space *s, uint32_t slot)
 {
-  return (atomic_load(hold_of(s, slot)) != 0 ||
-          atomic_load(hold_of(s, slot + s->slot_sec - 1)) != 0) && RULE(HOLD);
+  uint64_t first = slot * 512ULL, last = first + s->slot_sec * 512ULL - 1;
+
+  return (atomic_load(space_hold_of(s, first)) != 0 ||
+          atomic_load(space_hold_of(s, last)) != 0) && RULE(HOLD);
 }
 
 /* Can nobody look at what was left in this epoch? */

@@ -121,9 +121,14 @@ void space_end_reclaim(struct vhd_image *img, const struct left_slot *left,
 enum space_outlook { SPACE_NONE, SPACE_NOW, SPACE_LATER };
 enum space_outlook space_outlook(struct vhd_image *img);
 
-/* A byte of the file lies in a pinned run: n is 1, or -1 for no longer.  Any
- * thread, no lock; within an epoch for which the slot is looked at. */
-void space_hold(struct space *s, uint64_t off, int n);
+/* Counts the pinned runs in the slot in which a byte of the file lies.  Any
+ * thread, no lock; a hold is begun within an epoch for which the slot is looked
+ * at. */
+static inline _Atomic uint32_t *
+space_hold_of(struct space *s, uint64_t off)
+{
+  return &s->held[(off / 512 - s->held_origin) / s->stride & s->free_mask];
+}
 
 /* How much of the file a slot is. */
 static inline uint64_t

@@ -4,24 +4,10 @@
 #include "config.h"
 
 #include <assert.h>
-#include <errno.h>
 
 #include "base/arith.h"
 #include "image/image.h"
 #include "image/request.h"
-
-enum vhd_step
-request_done(struct vhd_request *req, int result)
-{
-  struct machine *m = machine_of(req);
-
-  if (m->release)
-    m->release(req);
-  req->result = result;
-  m->phase = NULL;
-  request_unpin(req);
-  return VHD_STEP_DONE;
-}
 
 enum vhd_step
 request_call(struct vhd_request *req, phase_fn *phase, phase_fn *back)
@@ -44,69 +30,23 @@ request_return(struct vhd_request *req)
   return STEP_NEXT;
 }
 
-enum vhd_step
-request_next(struct vhd_request *req, phase_fn *phase)
+/* Bytes have been written. */
+static inline bool
+has_written(const struct vhd_request *req)
 {
-  machine_of(req)->phase = phase;
-  return STEP_NEXT;
+  for (unsigned i = 0; i < req->nio; i++)
+    if (req->io[i].kind == VHD_IO_WRITE && req->io[i].result == 0)
+      return true;
+  return false;
 }
 
-/* Tells the journal of a step whose I/Os change the file. */
-static void
-begin_change(struct vhd_request *req)
-{
-  uint64_t end = 0;
-
-  for (unsigned i = 0; i < req->nio; i++) {
-    const struct vhd_io *io = &req->io[i];
-    if (io->kind != VHD_IO_READ && io->kind != VHD_IO_SYNC)
-      end = MAX(end, io->off + io->len);
-  }
-  if (end > 0)
-    machine_of(req)->begun = journal_begin(req->image->pulse, end);
-}
-
-static void
+static inline void
 end_change(struct vhd_request *req)
 {
   struct machine *m = machine_of(req);
-  bool wrote = false;
 
-  for (unsigned i = 0; i < req->nio; i++)
-    wrote |= req->io[i].kind == VHD_IO_WRITE && req->io[i].result == 0;
-  journal_end(req->image->pulse, m->begun, wrote);
+  journal_end(req->image->pulse, m->begun, has_written(req));
   m->begun = 0;
-}
-
-enum vhd_step
-request_io(struct vhd_request *req, phase_fn *phase)
-{
-  assert(req->nio > 0);
-  machine_of(req)->phase = phase;
-  if (req->image->pulse)
-    begin_change(req);
-  return VHD_STEP_IO;
-}
-
-int
-request_io_result(const struct vhd_request *req)
-{
-  for (unsigned i = 0; i < req->nio; i++)
-    if (req->io[i].result < 0)
-      return req->io[i].result;
-  return 0;
-}
-
-void
-request_add_io(struct vhd_request *req, struct vhd_file *file,
-               enum vhd_io_kind kind, uint64_t off, uint64_t len, void *buf,
-               unsigned flags)
-{
-  assert(req->nio < VHD_REQUEST_IOS);
-  req->io[req->nio++] = (struct vhd_io){
-    .file = file, .fd = file->fd, .kind = (uint8_t)kind, .off = off,
-    .len = len, .buf = buf, .flags = (uint8_t)flags,
-  };
 }
 
 enum vhd_step
@@ -160,39 +100,13 @@ request_wake(struct vhd_request *list)
 }
 
 void
-request_pin(struct vhd_request *req)
-{
-  struct machine *m = machine_of(req);
-
-  if (m->pinned)
-    return;
-  m->epoch = image_pin(req->image);
-  m->layers = atomic_load(&req->image->layers);
-  m->pinned = true;
-}
-
-/* Nobody is left in a former epoch. */
-static void
-wake_epoch(struct vhd_image *img)
+request_wake_epoch(struct vhd_image *img)
 {
   pthread_mutex_lock(&img->top->lock);
   atomic_store(&img->epoch_awaited, false);
   struct vhd_request *woken = layer_unpark(img->top, &img->epoch);
   pthread_mutex_unlock(&img->top->lock);
   request_wake(woken);
-}
-
-void
-request_unpin(struct vhd_request *req)
-{
-  struct vhd_image *img = req->image;
-  struct machine *m = machine_of(req);
-
-  if (!m->pinned)
-    return;
-  m->pinned = false;
-  if (image_unpin(img, m->epoch) && atomic_load(&img->epoch_awaited))
-    wake_epoch(img);
 }
 
 /* Who waits says so before he looks; the one who leaves looks after he has
@@ -207,12 +121,6 @@ request_wait_epoch(struct vhd_request *req, phase_fn *again)
     return request_park(req, img->top, &img->epoch, again);
   pthread_mutex_unlock(&img->top->lock);
   return request_next(req, again);
-}
-
-bool
-request_lacks_space(int result)
-{
-  return result == -ENOSPC || result == -EDQUOT;
 }
 
 enum vhd_step
