@@ -40,12 +40,35 @@ end_change(struct vhd_request *req)
 }
 
 /* Everything is done; durable too? */
+static bool
+range_is_dirty(const struct vhd_request *req)
+{
+  const struct layer *l = req->image->top;
+  uint64_t end = req->off + req->len;
+
+  for (uint64_t blk = req->off >> l->block_shift;
+       blk << l->block_shift < end; blk++)
+    if (l->state[blk] & BLOCK_DIRTY)
+      return true;
+  return false;
+}
+
+/* Without a journal all metadata are committed that the range rests upon, also
+ * what another request changed and has not been answered for. */
+static bool
+wants_commit(const struct vhd_request *req)
+{
+  const struct machine *m = (const struct machine *)req->machine;
+
+  return req->flags & VHD_FUA ||
+         (req->image->write_through && (m->changed || range_is_dirty(req)));
+}
+
 static enum vhd_step
 finish_change(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
-  bool commit = req->flags & VHD_FUA ||
-                (machine_of(req)->changed && img->write_through);
+  bool commit = wants_commit(req);
 
   if (!commit && req->op != VHD_WRITE && !img->top->fixed) {
     pthread_mutex_lock(&img->top->lock);

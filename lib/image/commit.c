@@ -56,7 +56,7 @@ freeze(struct vhd_image *img)
 
 /* --------------------------------------------------------- leading, waiting */
 
-static phase_fn wait_again, begin, lead, sync_data, synced_data,
+static phase_fn settled, wait_again, begin, lead, sync_data, synced_data,
   write_metadata, synced_metadata;
 
 /* Is there anything that a power cut would lose? */
@@ -83,9 +83,12 @@ covered(const struct vhd_image *img)
   return true;
 }
 
+/* After a failed sync no commit is good, whoever heard of the failure. */
 static enum vhd_step
 leave(struct vhd_request *req, int result)
 {
+  if (result == 0)
+    result = atomic_load(&req->image->failed);
   return result < 0 ? request_done(req, result) : request_return(req);
 }
 
@@ -145,6 +148,9 @@ request_durable(struct vhd_request *req, phase_fn *back)
   pthread_mutex_lock(&img->top->lock);
   bool durable = !img->commit.leader && all_durable(img);
   pthread_mutex_unlock(&img->top->lock);
+  int failed = atomic_load(&img->failed);
+  if (failed < 0)
+    return request_done(req, failed);
   return durable ? request_next(req, back) : request_make_room(req, back);
 }
 
@@ -204,19 +210,36 @@ finish(struct vhd_request *req, int result)
   }
   c->leader = NULL;
   struct vhd_request *woken = layer_unpark(img->top, c);
+  /* What was frozen may be put out of the cache. */
+  struct vhd_request *more = layer_unpark(img->top, &img->top->bitmaps);
   pthread_mutex_unlock(&img->top->lock);
   request_wake(woken);
+  request_wake(more);
   return leave(req, result);
+}
+
+/* The footer is durable, or is not. */
+static enum vhd_step
+settled(struct vhd_request *req)
+{
+  return finish(req, atomic_load(&req->image->failed));
 }
 
 /* A sync that failed may have dropped what it was to write: whatever was
  * acknowledged since the last good one may be gone, and the kernel will not say
- * so again. */
+ * so again.  It says so once: to us, or to who makes a footer durable at the
+ * same time and is therefore waited for. */
 static enum vhd_step
 finish_sync(struct vhd_request *req, int result)
 {
+  struct vhd_image *img = req->image;
+
   if (result < 0 && RULE(FAILED_SYNC))
-    atomic_store(&req->image->failed, result);
+    atomic_store(&img->failed, result);
+  pthread_mutex_lock(&img->top->lock);
+  if (result == 0 && img->space.syncing)
+    return request_park(req, img->top, &img->space, settled);
+  pthread_mutex_unlock(&img->top->lock);
   return finish(req, result);
 }
 

@@ -33,6 +33,7 @@ grow_end(struct vhd_request *req, int result)
 
   pthread_mutex_lock(&img->top->lock);
   img->space.grower = NULL;
+  img->space.syncing = false;
   struct vhd_request *woken = layer_unpark(img->top, &img->space);
   pthread_mutex_unlock(&img->top->lock);
   request_wake(woken);
@@ -144,6 +145,9 @@ placed(struct vhd_request *req)
   atomic_fetch_add(&img->write_seq, 1);
   if (!RULE(FOOTER))
     return request_next(req, durable);
+  pthread_mutex_lock(&img->top->lock);
+  img->space.syncing = true;
+  pthread_mutex_unlock(&img->top->lock);
   add_footer(req, VHD_IO_DURABLE);
   return request_io(req, durable);
 }
@@ -166,6 +170,9 @@ durable(struct vhd_request *req)
       atomic_store(&img->failed, result);
     return grow_end(req, result);
   }
+  pthread_mutex_lock(&img->top->lock);
+  img->space.syncing = false;
+  pthread_mutex_unlock(&img->top->lock);
   len = space_old_footer(&img->space, &off);
   req->nio = 0;
   if (len == 0)

@@ -115,14 +115,12 @@ image_pin(struct vhd_image *img)
     atomic_fetch_sub(&img->inflight[epoch & 1], 1);
   }
 }
-/* Returns whether it was the last of its epoch. */
-static inline bool
+static inline void
 image_unpin(struct vhd_image *img, uint32_t epoch)
 {
   uint32_t before = atomic_fetch_sub(&img->inflight[epoch & 1], 1);
 
   assert(before > 0);
-  return before == 1;
 }
 /* Goes on to the next epoch if nobody is left in the one before; under the
  * top's lock. */

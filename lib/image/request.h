@@ -196,7 +196,10 @@ request_unpin(struct vhd_request *req)
   if (!m->pinned)
     return;
   m->pinned = false;
-  if (image_unpin(img, m->epoch) && atomic_load(&img->epoch_awaited))
+  image_unpin(img, m->epoch);
+  /* Whoever waits looks anew, also if others are left: one that tried to pin
+   * itself to an epoch that was over has made no noise about it. */
+  if (atomic_load(&img->epoch_awaited))
     request_wake_epoch(img);
 }
 /* Ends the request. */

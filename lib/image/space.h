@@ -67,6 +67,7 @@ struct space {
   uint64_t file_size;   /* where the file ends */
   bool touched;         /* there may be something to give back at its end */
 
+  bool syncing;         /* the new footer is being made durable */
   struct vhd_request *grower; /* who lengthens or cleans the runway */
   uint64_t grow_end;    /* file size when it is done */
   uint8_t footer[FOOTER_SIZE];
