@@ -111,6 +111,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/journal_file.h \
 	lib/store/journal_note.c \
 	lib/store/journal_note.h \
+	lib/store/journal_pin.c \
+	lib/store/journal_pin.h \
 	lib/store/journal_place.c \
 	lib/store/journal_place.h \
 	lib/store/local.c \

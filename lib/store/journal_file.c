@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -83,14 +85,17 @@ fill_head(struct head *head, struct vhd_file *file, const uint8_t *id)
   return boot_id(head->boot);
 }
 
+#define TEMP ".XXXXXXXX"
+#define TEMP_LEN (sizeof TEMP - 1)
+
 static char *
-file_in(const char *dir, const struct head *head)
+file_in(const char *dir, const struct head *head, const char *more)
 {
   char *path;
 
-  return asprintf(&path, "%s/%llx-%llx.journal", dir,
+  return asprintf(&path, "%s/%llx-%llx.journal%s", dir,
                   (unsigned long long)head->fs,
-                  (unsigned long long)head->ino) < 0 ? NULL : path;
+                  (unsigned long long)head->ino, more) < 0 ? NULL : path;
 }
 
 /* -------------------------------------------------------------- looking for */
@@ -190,15 +195,17 @@ same_image(const struct head *a, const struct head *b)
          a->ino == b->ino && memcmp(a->id, b->id, sizeof a->id) == 0;
 }
 
-/* What is in an opened journal? */
+/* What is in an opened journal, which was `seen` before that? */
 static int
-examine(const struct hunt *h, int fd)
+examine(const struct hunt *h, int folder, int fd, const struct stat *seen)
 {
   struct journal_file *jf = h->jf;
   struct head head;
   struct stat st;
 
-  const char *why = fstat(fd, &st) < 0 ? "fstat fails" : distrust(h, &st, fd);
+  const char *why = fstat(fd, &st) < 0 || st.st_ino != seen->st_ino ||
+                    journal_pin(&jf->pin, folder, &st) < 0
+                      ? "it was exchanged" : distrust(h, &st, fd);
   if (!why && (pread(fd, &head, sizeof head, 0) != sizeof head ||
                memcmp(head.magic, magic, MAGIC_STEM) != 0))
     why = "it is no journal";
@@ -222,15 +229,36 @@ examine(const struct hunt *h, int fd)
   return read_left(h, fd, head.bytes);
 }
 
+/* Not even opened unless it can be trusted: opening a FIFO or a device may do
+ * something. */
+static int
+open_left(const struct hunt *h, int folder, const char *name,
+          const struct stat *seen)
+{
+  const char *path = h->jf->path, *why = distrust(h, seen, folder);
+
+  if (why)
+    return h->named ? unreadable(h, path, why) : 0;
+  CLEANUP_CLOSE int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW |
+                                O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  return fd < 0 ? unreadable(h, path, strerrordesc_np(errno))
+                : examine(h, folder, fd, seen);
+}
+
 /* Looks at one file.  Takes path over. */
 static int
 look_at(struct hunt *h, char *path)
 {
   struct journal_file *jf = h->jf;
+  const char *name;
+  struct stat seen;
+  int e = 0;
 
-  CLEANUP_CLOSE int fd =
-    open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  int e = fd < 0 ? errno : 0;
+  CLEANUP_CLOSE int folder = journal_folder(path, &name);
+  if (folder < 0)
+    e = -folder;
+  else if (fstatat(folder, name, &seen, AT_SYMLINK_NOFOLLOW) < 0)
+    e = errno;
   if ((e == ENOENT || e == ENOTDIR) && !h->named) {
     free(path);
     return 0;
@@ -241,7 +269,8 @@ look_at(struct hunt *h, char *path)
     jf->found = JOURNAL_MISSING;
     return 0;
   }
-  return e != 0 ? unreadable(h, path, strerrordesc_np(e)) : examine(h, fd);
+  return e != 0 ? unreadable(h, path, strerrordesc_np(e))
+                : open_left(h, folder, name, &seen);
 }
 
 /* Version 1 wrote no notes.  Its journals cannot be judged, for nothing in them
@@ -253,7 +282,7 @@ refuse_version1(void *opaque, const char *dir)
   struct head head, want = *h->want;
 
   want.fs = h->file->dev; /* what it told file systems apart by */
-  CLEANUP_FREE char *path = file_in(dir, &want);
+  CLEANUP_FREE char *path = file_in(dir, &want, "");
   CLEANUP_CLOSE int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
                                      O_CLOEXEC) : -1;
   if (fd < 0 || pread(fd, &head, sizeof head, 0) != sizeof head ||
@@ -268,7 +297,7 @@ static int
 look_in(void *opaque, const char *dir)
 {
   struct hunt *h = opaque;
-  char *path = file_in(dir, h->want);
+  char *path = file_in(dir, h->want, "");
 
   if (!path)
     return vhd_fail_sys(h->err, ENOMEM, "%s", h->file->path);
@@ -332,39 +361,60 @@ fill_new(int fd, const struct head *head, struct journal_file *jf)
   return 0;
 }
 
-/* Its name until it is published. */
-static char *
-name_new(const char *path)
+/* Makes a file under the name that it has until it is published. */
+static int
+create_new(int folder, char *path, const char *name)
 {
-  char *temp;
+  uint32_t random;
+  int fd = -1;
 
-  return asprintf(&temp, "%s.XXXXXX", path) < 0 ? NULL : temp;
+  for (int i = 0; fd < 0 && i < 100; i++) {
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+      return -1;
+    sprintf(path + strlen(path) - TEMP_LEN, ".%08" PRIx32, random);
+    fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
+                O_CLOEXEC, 0600);
+    if (fd < 0 && errno != EEXIST)
+      return -1;
+  }
+  return fd;
+}
+
+/* What has the name is in use, for a file system that is a twin of ours. */
+static bool
+is_taken(int folder, const char *name, size_t len)
+{
+  CLEANUP_FREE char *last = strndup(name, len);
+  CLEANUP_CLOSE int old = last ? openat(folder, last, O_RDONLY | O_NOFOLLOW |
+                                        O_NONBLOCK | O_CLOEXEC) : -1;
+
+  return !last || (old >= 0 && in_use(old));
 }
 
 static int
 make_in(const char *dir, const struct head *head, struct journal_file *jf)
 {
-  if (!journal_place_usable(dir))
+  const char *name;
+  struct stat st;
+  int e = -ENOENT;
+
+  CLEANUP_FREE char *real = journal_place_usable(dir) ? realpath(dir, NULL)
+                                                      : NULL;
+  CLEANUP_FREE char *temp = real ? file_in(real, head, TEMP) : NULL;
+  CLEANUP_CLOSE int folder = temp ? journal_folder(temp, &name) : -1;
+  if (folder < 0 || !journal_place_ours(folder) ||
+      is_taken(folder, name, strlen(name) - TEMP_LEN))
     return -ENOENT;
-  CLEANUP_FREE char *real = realpath(dir, NULL);
-  CLEANUP_FREE char *path = real ? file_in(real, head) : NULL;
-  CLEANUP_FREE char *temp = path ? name_new(path) : NULL;
-  if (!temp)
-    return -ENOENT;
-  /* Somebody uses it, for a file system that is a twin of ours. */
-  CLEANUP_CLOSE int old = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-  if (old >= 0 && in_use(old))
-    return -ENOENT;
-  CLEANUP_CLOSE int fd = mkostemp(temp, O_CLOEXEC);
+  CLEANUP_CLOSE int fd = create_new(folder, temp, name);
   if (fd < 0)
     return -ENOENT;
-  int e = fill_new(fd, head, jf);
-  if (e < 0) {
-    unlink(temp);
-    return e;
-  }
-  jf->own_path = STEAL(temp);
-  return 0;
+  if (fstat(fd, &st) == 0 && journal_pin(&jf->own_pin, folder, &st) == 0)
+    e = fill_new(fd, head, jf);
+  if (e < 0)
+    unlinkat(folder, name, 0);
+  else
+    jf->own_path = STEAL(temp);
+  return e;
 }
 
 int
@@ -392,10 +442,14 @@ static int
 remove_others(void *opaque, const char *dir)
 {
   struct journal_file *jf = opaque;
-  CLEANUP_FREE char *path = file_in(dir, jf->map);
+  CLEANUP_FREE char *path = file_in(dir, jf->map, "");
+  const char *name;
+  struct stat st;
 
-  if (path && strcmp(path, jf->own_path) != 0)
-    unlink(path);
+  CLEANUP_CLOSE int folder = path ? journal_folder(path, &name) : -1;
+  if (folder >= 0 && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+      st.st_ino != jf->own_pin.file && S_ISREG(st.st_mode))
+    unlinkat(folder, name, 0);
   return 0;
 }
 
@@ -404,16 +458,18 @@ static int
 take_place(struct vhd_file *file, struct journal_file *jf)
 {
   const struct head *head = jf->map;
-  size_t len = strlen(jf->own_path) - strlen(".XXXXXX");
+  size_t len = strlen(jf->own_path) - TEMP_LEN;
   CLEANUP_FREE char *path = strndup(jf->own_path, len);
 
-  if (!path || rename(jf->own_path, path) < 0)
-    return path ? -errno : -ENOMEM;
+  int e = path ? journal_pin_rename(&jf->own_pin, jf->own_path,
+                                    strrchr(path, '/') + 1) : -ENOMEM;
+  if (e < 0)
+    return e;
   free(jf->own_path);
   jf->own_path = STEAL(path);
   if (jf->found == JOURNAL_LEFT && strcmp(jf->path, jf->own_path) == 0)
     return 0; /* the note, if there can be one, is right */
-  int e = journal_note_write(file, head->boot, jf->own_path);
+  e = journal_note_write(file, head->boot, jf->own_path);
   if (e == -EOPNOTSUPP) {
     journal_places_each(remove_others, jf);
     e = 0;
@@ -427,9 +483,9 @@ journal_file_publish(struct vhd_file *file, struct journal_file *jf)
   int e = take_place(file, jf);
 
   if (e < 0)
-    unlink(jf->own_path);
+    journal_pin_unlink(&jf->own_pin, jf->own_path);
   else if (jf->found == JOURNAL_LEFT && strcmp(jf->path, jf->own_path) != 0)
-    unlink(jf->path);
+    journal_pin_unlink(&jf->pin, jf->path);
   return e;
 }
 
@@ -437,7 +493,7 @@ void
 journal_file_forget(struct vhd_file *file, struct journal_file *jf)
 {
   if (jf->found == JOURNAL_LEFT)
-    unlink(jf->path);
+    journal_pin_unlink(&jf->pin, jf->path);
   if (jf->path)
     journal_note_remove(file);
 }
@@ -448,7 +504,7 @@ journal_file_close(struct journal_file *jf, struct vhd_file *file, bool remove)
 {
   if (remove && jf->map) {
     journal_note_remove(file);
-    unlink(jf->own_path);
+    journal_pin_unlink(&jf->own_pin, jf->own_path);
   }
   if (jf->map)
     munmap(jf->map, PAGE + jf->bytes);

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "store/file.h"
+#include "store/journal_pin.h"
 
 /* What was found of a former process. */
 enum journal_left {
@@ -33,6 +34,7 @@ enum journal_left {
 struct journal_file {
   enum journal_left found;
   char *path;        /* of what was found, or NULL */
+  struct journal_pin pin; /* JOURNAL_LEFT */
   void *left;        /* JOURNAL_LEFT: the caller's part, a copy; owned */
   size_t left_bytes;
 
@@ -40,6 +42,7 @@ struct journal_file {
   size_t bytes;      /* of it */
   void *map;
   char *own_path;    /* of the journal in use */
+  struct journal_pin own_pin;
 };
 
 /* Looks for what a former process of this boot left.  dir: a place beside the

@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -50,17 +51,24 @@ journal_place(unsigned i)
 }
 
 bool
-journal_place_usable(const char *dir)
+journal_place_ours(int folder)
 {
   struct stat st;
   struct statfs fs;
 
+  return fstat(folder, &st) == 0 && S_ISDIR(st.st_mode) &&
+         st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
+         fstatfs(folder, &fs) == 0 &&
+         (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+bool
+journal_place_usable(const char *dir)
+{
   if (mkdir(dir, 0700) < 0 && errno != EEXIST)
     return false;
-  return stat(dir, &st) == 0 && S_ISDIR(st.st_mode) &&
-         st.st_uid == geteuid() && (st.st_mode & 022) == 0 &&
-         statfs(dir, &fs) == 0 &&
-         (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) &&
+  CLEANUP_CLOSE int folder = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return folder >= 0 && journal_place_ours(folder) &&
          access(dir, W_OK | X_OK) == 0;
 }
 

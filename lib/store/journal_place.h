@@ -14,6 +14,8 @@ char *journal_place(unsigned i);
 
 /* Could a journal be made there?  Makes the folder where it is missing. */
 bool journal_place_usable(const char *dir);
+/* Is this folder, by descriptor, ours alone and in memory? */
+bool journal_place_ours(int folder);
 
 /* Calls back for each folder, of ours and of other users, in which a journal
  * may lie, until it returns not 0. */

@@ -4,6 +4,7 @@
 whoever that is, and takes it only if nobody changed the image meanwhile."""
 
 import contextlib
+import ctypes
 import glob
 import os
 import pwd
@@ -11,6 +12,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import time
 
 from fronttest import Server, needs_root, refused as server_refused
 from servertest import SOCKET, connect, need_nbd, served
@@ -87,6 +89,25 @@ def written(path="disk.vhd"):
 def file_bytes(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+class Opens:
+    """Tells whether anybody opens a file."""
+    IN_OPEN = 0x20
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK)
+        check(libc.inotify_add_watch(self.fd, path.encode(), self.IN_OPEN) > 0,
+              "inotify_add_watch")
+
+    def seen(self):
+        try:
+            return len(os.read(self.fd, 4096)) > 0
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(self.fd)
 
 
 @contextlib.contextmanager
@@ -303,6 +324,32 @@ def _():
     same_bytes(read("disk.vhd", 8 * MiB, len(TWO)), TWO)
 
 
+@case("a folder exchanged under a program: nothing else's file is removed")
+def _():
+    dynamic()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        place, aside = f"{folder}/place", f"{folder}/aside"
+        os.mkdir(place, 0o700)
+        os.mkdir(f"{folder}/victim", 0o700)
+        with subprocess.Popen([os.environ["VHDKIT"], "write", "disk.vhd"],
+                              stdin=subprocess.PIPE,
+                              env=dict(os.environ, VHDKIT_JOURNAL_DIR=place)
+                              ) as writer:
+            while not glob.glob(f"{place}/*.journal"):
+                check(writer.poll() is None, "it ended")
+                time.sleep(0.01)
+            name, = os.listdir(place)
+            victim = f"{folder}/victim/{name}"
+            with open(victim, "wb") as file:
+                file.write(b"precious")
+            os.rename(place, aside)
+            os.symlink("victim", place)
+            writer.communicate(TWO)
+        equal(writer.returncode, 0)
+        same_bytes(file_bytes(victim), b"precious")
+    same_bytes(read("disk.vhd", 0, len(TWO)), TWO)
+
+
 @case("one that is gone is warned of")
 def _():
     need_notes()
@@ -395,8 +442,10 @@ def _():
             path = f"{folder}/{number}"
             make(path)
             os.setxattr("disk.vhd", NOTE, f"{boot} {path}".encode())
+            fifo = Opens(path) if number == 0 else None
             refused("write", "disk.vhd", data=b"", says=[path])
             refused("info", "disk.vhd", says=[path])
+            check(not fifo or not fifo.seen(), "the FIFO was opened")
     for note in (b"", b"x", boot.encode(), f"{boot} here".encode(),
                  f"{boot} /a\0b".encode(), b"\xff" * 4000):
         try:

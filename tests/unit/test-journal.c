@@ -3,13 +3,17 @@
  * over more than a live image lets be dirty at once. */
 #include "config.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/bounds.h"
 #include "image/journal.h"
 #include "image/open.h"
+#include "store/journal_file.h"
 #include "store/local.h"
 #include "unit/unit.h"
 
@@ -139,6 +143,57 @@ test_copy(void **state)
   assert_non_null(journal_adopt(mem + 4096, journal_bytes(16)));
 }
 
+/* -------------------------------------------------------------- its folder */
+
+/* What a process left for this file in a folder. */
+static struct vhd_file *
+leave_journal(const char *dir, struct journal_file *jf)
+{
+  static const uint8_t id[16] = "an image's id";
+  struct vhd_file *file;
+  struct vhd_error err;
+
+  unlink("image");
+  assert_int_equal(vhd_create("image", &(struct vhd_create_options){
+                                         .size = 1 << 20 }, &err), 0);
+  assert_int_equal(local_open("image", LOCAL_WRITE, &file, &err), 0);
+  memset(jf, 0, sizeof *jf);
+  if (journal_file_make(dir, file, id, journal_bytes(16), jf) < 0)
+    skip();
+  assert_int_equal(journal_file_publish(file, jf), 0);
+  journal_file_close(jf, file, false);
+  assert_int_equal(journal_file_find(dir, file, id, false, jf, &err), 0);
+  assert_int_equal(jf->found, JOURNAL_LEFT);
+  return file;
+}
+
+/* The folder's owner moves it aside and puts another in its place. */
+static void
+test_exchanged(void **state)
+{
+  (void)state;
+  char dir[] = "/dev/shm/test-journal.XXXXXX", aside[80], again[80];
+  struct journal_file jf;
+
+  assert_non_null(mkdtemp(dir));
+  struct vhd_file *file = leave_journal(dir, &jf);
+  snprintf(aside, sizeof aside, "%s.aside", dir);
+  assert_int_equal(rename(dir, aside), 0);
+  assert_int_equal(mkdir(dir, 0700), 0);
+  FILE *victim = fopen(jf.path, "w");
+  assert_non_null(victim);
+  fclose(victim);
+  journal_file_forget(file, &jf);
+  assert_int_equal(access(jf.path, F_OK), 0);
+  snprintf(again, sizeof again, "%s%s", aside, strrchr(jf.path, '/'));
+  assert_int_equal(unlink(again), 0);
+  assert_int_equal(unlink(jf.path), 0);
+  rmdir(dir);
+  rmdir(aside);
+  journal_file_close(&jf, file, false);
+  file_close(file);
+}
+
 /* ------------------------------------------------------------------ replay */
 
 #define BLOCK 4096u
@@ -262,6 +317,7 @@ main(void)
     cmocka_unit_test(test_in_flight),
     cmocka_unit_test(test_clock_set_back),
     cmocka_unit_test(test_copy),
+    cmocka_unit_test(test_exchanged),
     cmocka_unit_test(test_much_is_read),
     cmocka_unit_test(test_much_is_written_down),
   };
