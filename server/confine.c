@@ -10,8 +10,15 @@
 #include "confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "fail.h"
 #include "sandbox.h"
@@ -35,10 +42,54 @@ allow_images(struct sandbox *sandbox, const struct options *opt)
   return r;
 }
 
+/* The user after whom a folder for journals is called; -1: nobody. */
+static long
+named_user(const char *folder)
+{
+  unsigned uid;
+  int n = 0;
+
+  if (sscanf(folder, "/dev/shm/vhdkit-%u%n", &uid, &n) == 1 &&
+      folder[n] == '\0') {
+    return uid;
+  }
+  n = 0;
+  return sscanf(folder, "/run/user/%u/vhdkit%n", &uid, &n) == 1 && n > 0 &&
+             folder[n] == '\0'
+           ? (long) uid
+           : -1;
+}
+
+/* Everybody may make names in /dev/shm. */
+static bool
+is_journal_place(int fd, const char *folder)
+{
+  struct stat st;
+  struct statfs fs;
+
+  return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && fstatfs(fd, &fs) == 0 &&
+         (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) &&
+         (st.st_uid == 0 || st.st_uid == geteuid() ||
+          (long) st.st_uid == named_user(folder));
+}
+
+/* Only the administrator's own setting may be a link. */
 static int
 allow_journal_place(void *opaque, const char *folder)
 {
-  return sandbox_allow(opaque, folder, SANDBOX_OWN);
+  const char *set = getenv("VHDKIT_JOURNAL_DIR");
+  bool link = set != NULL && strcmp(set, folder) == 0;
+
+  int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC |
+                          (link ? 0 : O_NOFOLLOW));
+  if (fd < 0) {
+    return 0;
+  }
+  if (is_journal_place(fd, folder)) {
+    return sandbox_allow_open(opaque, fd, folder, SANDBOX_OWN);
+  }
+  close(fd);
+  return 0;
 }
 
 /* The library could not make a folder for its journals once confined. */

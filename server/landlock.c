@@ -116,30 +116,39 @@ rights_of(unsigned access)
 }
 
 int
-landlock_allow(int ruleset, const char *path, unsigned access,
-               struct vhd_error *err)
+landlock_allow_open(int ruleset, int fd, const char *path, unsigned access,
+                    struct vhd_error *err)
 {
   struct path_beneath_attr attr = {
     .allowed = rights_of(access) & handled_fs(abi_version()),
-    .parent_fd = open(path, O_PATH | O_CLOEXEC),
+    .parent_fd = fd,
   };
   struct stat st;
-  int r = 0;
 
-  if (attr.parent_fd < 0) {
-    return errno == ENOENT || errno == ENOTDIR || errno == EACCES
-             ? 0
-             : fail_system(err, errno, "landlock: cannot open %s", path);
-  }
   if (fstat(attr.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode)) {
     attr.allowed &= FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
   }
   if (attr.allowed != 0 &&
       syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &attr, 0U) <
         0) {
-    r = fail_system(err, errno, "landlock: cannot permit %s", path);
+    return fail_system(err, errno, "landlock: cannot permit %s", path);
   }
-  close(attr.parent_fd);
+  return 0;
+}
+
+int
+landlock_allow(int ruleset, const char *path, unsigned access,
+               struct vhd_error *err)
+{
+  int fd = open(path, O_PATH | O_CLOEXEC);
+
+  if (fd < 0) {
+    return errno == ENOENT || errno == ENOTDIR || errno == EACCES
+             ? 0
+             : fail_system(err, errno, "landlock: cannot open %s", path);
+  }
+  int r = landlock_allow_open(ruleset, fd, path, access, err);
+  close(fd);
   return r;
 }
 

@@ -27,6 +27,9 @@ int landlock_new(void);
  * does not exist is skipped: there is nothing to permit. */
 int landlock_allow(int ruleset, const char *path, unsigned access,
                    struct vhd_error *err);
+/* The same for what is open already; path is for messages. */
+int landlock_allow_open(int ruleset, int fd, const char *path, unsigned access,
+                        struct vhd_error *err);
 
 void landlock_close(int ruleset);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "fail.h"
 #include "filter.h"
@@ -23,6 +24,7 @@
 struct entry {
   char *path;
   unsigned access; /* enum landlock_access */
+  int fd;          /* what path stands for, or -1 */
 };
 
 struct sandbox {
@@ -83,7 +85,7 @@ add_entry(struct sandbox *sandbox, char *path, enum sandbox_access access)
     return -ENOMEM;
   }
   sandbox->entries = entries;
-  entries[sandbox->n++] = (struct entry){path, access_rights[access]};
+  entries[sandbox->n++] = (struct entry){path, access_rights[access], -1};
   return 0;
 }
 
@@ -94,6 +96,20 @@ sandbox_allow(struct sandbox *sandbox, const char *path,
   /* Landlock looks at files, not at names: opening the rule's path follows
    * links by itself. */
   return add_entry(sandbox, strdup(path), access);
+}
+
+int
+sandbox_allow_open(struct sandbox *sandbox, int fd, const char *path,
+                   enum sandbox_access access)
+{
+  int r = add_entry(sandbox, strdup(path), access);
+
+  if (r < 0) {
+    close(fd);
+  } else {
+    sandbox->entries[sandbox->n - 1].fd = fd;
+  }
+  return r;
 }
 
 static char *
@@ -153,8 +169,10 @@ enter_landlock(const struct sandbox *sandbox, struct vhd_error *err)
     return 0;
   }
   for (size_t i = 0; i < sandbox->n; i++) {
-    int r = landlock_allow(ruleset, sandbox->entries[i].path,
-                           sandbox->entries[i].access, err);
+    const struct entry *e = &sandbox->entries[i];
+    int r = e->fd < 0
+              ? landlock_allow(ruleset, e->path, e->access, err)
+              : landlock_allow_open(ruleset, e->fd, e->path, e->access, err);
     if (r < 0) {
       landlock_close(ruleset);
       return r;
@@ -187,6 +205,9 @@ sandbox_free(struct sandbox *sandbox)
   if (sandbox != NULL) {
     for (size_t i = 0; i < sandbox->n; i++) {
       free(sandbox->entries[i].path);
+      if (sandbox->entries[i].fd >= 0) {
+        close(sandbox->entries[i].fd);
+      }
     }
     free(sandbox->entries);
     free(sandbox);

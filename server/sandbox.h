@@ -32,6 +32,10 @@ struct sandbox *sandbox_new(void);
  * exist is ignored. */
 int sandbox_allow(struct sandbox *sandbox, const char *path,
                   enum sandbox_access access);
+/* Adds what a descriptor was opened on, whatever the path leads to by then;
+ * takes the descriptor over. */
+int sandbox_allow_open(struct sandbox *sandbox, int fd, const char *path,
+                       enum sandbox_access access);
 /* Adds the folder that path lies in. */
 int sandbox_allow_folder(struct sandbox *sandbox, const char *path,
                          enum sandbox_access access);

@@ -93,6 +93,28 @@ def _():
         program("nbdinfo", "--size", uri("link"))
 
 
+@case("landlock: another user's link among the journals' folders opens nothing")
+def _():
+    if not has_landlock():
+        raise Skip("this kernel has no landlock")
+    os.mkdir("inside")
+    image("inside/good.vhd")
+    trap = f"/dev/shm/vhdkit-{2**32 - 3}"
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as outside:
+        image(f"{outside}/secret.vhd")
+        os.symlink(f"{outside}/secret.vhd", "inside/link.vhd")
+        for target in ("/", outside):
+            os.symlink(target, trap)
+            try:
+                with serving("--unix", "s.sock", "inside"):
+                    program("nbdinfo", "--size", uri("good"))
+                    done = program("nbdinfo", "--size", uri("link"),
+                                   code=None)
+                    check(done.returncode != 0, f"{target} is open")
+            finally:
+                os.unlink(trap)
+
+
 @case("an image that is itself a link is served")
 def _():
     os.mkdir("far")
