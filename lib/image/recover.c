@@ -61,6 +61,9 @@ judge(struct vhd_image *img, const struct file_stamp *stamp,
     return 0;
   if (!journal_fits(j, stamp))
     return replay_refuse(img, err);
+  int e = replay_check(img, j, err);
+  if (e < 0)
+    return e;
   img->top->journaled = true;
   *left = j;
   return 0;
@@ -132,7 +135,8 @@ recover_journal(struct vhd_image *img, const char *dir,
   if (img->top->fixed || img->orphan)
     return 0;
   int e = journal_file_find(dir, img->top->file, img->top->footer.id,
-                            img->unlocked, jf, err);
+                            img->unlocked, journal_bytes(JOURNAL_RECORDS), jf,
+                            err);
   if (e < 0)
     return e;
   warn(img);

@@ -5,7 +5,8 @@
  * cache has it, may hold any part of the commit that was under way.  So the BAT
  * entry of a block is one of the values that its records name; anything else
  * means that another program has changed the image since, and then nothing is
- * replayed.  All records are looked at for that before the first is applied.
+ * replayed.  All records are looked at for that, and where they lead, before
+ * the first is applied.
  *
  * How much a live image keeps does not bound what is taken over: the bitmap
  * cache is made as large as the records need, and a writable image commits
@@ -28,6 +29,7 @@
 struct replay {
   struct vhd_image *img;
   struct vhd_error *err;
+  const uint32_t *bat; /* as the file has it */
   /* Bitmaps, a bit a block. */
   uint8_t *doubtful; /* records must account for its entry in the file */
   uint8_t *named;    /* they do */
@@ -68,9 +70,30 @@ look_at_bits(struct replay *r, const struct journal_record *rec)
   if (!bitmap_test(r->partly, rec->blk))
     r->npartly++;
   bitmap_set(r->partly, rec->blk, 1);
-  if (top->bat[rec->blk] == NO_SLOT) /* freed later, says a record to come */
+  if (r->bat[rec->blk] == NO_SLOT) /* freed later, says a record to come */
     bitmap_set(r->doubtful, rec->blk, 1);
   return 0;
+}
+
+/* Could the block ever have lain there?  Files do not get shorter while they
+ * are in use. */
+static bool
+is_place(const struct layout *l, uint32_t blk, uint32_t slot)
+{
+  uint64_t off = (uint64_t)slot * 512;
+  uint64_t len = (uint64_t)layout_block_sectors(l, blk) * 512;
+
+  if (slot == NO_SLOT)
+    return true;
+  if (!range_fits(off, len, l->footer_off))
+    return false;
+  for (unsigned i = 0; i < l->nregion; i++) {
+    const struct region *o = &l->region[i];
+    if (off < o->off + o->len && o->off < off + len &&
+        strcmp(o->what, LAYOUT_UNKNOWN) != 0)
+      return false;
+  }
+  return true;
 }
 
 static int
@@ -84,7 +107,9 @@ look_at_record(void *opaque, const struct journal_record *rec)
     return look_at_bits(r, rec);
   if (rec->kind != JOURNAL_BAT)
     return damaged(r);
-  uint32_t disk = r->img->top->bat[rec->blk];
+  if (!is_place(&r->img->top->layout, rec->blk, rec->b))
+    return replay_refuse(r->img, r->err);
+  uint32_t disk = r->bat[rec->blk];
   bitmap_set(r->doubtful, rec->blk, 1);
   if (disk == rec->a || disk == rec->b)
     bitmap_set(r->named, rec->blk, 1);
@@ -100,6 +125,59 @@ look_at_all(struct replay *r, const struct journal *journal)
     if (bitmap_test(r->doubtful, blk) && !bitmap_test(r->named, blk))
       e = replay_refuse(r->img, r->err);
   return e;
+}
+
+static int
+look(struct vhd_image *img, const uint32_t *bat, const struct journal *journal,
+     uint32_t *npartly, struct vhd_error *err)
+{
+  size_t bytes = DIV_ROUND_UP(img->top->nblk, 8);
+  CLEANUP_FREE uint8_t *doubtful = calloc(bytes, 1);
+  CLEANUP_FREE uint8_t *named = calloc(bytes, 1);
+  CLEANUP_FREE uint8_t *partly = calloc(bytes, 1);
+  struct replay r = { img, err, bat, doubtful, named, partly, 0 };
+
+  if (!doubtful || !named || !partly)
+    return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
+  int e = look_at_all(&r, journal);
+  *npartly = r.npartly;
+  return e;
+}
+
+/* ----------------------------------------------------------- where it leads */
+
+static int
+move_block(void *opaque, const struct journal_record *rec)
+{
+  uint32_t *bat = opaque;
+
+  if (rec->kind == JOURNAL_BAT)
+    bat[rec->blk] = rec->b;
+  return 0;
+}
+
+int
+replay_check(struct vhd_image *img, const struct journal *journal,
+             struct vhd_error *err)
+{
+  struct layout *l = &img->top->layout;
+  uint32_t *bat = l->bat, npartly;
+  size_t bytes = ((size_t)l->nblk + l->nspare) * sizeof *bat;
+
+  int e = look(img, bat, journal, &npartly, err);
+  if (e < 0)
+    return e;
+  CLEANUP_FREE uint32_t *after = malloc(bytes);
+  if (!after)
+    return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
+  memcpy(after, bat, bytes);
+  journal_each(journal, move_block, after);
+  l->bat = after;
+  e = layout_recheck(img->top->file, l, NULL);
+  l->bat = bat;
+  if (e < 0)
+    return replay_refuse(img, err);
+  return layout_recheck(img->top->file, l, err);
 }
 
 /* ----------------------------------------------------------------- applying */
@@ -227,16 +305,11 @@ int
 replay_journal(struct vhd_image *img, const struct journal *journal,
                struct vhd_error *err)
 {
-  size_t bytes = DIV_ROUND_UP(img->top->nblk, 8);
-  CLEANUP_FREE uint8_t *doubtful = calloc(bytes, 1);
-  CLEANUP_FREE uint8_t *named = calloc(bytes, 1);
-  CLEANUP_FREE uint8_t *partly = calloc(bytes, 1);
-  struct replay r = { img, err, doubtful, named, partly, 0 };
+  struct replay r = { .img = img, .err = err };
+  uint32_t npartly;
 
-  if (!doubtful || !named || !partly)
-    return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
-  int e = look_at_all(&r, journal);
-  if (e == 0 && bitmaps_reserve(&img->top->bitmaps, r.npartly + 1) < 0)
+  int e = look(img, (const uint32_t *)img->top->bat, journal, &npartly, err);
+  if (e == 0 && bitmaps_reserve(&img->top->bitmaps, npartly + 1) < 0)
     e = vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
   if (e == 0)
     e = journal_each(journal, apply_record, &r);

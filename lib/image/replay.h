@@ -6,6 +6,11 @@
 
 #include "image/image.h"
 
+/* Can the image get to where the journal's records lead?  Changes nothing, and
+ * comes before the block table is made. */
+int replay_check(struct vhd_image *img, const struct journal *journal,
+                 struct vhd_error *err);
+
 /* Brings the block table to the state that the journal's records tell of, with
  * everything dirty that the disk may lack.  The image's table and commit are
  * set up; its space is not yet. */

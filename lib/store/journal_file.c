@@ -105,6 +105,7 @@ struct hunt {
   struct vhd_file *file;
   bool unlocked;
   bool named; /* the image's file names this one */
+  size_t most; /* bytes in one of another user */
   struct journal_file *jf;
   struct vhd_error *err;
 };
@@ -226,6 +227,8 @@ examine(const struct hunt *h, int folder, int fd, const struct stat *seen)
   }
   if (head.bytes > MOST || (uint64_t)st.st_size != PAGE + head.bytes)
     return unreadable(h, jf->path, "it is cut short");
+  if (head.bytes > h->most && st.st_uid != 0 && st.st_uid != geteuid())
+    return unreadable(h, jf->path, "it is larger than any that vhdkit makes");
   return read_left(h, fd, head.bytes);
 }
 
@@ -312,11 +315,11 @@ look_in(void *opaque, const char *dir)
 
 int
 journal_file_find(const char *dir, struct vhd_file *file, const uint8_t *id,
-                  bool unlocked, struct journal_file *jf,
+                  bool unlocked, size_t most, struct journal_file *jf,
                   struct vhd_error *err)
 {
   struct head want;
-  struct hunt h = { &want, file, unlocked, true, jf, err };
+  struct hunt h = { &want, file, unlocked, true, most, jf, err };
   char *path = NULL;
 
   memset(jf, 0, sizeof *jf);

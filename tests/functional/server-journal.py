@@ -426,6 +426,55 @@ def _():
     same_bytes(read("disk.vhd", 8 * MiB, len(TWO)), TWO)
 
 
+@case("one that leads over metadata is refused, and all is as it was")
+def _():
+    for slot in (1, 2**31):
+        killed(dynamic(), writes((MiB, TWO)))
+        journal = journal_of("disk.vhd")
+        ring = 4096 + 76
+        data = bytearray(file_bytes(journal))
+        kind, block, was, _ = struct.unpack_from("<4I", data, ring)
+        equal((kind, was), (1, 2**32 - 1), "the first record")
+        good = bytes(data)
+        struct.pack_into("<4I", data, ring, kind, block, was, slot)
+        with open(journal, "r+b") as file:
+            file.write(data)
+        before = file_bytes("disk.vhd")
+        inode = os.stat(journal).st_ino
+        refused("write", "disk.vhd", data=b"", says=[journal])
+        refused("info", "disk.vhd", says=[journal])
+        equal(os.stat(journal).st_ino, inode, "the journal")
+        same_bytes(file_bytes(journal), data)
+        same_bytes(file_bytes("disk.vhd"), before)
+        with open(journal, "r+b") as file:
+            file.write(good)
+        vhdkit("write", "disk.vhd", data=b"")
+        same_bytes(read("disk.vhd", MiB, len(TWO)), TWO)
+        os.unlink("disk.vhd")
+
+
+@case("another user's that is larger than any is refused")
+def _():
+    with folder_of_nobody() as nobody:
+        reachable(nobody)
+        dynamic()
+        os.chown("disk.vhd", nobody.pw_uid, nobody.pw_gid)
+        killed("disk.vhd", writes((MiB, TWO)), **as_nobody(nobody))
+        journal = journal_of("disk.vhd")
+        size = os.path.getsize(journal) - 4096
+        with open(journal, "r+b") as file:
+            file.truncate(4096 + 4 * size)
+            file.seek(80 + 8)
+            file.write(struct.pack("<Q", 4 * size))
+        refused("write", "disk.vhd", data=b"", says=[journal, "larger"])
+        with open(journal, "r+b") as file:
+            file.truncate(4096 + size)
+            file.seek(80 + 8)
+            file.write(struct.pack("<Q", size))
+        vhdkit("write", "disk.vhd", data=b"")
+        same_bytes(read("disk.vhd", MiB, len(TWO)), TWO)
+
+
 @case("a note that leads astray is an error, and nothing hangs")
 def _():
     need_notes()

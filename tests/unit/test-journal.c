@@ -162,7 +162,8 @@ leave_journal(const char *dir, struct journal_file *jf)
     skip();
   assert_int_equal(journal_file_publish(file, jf), 0);
   journal_file_close(jf, file, false);
-  assert_int_equal(journal_file_find(dir, file, id, false, jf, &err), 0);
+  assert_int_equal(journal_file_find(dir, file, id, false, 4096, jf,
+                                     &err), 0);
   assert_int_equal(jf->found, JOURNAL_LEFT);
   return file;
 }
