@@ -139,11 +139,11 @@ find_room(struct vhd_request *req)
 }
 
 /* What stops the gathering when nothing has been gathered. */
-static enum vhd_step
-clear_the_way(struct vhd_request *req, enum decision d,
-              const struct map_need *need)
+static __attribute__((noinline)) enum vhd_step
+clear_the_way(struct vhd_request *req, enum decision d)
 {
   struct vhd_image *img = req->image;
+  const struct map_need *need = &machine_of(req)->need;
   uint32_t blk = (uint32_t)(machine_of(req)->pos >> img->top->block_shift);
 
   if (d != LOAD) /* it looks anew: nobody needs to wait for it */
@@ -205,7 +205,6 @@ gather(struct vhd_request *req)
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
   uint64_t end = req->off + req->len;
-  struct map_need need;
   bool dirty = false;
 
   int failed = atomic_load(&img->failed);
@@ -215,7 +214,7 @@ gather(struct vhd_request *req)
   m->npiece = 0;
   while (m->pos < end && m->npiece < REQUEST_PIECES) {
     struct piece *p = &m->piece[m->npiece];
-    enum decision d = change_plan(req, p, &need);
+    enum decision d = change_plan(req, p, &m->need);
     if (d == PIECE || d == NOTHING) {
       m->pos += p->len;
       if (d == NOTHING)
@@ -229,7 +228,7 @@ gather(struct vhd_request *req)
       continue;
     }
     if (m->npiece == 0)
-      return clear_the_way(req, d, &need);
+      return clear_the_way(req, d);
     break;
   }
   if (m->npiece == REQUEST_PIECES)
@@ -333,8 +332,9 @@ add_zeroes(struct vhd_request *req, const struct piece *p, uint64_t file_off,
                  file_off, len, NULL, 0);
 }
 
-static void
-add_piece_io(struct vhd_request *req, const struct piece *p)
+/* Of a piece that may be more than bytes into a block that stays. */
+static __attribute__((noinline)) void
+add_piece_ios(struct vhd_request *req, const struct piece *p)
 {
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
@@ -360,6 +360,20 @@ add_piece_io(struct vhd_request *req, const struct piece *p)
                    (char *)req->buf + (from - req->off), 0);
   else
     add_zeroes(req, p, data + from, to - from);
+}
+
+static void
+add_piece_io(struct vhd_request *req, const struct piece *p)
+{
+  struct layer *top = req->image->top;
+  uint64_t in = p->off & ((1ULL << top->block_shift) - 1);
+
+  if (p->kind == PIECE_IN_PLACE && req->op == VHD_WRITE)
+    request_add_io(req, top->file, VHD_IO_WRITE,
+                   slot_data_off(top, p->slot) + in, p->len,
+                   (char *)req->buf + (p->off - req->off), 0);
+  else
+    add_piece_ios(req, p);
 }
 
 static enum vhd_step

@@ -86,47 +86,50 @@ look_at_block(struct layer *l, bool last, uint64_t off, uint64_t *len,
   return v == NOTHING && last ? ZERO : v;
 }
 
+/* A run without bytes in any file. */
+static bool
+set_empty(struct vhd_run *run, enum vhd_run_kind kind, unsigned depth,
+          uint64_t len)
+{
+  *run = (struct vhd_run){
+    .len = len, .fd = -1, .kind = (uint16_t)kind, .depth = (uint16_t)depth,
+  };
+  return true;
+}
+
 /* The run as seen from one layer of the image down. */
 static bool
 walk(const struct layers *layers, unsigned from, uint64_t off, uint64_t len,
      struct vhd_run *run, struct map_need *need)
 {
-  run->file = NULL;
-  run->fd = -1;
-  run->file_off = 0;
   for (unsigned i = from;; i++) {
     struct layer *l = layers->layer[i];
     bool last = i + 1 == layers->n;
     enum verdict v = DATA;
 
-    run->depth = (uint16_t)(i - from);
-    if (off >= l->size) { /* the layer above is larger */
-      run->kind = VHD_RUN_HOLE;
-      break;
-    }
+    if (off >= l->size) /* the layer above is larger */
+      return set_empty(run, VHD_RUN_HOLE, i - from, len);
     len = MIN(len, l->size - off);
     if (l->fixed)
       run->file_off = off;
     else
       v = look_at_block(l, last, off, &len, &run->file_off, &need->blk);
     if (v == DATA) {
-      run->kind = VHD_RUN_DATA;
+      run->len = len;
       run->file = l->file;
       run->fd = l->file->fd;
-      break;
+      run->kind = VHD_RUN_DATA;
+      run->depth = (uint16_t)(i - from);
+      return true;
     }
     if (v == LOAD) {
       need->layer = l;
       return false;
     }
-    if (v == ZERO || last) {
-      run->kind = v == ZERO ? VHD_RUN_ZERO : VHD_RUN_HOLE;
-      run->file_off = 0;
-      break;
-    }
+    if (v == ZERO || last)
+      return set_empty(run, v == ZERO ? VHD_RUN_ZERO : VHD_RUN_HOLE, i - from,
+                       len);
   }
-  run->len = len;
-  return true;
 }
 
 bool

@@ -126,21 +126,21 @@ map_gather(struct vhd_request *req)
   struct machine *m = machine_of(req);
   uint64_t end = req->off + req->len;
   unsigned max = req->flags & VHD_ONE_RUN ? 1 : req->max_runs;
-  struct map_need need;
-  struct vhd_run run;
 
   request_pin(req);
   while (m->pos < end) {
-    if (!map_next(m->layers, m->pos, end - m->pos, &run, &need))
-      return request_load(req, need.layer, need.blk, map_gather);
-    struct vhd_run *last = req->nruns ? &req->runs[req->nruns - 1] : NULL;
-    if (last && continues(last, &run))
-      last->len += run.len;
-    else if (req->nruns == max)
-      break;
+    struct vhd_run *run =
+      req->nruns < max ? &req->runs[req->nruns] : &m->next_run;
+    if (!map_next(m->layers, m->pos, end - m->pos, run, &m->need))
+      return request_load(req, m->need.layer, m->need.blk, map_gather);
+    uint64_t len = run->len;
+    if (req->nruns > 0 && continues(&req->runs[req->nruns - 1], run))
+      req->runs[req->nruns - 1].len += len;
+    else if (req->nruns < max)
+      req->nruns++;
     else
-      req->runs[req->nruns++] = run;
-    m->pos += run.len;
+      break;
+    m->pos += len;
   }
   if (req->flags & VHD_PIN)
     hold_runs(req);

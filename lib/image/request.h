@@ -24,6 +24,7 @@
 #include "base/arith.h"
 #include "base/bounds.h"
 #include "image/image.h"
+#include "image/map.h"
 #include "vhdkit.h"
 
 /* Go on with the next phase at once. */
@@ -74,6 +75,8 @@ struct machine {
   _Atomic uint32_t *hold;   /* nheld is 1: what counts it, if anything does */
   uint32_t epoch;
   struct layers *layers;    /* while pinned: what it reads from */
+  struct map_need need;     /* what the map lacks */
+  struct vhd_run next_run;  /* for which there is no room in .runs */
   /* Loading a bitmap. */
   struct layer *load_layer;
   struct bitmap *load_bitmap;
