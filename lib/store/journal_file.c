@@ -27,6 +27,9 @@
 #include "store/journal_place.h"
 
 #define PAGE 4096
+/* How long the files of a killed process may take to be closed. */
+#define LINGER_MS 2000
+#define LINGER_STEP_MS 5
 #define MOST (256U << 20) /* no journal is larger */
 
 /* Version 1 had no stamps (image/journal.h) in its second part. */
@@ -173,6 +176,19 @@ in_use(int fd)
   return fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
 }
 
+/* Whoever has the journal of an image whose lock is ours was killed: the kernel
+ * closes its files one after the other. */
+static bool
+outlives(int fd)
+{
+  for (unsigned ms = 0; in_use(fd); ms += LINGER_STEP_MS) {
+    if (ms >= LINGER_MS)
+      return true;
+    usleep(LINGER_STEP_MS * 1000);
+  }
+  return false;
+}
+
 static int
 read_left(const struct hunt *h, int fd, uint64_t bytes)
 {
@@ -215,16 +231,21 @@ examine(const struct hunt *h, int folder, int fd, const struct stat *seen)
   if (memcmp(head.magic, magic, sizeof magic) != 0)
     return unreadable(h, jf->path, "it is of another version of vhdkit, which "
                       "must open the image once");
-  bool live = in_use(fd);
-  if (!same_image(&head, h->want) || (live && !h->unlocked)) {
+  if (!same_image(&head, h->want)) {
     if (h->named)
       jf->found = JOURNAL_ELSEWHERE;
     return 0;
   }
-  if (live) {
+  if (h->unlocked && in_use(fd)) {
     jf->found = JOURNAL_LIVE;
     return 0;
   }
+  if (!h->unlocked && outlives(fd))
+    return vhd_fail(h->err, VHD_JOURNAL, EBUSY,
+                    "%s: its journal '%s' is still in use, by a program that "
+                    "was killed and has not ended, or by one that has the file "
+                    "open in a twin of its file system; try again later",
+                    h->file->path, jf->path);
   if (head.bytes > MOST || (uint64_t)st.st_size != PAGE + head.bytes)
     return unreadable(h, jf->path, "it is cut short");
   if (head.bytes > h->most && st.st_uid != 0 && st.st_uid != geteuid())
