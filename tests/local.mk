@@ -96,7 +96,7 @@ MOSTLYCLEANFILES += tests/*/*.log tests/*/*.trs
 # The simulator looks at more than a million power cuts; the crash proof runs
 # the real server for each of its own.
 PLAIN_TESTS += tests/sim/sim tests/sim/sim-small tests/sim/test-rules.sh \
-	tests/crash/power.py tests/crash/rules.py
+	tests/crash/power.py
 
 # Only the tests that start threads (in a tree built with --enable-tsan); all
 # but those that are too slow under a sanitizer; these alone.
