@@ -14,8 +14,8 @@
  * last such note.  Older clocks' ticks, in which times are kept, make no
  * difference; a change by others within one tick of our last is not seen (10 ms
  * at most), and one within two seconds of a kill in the midst of a change is
- * taken for that change's end.  A clock that is set back while the process lives is noticed at the
- * next note.
+ * taken for that change's end.  A clock that is set back while the process
+ * lives is noticed at the next note.
  *
  * Pure memory; the caller holds the image's lock but for journal_begin() and
  * journal_end().  Where the memory comes from is store/journal_file.h's
