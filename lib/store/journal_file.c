@@ -128,6 +128,27 @@ owner_of(const char *path)
   return dir && lstat(dir, &st) == 0 ? (long)st.st_uid : -1;
 }
 
+static const char strange_owner[] =
+  "it belongs to neither root nor the image's owner nor this user";
+
+/* Who could use it, where that depends on the user.  Root does not trust others
+ * than distrust() names either: that somebody may write to the image says not
+ * that he can get at it. */
+static const char *
+way_out(const struct hunt *h, long owner, const char *why)
+{
+  struct stat image;
+
+  if (owner < 0 || (why != strange_owner &&
+                    strcmp(why, strerrordesc_np(EACCES)) != 0))
+    return "";
+  return fstat(h->file->fd, &image) == 0 &&
+         (owner == 0 || owner == (long)image.st_uid)
+           ? "open the image once as that user or as root, or, "
+           : "open the image once as that user (root may not use it "
+             "either), or, ";
+}
+
 static int
 unreadable(const struct hunt *h, const char *path, const char *why)
 {
@@ -141,9 +162,9 @@ unreadable(const struct hunt *h, const char *path, const char *why)
   return vhd_fail(h->err, VHD_JOURNAL, EACCES,
                   "%s: a killed program left acknowledged changes of this "
                   "image in the journal '%s' of %s, which cannot be used here "
-                  "(%s); open the image once as that user or as root, or, if "
-                  "those changes are not wanted, remove that file",
-                  h->file->path, path, owner, why);
+                  "(%s); %sif those changes are not wanted, remove that file, "
+                  "and they are gone", h->file->path, path, owner, why,
+                  way_out(h, uid, why));
 }
 
 /* Others must not be able to make us believe what they like: the file is one of
@@ -162,7 +183,7 @@ distrust(const struct hunt *h, const struct stat *st, int fd)
   if (fstat(h->file->fd, &image) < 0 ||
       (st->st_uid != 0 && st->st_uid != geteuid() &&
        st->st_uid != image.st_uid))
-    return "it belongs to neither root nor the image's owner nor this user";
+    return strange_owner;
   if (st->st_mode & 022)
     return "others may write to it";
   return NULL;

@@ -49,7 +49,7 @@ struct journal_file {
  * usual ones, or NULL.  unlocked: the image's lock is not held; then a journal
  * may be in use, and what cannot be read is taken for one of those.  Else one
  * that is there and cannot be read or trusted is an error.  most: bytes that
- * one of another user may hold. */
+ * another user's may hold. */
 int journal_file_find(const char *dir, struct vhd_file *file,
                       const uint8_t *id, bool unlocked, size_t most,
                       struct journal_file *jf, struct vhd_error *err);

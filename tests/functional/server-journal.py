@@ -453,6 +453,27 @@ def _():
         os.unlink("disk.vhd")
 
 
+@case("another user's that root does not trust: the way out is one")
+def _():
+    with folder_of_nobody() as nobody:
+        reachable(nobody)
+        dynamic()
+        os.chmod("disk.vhd", 0o666)
+        killed("disk.vhd", writes((MiB, TWO)), **as_nobody(nobody))
+        journal = journal_of("disk.vhd")
+        for verb in ("info", "write"):
+            done = refused(verb, "disk.vhd", data=b"", says=[
+                journal, f"user {nobody.pw_uid}", "once as that user",
+                "remove that file"])
+            check("or as root" not in done.err, done.err)
+        vhdkit("write", "disk.vhd", data=b"", **as_nobody(nobody))
+        same_bytes(read("disk.vhd", MiB, len(TWO)), TWO)
+        # The other way.
+        killed("disk.vhd", writes((2 * MiB, TWO)), **as_nobody(nobody))
+        os.unlink(journal_of("disk.vhd"))
+        vhdkit("write", "disk.vhd", data=b"")
+
+
 @case("another user's that is larger than any is refused")
 def _():
     with folder_of_nobody() as nobody:
