@@ -140,33 +140,39 @@ wait_again(struct vhd_request *req)
   return wait_or_lead(req);
 }
 
+/* Waits for the first commit that covers all that was done; lock is held. */
+static enum vhd_step
+board(struct vhd_request *req, phase_fn *back)
+{
+  struct vhd_image *img = req->image;
+  struct commit *c = &img->commit;
+
+  request_call(req, wait_again, back);
+  bool on_board = c->leader && !c->gathering && covered(img);
+  machine_of(req)->commit_target = c->started + !on_board;
+  return wait_or_lead(req);
+}
+
 enum vhd_step
 request_durable(struct vhd_request *req, phase_fn *back)
 {
   struct vhd_image *img = req->image;
 
+  request_unpin(req);
   pthread_mutex_lock(&img->top->lock);
-  bool durable = !img->commit.leader && all_durable(img);
-  pthread_mutex_unlock(&img->top->lock);
   int failed = atomic_load(&img->failed);
-  if (failed < 0)
-    return request_done(req, failed);
-  return durable ? request_next(req, back) : request_make_room(req, back);
+  if (failed == 0 && (img->commit.leader || !all_durable(img)))
+    return board(req, back);
+  pthread_mutex_unlock(&img->top->lock);
+  return failed < 0 ? request_done(req, failed) : request_next(req, back);
 }
 
 enum vhd_step
 request_make_room(struct vhd_request *req, phase_fn *back)
 {
-  struct vhd_image *img = req->image;
-  struct machine *m = machine_of(req);
-  struct commit *c = &img->commit;
-
   request_unpin(req);
-  request_call(req, wait_again, back);
-  pthread_mutex_lock(&img->top->lock);
-  bool on_board = c->leader && !c->gathering && covered(img);
-  m->commit_target = c->started + !on_board;
-  return wait_or_lead(req);
+  pthread_mutex_lock(&req->image->top->lock);
+  return board(req, back);
 }
 
 /* The end of a commit, good or bad. */
