@@ -112,7 +112,9 @@ check-plain:
 # The crash proof at length, and 200 kills of each kind.
 CRASH_SCALE = 4
 check-crash:
-	CRASH_SCALE=$(CRASH_SCALE) CRASH_IMAGES=250 KILL_ROUNDS=200 \
+	CRASH_LOADS="`sed -n 's/^def \([a-z]*\)(run):/\1/p' \
+	  $(srcdir)/tests/crash/loads.py | tr '\n' ' '`" \
+	  CRASH_SCALE=$(CRASH_SCALE) CRASH_IMAGES=250 KILL_ROUNDS=200 \
 	  TEST_TIMEOUT=36000 $(MAKE) $(AM_MAKEFLAGS) check \
 	  TESTS='tests/crash/power.py tests/crash/rules.py \
 	    tests/functional/server-kill.py'

@@ -113,5 +113,5 @@ def cut(run):
 
 
 LOADS = {f.__name__: f for f in (
-    steady, killed, reopened, growing, crowded, recycled, failing, unsynced, watched,
-    overtaken, recovering, cut)}
+    steady, killed, reopened, growing, crowded, recycled, failing, unsynced,
+    watched, overtaken, recovering, cut)}
