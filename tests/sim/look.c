@@ -138,8 +138,8 @@ look_whose(struct life *l, const struct journal *j, const struct simfile *left)
   struct file_stamp own = { left->cache.size, left->changed, left->changed };
   struct file_stamp other[3] = { own, own, own };
 
-  other[0].mtime = other[0].ctime += 10000000000LL; /* written to later */
-  other[1].ctime += 10000000000LL;                  /* and dated back */
+  other[0].mtime = other[0].ctime += 1000000000000LL; /* written to later */
+  other[1].ctime += 1000000000000LL;                  /* and dated back */
   other[1].mtime -= 3600000000000LL;
   other[2].size += SIM_SIZE * 100;
   if (!journal_fits(j, &own))
