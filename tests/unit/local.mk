@@ -38,6 +38,14 @@ tests_unit_test_machine_LDADD = $(UNIT_LIBS)
 tests_unit_test_machine_SOURCES = tests/unit/test-machine.c $(UNIT_COMMON) \
 	$(UNIT_MACHINE)
 
+check_PROGRAMS += tests/unit/test-syncs
+TESTS += tests/unit/test-syncs
+tests_unit_test_syncs_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_syncs_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_syncs_LDADD = $(UNIT_LIBS)
+tests_unit_test_syncs_SOURCES = tests/unit/test-syncs.c $(UNIT_COMMON) \
+	$(UNIT_MACHINE)
+
 check_PROGRAMS += tests/unit/test-slots
 TESTS += tests/unit/test-slots
 tests_unit_test_slots_CPPFLAGS = $(UNIT_CPPFLAGS)
