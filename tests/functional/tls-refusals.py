@@ -10,8 +10,8 @@ import struct
 import warnings
 
 from fronttest import image, refused, serving
-from tlstest import (OPT_ABORT, OPT_EXPORT_NAME, OPT_GO, OPT_INFO, OPT_LIST,
-                     OPT_LIST_META_CONTEXT, OPT_SET_META_CONTEXT,
+from tlstest import (QEMU_CUT_OFF, OPT_ABORT, OPT_EXPORT_NAME, OPT_GO, OPT_INFO,
+                     OPT_LIST, OPT_LIST_META_CONTEXT, OPT_SET_META_CONTEXT,
                      OPT_STARTTLS, OPT_STRUCTURED_REPLY, REP_ACK,
                      REP_ERR_POLICY, REP_ERR_TLS_REQD, REP_ERR_UNKNOWN,
                      Authority, Raw, client_context, client_folder, closed,
@@ -80,7 +80,7 @@ def _():
     with mutual(ca, server_folder(ca)) as server:
         nbdinfo_fails(server.tcp(), "TLS", "alert", "handshake",
                       tls_certificates=client_folder(ca, folder="nobody"))
-        qemu_fails(server.tcp(), x509_creds("nobody"), "TLS channel")
+        qemu_fails(server.tcp(), x509_creds("nobody"), QEMU_CUT_OFF)
         nbd_client_fails(server.tcp(), "nobody")
         failures(server, 3, "peer did not return a certificate")
         # GnuTLS sends no certificate that nobody asked for; OpenSSL does.
@@ -114,7 +114,7 @@ def _():
     with mutual(ca, folder) as server:
         nbdinfo_size(server.tcp(), SIZE, tls_certificates=good)
         nbdinfo_fails(server.tcp(), "alert", tls_certificates=revoked)
-        qemu_fails(server.tcp(), x509_creds(revoked), "TLS channel")
+        qemu_fails(server.tcp(), x509_creds(revoked), QEMU_CUT_OFF)
         nbd_client_fails(server.tcp(), revoked)
         failures(server, 3, "the client's certificate: certificate revoked")
         for client in (nbd_client(server.tcp(), good),
