@@ -169,7 +169,7 @@ def hung_local(before, *options):
             slow.pwrite(b"s" * 4096, 8 * MiB)
             slow.flush()
         forget("d/slow.vhd", "slow.vhd")
-        time.sleep(0.1)
+        time.sleep(0.5)  # its last answer is no sign of life any more
         fuse.send_signal(signal.SIGSTOP)
         try:
             for i in range(60):
