@@ -61,7 +61,6 @@ fill_from_layout(struct layer *l)
   l->footer = layout->footer;
   l->fixed = layout->footer.type == VHD_FIXED || layout->footer.type == 0;
   l->size = layout->disk_size;
-  l->mtime = l->stamp.mtime / 1000000000;
   if (l->fixed)
     return;
   l->header = layout->header;

@@ -79,7 +79,6 @@ struct layer {
   char *parent_name;        /* UTF-8; "" */
   struct file_stamp stamp;  /* of the file, before it was read */
   bool journaled;           /* shows what a journal says and the file not yet */
-  int64_t mtime;            /* of the file, at open; seconds since 1970 */
   char *warning[LAYER_WARNINGS];
   unsigned nwarning;
 
