@@ -16,25 +16,35 @@ server_libserver_la_CPPFLAGS = $(SERVER_CPPFLAGS)
 server_libserver_la_CFLAGS = $(SERVER_CFLAGS)
 server_libserver_la_LIBADD = server/libnbdproto.la $(SERVER_LIBS)
 server_libserver_la_SOURCES = \
-	server/buffer.c \
-	server/buffer.h \
-	server/configure.c \
-	server/configure.h \
-	server/confine.c \
-	server/confine.h \
-	server/connection.c \
-	server/connection.h \
-	server/entry.h \
-	server/entry_open.c \
-	server/export_list.c \
-	server/export_list.h \
-	server/exports.c \
-	server/exports.h \
-	server/fail.c \
-	server/fail.h \
-	server/filter.c \
-	server/filter.h \
-	server/haggle.c \
+	server/base/buffer.c \
+	server/base/buffer.h \
+	server/base/error.c \
+	server/base/error.h \
+	server/base/log.c \
+	server/base/log.h \
+	server/base/loop.c \
+	server/base/loop.h \
+	server/catalog/catalog.c \
+	server/catalog/catalog.h \
+	server/catalog/entry.h \
+	server/catalog/list.c \
+	server/catalog/list.h \
+	server/catalog/open.c \
+	server/client/connection.c \
+	server/client/connection.h \
+	server/client/negotiate.c \
+	server/client/op.c \
+	server/client/op.h \
+	server/client/read.c \
+	server/client/receive.c \
+	server/client/send.c \
+	server/client/status.c \
+	server/config/command_line.c \
+	server/config/command_line.h \
+	server/config/command_line_exports.c \
+	server/config/command_line_exports.h \
+	server/config/resolve.c \
+	server/config/resolve.h \
 	server/io/engine.c \
 	server/io/engine.h \
 	server/io/file_class.c \
@@ -43,49 +53,39 @@ server_libserver_la_SOURCES = \
 	server/io/try.c \
 	server/io/uring.c \
 	server/io/watch.c \
-	server/landlock.c \
-	server/landlock.h \
-	server/listen.c \
-	server/listen.h \
-	server/log.c \
-	server/log.h \
-	server/loop.c \
-	server/loop.h \
-	server/notify.c \
-	server/notify.h \
-	server/op.c \
-	server/op.h \
-	server/options.c \
-	server/options.h \
-	server/options_exports.c \
-	server/options_exports.h \
-	server/output.c \
-	server/peers.c \
-	server/peers.h \
-	server/read.c \
-	server/receive.c \
-	server/sandbox.c \
-	server/sandbox.h \
-	server/sanitized.h \
+	server/keeper/holder_probe.c \
+	server/keeper/holder_probe.h \
+	server/keeper/landlock.c \
+	server/keeper/landlock.h \
+	server/keeper/notify.c \
+	server/keeper/notify.h \
+	server/keeper/sandbox.c \
+	server/keeper/sandbox.h \
+	server/keeper/sandbox_paths.c \
+	server/keeper/sandbox_paths.h \
+	server/keeper/sanitized.h \
+	server/keeper/seccomp.c \
+	server/keeper/seccomp.h \
+	server/keeper/user.c \
+	server/keeper/user.h \
+	server/net/address_limit.c \
+	server/net/address_limit.h \
+	server/net/listen.c \
+	server/net/listen.h \
+	server/net/plain_stream.c \
+	server/net/socket.c \
+	server/net/socket.h \
+	server/net/stream.h \
 	server/server.c \
-	server/server.h \
-	server/socket.c \
-	server/socket.h \
-	server/status.c \
-	server/stream.h \
-	server/stream_plain.c \
-	server/user.c \
-	server/user.h \
-	server/witness.c \
-	server/witness.h
+	server/server.h
 if HAVE_TLS
 server_libserver_la_SOURCES += \
-	server/psk.c \
-	server/psk.h \
-	server/tls_context.c \
-	server/tls_context.h \
-	server/tls_stream.c \
-	server/tls_stream.h
+	server/net/tls/context.c \
+	server/net/tls/context.h \
+	server/net/tls/psk.c \
+	server/net/tls/psk.h \
+	server/net/tls/stream.c \
+	server/net/tls/stream.h
 endif
 
 sbin_PROGRAMS += server/vhdkitd

@@ -23,19 +23,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "configure.h"
-#include "confine.h"
-#include "fail.h"
-#include "listen.h"
-#include "log.h"
-#include "notify.h"
-#include "options.h"
+#include "config/resolve.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "keeper/notify.h"
+#include "keeper/sandbox_paths.h"
+#include "net/listen.h"
+#include "config/command_line.h"
+#include "keeper/holder_probe.h"
+#include "keeper/user.h"
 #include "server.h"
-#include "user.h"
-#include "witness.h"
 #ifdef HAVE_TLS
-#include "tls_context.h"
-#include "tls_stream.h"
+#include "net/tls/context.h"
+#include "net/tls/stream.h"
 #endif
 
 enum {

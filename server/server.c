@@ -9,14 +9,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "connection.h"
-#include "exports.h"
-#include "fail.h"
-#include "log.h"
-#include "nbd/handshake.h"
-#include "op.h"
-#include "peers.h"
 #include "server.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "catalog/catalog.h"
+#include "client/connection.h"
+#include "client/op.h"
+#include "nbd/handshake.h"
+#include "net/address_limit.h"
 
 #define MAX_LOOPS 256
 

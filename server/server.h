@@ -24,7 +24,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "stream.h"
+#include "net/stream.h"
 #include "vhdkit.h"
 
 struct exports;

@@ -37,7 +37,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "loop.h"
+#include "base/loop.h"
 #include "vhdkit.h"
 
 /* ------------------------------------------------------------------ threads */

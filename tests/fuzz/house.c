@@ -13,17 +13,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "connection.h"
-#include "exports.h"
+#include "client/connection.h"
+#include "catalog/catalog.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/house.h"
 #include "fuzz/starve.h"
-#include "log.h"
-#include "loop.h"
-#include "op.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "client/op.h"
 #include "server.h"
-#include "tls_context.h"
-#include "tls_stream.h"
+#include "net/tls/context.h"
+#include "net/tls/stream.h"
 #include "unit/forge.h"
 #include "vhdkit.h"
 

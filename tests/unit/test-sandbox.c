@@ -29,10 +29,10 @@
 
 #include <cmocka.h>
 
-#include "filter.h"
-#include "landlock.h"
-#include "sandbox.h"
-#include "sanitized.h"
+#include "keeper/seccomp.h"
+#include "keeper/landlock.h"
+#include "keeper/sandbox.h"
+#include "keeper/sanitized.h"
 
 enum {
   FINE = 0,

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The server's messages: one line each, on standard error, in one write, so
+ * that lines of several threads do not mix.  Under systemd's journal each line
+ * carries its priority.  Whatever a client or a file put into a message leaves
+ * as printable text: control characters and broken UTF-8 become \xNN.
+ *
+ * Any thread, at any time.
+ */
+#ifndef SERVER_BASE_LOG_H
+#define SERVER_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The values are syslog's, as the journal expects them. */
+enum log_level {
+  LOG_LEVEL_ERROR = 3,
+  LOG_LEVEL_WARNING = 4,
+  LOG_LEVEL_NOTICE = 5,
+  LOG_LEVEL_DEBUG = 7,
+};
+
+/* Messages above this level are dropped; the default is NOTICE.  Before the
+ * first thread starts. */
+void log_set_level(enum log_level level);
+
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Only with --verbose. */
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+bool log_is_verbose(void);
+
+/* For messages that strangers can cause: at most LOG_BURST of one kind in
+ * LOG_INTERVAL seconds.  The first that is let through after others were held
+ * back says how many.  Zero-initialised and static. */
+#define LOG_BURST 10
+#define LOG_INTERVAL 10
+
+struct log_limit {
+  _Atomic int64_t window; /* the interval that is being counted */
+  _Atomic uint32_t count; /* of it so far */
+};
+
+/* True if the message may be written. */
+bool log_limit_pass(struct log_limit *limit);
+
+/* Writes text into buf[size] as log lines show it, always terminated. */
+void log_sanitize(const char *text, char *buf, unsigned size);
+
+#endif

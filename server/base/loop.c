@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* loop.c: see loop.h.  libevent is used by the loop's own thread alone, save
+ * for the set-up before the thread starts, so its locks are not needed. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+
+/* Buffers that nobody has needed for so long are given back. */
+static const struct timeval trim_interval = { .tv_sec = 2 };
+
+static _Thread_local struct loop *current_loop;
+
+struct loop *
+loop_current(void)
+{
+  return current_loop;
+}
+
+void
+loop_post(struct loop *loop, struct task *task)
+{
+  if (loop == current_loop) {
+    STAILQ_INSERT_TAIL(&loop->run, task, link);
+    return;
+  }
+
+  pthread_mutex_lock(&loop->lock);
+  const bool was_empty = STAILQ_EMPTY(&loop->inbox);
+  STAILQ_INSERT_TAIL(&loop->inbox, task, link);
+  pthread_mutex_unlock(&loop->lock);
+
+  /* Whoever put the first one in has woken the loop, or is about to. */
+  if (was_empty) {
+    const uint64_t one = 1;
+    ssize_t n;
+    do
+      n = write(loop->wake_fd, &one, sizeof one);
+    while (n < 0 && errno == EINTR);
+  }
+}
+
+void
+loop_settle(struct loop *loop)
+{
+  struct task *task;
+
+  do {
+    while ((task = STAILQ_FIRST(&loop->run)) != NULL) {
+      STAILQ_REMOVE_HEAD(&loop->run, link);
+      task->run(task);
+    }
+    if (loop->settled)
+      loop->settled(loop);
+  } while (!STAILQ_EMPTY(&loop->run));
+
+  if (loop->bufs.cached > 0 && !evtimer_pending(loop->trim, NULL))
+    evtimer_add(loop->trim, &trim_interval);
+}
+
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
+{
+  struct loop *loop = arg;
+  uint64_t count;
+  ssize_t n = read(fd, &count, sizeof count);
+
+  (void)n;
+  (void)what;
+  pthread_mutex_lock(&loop->lock);
+  STAILQ_CONCAT(&loop->run, &loop->inbox);
+  pthread_mutex_unlock(&loop->lock);
+  loop_settle(loop);
+}
+
+static void
+on_trim(evutil_socket_t fd, short what, void *arg)
+{
+  struct loop *loop = arg;
+
+  (void)fd;
+  (void)what;
+  bufs_trim(&loop->bufs);
+  loop_settle(loop);
+}
+
+struct loop *
+loop_new(struct server *server, unsigned index)
+{
+  struct loop *loop = calloc(1, sizeof *loop);
+  if (!loop)
+    return NULL;
+  loop->server = server;
+  loop->index = index;
+  loop->wake_fd = -1;
+  STAILQ_INIT(&loop->run);
+  STAILQ_INIT(&loop->inbox);
+  TAILQ_INIT(&loop->connections);
+  bufs_init(&loop->bufs);
+  pthread_mutex_init(&loop->lock, NULL);
+
+  struct event_config *config = event_config_new();
+  if (!config)
+    goto fail;
+  /* No changelist: a connection closes its socket right after it has taken it
+   * out of the loop, and others may get the same descriptor at once. */
+  event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+  loop->base = event_base_new_with_config(config);
+  event_config_free(config);
+  loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (!loop->base || loop->wake_fd < 0)
+    goto fail;
+  loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST,
+                         on_wake, loop);
+  loop->trim = evtimer_new(loop->base, on_trim, loop);
+  if (!loop->wake || !loop->trim || event_add(loop->wake, NULL) < 0)
+    goto fail;
+  return loop;
+
+fail:
+  loop_free(loop);
+  return NULL;
+}
+
+struct start {
+  struct loop *loop;
+  void (*begin)(struct loop *);
+};
+
+static void *
+loop_main(void *arg)
+{
+  struct start start = *(struct start *)arg;
+  struct loop *loop = start.loop;
+  char name[16];
+
+  free(arg);
+  current_loop = loop;
+  snprintf(name, sizeof name, "loop-%u", loop->index);
+  pthread_setname_np(pthread_self(), name);
+  if (start.begin)
+    start.begin(loop);
+  event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+  bufs_clear(&loop->bufs);
+  return NULL;
+}
+
+int
+loop_start(struct loop *loop, void (*begin)(struct loop *))
+{
+  struct start *start = malloc(sizeof *start);
+  if (!start)
+    return -ENOMEM;
+  start->loop = loop;
+  start->begin = begin;
+
+  /* Signals are the main thread's business. */
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const int err = pthread_create(&loop->thread, NULL, loop_main, start);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  if (err) {
+    free(start);
+    return -err;
+  }
+  loop->started = true;
+  return 0;
+}
+
+struct stop {
+  struct task task;
+  struct loop *loop;
+  void (*end)(struct loop *);
+};
+
+static void
+run_stop(struct task *task)
+{
+  struct stop *stop = (struct stop *)task;
+  struct loop *loop = stop->loop;
+
+  if (stop->end)
+    stop->end(loop);
+  free(stop);
+  event_base_loopbreak(loop->base);
+}
+
+void
+loop_stop(struct loop *loop, void (*end)(struct loop *))
+{
+  struct stop *stop = malloc(sizeof *stop);
+
+  /* A few bytes: without them nothing else would work either. */
+  assert(stop);
+  stop->task.run = run_stop;
+  stop->loop = loop;
+  stop->end = end;
+  loop_post(loop, &stop->task);
+}
+
+void
+loop_join(struct loop *loop)
+{
+  assert(loop->started);
+  pthread_join(loop->thread, NULL);
+  loop->started = false;
+}
+
+void
+loop_free(struct loop *loop)
+{
+  if (!loop)
+    return;
+  assert(!loop->started);
+  if (loop->wake)
+    event_free(loop->wake);
+  if (loop->trim)
+    event_free(loop->trim);
+  if (loop->base)
+    event_base_free(loop->base);
+  if (loop->wake_fd >= 0)
+    close(loop->wake_fd);
+  bufs_clear(&loop->bufs);
+  pthread_mutex_destroy(&loop->lock);
+  free(loop);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * From options to the server's configuration; see resolve.h.
+ */
+#include "config.h"
+
+#include "config/resolve.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/log.h"
+
+/* Descriptors that are not clients: images, journals, loops. */
+#define OTHER_DESCRIPTORS 256
+#define MAX_CLIENTS 1000000
+
+/* As many descriptors as we may have: each client is one.  Returns for how many
+ * clients they last; 0 if that cannot be told. */
+static unsigned
+raise_descriptors(void)
+{
+  struct rlimit limit;
+
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+    return 0;
+  }
+  if (limit.rlim_cur < limit.rlim_max) {
+    struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+      limit = raised;
+    }
+  }
+  rlim_t n = limit.rlim_cur > 2 * OTHER_DESCRIPTORS
+               ? limit.rlim_cur - OTHER_DESCRIPTORS
+               : limit.rlim_cur / 2 + 1;
+  return n < MAX_CLIENTS ? (unsigned) n : MAX_CLIENTS;
+}
+
+static bool
+is_directory(const char *path)
+{
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int
+set_exports(const struct options *opt, struct server_config *config,
+            struct vhd_error *err)
+{
+  if (opt->nexports == 1 && opt->exports[0].name == NULL &&
+      !opt->exports[0].raw && is_directory(opt->exports[0].path)) {
+    if (opt->exports[0].description != NULL || opt->exports[0].tls_only) {
+      return fail_argument(err, "%s is a directory: --description and "
+                                "--tls-only need an export by name, NAME=IMAGE",
+                           opt->exports[0].path);
+    }
+    config->directory = opt->exports[0].path;
+    return 0;
+  }
+  struct server_export *exports = calloc(opt->nexports, sizeof *exports);
+  if (exports == NULL) {
+    return fail_system(err, ENOMEM, "cannot start");
+  }
+  config->exports = exports;
+  config->nexports = opt->nexports;
+  for (size_t i = 0; i < opt->nexports; i++) {
+    const struct options_export *from = &opt->exports[i];
+    if (from->name != NULL && is_directory(from->path)) {
+      return fail_argument(err, "%s is a directory: its images have their own "
+                                "names; give it alone, without %s=",
+                           from->path, from->name);
+    }
+    exports[i] = (struct server_export){
+      .name = from->name != NULL ? from->name : "",
+      .path = from->path,
+      .description = from->description,
+      .tls_only = from->tls_only,
+      .raw = from->raw,
+      .readonly = opt->readonly,
+    };
+  }
+  return 0;
+}
+
+static void
+set_limits(const struct options *opt, struct server_limits *limits)
+{
+  unsigned clients = raise_descriptors();
+
+  limits->connections =
+    opt->max_connections != 0 ? opt->max_connections : clients;
+  if (clients != 0 && opt->max_connections > clients) {
+    log_warning("--max-connections %u: descriptors last for %u; raise the "
+                "limit (ulimit -n, LimitNOFILE=)",
+                opt->max_connections, clients);
+  }
+  limits->connections_per_address = opt->max_connections_per_address;
+  limits->handshake_sec = opt->handshake_timeout;
+}
+
+int
+configure(const struct options *opt, struct server_config *config,
+          struct vhd_error *err)
+{
+  static const enum server_io io[] = {
+    [OPTIONS_IO_AUTO] = SERVER_IO_AUTO,
+    [OPTIONS_IO_URING] = SERVER_IO_URING,
+    [OPTIONS_IO_THREADS] = SERVER_IO_THREADS,
+  };
+  static const enum server_tls tls[] = {
+    [OPTIONS_TLS_OFF] = SERVER_TLS_OFF,
+    [OPTIONS_TLS_ON] = SERVER_TLS_ON,
+    [OPTIONS_TLS_REQUIRE] = SERVER_TLS_REQUIRE,
+  };
+
+  *config = (struct server_config){
+    .readonly = opt->readonly,
+    .threads = opt->threads,
+    .io = io[opt->io],
+    .open = {.roots = opt->roots.items, .nroots = opt->roots.n},
+    .tls = tls[opt->tls],
+  };
+  if (opt->size_chs) {
+    config->open.flags |= VHD_OPEN_SIZE_CHS;
+  }
+  set_limits(opt, &config->limits);
+  return set_exports(opt, config, err);
+}
+
+void
+configure_free(struct server_config *config)
+{
+  free((void *) config->exports);
+  config->exports = NULL;
+}

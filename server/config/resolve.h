@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * From options to the server's configuration: what is to be served, how much of
+ * it, and for how many clients at a time.  Raises the limit of descriptors as
+ * far as that goes.  The main thread, once.
+ */
+#ifndef SERVER_CONFIG_RESOLVE_H
+#define SERVER_CONFIG_RESOLVE_H
+
+#include "config/command_line.h"
+#include "server.h"
+#include "vhdkit.h"
+
+/* Fills *config but for the callbacks; it refers to the options' strings.  For
+ * configure_free(), whatever is returned. */
+int configure(const struct options *opt, struct server_config *config,
+              struct vhd_error *err);
+void configure_free(struct server_config *config);
+
+#endif

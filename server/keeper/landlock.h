@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Landlock: the process gives up, for good, every file, TCP port and foreign
+ * process but what it names before.  Works without privileges, on kernels from
+ * 5.13 on; newer kernels confine more.
+ *
+ * The main thread, before any other thread runs: only those started afterwards
+ * are confined with it.
+ */
+#ifndef SERVER_KEEPER_LANDLOCK_H
+#define SERVER_KEEPER_LANDLOCK_H
+
+#include "vhdkit.h"
+
+enum landlock_access {
+  LANDLOCK_READ = 1 << 0,   /* files and folders */
+  LANDLOCK_WRITE = 1 << 1,  /* existing files */
+  LANDLOCK_CREATE = 1 << 2, /* and remove: plain files */
+  LANDLOCK_REMOVE = 1 << 3, /* files and sockets */
+};
+
+/* A ruleset that permits nothing yet: a descriptor, -EOPNOTSUPP where the
+ * kernel has no landlock or has it switched off, or -errno. */
+int landlock_new(void);
+
+/* Permits access (enum landlock_access) to path and what is below it.  What
+ * does not exist is skipped: there is nothing to permit. */
+int landlock_allow(int ruleset, const char *path, unsigned access,
+                   struct vhd_error *err);
+/* The same for what is open already; path is for messages. */
+int landlock_allow_open(int ruleset, int fd, const char *path, unsigned access,
+                        struct vhd_error *err);
+
+void landlock_close(int ruleset);
+
+/* From here on.  Needs "no new privileges".  Closes the ruleset in any case. */
+int landlock_enter(int ruleset, struct vhd_error *err);
+
+#endif

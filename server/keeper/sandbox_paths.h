@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Which files vhdkitd keeps when it enters the sandbox: worked out from its
+ * options.  The main thread, once.
+ */
+#ifndef SERVER_KEEPER_SANDBOX_PATHS_H
+#define SERVER_KEEPER_SANDBOX_PATHS_H
+
+#include "net/listen.h"
+#include "config/command_line.h"
+#include "vhdkit.h"
+
+/* Enters as much of the sandbox as the options permit. */
+int confine(const struct options *opt, const struct listen_set *listen,
+            struct vhd_error *err);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The system call filter, with libseccomp; see seccomp.h.
+ *
+ * It names what is forbidden, not what is needed: the C library, io_uring and
+ * the sanitizers use what they like from one version to the next, and a filter
+ * that breaks on an upgrade is switched off for good.  Forbidden calls fail
+ * with EPERM, clone3() with ENOSYS, upon which the C library falls back to
+ * clone(), whose flags the filter can see.
+ *
+ * What the filter does not see is what io_uring does; the rings are made by
+ * ourselves, and landlock holds for them as well.
+ */
+#include "config.h"
+
+#include "keeper/seccomp.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "keeper/sanitized.h"
+
+#ifdef HAVE_LIBSECCOMP
+
+#include <sched.h>
+#include <seccomp.h>
+#include <stddef.h>
+
+static const int forbidden[] = {
+  /* Starting programs. */
+  SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(uselib),
+#ifndef SANITIZED
+  SCMP_SYS(fork), SCMP_SYS(vfork),
+  /* Looking into other processes. */
+  SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
+#endif
+  SCMP_SYS(process_vm_writev), SCMP_SYS(pidfd_getfd), SCMP_SYS(kcmp),
+  SCMP_SYS(process_madvise), SCMP_SYS(perf_event_open), SCMP_SYS(bpf),
+  SCMP_SYS(userfaultfd),
+  /* New sockets: those we need are open. */
+  SCMP_SYS(socket), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(connect),
+  /* Mounts and namespaces. */
+  SCMP_SYS(mount), SCMP_SYS(umount), SCMP_SYS(umount2), SCMP_SYS(pivot_root),
+  SCMP_SYS(chroot), SCMP_SYS(fsopen), SCMP_SYS(fsmount), SCMP_SYS(fsconfig),
+  SCMP_SYS(fspick), SCMP_SYS(open_tree), SCMP_SYS(move_mount),
+  SCMP_SYS(mount_setattr), SCMP_SYS(setns), SCMP_SYS(unshare),
+  SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at),
+  /* The kernel. */
+  SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module),
+  SCMP_SYS(create_module), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load),
+  SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(acct),
+  SCMP_SYS(syslog), SCMP_SYS(iopl), SCMP_SYS(ioperm), SCMP_SYS(quotactl),
+  SCMP_SYS(quotactl_fd), SCMP_SYS(modify_ldt), SCMP_SYS(vhangup),
+  SCMP_SYS(nfsservctl), SCMP_SYS(lookup_dcookie), SCMP_SYS(personality),
+  /* Keys, the clock, names. */
+  SCMP_SYS(add_key), SCMP_SYS(keyctl), SCMP_SYS(request_key),
+  SCMP_SYS(clock_settime), SCMP_SYS(clock_settime64), SCMP_SYS(settimeofday),
+  SCMP_SYS(stime), SCMP_SYS(adjtimex), SCMP_SYS(clock_adjtime),
+  SCMP_SYS(clock_adjtime64), SCMP_SYS(sethostname), SCMP_SYS(setdomainname),
+  /* Who we are. */
+  SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setreuid), SCMP_SYS(setregid),
+  SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setgroups),
+  SCMP_SYS(setfsuid), SCMP_SYS(setfsgid), SCMP_SYS(capset),
+};
+
+static int
+add_rules(scmp_filter_ctx filter)
+{
+  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+    /* -EDOM, -EINVAL: this architecture or version does not have it. */
+    int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), forbidden[i], 0);
+    if (r < 0 && r != -EDOM && r != -EINVAL) {
+      return r;
+    }
+  }
+#ifndef SANITIZED
+  /* Threads, but no processes. */
+  int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+  if (r < 0) {
+    return r;
+  }
+  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3),
+                          0);
+#else
+  return 0;
+#endif
+}
+
+int
+filter_enter(struct vhd_error *err)
+{
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  if (filter == NULL) {
+    return fail_system(err, ENOMEM, "cannot make a system call filter");
+  }
+  int r = add_rules(filter);
+  if (r == 0) {
+    r = seccomp_load(filter);
+  }
+  seccomp_release(filter);
+  return r < 0 ? fail_system(err, -r, "cannot enter the system call filter")
+               : 0;
+}
+
+#else
+
+int
+filter_enter(struct vhd_error *err)
+{
+  fail_argument(err, "this vhdkitd was built without a system call filter");
+  return -EOPNOTSUPP;
+}
+
+#endif

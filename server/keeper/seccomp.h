@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The system call filter (seccomp): what a server of files never does, it can
+ * then not be made to do.  Start programs, fork, trace or look into processes,
+ * mount, load modules, open or bind network sockets, set the clock...
+ *
+ * The main thread, before any other thread runs.
+ */
+#ifndef SERVER_KEEPER_SECCOMP_H
+#define SERVER_KEEPER_SECCOMP_H
+
+#include "vhdkit.h"
+
+/* From here on, for this thread and those it starts.  -EOPNOTSUPP: this build
+ * or this kernel has no filters. */
+int filter_enter(struct vhd_error *err);
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Listening and accepting; see listen.h.
+ *
+ * One thread accepts for all loops: it does nothing else, so that it keeps up
+ * with any storm of clients, and who comes is dealt out evenly whichever socket
+ * they come by.
+ *
+ * Where no descriptor is to be had, a listening socket stays readable, and a
+ * loop that asks again at once spins.  So all of them rest for a moment; the
+ * clients wait in the kernel's queues.
+ */
+#include "config.h"
+
+#include "net/listen.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "net/socket.h"
+
+/* Accepted in one go before the loop looks for signals again. */
+#define ACCEPT_BATCH 64
+#define REST_MSEC 100
+#define MAX_ADDRESSES 64 /* that one host name may stand for */
+
+struct listener {
+  struct socket socket;
+  struct event *event; /* NULL: not started */
+  struct listen_set *set;
+};
+
+struct listen_set {
+  struct listener *listeners;
+  size_t n;
+  struct event *rest; /* ends the pause after descriptors have run out */
+  listen_accepted *accepted;
+  void *opaque;
+};
+
+/* ----------------------------------------------------------------- opening */
+
+static int
+add_sockets(struct listen_set *set, struct socket *sockets, size_t n,
+            struct vhd_error *err)
+{
+  struct listener *listeners =
+    reallocarray(set->listeners, set->n + n, sizeof *listeners);
+  if (listeners == NULL) {
+    for (size_t i = 0; i < n; i++) {
+      socket_close(&sockets[i]);
+    }
+    return fail_system(err, ENOMEM, "cannot listen");
+  }
+  set->listeners = listeners;
+  for (size_t i = 0; i < n; i++) {
+    listeners[set->n++] = (struct listener){.socket = sockets[i], .set = set};
+  }
+  return 0;
+}
+
+static int
+open_tcp(struct listen_set *set, const char *host, const char *port,
+         struct vhd_error *err)
+{
+  struct socket sockets[MAX_ADDRESSES];
+  size_t n;
+  int r = socket_listen_tcp(host, port, sockets, MAX_ADDRESSES, &n, err);
+  return r < 0 ? r : add_sockets(set, sockets, n, err);
+}
+
+static int
+open_inherited(struct listen_set *set, int fd, struct vhd_error *err)
+{
+  struct socket sock;
+  int r = socket_inherit(fd, &sock, err);
+  return r < 0 ? r : add_sockets(set, &sock, 1, err);
+}
+
+/* What systemd and --fd hand over. */
+static int
+open_all_inherited(struct listen_set *set, const struct options *opt,
+                   struct vhd_error *err)
+{
+  int n = socket_activation(err);
+  int r = n < 0 ? n : 0;
+
+  for (int fd = 3; r == 0 && fd < 3 + n; fd++) {
+    r = open_inherited(set, fd, err);
+  }
+  /* A unit file may name with --fd what systemd passes anyway. */
+  if (r == 0 && opt->fd >= 0 && !(opt->fd >= 3 && opt->fd < 3 + n)) {
+    r = open_inherited(set, opt->fd, err);
+  }
+  if (r == 0 && listen_connected(set) > 0 &&
+      (opt->nlisten > 0 || opt->unix_paths.n > 0 ||
+       opt->vsock_port != OPTIONS_NO_VSOCK || listen_listening(set) > 0)) {
+    r = fail_argument(err, "the inherited socket is a connected client, which "
+                           "is served alone: leave out --listen, --unix and "
+                           "--vsock");
+  }
+  return r;
+}
+
+/* Loopback: both families, or the one that the system has. */
+static int
+open_default(struct listen_set *set, struct vhd_error *err)
+{
+  int r = open_tcp(set, "127.0.0.1", OPTIONS_DEFAULT_PORT, err);
+  if (r < 0 && r != -EADDRNOTAVAIL && r != -EAFNOSUPPORT) {
+    return r;
+  }
+  struct vhd_error second;
+  int r6 = open_tcp(set, "::1", OPTIONS_DEFAULT_PORT, &second);
+  if (r6 < 0 && set->n > 0 && (r6 == -EADDRNOTAVAIL || r6 == -EAFNOSUPPORT)) {
+    log_debug("%s", second.message);
+    return 0;
+  }
+  if (r6 < 0 && err != NULL) {
+    *err = second;
+  }
+  return r6;
+}
+
+static int
+open_all(struct listen_set *set, const struct options *opt, uid_t uid,
+         gid_t gid, struct vhd_error *err)
+{
+  const struct socket_unix_options unix_options = {opt->unix_mode, uid, gid};
+  struct socket sock;
+
+  int r = open_all_inherited(set, opt, err);
+  for (size_t i = 0; r == 0 && i < opt->nlisten; i++) {
+    r = open_tcp(set, opt->listen[i].host, opt->listen[i].port, err);
+  }
+  for (size_t i = 0; r == 0 && i < opt->unix_paths.n; i++) {
+    r = socket_listen_unix(opt->unix_paths.items[i], &unix_options, &sock,
+                           err);
+    if (r == 0) {
+      r = add_sockets(set, &sock, 1, err);
+    }
+  }
+  if (r == 0 && opt->vsock_port != OPTIONS_NO_VSOCK) {
+    r = socket_listen_vsock(opt->vsock_port, &sock, err);
+    if (r == 0) {
+      r = add_sockets(set, &sock, 1, err);
+    }
+  }
+  if (r == 0 && set->n == 0) {
+    r = open_default(set, err);
+  }
+  return r;
+}
+
+int
+listen_open(const struct options *opt, uid_t uid, gid_t gid,
+            struct listen_set **set, struct vhd_error *err)
+{
+  *set = calloc(1, sizeof **set);
+  if (*set == NULL) {
+    return fail_system(err, ENOMEM, "cannot listen");
+  }
+  int r = open_all(*set, opt, uid, gid, err);
+  if (r < 0) {
+    listen_free(*set);
+    *set = NULL;
+  }
+  return r;
+}
+
+size_t
+listen_connected(const struct listen_set *set)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < set->n; i++) {
+    n += set->listeners[i].socket.connected;
+  }
+  return n;
+}
+
+size_t
+listen_listening(const struct listen_set *set)
+{
+  return set->n - listen_connected(set);
+}
+
+const char *
+listen_path(const struct listen_set *set, size_t i)
+{
+  for (size_t j = 0; j < set->n; j++) {
+    if (set->listeners[j].socket.path != NULL && i-- == 0) {
+      return set->listeners[j].socket.path;
+    }
+  }
+  return NULL;
+}
+
+/* --------------------------------------------------------------- accepting */
+
+static void
+rest(struct listen_set *set, int sys)
+{
+  static const struct timeval pause = {.tv_usec = REST_MSEC * 1000};
+  static struct log_limit limit;
+
+  if (log_limit_pass(&limit)) {
+    log_warning("cannot accept connections for now: %s", strerror(sys));
+  }
+  for (size_t i = 0; i < set->n; i++) {
+    if (set->listeners[i].event != NULL) {
+      event_del(set->listeners[i].event);
+    }
+  }
+  event_add(set->rest, &pause);
+}
+
+static void
+rested(evutil_socket_t fd, short what, void *opaque)
+{
+  struct listen_set *set = opaque;
+
+  (void) fd;
+  (void) what;
+  for (size_t i = 0; i < set->n; i++) {
+    if (set->listeners[i].event != NULL) {
+      event_add(set->listeners[i].event, NULL);
+    }
+  }
+}
+
+static void
+acceptable(evutil_socket_t fd, short what, void *opaque)
+{
+  struct listen_set *set = ((struct listener *) opaque)->set;
+
+  (void) what;
+  for (int i = 0; i < ACCEPT_BATCH; i++) {
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    int client = accept4(fd, (struct sockaddr *) &peer, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (client >= 0) {
+      if (peer.ss_family == AF_UNIX)
+        socket_tune(client);
+      set->accepted(set->opaque, client, (struct sockaddr *) &peer, len);
+      continue;
+    }
+    switch (errno) {
+    case EAGAIN:
+    case EINTR:
+      return;
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ETIMEDOUT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case ENONET:
+      /* That client has gone again, or its network has, or a firewall forbids
+       * it: accept(2) reports it here.  The next one is not to blame. */
+      continue;
+    default: /* EMFILE, ENFILE, ENOMEM... */
+      rest(set, errno);
+      return;
+    }
+  }
+}
+
+static int
+start_one(struct listener *listener, struct event_base *base,
+          struct vhd_error *err)
+{
+  char name[SOCKET_NAME_SIZE];
+
+  listener->event = event_new(base, listener->socket.fd, EV_READ | EV_PERSIST,
+                              acceptable, listener);
+  if (listener->event == NULL || event_add(listener->event, NULL) < 0) {
+    return fail_system(err, ENOMEM, "cannot listen");
+  }
+  socket_name(listener->socket.fd, name, sizeof name);
+  log_notice("listening on %s", name);
+  return 0;
+}
+
+int
+listen_start(struct listen_set *set, struct event_base *base,
+             listen_accepted *accepted, void *opaque, struct vhd_error *err)
+{
+  set->accepted = accepted;
+  set->opaque = opaque;
+  set->rest = evtimer_new(base, rested, set);
+  if (set->rest == NULL) {
+    return fail_system(err, ENOMEM, "cannot listen");
+  }
+  for (size_t i = 0; i < set->n; i++) {
+    struct socket *sock = &set->listeners[i].socket;
+    if (!sock->connected) {
+      int r = start_one(&set->listeners[i], base, err);
+      if (r < 0) {
+        return r;
+      }
+    } else {
+      int fd = sock->fd;
+      sock->fd = -1;
+      struct sockaddr_storage peer;
+      socklen_t len = sizeof peer;
+      bool known = getpeername(fd, (struct sockaddr *) &peer, &len) == 0;
+      accepted(opaque, fd, known ? (struct sockaddr *) &peer : NULL,
+               known ? len : 0);
+    }
+  }
+  return 0;
+}
+
+void
+listen_stop(struct listen_set *set)
+{
+  for (size_t i = 0; i < set->n; i++) {
+    if (set->listeners[i].event != NULL) {
+      event_free(set->listeners[i].event);
+      set->listeners[i].event = NULL;
+    }
+    socket_close(&set->listeners[i].socket);
+  }
+  if (set->rest != NULL) {
+    event_free(set->rest);
+    set->rest = NULL;
+  }
+}
+
+void
+listen_free(struct listen_set *set)
+{
+  if (set != NULL) {
+    listen_stop(set);
+    free(set->listeners);
+    free(set);
+  }
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Where clients come in: opens what the options ask for, and accepts.
+ *
+ *   listen_open()   binds; needs the start-up's privileges
+ *   listen_start()  accepts from now on, on the event loop given
+ *   listen_stop()   closes the sockets and removes the files of Unix sockets
+ *
+ * The main thread.
+ */
+#ifndef SERVER_NET_LISTEN_H
+#define SERVER_NET_LISTEN_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "config/command_line.h"
+#include "vhdkit.h"
+
+struct event_base;
+struct listen_set;
+
+/* Takes over a connected, non-blocking socket.  peer may be NULL. */
+typedef void listen_accepted(void *opaque, int fd, const struct sockaddr *peer,
+                             socklen_t peer_len);
+
+/* Unix sockets will belong to uid and gid, where these are not -1.  Nothing is
+ * left open on an error. */
+int listen_open(const struct options *opt, uid_t uid, gid_t gid,
+                struct listen_set **set, struct vhd_error *err);
+
+/* How many of its sockets are connected clients (inetd, --fd) and how many
+ * listen. */
+size_t listen_connected(const struct listen_set *set);
+size_t listen_listening(const struct listen_set *set);
+
+/* The Unix socket files that listen_stop() will want to remove: the path of
+ * the i-th, or NULL past the last. */
+const char *listen_path(const struct listen_set *set, size_t i);
+
+int listen_start(struct listen_set *set, struct event_base *base,
+                 listen_accepted *accepted, void *opaque,
+                 struct vhd_error *err);
+
+void listen_stop(struct listen_set *set);
+
+/* Stops first if that has not been done.  NULL is fine. */
+void listen_free(struct listen_set *set);
+
+#endif
