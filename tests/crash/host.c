@@ -369,8 +369,20 @@ host_end_life(struct host *h, const uint8_t *bytes, uint64_t size, uint64_t at)
   return NULL;
 }
 
+static bool
+moves_end(const struct host *h, host_keep *keep, void *opaque, bool ordered,
+          unsigned i)
+{
+  const struct change *ch = &h->change[i];
+
+  if (!keep(opaque, ch, i, 0))
+    return false;
+  return !ordered || !ch->of_write ||
+         keep(opaque, ch + 1, i + 1, (ch + 1)->nsec - 1);
+}
+
 void
-host_cut(const struct host *h, host_keep *keep, void *opaque,
+host_cut(const struct host *h, host_keep *keep, void *opaque, bool ordered,
          struct content *left)
 {
   content_resize(left, 0);
@@ -379,7 +391,7 @@ host_cut(const struct host *h, host_keep *keep, void *opaque,
   for (unsigned i = 0; i < h->nchange; i++) {
     const struct change *ch = &h->change[i];
     if (ch->resize) {
-      if (keep(opaque, ch, i, 0))
+      if (moves_end(h, keep, opaque, ordered, i))
         content_resize(left, ch->off);
       continue;
     }

@@ -63,11 +63,12 @@ void host_add_open(struct host *h);
 void host_drop_open(struct host *h);
 
 /* What is left of the changes for which keep(opaque, change, sector) says so
- * (asked once, with sector 0, for a change of size). */
+ * (asked once, with sector 0, for a change of size).  ordered: on a host that
+ * moves the end after what was written there. */
 typedef bool host_keep(void *opaque, const struct change *change,
                        unsigned index, uint32_t sector);
 void host_cut(const struct host *h, host_keep *keep, void *opaque,
-              struct content *left);
+              bool ordered, struct content *left);
 /* Room for what host_cut() leaves. */
 void content_init(struct content *c, uint64_t room);
 void content_free(struct content *c, uint64_t room);

@@ -162,8 +162,6 @@ keep_change(void *opaque, const struct change *ch, unsigned index,
   struct pick *p = opaque;
   bool keep = chosen(p, ch, index, sector);
 
-  if (keep && p->ordered && ch->of_write)
-    keep = chosen(p, ch + 1, index + 1, (ch + 1)->nsec - 1);
   if (keep && !ch->resize)
     p->r->kept[ch->off / 512 + sector] = 1;
   return keep;
@@ -279,7 +277,7 @@ look_at(struct replay *r, struct pick *p, uint64_t at)
   };
 
   memset(r->kept, 0, r->host.room / 512);
-  host_cut(&r->host, keep_change, p, &r->left);
+  host_cut(&r->host, keep_change, p, p->ordered, &r->left);
   if (r->garbage)
     spoil(r);
   put_image(&r->left, l.path);
@@ -330,8 +328,7 @@ leave_one(struct replay *r)
 {
   host_add_open(&r->host);
   struct pick p = choose(r);
-  p.ordered = true;
-  host_cut(&r->host, keep_change, &p, &r->left);
+  host_cut(&r->host, keep_change, &p, true, &r->left);
   put_image(&r->left, "left.vhd");
   host_drop_open(&r->host);
 }
