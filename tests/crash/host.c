@@ -228,13 +228,34 @@ bury(struct host *h, unsigned n, const struct change *by)
   }
 }
 
+/* A durable write needs the file's end where its bytes are: so many of the
+ * changes, oldest first, up to the last that brings it there. */
+static unsigned
+needed(const struct host *h, const struct record *call)
+{
+  uint64_t size = h->durable.size, end = call->off + call->len;
+  unsigned n = 0;
+
+  for (unsigned i = 0; i < h->nchange; i++) {
+    const struct change *ch = &h->change[i];
+    if (!ch->resize || ch->doomed)
+      continue;
+    if (size < end && ch->off >= end)
+      n = i + 1;
+    size = ch->off;
+  }
+  return n;
+}
+
+/* Whether a sync that began then, or a durable write that ended at this moment,
+ * has to do with the change; need: before it is what the latter needs. */
 static bool
-covers(const struct record *sync, const struct change *ch, uint64_t began,
-       uint64_t at)
+covers(const struct record *sync, const struct change *ch, bool need,
+       uint64_t began, uint64_t at)
 {
   if (sync->op == CALL_SYNC)
     return ch->end < began;
-  return ch->resize || ch->end == at; /* a durable write */
+  return ch->end == at || (ch->resize && need);
 }
 
 /* The call, which began then, has made durable what it covers; or, failed, has
@@ -243,11 +264,11 @@ static void
 settle(struct host *h, const struct record *sync, uint64_t began, uint64_t at,
        bool good)
 {
-  unsigned kept = 0;
+  unsigned kept = 0, need = sync->op == CALL_SYNC ? 0 : needed(h, sync);
 
   for (unsigned i = 0; i < h->nchange; i++) {
     struct change *ch = &h->change[i];
-    if (covers(sync, ch, began, at) && !ch->doomed) {
+    if (covers(sync, ch, i < need, began, at) && !ch->doomed) {
       if (good) {
         bury(h, kept, ch);
         apply(&h->durable, ch);
@@ -350,13 +371,31 @@ take_open(struct host *h, const struct record *call, const uint8_t *bytes,
   end = end < size ? end : size;
   if (call->off >= end)
     return;
+  if (end > h->live.size)
+    add_resize(h, &h->live, end, at)->of_write = true;
   memcpy(h->live.bytes + call->off, bytes + call->off, end - call->off);
   add_bytes(h, &h->live, call->off, end - call->off, false, at);
+}
+
+/* The call under way that made the file longer by writing: first, since the
+ * bytes of others may lie within. */
+static void
+take_longest(struct host *h, const uint8_t *bytes, uint64_t size, uint64_t at)
+{
+  for (unsigned i = 0; i < h->nopen && size > h->live.size; i++) {
+    struct record call = h->open[i];
+    if ((call.op != CALL_WRITE && call.op != CALL_DURABLE_WRITE) ||
+        call.off >= size || call.off + call.len < size)
+      continue;
+    h->open[i] = h->open[--h->nopen];
+    take_open(h, &call, bytes, size, at);
+  }
 }
 
 const char *
 host_end_life(struct host *h, const uint8_t *bytes, uint64_t size, uint64_t at)
 {
+  take_longest(h, bytes, size, at);
   if (h->nopen > 0 && size != h->live.size)
     add_resize(h, &h->live, size, at);
   for (unsigned i = 0; i < h->nopen; i++)

@@ -46,6 +46,22 @@ tests_crash_breakable_replay_LDADD = tests/sim/libbreakable.la
 tests_crash_breakable_replay_SOURCES = $(REPLAY_SOURCES) \
 	tests/crash/breakable.c
 
+# The model of a host by itself.
+if HAVE_CMOCKA
+check_PROGRAMS += tests/crash/test-host
+TESTS += tests/crash/test-host
+tests_crash_test_host_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_crash_test_host_CFLAGS = $(UNIT_CFLAGS)
+tests_crash_test_host_LDADD = $(CMOCKA_LIBS)
+tests_crash_test_host_SOURCES = \
+	tests/crash/host.c \
+	tests/crash/host.h \
+	tests/crash/record.h \
+	tests/crash/test-host.c \
+	tests/unit/field.h \
+	tests/unit/unit.h
+endif
+
 dist_check_SCRIPTS += tests/crash/power.py tests/crash/rules.py
 dist_check_DATA += tests/crash/crashclient.py tests/crash/crashtest.py \
 	tests/crash/loads.py
