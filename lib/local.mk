@@ -101,6 +101,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/space.h \
 	lib/image/step.c \
 	lib/image/sync.c \
+	lib/image/waiters.c \
+	lib/image/waiters.h \
 	lib/store/extents.c \
 	lib/store/extents.h \
 	lib/store/file.c \

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "image/waiters.h"
+
 struct layer;
 
 enum bitmap_flags {
@@ -34,6 +36,7 @@ struct bitmaps {
   uint32_t n;        /* entries */
   bool all;          /* there is one for every block: none is ever put out */
   uint32_t ndirty;
+  struct waiters waiting; /* for an entry that can be put out */
   uint32_t hand;
   uint32_t hash_mask;
   uint32_t *hash;    /* index + 1 */

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <assert.h>
+#include <stddef.h>
 
 #include "base/bounds.h"
 #include "image/budget.h"
@@ -42,4 +43,14 @@ budgets_release(struct budgets *b, const struct need *need)
     assert(b->of[kind].reserved >= need->n[kind]);
     b->of[kind].reserved -= need->n[kind];
   }
+}
+
+struct vhd_request *
+budgets_waiters(struct budgets *b, const struct need *released,
+                struct vhd_request *more)
+{
+  for (int kind = 0; kind < BUDGET_KINDS; kind++)
+    if (released->n[kind] > 0)
+      more = waiters_take(&b->of[kind].waiting, NULL, more);
+  return more;
 }

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct vhd_request;
+#include "image/waiters.h"
 
 enum budget_kind {
   BUDGET_DIRTY,   /* entries of the dirty set */
@@ -29,7 +29,7 @@ struct budget {
   uint32_t limit;
   uint32_t used;     /* as the thing's owner counts it */
   uint32_t reserved; /* promised, not used yet */
-  struct vhd_request *waiting; /* for what is reserved; see request_wait() */
+  struct waiters waiting; /* for what is reserved to be released */
 };
 
 struct budgets {
@@ -46,6 +46,10 @@ bool budgets_reserve(struct budgets *b, const struct need *need,
                      enum budget_kind *lacking);
 /* The change is done, or given up: what it took is counted as used by now. */
 void budgets_release(struct budgets *b, const struct need *need);
+/* Takes those that wait for any of what was released; as waiters_take(). */
+struct vhd_request *budgets_waiters(struct budgets *b,
+                                    const struct need *released,
+                                    struct vhd_request *more);
 
 /* Would there be room if everything in use were given back? */
 static inline bool

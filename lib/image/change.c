@@ -92,7 +92,7 @@ wait_for_block(struct vhd_request *req, uint32_t blk)
 
   pthread_mutex_lock(&top->lock);
   if (top->state[blk] & (BLOCK_BUSY | BLOCK_LOADING))
-    return request_park(req, top, &top->state[blk], gather);
+    return request_park(req, top, &top->blocks, &top->state[blk], gather);
   pthread_mutex_unlock(&top->lock);
   return request_next(req, gather);
 }
@@ -106,7 +106,7 @@ wait_for_bitmap(struct vhd_request *req, uint32_t blk)
   bool there = bitmaps_find(&top->bitmaps, blk);
   struct bitmap *b = bitmaps_claim(top, blk);
   if (!b)
-    return request_park(req, top, &top->bitmaps, gather);
+    return request_park(req, top, &top->bitmaps.waiting, NULL, gather);
   if (!there)
     bitmaps_forget(&top->bitmaps, b);
   pthread_mutex_unlock(&top->lock);
@@ -130,7 +130,7 @@ find_room(struct vhd_request *req)
     return request_next(req, gather);
   }
   if (!budget_is_used(&b->of[lacking]))
-    return request_wait(req, &b->of[lacking], gather);
+    return request_park(req, img->top, &b->of[lacking].waiting, NULL, gather);
   bool full_of_retired = lacking == BUDGET_SLOTS &&
                          space_nretired(&img->space) > 0;
   pthread_mutex_unlock(&img->top->lock);

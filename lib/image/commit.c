@@ -111,7 +111,7 @@ wait_or_lead(struct vhd_request *req)
     return leave(req, failed);
   }
   if (c->leader)
-    return request_park(req, img->top, c, wait_again);
+    return request_park(req, img->top, &c->waiting, NULL, wait_again);
   c->leader = req;
   c->gathering = true;
   m->phase = begin;
@@ -215,12 +215,12 @@ finish(struct vhd_request *req, int result)
     c->batmap_dirty |= c->batmap != NULL;
   }
   c->leader = NULL;
-  struct vhd_request *woken = layer_unpark(img->top, c);
   /* What was frozen may be put out of the cache. */
-  struct vhd_request *more = layer_unpark(img->top, &img->top->bitmaps);
+  struct vhd_request *woken =
+    waiters_take(&img->top->bitmaps.waiting, NULL, NULL);
+  woken = waiters_take(&c->waiting, NULL, woken);
   pthread_mutex_unlock(&img->top->lock);
-  request_wake(woken);
-  request_wake(more);
+  waiters_wake(woken);
   return leave(req, result);
 }
 
@@ -244,7 +244,7 @@ finish_sync(struct vhd_request *req, int result)
     atomic_store(&img->failed, result);
   pthread_mutex_lock(&img->top->lock);
   if (result == 0 && img->space.syncing)
-    return request_park(req, img->top, &img->space, settled);
+    return request_park(req, img->top, &img->space.waiting, NULL, settled);
   pthread_mutex_unlock(&img->top->lock);
   return finish(req, result);
 }

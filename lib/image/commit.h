@@ -38,6 +38,7 @@
 
 #include "base/bounds.h"
 #include "image/budget.h"
+#include "image/waiters.h"
 #include "vhdkit.h"
 
 struct journal_record;
@@ -66,6 +67,7 @@ struct commit {
   uint32_t ndirty;
   struct budgets budgets;   /* of what changes take until a commit */
   struct vhd_request *leader;
+  struct waiters waiting;   /* for the leader to end its commit */
   bool gathering;           /* the leader has not frozen yet */
   uint64_t started, ended;  /* commits so far; a commit's number is `started` */
   uint64_t last_ok;         /* number of the last that succeeded */

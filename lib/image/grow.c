@@ -34,9 +34,9 @@ grow_end(struct vhd_request *req, int result)
   pthread_mutex_lock(&img->top->lock);
   img->space.grower = NULL;
   img->space.syncing = false;
-  struct vhd_request *woken = layer_unpark(img->top, &img->space);
+  struct vhd_request *woken = waiters_take(&img->space.waiting, NULL, NULL);
   pthread_mutex_unlock(&img->top->lock);
-  request_wake(woken);
+  waiters_wake(woken);
   machine_of(req)->grow_result = result;
   return request_return(req);
 }
@@ -84,7 +84,7 @@ grow_begin(struct vhd_request *req)
 
   pthread_mutex_lock(&img->top->lock);
   if (s->grower && s->grower != req)
-    return request_park(req, img->top, s, look_again);
+    return request_park(req, img->top, &s->waiting, NULL, look_again);
   s->grower = req;
   req->nio = 0;
   if (s->dirty && s->next < s->end) {

@@ -16,6 +16,7 @@
 #include "image/journal.h"
 #include "image/layer.h"
 #include "image/space.h"
+#include "image/waiters.h"
 #include "store/journal_file.h"
 #include "vhdkit.h"
 
@@ -49,7 +50,8 @@ struct vhd_image {
   /* Requests in flight by the parity of the epoch they began in (P4). */
   _Atomic uint32_t epoch;
   _Atomic uint32_t inflight[2];
-  _Atomic bool epoch_awaited; /* a request is parked on .epoch */
+  _Atomic bool epoch_awaited; /* there is somebody in: */
+  struct waiters epoch_waiting; /* for the former epoch to be left by all */
 
   _Atomic bool background; /* there is something to reclaim */
 
@@ -115,12 +117,18 @@ image_pin(struct vhd_image *img)
     atomic_fetch_sub(&img->inflight[epoch & 1], 1);
   }
 }
+/* Wakes those who wait for an epoch to be left; without the top's lock. */
+void image_wake_epoch(struct vhd_image *img);
 static inline void
 image_unpin(struct vhd_image *img, uint32_t epoch)
 {
   uint32_t before = atomic_fetch_sub(&img->inflight[epoch & 1], 1);
 
   assert(before > 0);
+  /* Whoever waits looks anew, also if others are left: one that tried to pin
+   * itself to an epoch that was over has made no noise about it. */
+  if (atomic_load(&img->epoch_awaited))
+    image_wake_epoch(img);
 }
 /* Goes on to the next epoch if nobody is left in the one before; under the
  * top's lock. */

@@ -243,37 +243,3 @@ layer_set_flags(struct layer *l, uint32_t blk, uint8_t set, uint8_t clear)
 
   atomic_store_explicit(&l->state[blk], state, memory_order_release);
 }
-
-/* ----------------------------------------------------------------- waiting */
-
-void
-layer_park(struct layer *l, struct vhd_request *req, const void *key)
-{
-  struct machine *m = machine_of(req);
-
-  m->key = key;
-  m->next = l->parked;
-  l->parked = req;
-}
-
-/* The list is last in, first out; what is unparked goes in the order in which
- * it came. */
-struct vhd_request *
-layer_unpark(struct layer *l, const void *key)
-{
-  struct vhd_request *woken = NULL;
-  struct vhd_request **link = &l->parked;
-
-  while (*link) {
-    struct vhd_request *req = *link;
-    struct machine *m = machine_of(req);
-    if (m->key != key) {
-      link = &m->next;
-      continue;
-    }
-    *link = m->next;
-    m->next = woken;
-    woken = req;
-  }
-  return woken;
-}

@@ -27,10 +27,9 @@
 #include "format/header.h"
 #include "image/bitmaps.h"
 #include "image/layout.h"
+#include "image/waiters.h"
 #include "store/file.h"
 #include "vhdkit.h"
-
-struct vhd_request;
 
 /* What a block's bitmap says, in the low bits of its state. */
 enum summary {
@@ -89,7 +88,8 @@ struct layer {
   _Atomic uint32_t nallocated; /* entries with a slot */
 
   pthread_mutex_t lock;
-  struct vhd_request *parked; /* list through machine.next */
+  struct waiters blocks;    /* for one that is BUSY or LOADING: key is where its
+                             * state is */
   struct bitmaps bitmaps;
 };
 
@@ -156,15 +156,5 @@ slot_data_off(const struct layer *l, uint32_t slot)
 {
   return ((uint64_t)slot + l->bitmap_sec) * 512;
 }
-
-/* ---------------------------------------------------------------- waiting */
-
-/* Puts a request among the parked, to wait for what key stands for (any
- * address).  Under lock; the request must not be touched after it is let go. */
-void layer_park(struct layer *layer, struct vhd_request *req,
-                const void *key);
-/* Takes those that wait for key from the list; under lock.  They are to be
- * handed to request_wake() once the lock is let go. */
-struct vhd_request *layer_unpark(struct layer *layer, const void *key);
 
 #endif

@@ -20,7 +20,7 @@ request_load(struct vhd_request *req, struct layer *l, uint32_t blk,
   struct bitmap *b = bitmaps_find(&l->bitmaps, blk);
   enum summary s = summary_of(state);
   if (state & BLOCK_LOADING)
-    return request_park(req, l, &l->state[blk], back);
+    return request_park(req, l, &l->blocks, &l->state[blk], back);
   if (l->bat[blk] == NO_SLOT || s == BITS_ALL || s == BITS_NONE ||
       (s == BITS_MIXED && b)) {
     pthread_mutex_unlock(&l->lock);
@@ -28,7 +28,7 @@ request_load(struct vhd_request *req, struct layer *l, uint32_t blk,
   }
   b = bitmaps_claim(l, blk);
   if (!b) /* each entry is being read or written: wait for one of them */
-    return request_park(req, l, &l->bitmaps, back);
+    return request_park(req, l, &l->bitmaps.waiting, NULL, back);
   b->flags |= BITMAP_LOADING;
   layer_set_flags(l, blk, BLOCK_LOADING, 0);
   uint8_t *bits = bitmaps_bits(&l->bitmaps, b);
@@ -76,10 +76,9 @@ loaded(struct vhd_request *req)
   if (s != BITS_MIXED)
     bitmaps_drop(&l->bitmaps, b);
   layer_set_flags(l, blk, 0, BLOCK_LOADING);
-  struct vhd_request *woken = layer_unpark(l, &l->state[blk]);
-  struct vhd_request *more = layer_unpark(l, &l->bitmaps);
+  struct vhd_request *woken = waiters_take(&l->bitmaps.waiting, NULL, NULL);
+  woken = waiters_take(&l->blocks, &l->state[blk], woken);
   pthread_mutex_unlock(&l->lock);
-  request_wake(woken);
-  request_wake(more);
+  waiters_wake(woken);
   return result < 0 ? request_done(req, result) : request_return(req);
 }

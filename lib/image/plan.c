@@ -71,14 +71,11 @@ release(struct vhd_request *req, bool good)
     budgets_release(&img->commit.budgets, &p->need);
     layer_set_flags(img->top, p->blk, 0, BLOCK_BUSY);
     struct vhd_request *woken =
-      layer_unpark(img->top, &img->top->state[p->blk]);
-    struct vhd_request *more = layer_unpark(img->top, &img->top->bitmaps);
-    struct vhd_request *room =
-      request_budget_waiters(&img->commit.budgets, &p->need);
+      budgets_waiters(&img->commit.budgets, &p->need, NULL);
+    woken = waiters_take(&img->top->bitmaps.waiting, NULL, woken);
+    woken = waiters_take(&img->top->blocks, &img->top->state[p->blk], woken);
     pthread_mutex_unlock(&img->top->lock);
-    request_wake(woken);
-    request_wake(more);
-    request_wake(room);
+    waiters_wake(woken);
   }
   m->npiece = 0;
   m->release = NULL;

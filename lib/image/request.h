@@ -25,6 +25,7 @@
 #include "base/bounds.h"
 #include "image/image.h"
 #include "image/map.h"
+#include "image/waiters.h"
 #include "vhdkit.h"
 
 /* Go on with the next phase at once. */
@@ -55,6 +56,7 @@ struct piece {
 };
 
 struct machine {
+  struct waiter waiter;
   phase_fn *phase;
   phase_fn *back[REQUEST_DEPTH]; /* where the detours under way return to */
   /* From here to .changed it begins as zero. */
@@ -68,8 +70,6 @@ struct machine {
   unsigned depth;           /* of .back */
   bool pinned;
   bool changed;             /* it changed the mapping */
-  struct vhd_request *next; /* list of the parked */
-  const void *key;          /* what it waits for */
   uint64_t pos;             /* behind what is done or under way */
   unsigned nheld;           /* those that may lie in a slot */
   _Atomic uint32_t *hold;   /* nheld is 1: what counts it, if anything does */
@@ -156,19 +156,11 @@ request_add_io(struct vhd_request *req, struct vhd_file *file,
 enum vhd_step request_load(struct vhd_request *req, struct layer *layer,
                            uint32_t blk, phase_fn *back);
 
-/* Parks until something reserved of the budget is released; the lock of the top
- * layer is held, and let go. */
-enum vhd_step request_wait(struct vhd_request *req, struct budget *budget,
-                           phase_fn *again);
-/* Takes those that wait for any of what was released; under lock. */
-struct vhd_request *request_budget_waiters(struct budgets *budgets,
-                                           const struct need *released);
-
-/* Parks on key in the layer; its lock is held, and let go. */
+/* Parks in a queue (waiters.h), then goes on with `again`.  The layer's lock,
+ * which guards the queue, is held, and let go. */
 enum vhd_step request_park(struct vhd_request *req, struct layer *layer,
-                           const void *key, phase_fn *again);
-/* Wakes those that layer_unpark() took from a list; without locks held. */
-void request_wake(struct vhd_request *list);
+                           struct waiters *queue, const void *key,
+                           phase_fn *again);
 
 /* Makes everything done so far durable, then goes on with `back`. */
 enum vhd_step request_durable(struct vhd_request *req, phase_fn *back);
@@ -188,22 +180,15 @@ request_pin(struct vhd_request *req)
   m->layers = atomic_load(&req->image->layers);
   m->pinned = true;
 }
-/* Nobody is left in a former epoch, and somebody waits for that. */
-void request_wake_epoch(struct vhd_image *img);
 static inline void
 request_unpin(struct vhd_request *req)
 {
-  struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
 
   if (!m->pinned)
     return;
   m->pinned = false;
-  image_unpin(img, m->epoch);
-  /* Whoever waits looks anew, also if others are left: one that tried to pin
-   * itself to an epoch that was over has made no noise about it. */
-  if (atomic_load(&img->epoch_awaited))
-    request_wake_epoch(img);
+  image_unpin(req->image, m->epoch);
 }
 /* Ends the request. */
 static inline enum vhd_step

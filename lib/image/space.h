@@ -35,6 +35,7 @@
 
 #include "base/bounds.h"
 #include "format/footer.h"
+#include "image/waiters.h"
 
 struct vhd_image;
 struct vhd_request;
@@ -69,6 +70,7 @@ struct space {
 
   bool syncing;         /* the new footer is being made durable */
   struct vhd_request *grower; /* who lengthens or cleans the runway */
+  struct waiters waiting;   /* for the grower, and for a commit's .syncing */
   uint64_t grow_end;    /* file size when it is done */
   uint8_t footer[FOOTER_SIZE];
 

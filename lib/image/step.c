@@ -50,63 +50,13 @@ end_change(struct vhd_request *req)
 }
 
 enum vhd_step
-request_park(struct vhd_request *req, struct layer *layer, const void *key,
-             phase_fn *again)
+request_park(struct vhd_request *req, struct layer *layer,
+             struct waiters *queue, const void *key, phase_fn *again)
 {
   machine_of(req)->phase = again;
-  layer_park(layer, req, key);
+  waiters_add(queue, req, key);
   pthread_mutex_unlock(&layer->lock);
   return VHD_STEP_PARKED;
-}
-
-enum vhd_step
-request_wait(struct vhd_request *req, struct budget *budget, phase_fn *again)
-{
-  struct machine *m = machine_of(req);
-
-  m->phase = again;
-  m->next = budget->waiting;
-  budget->waiting = req;
-  pthread_mutex_unlock(&req->image->top->lock);
-  return VHD_STEP_PARKED;
-}
-
-/* Last in, first out; they go in the order in which they came. */
-struct vhd_request *
-request_budget_waiters(struct budgets *budgets, const struct need *released)
-{
-  struct vhd_request *woken = NULL;
-
-  for (int kind = 0; kind < BUDGET_KINDS; kind++) {
-    struct budget *b = &budgets->of[kind];
-    while (released->n[kind] > 0 && b->waiting) {
-      struct vhd_request *req = b->waiting;
-      b->waiting = machine_of(req)->next;
-      machine_of(req)->next = woken;
-      woken = req;
-    }
-  }
-  return woken;
-}
-
-void
-request_wake(struct vhd_request *list)
-{
-  while (list) {
-    struct vhd_request *req = list;
-    list = machine_of(req)->next;
-    req->wake(req);
-  }
-}
-
-void
-request_wake_epoch(struct vhd_image *img)
-{
-  pthread_mutex_lock(&img->top->lock);
-  atomic_store(&img->epoch_awaited, false);
-  struct vhd_request *woken = layer_unpark(img->top, &img->epoch);
-  pthread_mutex_unlock(&img->top->lock);
-  request_wake(woken);
 }
 
 /* Who waits says so before he looks; the one who leaves looks after he has
@@ -118,7 +68,7 @@ request_wait_epoch(struct vhd_request *req, phase_fn *again)
 
   atomic_store(&img->epoch_awaited, true);
   if (atomic_load(&img->inflight[(img->epoch + 1) & 1]) > 0)
-    return request_park(req, img->top, &img->epoch, again);
+    return request_park(req, img->top, &img->epoch_waiting, NULL, again);
   pthread_mutex_unlock(&img->top->lock);
   return request_next(req, again);
 }

@@ -9,16 +9,16 @@
 #include "image/image.h"
 #include "image/request.h"
 
-struct waiter {
+struct sleeper {
   pthread_mutex_t lock;
   pthread_cond_t cond;
   bool woken;
 };
 
 static void
-wake_waiter(struct vhd_request *req)
+wake_sleeper(struct vhd_request *req)
 {
-  struct waiter *w = req->opaque;
+  struct sleeper *w = req->opaque;
 
   pthread_mutex_lock(&w->lock);
   w->woken = true;
@@ -27,7 +27,7 @@ wake_waiter(struct vhd_request *req)
 }
 
 static void
-wait_woken(struct waiter *w)
+wait_woken(struct sleeper *w)
 {
   pthread_mutex_lock(&w->lock);
   while (!w->woken)
@@ -39,11 +39,11 @@ wait_woken(struct waiter *w)
 int
 vhd_request_run(struct vhd_request *req)
 {
-  struct waiter w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+  struct sleeper w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
                       false };
   enum vhd_step step;
 
-  req->wake = wake_waiter;
+  req->wake = wake_sleeper;
   req->opaque = &w;
   while ((step = vhd_request_step(req)) != VHD_STEP_DONE) {
     if (step == VHD_STEP_PARKED) {

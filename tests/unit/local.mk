@@ -38,6 +38,14 @@ tests_unit_test_machine_LDADD = $(UNIT_LIBS)
 tests_unit_test_machine_SOURCES = tests/unit/test-machine.c $(UNIT_COMMON) \
 	$(UNIT_MACHINE)
 
+check_PROGRAMS += tests/unit/test-wakes
+TESTS += tests/unit/test-wakes
+tests_unit_test_wakes_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_wakes_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_wakes_LDADD = $(UNIT_LIBS)
+tests_unit_test_wakes_SOURCES = tests/unit/test-wakes.c $(UNIT_COMMON) \
+	$(UNIT_MACHINE)
+
 check_PROGRAMS += tests/unit/test-syncs
 TESTS += tests/unit/test-syncs
 tests_unit_test_syncs_CPPFLAGS = $(UNIT_CPPFLAGS)
