@@ -266,7 +266,7 @@ edges(struct vhd_request *req)
     memset(m->edge[e], 0, 512);
     if (!image_is_child(img))
       continue;
-    if (!map_below(machine_of(req)->layers, off, 512, &run, &need))
+    if (!map_from(machine_of(req)->layers, 1, off, 512, &run, &need))
       return request_load(req, need.layer, need.blk, edges);
     if (run.kind == VHD_RUN_DATA)
       request_add_io(req, run.file, VHD_IO_READ, run.file_off, 512, m->edge[e],

@@ -97,53 +97,30 @@ set_empty(struct vhd_run *run, enum vhd_run_kind kind, unsigned depth,
   return true;
 }
 
-/* The run as seen from one layer of the image down. */
-static bool
-walk(const struct layers *layers, unsigned from, uint64_t off, uint64_t len,
-     struct vhd_run *run, struct map_need *need)
+bool
+map_from(const struct layers *layers, unsigned from, uint64_t off,
+         uint64_t len, struct vhd_run *run, struct map_need *need)
 {
   for (unsigned i = from;; i++) {
     struct layer *l = layers->layer[i];
     bool last = i + 1 == layers->n;
     enum verdict v = DATA;
 
+    uint64_t file_off = off;
     if (off >= l->size) /* the layer above is larger */
-      return set_empty(run, VHD_RUN_HOLE, i - from, len);
+      return set_empty(run, VHD_RUN_HOLE, i, len);
     len = MIN(len, l->size - off);
-    if (l->fixed)
-      run->file_off = off;
-    else
-      v = look_at_block(l, last, off, &len, &run->file_off, &need->blk);
-    if (v == DATA) {
-      run->len = len;
-      run->file = l->file;
-      run->fd = l->file->fd;
-      run->kind = VHD_RUN_DATA;
-      run->depth = (uint16_t)(i - from);
-      return true;
-    }
+    if (!l->fixed)
+      v = look_at_block(l, last, off, &len, &file_off, &need->blk);
+    if (v == DATA)
+      return map_set_data(run, l, i, file_off, len);
     if (v == LOAD) {
       need->layer = l;
       return false;
     }
     if (v == ZERO || last)
-      return set_empty(run, v == ZERO ? VHD_RUN_ZERO : VHD_RUN_HOLE, i - from,
-                       len);
+      return set_empty(run, v == ZERO ? VHD_RUN_ZERO : VHD_RUN_HOLE, i, len);
   }
-}
-
-bool
-map_next(const struct layers *layers, uint64_t off, uint64_t len,
-         struct vhd_run *run, struct map_need *need)
-{
-  return walk(layers, 0, off, len, run, need);
-}
-
-bool
-map_below(const struct layers *layers, uint64_t off, uint64_t len,
-          struct vhd_run *run, struct map_need *need)
-{
-  return walk(layers, 1, off, len, run, need);
 }
 
 int
@@ -155,7 +132,7 @@ map_ancestor_holds(const struct layers *layers, uint64_t off, uint64_t len,
   if (layers->n == 1)
     return 0;
   for (uint64_t end = off + len; off < end; off += run.len) {
-    if (!map_below(layers, off, end - off, &run, need))
+    if (!map_from(layers, 1, off, end - off, &run, need))
       return -1;
     if (run.kind == VHD_RUN_DATA)
       return 1;

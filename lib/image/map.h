@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arith.h"
 #include "image/image.h"
 #include "vhdkit.h"
 
@@ -18,15 +19,53 @@ struct map_need {
   uint32_t blk;
 };
 
-/* The run that begins at off, as seen from the top of the layers, no longer
- * than len.  off + len lies within them; len > 0.  False: *need must be
- * loaded. */
-bool map_next(const struct layers *layers, uint64_t off, uint64_t len,
-              struct vhd_run *run, struct map_need *need);
-/* The same as seen from below its top, of an image that is a child; off may
- * lie beyond what is there. */
-bool map_below(const struct layers *layers, uint64_t off, uint64_t len,
-               struct vhd_run *run, struct map_need *need);
+/* The run that begins at off, as seen from one layer down, no longer than len;
+ * off may lie beyond the end of a layer below the top.  len > 0.  Its depth
+ * counts from the top.  False: *need must be loaded. */
+bool map_from(const struct layers *layers, unsigned from, uint64_t off,
+              uint64_t len, struct vhd_run *run, struct map_need *need);
+
+static inline bool
+map_set_data(struct vhd_run *run, const struct layer *l, unsigned depth,
+             uint64_t file_off, uint64_t len)
+{
+  run->len = len;
+  run->file_off = file_off;
+  run->file = l->file;
+  run->fd = l->file->fd;
+  run->kind = VHD_RUN_DATA;
+  run->depth = (uint16_t)depth;
+  return true;
+}
+
+/* The run that begins at off, as seen from the top of the layers.  off + len
+ * lies within them.
+ *
+ * Mostly a layer has either nothing of a block, and is asked for no more than
+ * that block, or all of it: that much is looked at here. */
+static inline bool
+map_next(const struct layers *layers, uint64_t off, uint64_t len,
+         struct vhd_run *run, struct map_need *need)
+{
+  unsigned i = 0;
+
+  for (;; i++) {
+    struct layer *l = layers->layer[i];
+    uint8_t state;
+
+    if (l->fixed || off >= l->size)
+      break;
+    uint64_t bs = 1ULL << l->block_shift, in = off & (bs - 1);
+    uint64_t left = MIN(bs - in, l->size - off);
+    uint32_t slot = layer_peek(l, (uint32_t)(off >> l->block_shift), &state);
+    if (slot != NO_SLOT && summary_of(state) == BITS_ALL)
+      return map_set_data(run, l, i, slot_data_off(l, slot) + in,
+                          MIN(len, left));
+    if (slot != NO_SLOT || len > left || i + 1 == layers->n)
+      break;
+  }
+  return map_from(layers, i, off, len, run, need);
+}
 
 /* Does any layer below the top hold data in the range?  0 no, 1 yes, -1
  * *need. */
