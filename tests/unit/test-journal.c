@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The journal: what it holds, what it tells of its image's file, and taking
- * over more than a live image lets be dirty at once. */
+/* The journal: what it holds, what it tells of its image's file, who still has
+ * it, and taking over more than a live image lets be dirty at once. */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,6 +197,75 @@ test_exchanged(void **state)
   file_close(file);
 }
 
+/* The process that has the journal in use: it lets go of it after so many naps
+ * of whoever waits. */
+static int holder = -1;
+static unsigned naps, last_nap;
+
+/* Instead of the C library's: no time passes. */
+int
+usleep(useconds_t usec)
+{
+  (void)usec;
+  if (++naps == last_nap)
+    close(holder);
+  return 0;
+}
+
+/* What is found of a journal that somebody holds until then, 0: for good. */
+static int
+find_held(unsigned until, enum journal_left *found, struct vhd_error *err)
+{
+  static const uint8_t id[16] = "an image's id";
+  char dir[] = "/dev/shm/test-journal.XXXXXX";
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+  struct journal_file jf;
+
+  assert_non_null(mkdtemp(dir));
+  struct vhd_file *file = leave_journal(dir, &jf);
+  holder = open(jf.path, O_RDWR | O_CLOEXEC);
+  assert_int_equal(fcntl(holder, F_OFD_SETLK, &lock), 0);
+  journal_file_close(&jf, file, false);
+  naps = 0;
+  last_nap = until;
+  int e = journal_file_find(dir, file, id, false, 4096, &jf, err);
+  *found = jf.found;
+  if (naps < until || until == 0)
+    close(holder);
+  assert_int_equal(unlink(jf.path), 0);
+  rmdir(dir);
+  journal_file_close(&jf, file, false);
+  file_close(file);
+  return e;
+}
+
+/* A process that is being killed has its files closed one by one: the image's
+ * lock may be free before the journal's. */
+static void
+test_dying(void **state)
+{
+  (void)state;
+  enum journal_left found;
+  struct vhd_error err;
+
+  assert_int_equal(find_held(3, &found, &err), 0);
+  assert_int_equal(found, JOURNAL_LEFT);
+  assert_int_equal(naps, 3);
+}
+
+static void
+test_not_dying(void **state)
+{
+  (void)state;
+  enum journal_left found;
+  struct vhd_error err = { .code = VHD_OK };
+
+  assert_int_equal(find_held(0, &found, &err), -EBUSY);
+  assert_int_equal(err.code, VHD_JOURNAL);
+  assert_int_not_equal(found, JOURNAL_LEFT);
+  assert_true(naps > 0);
+}
+
 /* ------------------------------------------------------------------ replay */
 
 #define BLOCK 4096u
@@ -319,6 +390,8 @@ main(void)
     cmocka_unit_test(test_clock_set_back),
     cmocka_unit_test(test_copy),
     cmocka_unit_test(test_exchanged),
+    cmocka_unit_test(test_dying),
+    cmocka_unit_test(test_not_dying),
     cmocka_unit_test(test_much_is_read),
     cmocka_unit_test(test_much_is_written_down),
   };
