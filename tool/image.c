@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "image.h"
 #include "message.h"
 
@@ -125,16 +126,43 @@ image_warn_of_children(struct vhd_image *image)
   vhd_find_children(image, NULL, VHD_FIND_LIMIT, warn_of_child, image);
 }
 
-bool
-image_is_file(struct vhd_image *image, const struct stat *file)
+struct part {
+  struct vhd_image *image;
+  struct vhd_info info; /* of the part that was found */
+};
+
+/* Is the file the image or one of its parents? */
+static bool
+find_part(void *opaque, dev_t dev, ino_t ino)
 {
-  for (; image != NULL; image = vhd_parent(image)) {
-    struct vhd_info info;
+  struct part *part = opaque;
+
+  for (struct vhd_image *i = part->image; i != NULL; i = vhd_parent(i)) {
     struct stat st;
-    vhd_get_info(image, &info);
-    if (stat(info.path, &st) == 0 && st.st_dev == file->st_dev &&
-        st.st_ino == file->st_ino)
+    vhd_get_info(i, &part->info);
+    if (stat(part->info.path, &st) == 0 && st.st_dev == dev &&
+        st.st_ino == ino)
       return true;
+  }
+  return false;
+}
+
+bool
+image_refuse_self(struct vhd_image *image, const char *name, const char *path,
+                  const struct stat *file, const char *done)
+{
+  struct part part = { .image = image };
+
+  if (find_part(&part, file->st_dev, file->st_ino)) {
+    complain("%s: this file is part of the image that is to be %s", name,
+             done);
+    return true;
+  }
+  if (S_ISBLK(file->st_mode) &&
+      device_lies_on(file->st_rdev, path, find_part, &part)) {
+    complain("%s: this device keeps its bytes in '%s', which is part of the "
+             "image that is to be %s", name, part.info.path, done);
+    return true;
   }
   return false;
 }

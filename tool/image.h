@@ -33,8 +33,12 @@ void image_warn(struct vhd_image *image);
  * which are then worth nothing. */
 void image_warn_of_children(struct vhd_image *image);
 
-/* Is that file the image or one of its parents? */
-bool image_is_file(struct vhd_image *image, const struct stat *file);
+/* Is that file the image or one of its parents, or a block device whose bytes
+ * one of them holds?  Then it complains.  name: what to call the file; path:
+ * what leads to it; done: what is to be "done" to the image. */
+bool image_refuse_self(struct vhd_image *image, const char *name,
+                       const char *path, const struct stat *file,
+                       const char *done);
 
 /* Closes; complains and returns -1 where that fails.  NULL is fine. */
 int image_close(struct vhd_image *image);

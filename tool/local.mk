@@ -7,6 +7,8 @@ tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
 tool_vhdkit_SOURCES = \
 	tool/check.c \
 	tool/create.c \
+	tool/device.c \
+	tool/device.h \
 	tool/image.c \
 	tool/image.h \
 	tool/info.c \

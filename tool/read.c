@@ -196,11 +196,10 @@ open_output(struct copy *copy, const char *path, uint64_t len)
 
   copy->name = to_stdout ? "standard output" : path;
   bool there = (to_stdout ? fstat(STDOUT_FILENO, &st) : stat(path, &st)) == 0;
-  if (there && image_is_file(copy->image, &st)) {
-    complain("%s: this file is part of the image that is to be read",
-             copy->name);
+  if (there && image_refuse_self(copy->image, copy->name,
+                                 to_stdout ? "/dev/stdout" : path, &st,
+                                 "read"))
     return -1;
-  }
   if (to_stdout) {
     copy->fd = STDOUT_FILENO;
     return 0;

@@ -186,11 +186,10 @@ open_input(struct copy *copy, const char *path, struct stat *st)
     complain("%s: cannot open: %s", copy->name, strerror(errno));
     return -1;
   }
-  if (image_is_file(copy->image, st)) {
-    complain("%s: this file is part of the image that is to be written",
-             copy->name);
+  if (image_refuse_self(copy->image, copy->name,
+                        copy->fd == STDIN_FILENO ? "/dev/stdin" : path, st,
+                        "written"))
     return -1;
-  }
   copy->regular = S_ISREG(st->st_mode);
   if (copy->regular) {
     off_t pos = lseek(copy->fd, 0, SEEK_CUR);

@@ -8,6 +8,7 @@ import contextlib
 import os
 import resource
 import signal
+import struct
 import subprocess
 
 from tooltest import (MiB, VHDKIT, Skip, case, check, contains, equal,
@@ -104,15 +105,20 @@ def _():
     keeps("plain", "read", "--overwrite", "b.vhd", "to-plain", says="to-plain")
 
 
+def to_stdout_refused(image, out, says):
+    done = subprocess.run([VHDKIT, "read", image], stdout=out,
+                          stderr=subprocess.PIPE, check=False, timeout=60)
+    equal(done.returncode, 1, "status")
+    for part in says:
+        contains(done.stderr.decode(), part)
+
+
 @case("read: to standard output that is the image itself is refused")
 def _():
     new("a.vhd")
     before = slurp("a.vhd")
     with open("a.vhd", "ab") as out:
-        done = subprocess.run([VHDKIT, "read", "a.vhd"], stdout=out,
-                              stderr=subprocess.PIPE, check=False, timeout=60)
-    equal(done.returncode, 1, "status")
-    contains(done.stderr.decode(), "part of the image")
+        to_stdout_refused("a.vhd", out, ["part of the image"])
     check(slurp("a.vhd") == before, "the image has changed")
 
 
@@ -154,9 +160,9 @@ def _():
 
 
 @contextlib.contextmanager
-def loop_device(path):
+def loop_device(path, *options):
     need("losetup")
-    done = program("losetup", "--find", "--show", path, code=None)
+    done = program("losetup", "--find", "--show", *options, path, code=None)
     if done.returncode != 0:
         raise Skip(f"no loop device: {done.err.strip()}")
     device = done.out.strip()
@@ -183,6 +189,78 @@ def _():
         check(slurp(device) == before, "the device has changed")
         vhdkit("read", "--overwrite", "a.vhd", device)
         same_bytes(slurp(device), vhdkit("read", "a.vhd").stdout)
+
+
+def refuses_device(device, image, part, path):
+    """Neither is the device written to with the image's own bytes, nor is it
+    read for them; both say which file it is."""
+    before = slurp(path)
+    refused("read", "--overwrite", image, device, says=[device, part])
+    refused("read", "--overwrite", "--unlocked", "--length=512", image, device,
+            says=[device, part])
+    with open(device, "r+b") as file:
+        to_stdout_refused(image, file, says=["standard output", part])
+        refused("write", image, stdin=file, says=["standard input", part])
+    refused("write", "--length=512", image, device, says=[device, part])
+    check(slurp(path) == before, f"{path} has changed")
+
+
+@case("a loop device on a part of the image is that part, however renamed")
+def _():
+    new("base.vhd", "--type", "fixed")
+    vhdkit("write", "base.vhd", data=b"data" * 1000)
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    for path in ("base.vhd", "child.vhd"):
+        with loop_device(path) as device:
+            refuses_device(device, "child.vhd", path, path)
+    os.symlink("base.vhd", "link")
+    os.link("base.vhd", "hard")
+    for path in ("link", "hard"):
+        with loop_device(path) as device:
+            os.unlink(path)
+            refuses_device(device, "child.vhd", "base.vhd", "base.vhd")
+    # Of one that was, the device of the same number is not.
+    spit("disk", bytes(8 * MiB))
+    with loop_device("disk") as device:
+        vhdkit("read", "--overwrite", "child.vhd", device)
+        vhdkit("write", "--length=512", "child.vhd", device)
+
+
+@case("so is a loop device on a loop device on it")
+def _():
+    new("a.vhd", "--type", "fixed")
+    with loop_device("a.vhd") as below:
+        with loop_device(below) as device:
+            refuses_device(device, "a.vhd", "a.vhd", "a.vhd")
+
+
+@case("so is a partition of such a loop device")
+def _():
+    new("b.vhd", "--type", "fixed")
+    # One partition, of type 0x83, from 1 MiB on, of 2 MiB.
+    entry = struct.pack("<B3xB3xII", 0, 0x83, 2048, 4096)
+    vhdkit("write", "--offset=446", "b.vhd", data=entry)
+    vhdkit("write", "--offset=510", "b.vhd", data=b"\x55\xaa")
+    with loop_device("b.vhd", "--partscan") as device:
+        if not os.path.exists(device + "p1"):
+            raise Skip("the kernel shows no partitions of loop devices")
+        refuses_device(device + "p1", "b.vhd", "b.vhd", "b.vhd")
+
+
+@case("so is what the device mapper makes of such a loop device")
+def _():
+    need("dmsetup")
+    new("a.vhd", "--type", "fixed")
+    with loop_device("a.vhd") as below:
+        name = f"vhdkit-test-{os.getpid()}"
+        done = program("dmsetup", "create", name, "--table",
+                       f"0 2048 linear {below} 0", code=None)
+        if done.returncode != 0:
+            raise Skip("no device mapper: " + done.err.split("\n")[0])
+        try:
+            refuses_device(f"/dev/mapper/{name}", "a.vhd", "a.vhd", "a.vhd")
+        finally:
+            program("dmsetup", "remove", name)
 
 
 @case("create: --overwrite replaces neither a held image nor the parent")
