@@ -216,10 +216,12 @@ struct vhd_image *vhd_parent(struct vhd_image *image);
 #define VHD_FIND_LIMIT 1000
 
 /* Calls found with the path of each differencing image in the folder (NULL: the
- * image's own) that says its parent has this image's id, until it returns not
- * 0; at most `limit` names of the folder are looked at.  Writing to an image
- * that has children makes them worthless.  What found returned, 0, or a
- * negative errno if the folder cannot be read. */
+ * image's own) whose parent this image is, until it returns not 0; at most
+ * `limit` names of the folder are looked at.  The parent is the file with the
+ * id that the child names in a place that the child names, and no copy of it;
+ * where no such file lies in any of them, whatever has the id counts.  Writing
+ * to an image that has children makes them worthless.  What found returned, 0,
+ * or a negative errno if the folder cannot be read. */
 int vhd_find_children(const struct vhd_image *image, const char *folder,
                       unsigned limit,
                       int (*found)(void *opaque, const char *path),

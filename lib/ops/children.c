@@ -2,8 +2,15 @@
 /* children.c: finding an image's children among the files of a folder.
  *
  * A parent does not know of its children, so files are looked at: each one's
- * footer and header, no more, without a lock.  What cannot be read is nobody's
- * child.  Blocks; any thread. */
+ * footer and header, without a lock.  What cannot be read is nobody's child.
+ *
+ * A child names its parent twice: by id, and by places where it may lie.  A
+ * copy of the parent has its id, so the id alone does not tell which of the two
+ * is lost.  Of a file with the right id the places are therefore looked at: it
+ * is a child of the file that one of them leads to, wherever that lies and
+ * whichever is tried first; the opener's folders are not known here.  Where
+ * none leads to any image with that id, whatever has the id may be the parent
+ * that was moved, and counts.  Blocks; any thread. */
 #include "config.h"
 
 #include <errno.h>
@@ -15,12 +22,14 @@
 #include "format/footer.h"
 #include "format/header.h"
 #include "image/image.h"
+#include "image/parent.h"
 #include "ops/children.h"
 #include "store/folder.h"
 #include "store/local.h"
 
 struct search {
-  const uint8_t *id; /* of the parent */
+  const struct vhd_file *parent;
+  const uint8_t *id; /* the parent's */
   int (*found)(void *opaque, const char *path);
   void *opaque;
 };
@@ -50,7 +59,7 @@ read_footer(struct vhd_file *file, struct footer *footer)
 }
 
 static bool
-is_child(struct vhd_file *file, const uint8_t *id)
+names_id(struct vhd_file *file, const uint8_t *id)
 {
   uint8_t buf[HEADER_SIZE];
   struct footer footer;
@@ -64,6 +73,68 @@ is_child(struct vhd_file *file, const uint8_t *id)
          memcmp(header.parent_id, id, sizeof header.parent_id) == 0;
 }
 
+enum place { LEADS_NOWHERE, LEADS_TO_COPY, LEADS_TO_PARENT };
+
+/* What a place that the child names leads to. */
+static enum place
+look_at_place(const struct search *search, struct vhd_file *child,
+              const char *name)
+{
+  static char top[] = "/", *everywhere[] = { top };
+  static const struct file_roots roots = { everywhere, 1 };
+  enum place place = LEADS_NOWHERE;
+  struct footer footer;
+  struct vhd_file *file;
+
+  if (file_beside(child, name, &roots, &file, NULL) < 0)
+    return LEADS_NOWHERE;
+  if (file_same(file, search->parent))
+    place = LEADS_TO_PARENT;
+  else if (read_footer(file, &footer) == 0 &&
+           memcmp(footer.id, search->id, sizeof footer.id) == 0)
+    place = LEADS_TO_COPY;
+  file_close(file);
+  return place;
+}
+
+/* Does a child of that id belong to a copy of the parent? */
+static bool
+is_of_copy(const struct search *search, struct layer *child)
+{
+  enum place best = LEADS_NOWHERE;
+  struct parent_search places;
+  const char *name;
+
+  if (parent_search_begin(&places, child) == 0)
+    while (best != LEADS_TO_PARENT &&
+           (name = parent_search_next(&places)) != NULL) {
+      enum place place = look_at_place(search, child->file, name);
+      if (place > best)
+        best = place;
+    }
+  parent_search_end(&places);
+  return best == LEADS_TO_COPY;
+}
+
+/* Takes the file over. */
+static bool
+is_child(const struct search *search, struct vhd_file *file)
+{
+  struct layer *child;
+
+  if (!names_id(file, search->id)) {
+    file_close(file);
+    return false;
+  }
+  /* One that cannot be opened now may be mended. */
+  if (layer_new(file, VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED, &child,
+                NULL) < 0)
+    return true;
+  const bool of_copy = is_of_copy(search, child);
+  layer_unref(child);
+  return !of_copy;
+}
+
 static int
 look(void *opaque, const char *path)
 {
@@ -72,9 +143,7 @@ look(void *opaque, const char *path)
 
   if (local_open(path, LOCAL_UNLOCKED, &file, NULL) < 0)
     return 0;
-  bool child = is_child(file, search->id);
-  file_close(file);
-  return child ? search->found(search->opaque, path) : 0;
+  return is_child(search, file) ? search->found(search->opaque, path) : 0;
 }
 
 int
@@ -84,7 +153,7 @@ vhd_find_children(const struct vhd_image *image, const char *folder,
 {
   const struct layer *top = image->top;
   CLEANUP_FREE char *own = folder == NULL ? folder_of(top->path) : NULL;
-  struct search search = { top->footer.id, found, opaque };
+  struct search search = { top->file, top->footer.id, found, opaque };
 
   if (folder == NULL && own == NULL)
     return -ENOMEM;
@@ -112,7 +181,7 @@ children_refuse_loss(struct vhd_file *file, struct vhd_error *err)
     return vhd_fail_sys(err, ENOMEM, "%s", file->path);
   if (read_footer(file, &footer) < 0)
     return 0;
-  struct search search = { footer.id, refuse, &why };
+  struct search search = { file, footer.id, refuse, &why };
   if (folder_each(folder, VHD_FIND_LIMIT, look, &search) != -EBUSY)
     return 0;
   return vhd_fail(err, why.code, why.sys, "%s: %s", file->path, why.message);

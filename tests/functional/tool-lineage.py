@@ -192,4 +192,57 @@ def _():
     equal(os.path.getsize("base.vhd"), MiB, "size")
 
 
+@case("a copy of a parent is nobody's parent while the parent is there")
+def _():
+    family()
+    vhdkit("create", "--size", "1M", "other.vhd")
+    shutil.copy2("base.vhd", "copy.vhd")
+    equal(vhdkit("write", "copy.vhd", data=b"x").err, "")
+    with served("copy.vhd") as server:
+        check("parent of" not in server.log(), server.log())
+    contains(vhdkit("write", "base.vhd", data=b"").err, "the parent of")
+    refused("read", "--overwrite", "other.vhd", "base.vhd",
+            says="parent of './child.vhd'")
+    vhdkit("read", "--overwrite", "other.vhd", "copy.vhd")
+    sound("child.vhd")
+
+
+@case("but a parent under another name, or that was moved, is the parent")
+def _():
+    family()
+    vhdkit("create", "--size", "1M", "other.vhd")
+    shutil.copy2("base.vhd", "copy.vhd")
+    os.symlink("base.vhd", "soft.vhd")
+    os.link("base.vhd", "hard.vhd")
+    for name in ("soft.vhd", "hard.vhd"):
+        contains(vhdkit("write", name, data=b"").err, "the parent of")
+    refused("read", "--overwrite", "other.vhd", "hard.vhd",
+            says="parent of './child.vhd'")
+    for name in ("base.vhd", "soft.vhd", "hard.vhd"):
+        os.remove(name)
+    # Nobody knows whether this is the parent: it may be all there is of it.
+    refused("read", "--overwrite", "other.vhd", "copy.vhd",
+            says="parent of './child.vhd'")
+    # What took the parent's place and has another id does not count.
+    os.rename("other.vhd", "base.vhd")
+    refused("create", "--size", "1M", "--overwrite", "copy.vhd",
+            says="parent of './child.vhd'")
+    vhdkit("create", "--size", "1M", "--overwrite", "base.vhd")
+
+
+@case("the parent that a child finds in another folder is not the copy here")
+def _():
+    os.mkdir("bases")
+    vhdkit("create", "--size", "4M", "bases/base.vhd")
+    vhdkit("create", "--root", ".", "--parent", "bases/base.vhd", "child.vhd")
+    shutil.copy2("bases/base.vhd", "copy.vhd")
+    equal(vhdkit("write", "copy.vhd", data=b"x").err, "")
+    os.rename("bases", "gone")
+    contains(vhdkit("write", "copy.vhd", data=b"x").err, "the parent of")
+    # One of that name beside the child is found there.
+    shutil.copy2("copy.vhd", "base.vhd")
+    equal(vhdkit("write", "copy.vhd", data=b"x").err, "")
+    contains(vhdkit("write", "base.vhd", data=b"x").err, "the parent of")
+
+
 run()
