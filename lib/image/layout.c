@@ -109,9 +109,10 @@ read_locators(struct reader *r)
                     names[i]);
     }
     if (fault) {
-      reader_tolerate(r, VHD_LOCATOR,
-                      "%s %s (%u bytes at %" PRIu64 ", space %u)", names[i],
-                      fault, loc->len, loc->off, loc->space);
+      /* Nobody has to stumble over it. */
+      layout_tell(r->sink, VHD_BROKEN, VHD_LOCATOR,
+                  "%s %s (%u bytes at %" PRIu64 ", space %u)", names[i],
+                  fault, loc->len, loc->off, loc->space);
       continue;
     }
     if (space != 0)

@@ -66,6 +66,11 @@ struct layout_sink {
   bool keep_going; /* past what is broken */
 };
 
+/* Tells it, and nobody else; sink may be NULL. */
+void layout_tell(struct layout_sink *sink, enum vhd_severity severity,
+                 int code, const char *fmt, ...)
+  __attribute__((format(printf, 4, 5)));
+
 /* Reads the whole of it.  flags: VHD_OPEN_SIZE_CHS counts.  On failure *layout
  * is empty.  sink may be NULL. */
 int layout_read(struct vhd_file *file, uint32_t flags,

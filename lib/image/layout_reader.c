@@ -12,33 +12,46 @@
 #include "base/error.h"
 #include "image/layout_reader.h"
 
+#define LAYOUT_TEXT 1024 /* bytes of a sentence */
+
 /* ----------------------------------------------------------------- telling */
 
-void
-reader_tolerate(struct reader *r, int code, const char *fmt, ...)
+/* The sentence, into text[LAYOUT_TEXT], and who hears it. */
+static void vtell(struct layout_sink *sink, enum vhd_severity severity,
+                  int code, char *text, const char *fmt, va_list args)
+  __attribute__((format(printf, 5, 0)));
+
+static void
+vtell(struct layout_sink *sink, enum vhd_severity severity, int code,
+      char *text, const char *fmt, va_list args)
 {
-  char text[900];
+  vsnprintf(text, LAYOUT_TEXT, fmt, args);
+  if (sink)
+    sink->found(sink, severity, code, text);
+}
+
+void
+layout_tell(struct layout_sink *sink, enum vhd_severity severity, int code,
+            const char *fmt, ...)
+{
+  char text[LAYOUT_TEXT];
   va_list args;
 
   va_start(args, fmt);
-  vsnprintf(text, sizeof text, fmt, args);
+  vtell(sink, severity, code, text, fmt, args);
   va_end(args);
-  if (r->sink)
-    r->sink->found(r->sink, VHD_BROKEN, code, text);
 }
 
 int
 reader_report(struct reader *r, enum vhd_severity severity, int code,
               const char *fmt, ...)
 {
-  char text[900];
+  char text[LAYOUT_TEXT];
   va_list args;
 
   va_start(args, fmt);
-  vsnprintf(text, sizeof text, fmt, args);
+  vtell(r->sink, severity, code, text, fmt, args);
   va_end(args);
-  if (r->sink)
-    r->sink->found(r->sink, severity, code, text);
   if (severity != VHD_BROKEN || (r->sink && r->sink->keep_going))
     return 0;
   return vhd_fail(r->err, code, EINVAL, "%s: %s", r->file->path, text);

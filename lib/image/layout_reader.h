@@ -19,10 +19,6 @@ int reader_report(struct reader *r, enum vhd_severity severity, int code,
                   const char *fmt, ...)
   __attribute__((format(printf, 4, 5)));
 
-/* Tells of something broken that nobody has to stumble over. */
-void reader_tolerate(struct reader *r, int code, const char *fmt, ...)
-  __attribute__((format(printf, 3, 4)));
-
 /* Notes that metadata lie there.  1: they cannot, which somebody has been
  * told. */
 int reader_add_region(struct reader *r, const char *what, int code,

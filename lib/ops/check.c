@@ -66,31 +66,31 @@ check_footer(struct checker *c)
   struct geometry geometry = { f->cylinders, f->heads, f->sectors };
 
   if (f->saved_state)
-    checker_report(c, VHD_NOTE, VHD_STATE,
-                   "the state of a virtual machine was saved with it: it must "
-                   "not change until the machine goes on");
+    layout_tell(&c->sink, VHD_NOTE, VHD_STATE,
+                "the state of a virtual machine was saved with it: it must "
+                "not change until the machine goes on");
   if (f->hidden)
-    checker_report(c, VHD_NOTE, VHD_STATE, "Xen marked it as hidden");
+    layout_tell(&c->sink, VHD_NOTE, VHD_STATE, "Xen marked it as hidden");
   if (!(f->features & 2))
-    checker_report(c, VHD_NOTE, VHD_FOOTER_CORRUPT,
-                   "the feature bit that is always set is not");
+    layout_tell(&c->sink, VHD_NOTE, VHD_FOOTER_CORRUPT,
+                "the feature bit that is always set is not");
   /* The specification shows 32 bits of ones in this field of 64. */
   if (f->type == VHD_FIXED && f->data_offset != UINT64_MAX &&
       f->data_offset != UINT32_MAX)
-    checker_report(c, VHD_NOTE, VHD_FOOTER_CORRUPT,
-                   "it names a dynamic header at %" PRIu64 ", which a fixed "
-                   "disk does not have", f->data_offset);
+    layout_tell(&c->sink, VHD_NOTE, VHD_FOOTER_CORRUPT,
+                "it names a dynamic header at %" PRIu64 ", which a fixed "
+                "disk does not have", f->data_offset);
   if (f->features & 1)
-    checker_report(c, VHD_NOTE, VHD_STATE, "it is marked as temporary");
+    layout_tell(&c->sink, VHD_NOTE, VHD_STATE, "it is marked as temporary");
   if ((int64_t)f->timestamp + VHD_EPOCH > (int64_t)time(NULL) + 24 * 3600)
-    checker_report(c, VHD_NOTE, VHD_FOOTER_CORRUPT,
-                   "it was created in the future");
+    layout_tell(&c->sink, VHD_NOTE, VHD_FOOTER_CORRUPT,
+                "it was created in the future");
   if (geometry_size(geometry) > c->layout.disk_size &&
       !(f->cylinders == 65535 && f->heads == 16 && f->sectors == 255))
-    checker_report(c, VHD_NOTE, VHD_SIZE,
-                   "its geometry makes %" PRIu64 " bytes, more than the %"
-                   PRIu64 " of the disk", geometry_size(geometry),
-                   c->layout.disk_size);
+    layout_tell(&c->sink, VHD_NOTE, VHD_SIZE,
+                "its geometry makes %" PRIu64 " bytes, more than the %"
+                PRIu64 " of the disk", geometry_size(geometry),
+                c->layout.disk_size);
 }
 
 /* One opened file.  0, or -errno where it could not be read. */
@@ -197,9 +197,9 @@ compare_sizes(struct checker *c, struct vhd_image *child)
   struct vhd_image *parent = vhd_parent(child);
 
   if (parent != NULL && vhd_size(parent) != vhd_size(child))
-    checker_report(c, VHD_NOTE, VHD_PARENT_SIZE,
-                   "the disk has %" PRIu64 " bytes, its parent %" PRIu64,
-                   vhd_size(child), vhd_size(parent));
+    layout_tell(&c->sink, VHD_NOTE, VHD_PARENT_SIZE,
+                "the disk has %" PRIu64 " bytes, its parent %" PRIu64,
+                vhd_size(child), vhd_size(parent));
 }
 
 static int
@@ -277,9 +277,9 @@ check_image(struct checker *c, const char *path,
     return r;
   if (c->result->errors > 0 && image == NULL && !opens_alone(path, opt)) {
     if (type == VHD_DIFFERENCING)
-      checker_report(c, VHD_NOTE, VHD_CHAIN_PARENT,
-                     "its parents were not looked at, since it is broken "
-                     "itself");
+      layout_tell(&c->sink, VHD_NOTE, VHD_CHAIN_PARENT,
+                  "its parents were not looked at, since it is broken "
+                  "itself");
     return 0;
   }
   return check_chain(c, path, image, fault, opt->flags, err);
@@ -292,7 +292,12 @@ vhd_check(const char *path, const struct vhd_open_options *opt,
           struct vhd_error *err)
 {
   struct vhd_open_options options = { 0 };
-  struct checker c = { .found = found, .opaque = opaque, .result = result };
+  struct checker c = {
+    .sink = { .found = checker_hear },
+    .found = found,
+    .opaque = opaque,
+    .result = result,
+  };
   struct vhd_error fault = { 0 };
   struct vhd_image *image = NULL;
 

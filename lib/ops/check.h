@@ -13,6 +13,7 @@
 struct layer;
 
 struct checker {
+  struct layout_sink sink; /* first; checker_hear(), for layout_tell() */
   void (*found)(void *opaque, const struct vhd_finding *finding);
   void *opaque;
   struct vhd_check_result *result;
@@ -27,9 +28,9 @@ struct checker {
 /* Counts and tells of a finding in the file that is being looked at. */
 void checker_tell(struct checker *c, enum vhd_severity severity, int code,
                   const char *message);
-void checker_report(struct checker *c, enum vhd_severity severity, int code,
-                    const char *fmt, ...)
-  __attribute__((format(printf, 4, 5)));
+/* The same for the sink of a struct checker. */
+void checker_hear(struct layout_sink *sink, enum vhd_severity severity,
+                  int code, const char *message);
 
 /* Takes over what the opened layer has from a journal that the file lacks.  0
  * or -errno with err set. */

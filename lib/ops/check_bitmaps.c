@@ -120,26 +120,26 @@ report(struct bitmap_check *b)
   struct checker *c = b->c;
 
   if (b->untrue.n > 0)
-    checker_report(c, VHD_BROKEN, VHD_BATMAP,
-                   "the batmap says of %" PRIu32 " blocks that they are full, "
-                   "and their bitmaps do not (the first is block %" PRIu32 ")",
-                   b->untrue.n, b->untrue.first);
+    layout_tell(&c->sink, VHD_BROKEN, VHD_BATMAP,
+                "the batmap says of %" PRIu32 " blocks that they are full, "
+                "and their bitmaps do not (the first is block %" PRIu32 ")",
+                b->untrue.n, b->untrue.first);
   if (b->unused.n > 0)
-    checker_report(c, VHD_NOTE, VHD_BATMAP,
-                   "the batmap says of %" PRIu32 " blocks that they are full "
-                   "that are not in the file (the first is block %" PRIu32 ")",
-                   b->unused.n, b->unused.first);
+    layout_tell(&c->sink, VHD_NOTE, VHD_BATMAP,
+                "the batmap says of %" PRIu32 " blocks that they are full "
+                "that are not in the file (the first is block %" PRIu32 ")",
+                b->unused.n, b->unused.first);
   if (b->hidden.n > 0)
-    checker_report(c, VHD_NOTE, VHD_BITMAP_MISMATCH,
-                   "%" PRIu32 " blocks hold data in sectors that their "
-                   "bitmaps say were never written; these read as zeros here, "
-                   "and as data in programs that ignore the bitmap (the first "
-                   "is block %" PRIu32 ")", b->hidden.n, b->hidden.first);
+    layout_tell(&c->sink, VHD_NOTE, VHD_BITMAP_MISMATCH,
+                "%" PRIu32 " blocks hold data in sectors that their "
+                "bitmaps say were never written; these read as zeros here, "
+                "and as data in programs that ignore the bitmap (the first "
+                "is block %" PRIu32 ")", b->hidden.n, b->hidden.first);
   if (b->garbage.n > 0)
-    checker_report(c, VHD_NOTE, VHD_BITMAP_MISMATCH,
-                   "the bitmaps of %" PRIu32 " blocks have stray bits behind "
-                   "their last sector (the first is block %" PRIu32 ")",
-                   b->garbage.n, b->garbage.first);
+    layout_tell(&c->sink, VHD_NOTE, VHD_BITMAP_MISMATCH,
+                "the bitmaps of %" PRIu32 " blocks have stray bits behind "
+                "their last sector (the first is block %" PRIu32 ")",
+                b->garbage.n, b->garbage.first);
 }
 
 int

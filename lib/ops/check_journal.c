@@ -35,10 +35,10 @@ check_adopt_journal(struct checker *c, struct vhd_error *err)
   }
   if (!differs)
     return 0;
-  checker_report(c, VHD_NOTE, VHD_JOURNAL,
-                 "a program that was killed left its last changes in memory; "
-                 "they are part of what is checked, and go to the file when it "
-                 "is opened for writing next");
+  layout_tell(&c->sink, VHD_NOTE, VHD_JOURNAL,
+              "a program that was killed left its last changes in memory; "
+              "they are part of what is checked, and go to the file when it "
+              "is opened for writing next");
   return layout_recheck(c->file, l, err);
 }
 

@@ -2,10 +2,14 @@
 /* check_report.c: counting and telling what a check finds; see check.h. */
 #include "config.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "ops/check.h"
+
+void
+checker_hear(struct layout_sink *sink, enum vhd_severity severity, int code,
+             const char *message)
+{
+  checker_tell((struct checker *)sink, severity, code, message);
+}
 
 void
 checker_tell(struct checker *c, enum vhd_severity severity, int code,
@@ -34,17 +38,4 @@ checker_tell(struct checker *c, enum vhd_severity severity, int code,
   }
   if (c->found != NULL)
     c->found(c->opaque, &finding);
-}
-
-void
-checker_report(struct checker *c, enum vhd_severity severity, int code,
-               const char *fmt, ...)
-{
-  char text[1024];
-  va_list ap;
-
-  va_start(ap, fmt);
-  vsnprintf(text, sizeof text, fmt, ap);
-  va_end(ap);
-  checker_tell(c, severity, code, text);
 }

@@ -60,14 +60,14 @@ check_space(struct checker *c)
 
   if (gaps.nleaked > 0) {
     c->result->leaked += gaps.leaked;
-    checker_report(c, VHD_LEAKED, VHD_LEAK,
-                   "%" PRIu64 " bytes in %" PRIu64 " places belong to nothing; "
-                   "the largest are %" PRIu64 " bytes at %" PRIu64,
-                   gaps.leaked, gaps.nleaked, gaps.largest,
-                   gaps.largest_off);
+    layout_tell(&c->sink, VHD_LEAKED, VHD_LEAK,
+                "%" PRIu64 " bytes in %" PRIu64 " places belong to nothing; "
+                "the largest are %" PRIu64 " bytes at %" PRIu64,
+                gaps.leaked, gaps.nleaked, gaps.largest,
+                gaps.largest_off);
   }
   if (gaps.nspare > 0)
-    checker_report(c, VHD_NOTE, VHD_LEAK,
-                   "%" PRIu64 " bytes in %" PRIu64 " places are free for new "
-                   "blocks and hold no data", gaps.spare, gaps.nspare);
+    layout_tell(&c->sink, VHD_NOTE, VHD_LEAK,
+                "%" PRIu64 " bytes in %" PRIu64 " places are free for new "
+                "blocks and hold no data", gaps.spare, gaps.nspare);
 }
