@@ -26,6 +26,7 @@
 #include <nbdkit-plugin.h>
 
 #include "exports.h"
+#include "folder.h"
 
 struct params params;
 
@@ -62,53 +63,28 @@ tell(const struct vhd_error *err)
 
 /* -------------------------------------------------------------------- names */
 
-static bool
-ends_in_vhd(const char *name)
-{
-  size_t n = strlen(name);
-
-  return n > 4 && strcmp(name + n - 4, ".vhd") == 0;
-}
-
-/* A name from a client becomes part of a path: nothing but a plain name may. */
-static bool
-plain(const char *name)
-{
-  return *name != '\0' && *name != '.' && strchr(name, '/') == NULL;
-}
-
-/* "NAME" and "NAME.vhd" mean the same; a leading '/' is left out, as boot
- * scripts send one.  NULL: there is no such export. */
+/* The name that an export goes by; NULL: there is none of that name. */
 static char *
 canonical_name(const char *name)
 {
-  if (!params.dir)
-    return strdup("");
-  name += *name == '/';
-  if (!plain(name))
-    return NULL;
-  size_t n = strlen(name) - (ends_in_vhd(name) ? 4 : 0);
-  return strndup(name, n);
+  return params.dir ? folder_name(params.dir, name) : strdup("");
 }
 
+/* The image that is named. */
 static char *
-join(const char *dir, const char *name)
+image_path(const char *name)
 {
-  char *path;
-
-  return asprintf(&path, "%s/%s.vhd", dir, name) < 0 ? NULL : path;
+  return params.dir ? folder_path(params.dir, name) : strdup(params.file);
 }
 
-/* The child of a lone image is called as the image is. */
+/* The child is called as the image is. */
 static char *
-child_path(const char *name)
+child_path(const char *image)
 {
-  if (!params.child)
+  if (!params.child || !image)
     return NULL;
-  if (params.dir)
-    return join(params.child, name);
-  const char *slash = strrchr(params.file, '/');
-  const char *base = slash ? slash + 1 : params.file;
+  const char *slash = strrchr(image, '/');
+  const char *base = slash ? slash + 1 : image;
   char *path;
   return asprintf(&path, "%s/%s", params.child, base) < 0 ? NULL : path;
 }
@@ -147,17 +123,19 @@ tell_warnings(struct vhd_image *image)
   }
 }
 
-/* Opens path; parents may lie beside it, in roots=, and beside `base`. */
+/* Opens path; parents may lie beside it, in roots=, and beside `base`.  NULL
+ * with *err. */
 static struct vhd_image *
-open_image(const char *path, const char *base, bool readonly)
+open_with(const char *path, const char *base, uint32_t flags,
+          struct vhd_error *err)
 {
   const char **roots = calloc(params.nroots + 2, sizeof *roots);
   struct vhd_open_options opt = { .roots = roots };
   struct vhd_image *image = NULL;
-  struct vhd_error err;
 
   if (!roots) {
-    nbdkit_error("%s", strerror(ENOMEM));
+    *err = (struct vhd_error){ .code = VHD_SYSTEM, .sys = ENOMEM,
+                               .message = "out of memory" };
     return NULL;
   }
   char *own = folder_of(path);
@@ -168,19 +146,29 @@ open_image(const char *path, const char *base, bool readonly)
     roots[opt.nroots++] = of_base;
   for (size_t i = 0; i < params.nroots; i++)
     roots[opt.nroots++] = params.roots[i];
-  opt.flags = (readonly ? VHD_OPEN_READONLY : 0) |
-              (params.size_chs ? VHD_OPEN_SIZE_CHS : 0);
-  if (vhd_open(path, &opt, &image, &err) < 0) {
-    tell(&err);
+  opt.flags = flags | (params.size_chs ? VHD_OPEN_SIZE_CHS : 0);
+  if (vhd_open(path, &opt, &image, err) < 0)
     image = NULL;
-  }
+  free(own);
+  free(of_base);
+  free(roots);
+  return image;
+}
+
+/* The same to be served. */
+static struct vhd_image *
+open_image(const char *path, const char *base, bool readonly)
+{
+  struct vhd_error err;
+  struct vhd_image *image =
+    open_with(path, base, readonly ? VHD_OPEN_READONLY : 0, &err);
+
+  if (!image)
+    tell(&err);
   tell_warnings(image);
   if (image && !readonly && !params.dir)
     vhd_find_children(image, NULL, VHD_FIND_LIMIT, warn_of_child,
                       (void *)(uintptr_t)path);
-  free(own);
-  free(of_base);
-  free(roots);
   return image;
 }
 
@@ -264,8 +252,8 @@ new_export(char *name, bool readonly)
   pthread_rwlock_init(&e->lock, NULL);
   e->name = name;
   e->readonly = readonly;
-  e->path = params.dir ? join(params.dir, name) : strdup(params.file);
-  e->child = child_path(name);
+  e->path = image_path(name);
+  e->child = child_path(e->path);
   e->refs = 1;
   if (!e->path || (params.child && !e->child)) {
     nbdkit_error("%s", strerror(ENOMEM));
@@ -441,45 +429,77 @@ export_end(struct export *e)
 
 /* ------------------------------------------------------------------ listing */
 
-static int
-by_name(const void *a, const void *b)
+/* Could the image be opened now, for all that others do with it? */
+static bool
+is_free(struct vhd_image *image, bool to_write)
 {
-  return strcmp(*(char *const *)a, *(char *const *)b);
+  struct vhd_info info;
+
+  vhd_get_info(image, &info);
+  if (to_write && info.held != VHD_HELD_BY_NOBODY)
+    return false;
+  for (; image; image = vhd_parent(image)) {
+    vhd_get_info(image, &info);
+    if (info.held == VHD_HELD_WRITING)
+      return false;
+  }
+  return true;
 }
 
-static int
-is_image(const struct dirent *d)
+/* Looks at what opening the export would open, without locks: nobody is locked
+ * out, and nothing is changed. */
+static bool
+looks_fine(const char *name, const char *path, const char *child)
 {
-  return d->d_name[0] != '.' && ends_in_vhd(d->d_name);
+  const bool made = child && access(child, F_OK) == 0;
+  const bool to_write = !params.readonly && (made || !child);
+  struct vhd_error err = { .message = "somebody has it in use" };
+  struct vhd_image *image =
+    open_with(made ? child : path, made ? path : NULL,
+              VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED, &err);
+  const bool fine = image && is_free(image, to_write);
+
+  if (!fine)
+    nbdkit_debug("export '%s' is not listed: %s", name, err.message);
+  close_image(image);
+  return fine;
 }
 
+static bool
+can_show(const char *name)
+{
+  pthread_mutex_lock(&exports_lock);
+  const bool open = find(name) != NULL;
+  pthread_mutex_unlock(&exports_lock);
+  if (open)
+    return true;
+  char *path = image_path(name), *child = child_path(path);
+  const bool fine = path && (child || !params.child) &&
+                    looks_fine(name, path, child);
+  free(path);
+  free(child);
+  return fine;
+}
+
+/* Clients that list ask for each name in turn, and take one refusal for the
+ * failure of all: what cannot be opened is left out. */
 int
 export_list(int (*each)(void *opaque, const char *name), void *opaque)
 {
-  struct dirent **entry;
+  struct folder_list list;
+  int result = 0;
 
   if (!params.dir)
     return each(opaque, "");
-  int n = scandir(params.dir, &entry, is_image, NULL), result = 0;
-  if (n < 0) {
+  if (folder_list(params.dir, &list) < 0) {
     nbdkit_error("%s: %m", params.dir);
     return -1;
   }
-  char **name = calloc((size_t)n + 1, sizeof *name);
-  for (int i = 0; i < n; i++) {
-    if (name)
-      name[i] = entry[i]->d_name;
-    entry[i]->d_name[strlen(entry[i]->d_name) - 4] = '\0';
-  }
-  if (name)
-    qsort(name, (size_t)n, sizeof *name, by_name);
-  for (int i = 0; name && i < n && result == 0; i++)
-    result = each(opaque, name[i]);
-  for (int i = 0; i < n; i++)
-    free(entry[i]);
-  free(entry);
-  free(name);
-  return name ? result : -1;
+  for (size_t i = 0; i < list.n && result == 0; i++)
+    if (can_show(list.name[i]))
+      result = each(opaque, list.name[i]);
+  folder_list_free(&list);
+  return result;
 }
 
 int

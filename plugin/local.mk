@@ -10,6 +10,8 @@ plugin_nbdkit_vhd_plugin_la_LIBADD = lib/libvhdkit.la
 plugin_nbdkit_vhd_plugin_la_SOURCES = \
 	plugin/exports.c \
 	plugin/exports.h \
+	plugin/folder.c \
+	plugin/folder.h \
 	plugin/vhd.c
 endif
 dist_man_MANS += plugin/nbdkit-vhd-plugin.1
