@@ -306,7 +306,8 @@ enum vhd_io_kind {
   VHD_IO_READ,     /* fill buf; a short read is -EIO */
   VHD_IO_WRITE,    /* all of buf */
   VHD_IO_SYNC,     /* fdatasync: what was completed before is durable after */
-  VHD_IO_PUNCH,    /* the range reads as zeros and uses no space */
+  VHD_IO_PUNCH,    /* the range reads as zeros and uses no space; but see
+                    * VHD_IO_GIVE_BACK */
   VHD_IO_ZERO,     /* the range reads as zeros and keeps its space */
   VHD_IO_EXTEND,   /* the file grows to off + len, new bytes read as zeros; but
                     * see VHD_IO_RESERVE */
@@ -320,6 +321,9 @@ enum vhd_io_flags {
   /* EXTEND: the range gets its space, also beyond the end, which stays where it
    * is; a write there moves it.  What fails leaves nothing behind the end. */
   VHD_IO_RESERVE = 1 << 1,
+  /* PUNCH: it is for its space, and fails where a full file system, which may
+   * need some for that, can give none back.  Without this, zeros will do. */
+  VHD_IO_GIVE_BACK = 1 << 2,
 };
 
 /* One I/O that a step asks for.  The caller sets .result, to 0 or a negative

@@ -4,8 +4,8 @@
  * and a detour of those that find no room for one slot more.
  *
  * A slot is nobody's while it is being punched.  One that could not be punched
- * is free all the same, but dirty; so is one that an old request may write to
- * meanwhile. */
+ * is free all the same, but dirty, and keeps its space until it is used; so is
+ * one that an old request may write to meanwhile. */
 #include "config.h"
 
 #include "base/bounds.h"
@@ -28,7 +28,8 @@ reclaim_begin(struct vhd_request *req)
          space_begin_reclaim(img, &m->left[req->nio])) {
     uint32_t slot = m->left[req->nio].slot;
     request_add_io(req, img->top->file, VHD_IO_PUNCH, slot * 512ULL,
-                   space_slot_bytes(&img->space, slot), NULL, 0);
+                   space_slot_bytes(&img->space, slot), NULL,
+                   VHD_IO_GIVE_BACK);
   }
   if (req->nio == RECLAIM_AT_ONCE)
     REACHED(BOUND_RECLAIM);

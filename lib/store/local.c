@@ -127,13 +127,53 @@ do_fallocate(int fd, int mode, uint64_t off, uint64_t len)
   return r < 0 ? -errno : 0;
 }
 
+/* Where there are data; the rest reads as zeros and needs none, nor space. */
 static int
-do_clear(int fd, int mode, uint64_t off, uint64_t len)
+write_zeros_over_data(int fd, uint64_t off, uint64_t len)
 {
-  if (len == 0)
+  uint64_t end = off + len;
+  int r = 0;
+
+  while (r == 0 && off < end) {
+    off_t data = lseek(fd, (off_t)off, SEEK_DATA);
+    if (data < 0)
+      return errno == ENXIO ? 0 : -errno;
+    off_t hole = lseek(fd, data, SEEK_HOLE);
+    if (hole < 0)
+      return -errno;
+    if ((uint64_t)data >= end)
+      break;
+    off = MIN((uint64_t)hole, end);
+    r = write_zeros(fd, (uint64_t)data, off - (uint64_t)data);
+  }
+  return r;
+}
+
+/* A full file system may lack the space for its own account of a hole, as XFS
+ * does.  What lies there already can be overwritten all the same. */
+static int
+clear_when_full(int fd, const struct vhd_io *io, int result)
+{
+  if (io->flags & VHD_IO_GIVE_BACK)
+    return result;
+  int r = io->kind == VHD_IO_PUNCH
+            ? write_zeros_over_data(fd, io->off, io->len)
+            : write_zeros(fd, io->off, io->len);
+  return r < 0 ? result : 0;
+}
+
+static int
+do_clear(int fd, const struct vhd_io *io)
+{
+  int mode = io->kind == VHD_IO_PUNCH ? FALLOC_FL_PUNCH_HOLE
+                                      : FALLOC_FL_ZERO_RANGE;
+
+  if (io->len == 0)
     return 0;
-  int r = do_fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, off, len);
-  return r == -EOPNOTSUPP || r == -ENOSYS ? write_zeros(fd, off, len) : r;
+  int r = do_fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, io->off, io->len);
+  if (r == -EOPNOTSUPP || r == -ENOSYS)
+    return write_zeros(fd, io->off, io->len);
+  return r == -ENOSPC || r == -EDQUOT ? clear_when_full(fd, io, r) : r;
 }
 
 static int
@@ -204,9 +244,8 @@ local_perform(struct vhd_file *file, struct vhd_io *io)
   case VHD_IO_SYNC:
     return fdatasync(fd) < 0 ? -errno : 0;
   case VHD_IO_PUNCH:
-    return do_clear(fd, FALLOC_FL_PUNCH_HOLE, io->off, io->len);
   case VHD_IO_ZERO:
-    return do_clear(fd, FALLOC_FL_ZERO_RANGE, io->off, io->len);
+    return do_clear(fd, io);
   case VHD_IO_EXTEND:
   case VHD_IO_TRUNCATE:
     return do_resize((struct local_file *)file, io);

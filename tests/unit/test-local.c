@@ -2,6 +2,7 @@
 /* test-local: local files: every kind of I/O, locks, what is refused. */
 #include "config.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -213,6 +214,52 @@ test_zero(void **state)
   assert_int_equal(file_do(file, VHD_IO_ZERO, 256 * KIB, 512 * KIB, 0), 0);
   assert_true(space_of(file) >= before);
   file_close(file);
+}
+
+/* A file system that is full needs space for its own account of a hole. */
+static bool full;
+
+int
+fallocate(int fd, int mode, off_t off, off_t len)
+{
+  __typeof__(&fallocate) real =
+    (__typeof__(&fallocate))dlsym(RTLD_NEXT, "fallocate");
+
+  if (full && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return real(fd, mode, off, len);
+}
+
+/* What lies there is overwritten, and holes stay holes. */
+static void
+test_clear_when_full(void **state)
+{
+  (void)state;
+  for (enum vhd_io_kind kind = VHD_IO_PUNCH; kind <= VHD_IO_ZERO; kind++) {
+    make_file(PATH, 1024 * KIB, 0x44);
+    struct vhd_file *file = open_file(PATH, LOCAL_WRITE);
+    uint64_t off = 64 * KIB + 100, end = 960 * KIB - 100;
+    if (kind == VHD_IO_PUNCH)
+      assert_int_equal(file_do(file, kind, 256 * KIB, 512 * KIB, 0), 0);
+    file_do(file, VHD_IO_SYNC, 0, 0, 0);
+    uint64_t before = space_of(file);
+    full = true;
+    assert_int_equal(file_do(file, VHD_IO_PUNCH, off, end - off,
+                             VHD_IO_GIVE_BACK), -ENOSPC);
+    check_bytes(file, off, 4096, 0x44);
+    assert_int_equal(file_do(file, kind, off, end - off, 0), 0);
+    assert_int_equal(file_do(file, kind, 1024 * KIB, 4096, 0), 0);
+    full = false;
+    file_do(file, VHD_IO_SYNC, 0, 0, 0);
+    assert_true(space_of(file) <= before);
+    assert_int_equal(size_of(file), 1024 * KIB);
+    check_bytes(file, 0, off, 0x44);
+    check_bytes(file, off, end - off, 0);
+    check_bytes(file, end, 1024 * KIB - end, 0x44);
+    file_close(file);
+  }
 }
 
 static void
@@ -700,6 +747,7 @@ main(void)
     cmocka_unit_test(test_read_only),
     cmocka_unit_test(test_punch),
     cmocka_unit_test(test_zero),
+    cmocka_unit_test(test_clear_when_full),
     cmocka_unit_test(test_extend),
     cmocka_unit_test(test_reserve),
     cmocka_unit_test(test_next_data),
