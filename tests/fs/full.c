@@ -34,7 +34,7 @@
 #include "disk.h"
 
 #define MIB (1ULL << 20)
-#define SIZE (64 * MIB)
+#define SIZE (96 * MIB)
 #define SPACE (12 * MIB) /* what the filler leaves */
 #define FRUITLESS 60     /* writes without space in a row: it is full */
 #define SHUTDOWN _IOR('X', 125, uint32_t) /* ext4, XFS: the power is cut */
@@ -287,12 +287,14 @@ new_block(struct disk *d)
 static void
 take_all(struct disk *d)
 {
-  for (uint64_t nsec = d->spb; nsec >= 8; nsec /= 2) {
-    uint64_t sec;
+  uint64_t sec = 0;
+
+  for (uint64_t nsec = d->spb; nsec >= 8; nsec /= 2)
     do
       sec = new_block(d);
     while (sec < d->m->nsec && disk_write(d, sec, nsec, 0) == 0);
-  }
+  if (sec == d->m->nsec)
+    wrong("the disk is full before this file system is");
 }
 
 /* Space for so many blocks, and what comes with it. */

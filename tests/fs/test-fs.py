@@ -40,7 +40,7 @@ ENDINGS = ("closed", "killed", "cut")
 CHOSEN = {
     "ext4": (("dynamic", "cut"), ("small-child", "closed")),
     "ext4 of 1 KiB": (("small-child", "killed"),),
-    "xfs": (("small", "cut"),),
+    "xfs": (("small", "cut"), ("child", "closed")),
     "btrfs": (("dynamic", "killed"),),
     "tmpfs": (("small", "closed"), ("child", "closed")),
 }
