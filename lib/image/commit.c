@@ -133,9 +133,13 @@ begin(struct vhd_request *req)
   return request_next(req, lead);
 }
 
+/* Mostly it was woken because that commit has ended well. */
 static enum vhd_step
 wait_again(struct vhd_request *req)
 {
+  if (atomic_load(&req->image->commit.last_ok) >=
+      machine_of(req)->commit_target)
+    return leave(req, 0);
   pthread_mutex_lock(&req->image->top->lock);
   return wait_or_lead(req);
 }

@@ -33,6 +33,7 @@
 #ifndef IMAGE_COMMIT_H
 #define IMAGE_COMMIT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -70,7 +71,7 @@ struct commit {
   struct waiters waiting;   /* for the leader to end its commit */
   bool gathering;           /* the leader has not frozen yet */
   uint64_t started, ended;  /* commits so far; a commit's number is `started` */
-  uint64_t last_ok;         /* number of the last that succeeded */
+  _Atomic uint64_t last_ok; /* number of the last that succeeded */
   int last_error;
 
   /* Of the commit under way. */
