@@ -114,10 +114,8 @@ wait_or_lead(struct vhd_request *req)
     return request_park(req, img->top, &c->waiting, NULL, wait_again);
   c->leader = req;
   c->gathering = true;
-  m->phase = begin;
   pthread_mutex_unlock(&img->top->lock);
-  req->wake(req);
-  return VHD_STEP_PARKED;
+  return request_step_back(req, begin);
 }
 
 static enum vhd_step

@@ -12,7 +12,11 @@
  *   VHD_STEP_PARKED  with the request on a list,
  *   VHD_STEP_DONE    with the next phase set to go on at once (STEP_NEXT), or
  *                    with the phase NULL and the result set.
- * A detour is called with the phase to go back to, and returns to it. */
+ *   STEP_BACK        with the next phase set, to go on when those who are ready
+ *                    have had their turn.
+ * A detour is called with the phase to go back to, and returns to it.  Parking
+ * is none: who is parked has nothing to do but to look anew, so that the phase
+ * that does is simply the next, and no way back need be kept. */
 #ifndef IMAGE_REQUEST_H
 #define IMAGE_REQUEST_H
 
@@ -30,6 +34,8 @@
 
 /* Go on with the next phase at once. */
 #define STEP_NEXT VHD_STEP_DONE
+/* For vhd_request_step(), which alone wakes the request that it steps. */
+#define STEP_BACK ((enum vhd_step)(VHD_STEP_PARKED + 1))
 
 /* So many detours may be taken out of each other. */
 #define REQUEST_DEPTH 3
@@ -108,6 +114,13 @@ request_next(struct vhd_request *req, phase_fn *phase)
 {
   machine_of(req)->phase = phase;
   return STEP_NEXT;
+}
+/* Goes on with another phase, as if it had been parked and woken. */
+static inline enum vhd_step
+request_step_back(struct vhd_request *req, phase_fn *phase)
+{
+  machine_of(req)->phase = phase;
+  return STEP_BACK;
 }
 /* Takes a detour, which ends with request_return(), to `back`. */
 enum vhd_step request_call(struct vhd_request *req, phase_fn *phase,

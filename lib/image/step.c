@@ -85,5 +85,8 @@ vhd_request_step(struct vhd_request *req)
     assert(m->phase);
     step = m->phase(req);
   } while (step == STEP_NEXT && m->phase);
-  return step;
+  if (step != STEP_BACK)
+    return step;
+  req->wake(req); /* from here on somebody else may step it */
+  return VHD_STEP_PARKED;
 }
