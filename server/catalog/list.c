@@ -39,6 +39,23 @@ by_name(const void *a, const void *b)
                 ((const struct export_item *)b)->name);
 }
 
+/* Sorts the names from `from` on and drops those that come again: NAME.vhd and
+ * NAME.VHD have one name, which means NAME.vhd; see entry_find_path(). */
+static void
+sort_folder(struct export_list *list, size_t from)
+{
+  size_t kept = from;
+
+  if (list->n > from)
+    qsort(list->items + from, list->n - from, sizeof list->items[0], by_name);
+  for (size_t i = from; i < list->n; i++)
+    if (kept > from && by_name(&list->items[i], &list->items[kept - 1]) == 0)
+      free(list->items[i].name);
+    else
+      list->items[kept++] = list->items[i];
+  list->n = kept;
+}
+
 /* On a thread: the folder may lie on a disk that hangs.  What cannot be opened
  * is left out, since clients that list (qemu-nbd -L, nbdinfo --list) ask for
  * INFO on each name, and take one refusal for the failure of all. */
@@ -63,9 +80,7 @@ run_list(struct io_work *work)
   }
   if (dir)
     closedir(dir);
-  if (list->n > named)
-    qsort(list->items + named, list->n - named, sizeof list->items[0],
-          by_name);
+  sort_folder(list, named);
   loop_post(list->loop, &list->done);
 }
 

@@ -169,4 +169,24 @@ def _():
             h.opt_abort()
 
 
+@case("NAME is NAME.vhd, or else NAME.VHD, and is listed once")
+def _():
+    need_nbd()
+    os.mkdir("dir")
+    sizes = {"both.vhd": 1, "both.VHD": 2, "large.VHD": 3, "odd.Vhd": 4,
+             "b.vhd": 5}
+    for name, size in sizes.items():
+        vhdkit("create", "--size", str(size * MiB), f"dir/{name}")
+    with served("dir"):
+        names = ["b", "both", "large"]
+        out = program("nbdinfo", "--list", "--json", uri()).out
+        equal([e["export-name"] for e in json.loads(out)["exports"]], names)
+        equal(listed(), dict.fromkeys(names, False))
+        for name, size in (("both", 1), ("large", 3)):
+            with client(name) as h:
+                equal(h.get_size(), size * MiB, name)
+        for name in ("odd", "both.VHD"):
+            refused(name)
+
+
 run()
