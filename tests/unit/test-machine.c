@@ -231,6 +231,42 @@ test_reclaim(void **state)
   close_disk(image);
 }
 
+/* A full disk below gives nothing back: the place is as it was, and is punched
+ * by the next who uses it, for whom zeros will do. */
+static void
+test_nothing_given_back(void **state)
+{
+  (void)state;
+  struct vhd_image *image = crew_open(DISK, NULL, 64 * MIB, MIB);
+  uint8_t buf[4096] = { 1 };
+  struct hand h;
+
+  write_blocks(image, 0, 1, 1);
+  assert_int_equal(vhd_flush(image), 0);
+  hand_start(&h, image, VHD_TRIM, 0, MIB, NULL, VHD_FUA);
+  hand_go(&h);
+  hand_start(&h, image, VHD_RECLAIM, 0, 0, NULL, 0);
+  hand_step(&h);
+  assert_int_equal(h.state, HAND_WAITS);
+  assert_int_equal(h.req.io[0].kind, VHD_IO_PUNCH);
+  assert_int_equal(h.req.io[0].flags, VHD_IO_GIVE_BACK);
+  h.req.io[0].result = -ENOSPC;
+  h.state = HAND_READY;
+  hand_go(&h);
+  assert_int_equal(h.state, HAND_DONE);
+  assert_false(vhd_has_background(image));
+
+  hand_start(&h, image, VHD_WRITE, 2 * MIB, sizeof buf, buf, 0);
+  hand_step(&h);
+  assert_int_equal(h.state, HAND_WAITS);
+  assert_int_equal(h.req.io[0].kind, VHD_IO_PUNCH);
+  assert_int_equal(h.req.io[0].flags, 0);
+  hand_perform(&h);
+  hand_go(&h);
+  assert_int_equal(h.req.result, 0);
+  close_disk(image);
+}
+
 static uint64_t
 disk_size(void)
 {
@@ -311,6 +347,7 @@ main(int argc, char **argv)
     cmocka_unit_test(test_room_reserved),
     cmocka_unit_test(test_end),
     cmocka_unit_test(test_reclaim),
+    cmocka_unit_test(test_nothing_given_back),
     cmocka_unit_test(test_pin),
     cmocka_unit_test(test_trim_reads_nothing),
   };
