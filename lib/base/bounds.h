@@ -30,8 +30,10 @@
 /* Bytes of the bitmap cache, and bitmaps that it holds at least. */
 #define BITMAPS_BYTES BOUND(4U << 20, 1024)
 #define BITMAPS_LEAST BOUND(64, 4)
-/* Records of the journal. */
+/* Records of the journal; and for how many it has memory until more come
+ * between two commits, as happens to few of many images. */
 #define JOURNAL_RECORDS BOUND(16384, 8)
+#define JOURNAL_FIRST BOUND(1024, 8)
 /* How far a layer with a parent looks ahead over blocks it does not have: the
  * parent may cut the range short, and looking again costs as much. */
 #define LOOK_AHEAD BOUND(64, 2)

@@ -106,6 +106,24 @@ commit_forget(struct vhd_image *img, struct dirty *d)
   c->ndirty--;
 }
 
+static void
+count_records(struct budget *records, const struct journal *j)
+{
+  records->used = journal_used(j);
+  records->limit = journal_used(j) + journal_room(j);
+}
+
+/* Not every image needs as long a journal as it may have. */
+static bool
+lengthen_journal(struct vhd_image *img)
+{
+  if (!img->journal || !journal_file_reserve(&img->journal_file))
+    return false;
+  journal_widen(img->journal, img->journal_file.bytes);
+  count_records(&img->commit.budgets.of[BUDGET_RECORDS], img->journal);
+  return true;
+}
+
 bool
 commit_reserve(struct vhd_image *img, const struct need *need,
                enum budget_kind *lacking)
@@ -118,15 +136,14 @@ commit_reserve(struct vhd_image *img, const struct need *need,
   of[BUDGET_BITMAPS].limit = bitmaps_limit(&img->top->bitmaps);
   of[BUDGET_BITMAPS].used = img->top->bitmaps.ndirty;
   of[BUDGET_RECORDS].limit = UINT32_MAX;
-  if (img->journal) {
-    of[BUDGET_RECORDS].used = journal_used(img->journal);
-    of[BUDGET_RECORDS].limit =
-      journal_used(img->journal) + journal_room(img->journal);
-  }
+  if (img->journal)
+    count_records(&of[BUDGET_RECORDS], img->journal);
   of[BUDGET_SLOTS].limit = SPACE_PENDING;
   of[BUDGET_SLOTS].used =
     space_npending(&img->space) + space_nretired(&img->space);
-  return budgets_reserve(&c->budgets, need, lacking);
+  return budgets_reserve(&c->budgets, need, lacking) ||
+         (*lacking == BUDGET_RECORDS && lengthen_journal(img) &&
+          budgets_reserve(&c->budgets, need, lacking));
 }
 
 void

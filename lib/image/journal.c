@@ -24,7 +24,7 @@
 
 struct journal {
   uint64_t magic;
-  uint64_t capacity;            /* records; a power of two */
+  _Atomic uint64_t capacity;    /* records; a power of two */
   _Atomic uint64_t tail, head;  /* counts since the ring was made */
   /* Of the image's file; times as in struct file_stamp. */
   uint64_t least_size;
@@ -42,17 +42,25 @@ journal_bytes(uint32_t n)
   return sizeof(struct journal) + (size_t)n * sizeof(struct journal_record);
 }
 
-struct journal *
-journal_format(void *mem, size_t bytes)
+/* Of so much memory. */
+static uint64_t
+capacity_of(size_t bytes)
 {
-  struct journal *j = mem;
   uint64_t capacity = 1;
 
   assert(bytes >= journal_bytes(2));
   while (journal_bytes(capacity * 2) <= bytes)
     capacity *= 2;
+  return capacity;
+}
+
+struct journal *
+journal_format(void *mem, size_t bytes)
+{
+  struct journal *j = mem;
+
   j->magic = 0;
-  j->capacity = capacity;
+  j->capacity = capacity_of(bytes);
   atomic_store(&j->tail, 0);
   atomic_store(&j->head, 0);
   j->magic = MAGIC;
@@ -70,6 +78,19 @@ journal_adopt(void *mem, size_t bytes)
       j->head < j->tail || j->head - j->tail > j->capacity)
     return NULL;
   return j;
+}
+
+/* A record's place in the longer ring is the one that it has, or one that the
+ * shorter ring did not have: so both are whole until the capacity changes. */
+void
+journal_widen(struct journal *j, size_t bytes)
+{
+  uint64_t before = j->capacity, now = capacity_of(bytes);
+
+  assert(now >= before);
+  for (uint64_t i = j->tail; i != j->head; i++)
+    j->ring[i & (now - 1)] = j->ring[i & (before - 1)];
+  atomic_store_explicit(&j->capacity, now, memory_order_release);
 }
 
 static int

@@ -50,6 +50,8 @@ size_t journal_bytes(uint32_t n);
 struct journal *journal_format(void *mem, size_t bytes);
 /* Takes memory that a former process left.  NULL if it is no whole ring. */
 struct journal *journal_adopt(void *mem, size_t bytes);
+/* So many bytes of its memory can be used now, not less than before. */
+void journal_widen(struct journal *j, size_t bytes);
 /* Appends the records of another, for which there is room. */
 void journal_copy(struct journal *j, const struct journal *from);
 

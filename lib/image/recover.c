@@ -75,12 +75,15 @@ make_own(struct vhd_image *img, const char *dir,
 {
   struct journal_file *jf = &img->journal_file;
   size_t bytes = journal_bytes(JOURNAL_RECORDS);
+  size_t first = journal_bytes(JOURNAL_FIRST);
 
-  int e = journal_file_make(dir, img->top->file, img->top->footer.id,
-                            left ? MAX(bytes, jf->left_bytes) : bytes, jf);
+  if (left)
+    first = bytes = MAX(bytes, jf->left_bytes);
+  int e = journal_file_make(dir, img->top->file, img->top->footer.id, bytes,
+                            first, jf);
   if (e < 0)
     return e;
-  struct journal *j = journal_format(jf->mem, jf->bytes);
+  struct journal *j = journal_format(jf->mem, jf->reserved);
   journal_stamp(j, stamp);
   if (left)
     journal_copy(j, left);

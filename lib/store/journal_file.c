@@ -384,25 +384,49 @@ journal_file_find(const char *dir, struct vhd_file *file, const uint8_t *id,
 
 /* ---------------------------------------------------------------- a new one */
 
-/* Reserves the space, and locks: the lock belongs to the mapping and lasts as
- * long, also when the descriptor is closed. */
+/* Linux has it from 5.14 on: stores that would fail later fail now. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Reserves the first `first` bytes of the caller's part, and maps it. */
 static int
-fill_new(int fd, const struct head *head, struct journal_file *jf)
+map_new(int fd, const struct head *head, size_t first, struct journal_file *jf)
 {
-  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
   size_t size = PAGE + head->bytes;
 
-  if (posix_fallocate(fd, 0, (off_t)size) != 0 ||
-      fcntl(fd, F_OFD_SETLK, &lock) < 0)
+  if (ftruncate(fd, (off_t)size) < 0 ||
+      posix_fallocate(fd, 0, (off_t)(PAGE + first)) != 0)
     return -ENOENT;
-  jf->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (jf->map == MAP_FAILED) {
-    jf->map = NULL;
+  void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (map == MAP_FAILED)
     return -ENOENT;
+  /* Where no more can be reserved without the descriptor, it is now. */
+  if (madvise(map, PAGE + first, MADV_POPULATE_WRITE) < 0) {
+    first = head->bytes;
+    if (posix_fallocate(fd, 0, (off_t)size) != 0) {
+      munmap(map, size);
+      return -ENOENT;
+    }
   }
-  memcpy(jf->map, head, sizeof *head);
-  jf->mem = (char *)jf->map + PAGE;
+  jf->map = map;
+  jf->mem = (char *)map + PAGE;
   jf->bytes = head->bytes;
+  jf->reserved = first;
+  return 0;
+}
+
+/* Locks it, too: the lock belongs to the mapping and lasts as long, also when
+ * the descriptor is closed. */
+static int
+fill_new(int fd, const struct head *head, size_t first,
+         struct journal_file *jf)
+{
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+  if (fcntl(fd, F_OFD_SETLK, &lock) < 0 || map_new(fd, head, first, jf) < 0)
+    return -ENOENT;
+  memcpy(jf->map, head, sizeof *head);
   return 0;
 }
 
@@ -437,7 +461,8 @@ is_taken(int folder, const char *name, size_t len)
 }
 
 static int
-make_in(const char *dir, const struct head *head, struct journal_file *jf)
+make_in(const char *dir, const struct head *head, size_t first,
+        struct journal_file *jf)
 {
   const char *name;
   struct stat st;
@@ -454,7 +479,7 @@ make_in(const char *dir, const struct head *head, struct journal_file *jf)
   if (fd < 0)
     return -ENOENT;
   if (fstat(fd, &st) == 0 && journal_pin(&jf->own_pin, folder, &st) == 0)
-    e = fill_new(fd, head, jf);
+    e = fill_new(fd, head, first, jf);
   if (e < 0)
     unlinkat(folder, name, 0);
   else
@@ -464,7 +489,7 @@ make_in(const char *dir, const struct head *head, struct journal_file *jf)
 
 int
 journal_file_make(const char *dir, struct vhd_file *file, const uint8_t *id,
-                  size_t bytes, struct journal_file *jf)
+                  size_t bytes, size_t first, struct journal_file *jf)
 {
   struct head head;
   char *place;
@@ -474,13 +499,23 @@ journal_file_make(const char *dir, struct vhd_file *file, const uint8_t *id,
     return -ENOENT;
   head.bytes = bytes;
   if (dir)
-    return make_in(dir, &head, jf);
+    return make_in(dir, &head, first, jf);
   for (unsigned i = 0; e < 0 && (place = journal_place(i)) != NULL; i++) {
     if (*place)
-      e = make_in(place, &head, jf);
+      e = make_in(place, &head, first, jf);
     free(place);
   }
   return e;
+}
+
+bool
+journal_file_reserve(struct journal_file *jf)
+{
+  if (jf->reserved == jf->bytes ||
+      madvise(jf->map, PAGE + jf->bytes, MADV_POPULATE_WRITE) < 0)
+    return false;
+  jf->reserved = jf->bytes;
+  return true;
 }
 
 static int

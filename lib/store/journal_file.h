@@ -39,7 +39,8 @@ struct journal_file {
   size_t left_bytes;
 
   void *mem;         /* the caller's part of the journal in use, or NULL */
-  size_t bytes;      /* of it */
+  size_t bytes;      /* of it; */
+  size_t reserved;   /* so many at its begin can be used */
   void *map;
   char *own_path;    /* of the journal in use */
   struct journal_pin own_pin;
@@ -54,12 +55,17 @@ int journal_file_find(const char *dir, struct vhd_file *file,
                       const uint8_t *id, bool unlocked, size_t most,
                       struct journal_file *jf, struct vhd_error *err);
 
-/* Makes a new journal with room for `bytes`, reserved, so that a store into it
- * never fails; nobody finds it yet.  0; -ENOENT where there is no place for it
- * (dir NULL: the usual ones) or the image's file is not fit for one. */
+/* Makes a new journal of `bytes`, of which `first` at least are reserved, so
+ * that a store there never fails; nobody finds it yet.  0; -ENOENT where there
+ * is no place for it (dir NULL: the usual ones) or the image's file is not fit
+ * for one. */
 int journal_file_make(const char *dir, struct vhd_file *file,
-                      const uint8_t *id, size_t bytes,
+                      const uint8_t *id, size_t bytes, size_t first,
                       struct journal_file *jf);
+
+/* Reserves all of it.  False: it was before, or there is no memory.  Any
+ * thread, one at a time; no I/O. */
+bool journal_file_reserve(struct journal_file *jf);
 
 /* From now on it is the image's, in place of what was found.  Changes the ctime
  * of the image's file.  0 or -errno: then all is as before. */

@@ -145,6 +145,42 @@ test_copy(void **state)
   assert_non_null(journal_adopt(mem + 4096, journal_bytes(16)));
 }
 
+static int
+check_next(void *opaque, const struct journal_record *rec)
+{
+  uint32_t *next = opaque;
+
+  assert_int_equal(rec->blk, (*next)++);
+  return 0;
+}
+
+/* Wherever in the ring the records lie, and however many there are, they are
+ * there before and after, and as many more fit as the new ring is longer. */
+static void
+test_widen(void **state)
+{
+  (void)state;
+  for (uint32_t trimmed = 0; trimmed < 40; trimmed++)
+    for (uint32_t n = 0; n <= 8; n++) {
+      struct journal *j = journal_format(mem, journal_bytes(8));
+      struct journal_record rec = { .kind = JOURNAL_BITS };
+      for (; rec.blk < trimmed; rec.blk++) {
+        journal_append(j, rec);
+        journal_trim(j, journal_mark(j));
+      }
+      for (; rec.blk < trimmed + n; rec.blk++)
+        journal_append(j, rec);
+      journal_widen(j, journal_bytes(32));
+      assert_int_equal(journal_used(j), n);
+      assert_int_equal(journal_room(j), 32 - n);
+      for (; rec.blk < trimmed + 32; rec.blk++)
+        journal_append(j, rec);
+      uint32_t next = trimmed;
+      journal_each(j, check_next, &next);
+      assert_int_equal(next, trimmed + 32);
+    }
+}
+
 /* -------------------------------------------------------------- its folder */
 
 /* What a process left for this file in a folder. */
@@ -160,7 +196,7 @@ leave_journal(const char *dir, struct journal_file *jf)
                                          .size = 1 << 20 }, &err), 0);
   assert_int_equal(local_open("image", LOCAL_WRITE, &file, &err), 0);
   memset(jf, 0, sizeof *jf);
-  if (journal_file_make(dir, file, id, journal_bytes(16), jf) < 0)
+  if (journal_file_make(dir, file, id, journal_bytes(16), 0, jf) < 0)
     skip();
   assert_int_equal(journal_file_publish(file, jf), 0);
   journal_file_close(jf, file, false);
@@ -389,6 +425,7 @@ main(void)
     cmocka_unit_test(test_in_flight),
     cmocka_unit_test(test_clock_set_back),
     cmocka_unit_test(test_copy),
+    cmocka_unit_test(test_widen),
     cmocka_unit_test(test_exchanged),
     cmocka_unit_test(test_dying),
     cmocka_unit_test(test_not_dying),
