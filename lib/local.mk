@@ -45,6 +45,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/format/header.h \
 	lib/format/locator.c \
 	lib/format/locator.h \
+	lib/image/bat.c \
+	lib/image/bat.h \
 	lib/image/bitmaps.c \
 	lib/image/bitmaps.h \
 	lib/image/apply.c \

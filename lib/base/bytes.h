@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bytes.h: integers as they lie on disk.
+/* bytes.h: integers as they lie on disk, and bytes that are all the same.
  *
- * Each width and byte order is a type of its own, so that a missing swap does
- * not compile, and has no alignment, so that a struct of them has the layout
- * of the disk.  Pure; any thread. */
+ * Each width and byte order of an integer is a type of its own, so that a
+ * missing swap does not compile, and has no alignment, so that a struct of them
+ * has the layout of the disk.  Pure; any thread. */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
 #include <endian.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -38,5 +40,14 @@ BYTES_GET_PUT(be32, 32, be32toh, htobe32)
 BYTES_GET_PUT(be64, 64, be64toh, htobe64)
 
 #undef BYTES_GET_PUT
+
+/* Do len bytes all have this value? */
+static inline bool
+bytes_all(const void *data, size_t len, uint8_t value)
+{
+  const uint8_t *p = data;
+
+  return len == 0 || (p[0] == value && memcmp(p, p + 1, len - 1) == 0);
+}
 
 #endif

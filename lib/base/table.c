@@ -2,7 +2,6 @@
 /* table.c: see table.h. */
 #include "config.h"
 
-#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -20,64 +19,85 @@
 #define FEW_BYTES ((size_t)16 << 10)
 #endif
 
-/* In front of a table of zeros, for table_free(). */
-union head {
-  size_t mapped; /* bytes; 0: it is malloc()'s */
-  max_align_t align;
-};
-
-void *
-table_alloc(size_t bytes)
+/* What is mapped for a table.  The last huge page is worth it where at least
+ * half of it is used. */
+static size_t
+mapping(size_t bytes)
 {
-  if (bytes < HUGE_PAGE / 2)
-    return malloc(bytes);
-  /* The last huge page is worth it where at least half of it is used. */
-  size_t huge = round_down(bytes + HUGE_PAGE / 2, HUGE_PAGE);
-  void *mem = aligned_alloc(HUGE_PAGE, round_up(bytes, HUGE_PAGE));
-  /* Both are advice: the memory is as good without. */
-  if (mem && huge > 0)
-    madvise(mem, huge, MADV_HUGEPAGE);
-#ifdef MADV_POPULATE_WRITE
-  if (mem)
-    madvise(mem, round_up(bytes, 4096), MADV_POPULATE_WRITE);
-#endif
-  return mem;
+  return bytes < HUGE_PAGE / 2 ? bytes : round_up(bytes, HUGE_PAGE);
+}
+
+static void *
+map(size_t bytes)
+{
+  void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+  return mem == MAP_FAILED ? NULL : mem;
+}
+
+/* On a huge page; bytes is a multiple of them.  Linux puts it there by itself
+ * from 6.7 on. */
+static void *
+map_huge(size_t bytes)
+{
+  char *mem = map(bytes);
+
+  if (!mem || (uintptr_t)mem % HUGE_PAGE == 0)
+    return mem;
+  munmap(mem, bytes);
+  mem = map(bytes + HUGE_PAGE);
+  if (!mem)
+    return NULL;
+  size_t before = HUGE_PAGE - (uintptr_t)mem % HUGE_PAGE;
+  munmap(mem, before);
+  if (before < HUGE_PAGE)
+    munmap(mem + before + bytes, HUGE_PAGE - before);
+  return mem + before;
 }
 
 /* calloc() gives memory that was used and freed, cleared by touching it all;
- * and a huge page would be touched as a whole. */
+ * and a huge page would be touched as a whole.  Nothing is kept in front of a
+ * table, for that would touch a page of each. */
 void *
 table_zeroed(size_t n, size_t size)
 {
   size_t bytes;
-  union head *head;
 
   if (__builtin_mul_overflow(n, size, &bytes) ||
-      __builtin_add_overflow(bytes, sizeof *head, &bytes))
+      bytes > SIZE_MAX - 2 * HUGE_PAGE)
     return NULL;
-  if (bytes < FEW_BYTES) {
-    head = calloc(1, bytes);
-    return head ? head + 1 : NULL;
-  }
-  head = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (head == MAP_FAILED)
-    return NULL;
-  madvise(head, bytes, MADV_NOHUGEPAGE);
-  head->mapped = bytes;
-  return head + 1;
+  if (bytes < FEW_BYTES)
+    return calloc(1, MAX(bytes, 1));
+  void *table = bytes < HUGE_PAGE / 2 ? map(bytes) : map_huge(mapping(bytes));
+  if (table)
+    madvise(table, mapping(bytes), MADV_NOHUGEPAGE);
+  return table;
+}
+
+size_t
+table_populate(void *table, size_t bytes, size_t from)
+{
+  size_t page = round_down(from, HUGE_PAGE);
+  size_t to = MIN(page + HUGE_PAGE, bytes);
+
+  if (bytes < FEW_BYTES)
+    return to;
+  /* Both are advice: the memory is as good without. */
+  if (to - page >= HUGE_PAGE / 2)
+    madvise((char *)table + page, HUGE_PAGE, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+  from = round_down(from, 4096);
+  madvise((char *)table + from, to - from, MADV_POPULATE_WRITE);
+#endif
+  return to;
 }
 
 void
-table_free(void *table)
+table_free(void *table, size_t n, size_t size)
 {
-  union head *head = table;
-
-  if (!table)
-    return;
-  head--;
-  if (head->mapped > 0)
-    munmap(head, head->mapped);
-  else
-    free(head);
+  if (n * size < FEW_BYTES)
+    free(table);
+  else if (table)
+    munmap(table, mapping(n * size));
 }

@@ -5,14 +5,15 @@
 
 #include <stddef.h>
 
-/* Memory that is about to be filled from end to end, not zeroed; in huge pages
- * where the system has them, for a page fault for every 4 KiB costs more than
- * what fills them.  NULL where there is none; for free(). */
-void *table_alloc(size_t bytes);
-
 /* n elements of zeros, of which only what is touched takes memory, whatever was
- * freed before; for table_free().  NULL where there is none. */
+ * freed before.  NULL where there is none. */
 void *table_zeroed(size_t n, size_t size);
-void table_free(void *table);
+/* Most of a table of so many bytes, from one of them on, is about to be filled:
+ * gets memory for it at once, in huge pages where the system has them, for a
+ * page fault for every 4 KiB costs more than what fills them.  Returns where
+ * that ends. */
+size_t table_populate(void *table, size_t bytes, size_t from);
+/* n and size as it was made with; NULL is none. */
+void table_free(void *table, size_t n, size_t size);
 
 #endif

@@ -79,15 +79,6 @@ locator_format(const struct locator *locator, uint8_t *buf)
 
 /* The decoders fill text with UTF-8 and return its length, or -errno. */
 
-static bool
-all_zero(const uint8_t *data, size_t len)
-{
-  for (size_t i = 0; i < len; i++)
-    if (data[i] != 0)
-      return false;
-  return true;
-}
-
 static long
 decode_utf16(const uint8_t *data, size_t len, char *text, size_t size)
 {
@@ -96,7 +87,7 @@ decode_utf16(const uint8_t *data, size_t len, char *text, size_t size)
   size_t end = 0;
   while (end < len && (data[end] != 0 || data[end + 1] != 0))
     end += 2;
-  if (!all_zero(data + end, len - end))
+  if (!bytes_all(data + end, len - end, 0))
     return -EINVAL;
   /* No UTF-16 is more than 3 bytes of UTF-8 a unit. */
   if (end / 2 * 3 >= size)
@@ -110,7 +101,7 @@ static long
 decode_ansi(const uint8_t *data, size_t len, char *text, size_t size)
 {
   size_t end = strnlen((const char *)data, len);
-  if (!all_zero(data + end, len - end))
+  if (!bytes_all(data + end, len - end, 0))
     return -EINVAL;
   bool utf8 = utf8_valid((const char *)data, end);
 
@@ -144,7 +135,7 @@ decode_url(const uint8_t *data, size_t len, char *text, size_t size)
   const size_t scheme_len = sizeof scheme - 1;
 
   size_t end = strnlen((const char *)data, len);
-  if (!all_zero(data + end, len - end))
+  if (!bytes_all(data + end, len - end, 0))
     return -EINVAL;
   if (end >= scheme_len &&
       strncasecmp((const char *)data, scheme, scheme_len) == 0) {

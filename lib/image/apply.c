@@ -14,7 +14,7 @@ static void
 apply_bat(struct vhd_image *img, uint32_t blk, uint32_t slot)
 {
   struct layer *top = img->top;
-  uint32_t before = top->bat[blk];
+  uint32_t before = layer_slot(top, blk);
   bool child = top->footer.type == VHD_DIFFERENCING;
 
   if (slot == NO_SLOT) {
@@ -46,8 +46,8 @@ apply_bits(struct vhd_image *img, uint32_t blk, uint32_t sec, uint32_t nsec)
   } else {
     bitmaps_mark_dirty(&top->bitmaps, b);
   }
-  commit_note(img, blk, top->bat[blk], true);
-  layer_set_block(top, blk, top->bat[blk], s);
+  commit_note(img, blk, layer_slot(top, blk), true);
+  layer_set_block(top, blk, layer_slot(top, blk), s);
 }
 
 void

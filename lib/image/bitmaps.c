@@ -65,10 +65,10 @@ bitmaps_reserve(struct bitmaps *c, uint32_t n)
 void
 bitmaps_destroy(struct bitmaps *c)
 {
-  table_free(c->hash);
-  table_free(c->entry);
-  table_free(c->bits);
-  table_free(c->twin);
+  table_free(c->hash, c->hash_mask + 1, sizeof *c->hash);
+  table_free(c->entry, c->n, sizeof *c->entry);
+  table_free(c->bits, c->n, c->bytes);
+  table_free(c->twin, c->n, c->bytes);
   memset(c, 0, sizeof *c);
 }
 

@@ -24,7 +24,7 @@ freeze_block(struct vhd_image *img, struct dirty *d)
   struct bitmap *b = bitmaps_find(&img->top->bitmaps, d->blk);
   uint8_t state = img->top->state[d->blk];
 
-  d->frozen = img->top->bat[d->blk];
+  d->frozen = layer_slot(img->top, d->blk);
   if (d->frozen == NO_SLOT) {
     /* nothing to say of a bitmap */
   } else if (summary_of(state) == BITS_ALL && d->flags & DIRTY_BITMAP) {

@@ -44,10 +44,10 @@ commit_init(struct vhd_image *img)
 void
 commit_destroy(struct commit *c)
 {
-  table_free(c->dirty);
-  table_free(c->hash);
+  table_free(c->dirty, DIRTY_MAX, sizeof *c->dirty);
+  table_free(c->hash, HASH_SIZE, sizeof *c->hash);
   free(c->bat_sectors);
-  table_free(c->bat_buf);
+  table_free(c->bat_buf, COMMIT_BAT_SECTORS, 512);
   free(c->ones);
   free(c->batmap_buf);
 }

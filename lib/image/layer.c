@@ -140,8 +140,8 @@ layer_make_table(struct layer *l, bool writable)
 {
   if (l->fixed)
     return 0;
-  l->bat = (_Atomic uint32_t *)l->layout.bat;
-  l->layout.bat = NULL;
+  l->bat = l->layout.bat;
+  l->layout.bat = (struct bat){ 0 };
   l->nallocated = l->layout.nallocated;
   l->state = table_zeroed(l->nblk, sizeof *l->state);
   if (!l->state)
@@ -193,8 +193,8 @@ layer_unref(struct layer *l)
   free(l->key.journal_dir);
   layout_free(&l->layout);
   bitmaps_destroy(&l->bitmaps);
-  free((void *)l->bat);
-  table_free((void *)l->state);
+  bat_free(&l->bat);
+  table_free((void *)l->state, l->nblk, sizeof *l->state);
   free(l->parent_name);
   forget_warnings(l);
   pthread_mutex_destroy(&l->lock);
@@ -227,10 +227,10 @@ layer_set_block(struct layer *l, uint32_t blk, uint32_t slot,
                 enum summary summary)
 {
   uint8_t state = (l->state[blk] & ~BITS_MASK) | summary;
-  bool had = l->bat[blk] != NO_SLOT, has = slot != NO_SLOT;
+  bool had = layer_slot(l, blk) != NO_SLOT, has = slot != NO_SLOT;
   uint32_t seq = table_open(l);
 
-  atomic_store_explicit(&l->bat[blk], slot, memory_order_release);
+  bat_set(&l->bat, blk, slot);
   atomic_store_explicit(&l->state[blk], state, memory_order_release);
   table_close(l, seq);
   l->nallocated += (uint32_t)has - had;

@@ -25,6 +25,7 @@
 
 #include "format/footer.h"
 #include "format/header.h"
+#include "image/bat.h"
 #include "image/bitmaps.h"
 #include "image/layout.h"
 #include "image/waiters.h"
@@ -83,7 +84,7 @@ struct layer {
 
   /* The block table; written under lock within table_change(). */
   _Atomic uint32_t table_seq;
-  _Atomic uint32_t *bat;    /* nblk entries; then nspare constant ones */
+  struct bat bat;           /* nblk entries; then nspare constant ones */
   _Atomic uint8_t *state;
   _Atomic uint32_t nallocated; /* entries with a slot */
 
@@ -122,12 +123,19 @@ layer_peek(struct layer *l, uint32_t blk, uint8_t *state)
 {
   for (;;) {
     uint32_t seq = atomic_load_explicit(&l->table_seq, memory_order_acquire);
-    uint32_t slot = atomic_load_explicit(&l->bat[blk], memory_order_acquire);
+    uint32_t slot = bat_load(&l->bat, blk);
     *state = atomic_load_explicit(&l->state[blk], memory_order_acquire);
     if ((seq & 1) == 0 &&
         seq == atomic_load_explicit(&l->table_seq, memory_order_relaxed))
       return slot;
   }
+}
+
+/* A block's slot, or NO_SLOT; under lock. */
+static inline uint32_t
+layer_slot(const struct layer *l, uint32_t blk)
+{
+  return bat_slot(&l->bat, blk);
 }
 
 /* Changes a block's entry and its summary as one; under lock. */

@@ -244,10 +244,9 @@ layout_read_raw(struct vhd_file *file, struct layout *layout,
 void
 layout_free(struct layout *layout)
 {
-  free(layout->bat);
+  bat_free(&layout->bat);
   slots_free(&layout->slots);
   free(layout->batmap_bits);
-  layout->bat = NULL;
   layout->batmap_bits = NULL;
 }
 

@@ -13,6 +13,7 @@
 #include "format/batmap.h"
 #include "format/footer.h"
 #include "format/header.h"
+#include "image/bat.h"
 #include "image/slots.h"
 #include "store/file.h"
 #include "vhdkit.h"
@@ -43,7 +44,7 @@ struct layout {
   uint32_t nblk;
   uint32_t spb;        /* sectors in a block */
   uint32_t bitmap_sec; /* sectors of its bitmap */
-  uint32_t *bat;       /* nblk entries, each valid or NO_SLOT; and nspare more,
+  struct bat bat;      /* nblk entries, each valid or NO_SLOT; and nspare more,
                         * slots of blocks past the end of the disk */
   uint32_t nspare;
   bool beyond;         /* there may be blocks past the end of the disk */

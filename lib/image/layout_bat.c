@@ -9,8 +9,8 @@
 
 #include "base/arith.h"
 #include "base/bytes.h"
+#include "base/cleanup.h"
 #include "base/error.h"
-#include "base/table.h"
 #include "image/layout_reader.h"
 
 uint32_t
@@ -25,10 +25,12 @@ layout_block_sectors(const struct layout *l, uint32_t blk)
 static uint32_t
 block_of(const struct layout *l, uint32_t slot)
 {
-  for (uint32_t blk = 0; blk < l->nblk; blk++)
-    if (l->bat[blk] == slot)
-      return blk;
-  return NO_SLOT;
+  uint32_t blk = 0;
+
+  while ((blk = bat_next(&l->bat, blk, l->nblk)) < l->nblk &&
+         bat_slot(&l->bat, blk) != slot)
+    blk++;
+  return blk < l->nblk ? blk : NO_SLOT;
 }
 
 /* A table can be wrong millions of times; this many are told one by one. */
@@ -60,10 +62,11 @@ drop_beyond(struct reader *r)
   struct layout *l = r->l;
   uint32_t nbeyond = 0;
 
-  for (uint32_t blk = 0; blk < l->nblk; blk++) {
-    uint32_t slot = l->bat[blk];
+  for (uint32_t blk = 0; (blk = bat_next(&l->bat, blk, l->nblk)) < l->nblk;
+       blk++) {
+    uint32_t slot = bat_slot(&l->bat, blk);
     uint64_t len = (uint64_t)layout_block_sectors(l, blk) * 512;
-    if (slot == NO_SLOT || range_fits((uint64_t)slot * 512, len, l->footer_off))
+    if (range_fits((uint64_t)slot * 512, len, l->footer_off))
       continue;
     int e = nbeyond++ >= TOLD_MAX ? 0
             : reader_report(r, VHD_BROKEN, VHD_BAT_CORRUPT,
@@ -72,7 +75,7 @@ drop_beyond(struct reader *r)
                             blk, slot, l->footer_off);
     if (e < 0)
       return e;
-    l->bat[blk] = NO_SLOT;
+    bat_set(&l->bat, blk, NO_SLOT);
   }
   return report_more(r, nbeyond, "lie beyond the end of the file's data");
 }
@@ -82,17 +85,18 @@ drop_beyond(struct reader *r)
 static bool
 survey(struct layout *l)
 {
-  const uint32_t *bat = l->bat;
+  const struct bat *bat = &l->bat;
   uint32_t places = count_places(l), bitmap_sec = l->bitmap_sec;
-  uint32_t n = 0, data = 0, beyond = 0;
+  uint32_t n = 0, data = 0, beyond = 0, blk, end = 0;
 
-  for (uint32_t blk = 0; blk < l->nblk; blk++) {
-    uint32_t next = bat[blk] + 1; /* NO_SLOT becomes 0 */
-    uint32_t used = next != 0;
-    n += used;
-    data |= (next - 1 + bitmap_sec) & -used;
-    beyond |= next > places;
-  }
+  while (bat_stretch(bat, &blk, &end, l->nblk))
+    for (; blk < end; blk++) {
+      uint32_t next = bat_slot(bat, blk) + 1; /* NO_SLOT becomes 0 */
+      uint32_t used = next != 0;
+      n += used;
+      data |= (next - 1 + bitmap_sec) & -used;
+      beyond |= next > places;
+    }
   l->nallocated = n;
   l->aligned = data % 8 == 0;
   return beyond;
@@ -118,7 +122,7 @@ check_overlap(struct reader *r)
 {
   struct layout *l = r->l;
   const uint32_t *slot = l->slots.sorted;
-  uint32_t last = l->bat[l->nblk - 1];
+  uint32_t last = slot ? bat_slot(&l->bat, l->nblk - 1) : NO_SLOT;
   uint32_t noverlap = 0;
 
   for (uint32_t i = 1; slot && i < l->nallocated; i++) {
@@ -132,7 +136,7 @@ check_overlap(struct reader *r)
     if (a != b)
       other = block_of(l, b);
     else
-      for (other = blk + 1; l->bat[other] != b; other++)
+      for (other = blk + 1; bat_slot(&l->bat, other) != b; other++)
         ;
     int e = reader_report(r, VHD_BROKEN, VHD_BAT_CORRUPT,
                           "blocks %" PRIu32 " and %" PRIu32 " overlap at "
@@ -175,24 +179,18 @@ check_regions(struct reader *r)
       continue;
     int e = reader_report(r, VHD_BROKEN, VHD_BAT_CORRUPT,
                           "block %" PRIu32 " at sector %" PRIu32 " overlaps "
-                          "the %s", blk, l->bat[blk], reg->what);
+                          "the %s", blk, bat_slot(&l->bat, blk), reg->what);
     if (e < 0)
       return e;
   }
   return 0;
 }
 
-uint32_t *
-layout_table_alloc(uint64_t n)
-{
-  return table_alloc((size_t)n * sizeof(uint32_t));
-}
-
 static int
 find_slots(struct layout *l, uint32_t nentry, uint32_t nused)
 {
   slots_free(&l->slots);
-  return slots_find(&l->slots, l->bat, nentry, nused, l->bitmap_sec + l->spb,
+  return slots_find(&l->slots, &l->bat, nentry, nused, l->bitmap_sec + l->spb,
                     l->footer_off / 512);
 }
 
@@ -202,21 +200,22 @@ layout_find_slots(struct layout *l)
   return find_slots(l, l->nblk + l->nspare, l->nallocated + l->nspare);
 }
 
-/* So many entries at a time are still in the processor's cache when they are
- * swapped. */
-#define PIECE (64U << 10)
+/* So many entries at a time stay in the processor's cache until they are taken
+ * over. */
+#define PIECE (16U * BAT_PAGE)
 
 static int
-read_entries(struct reader *r, uint64_t table, uint32_t first, uint32_t n)
+read_entries(struct reader *r, uint64_t table)
 {
-  uint32_t *entry = r->l->bat + first;
-  struct be32 raw;
+  struct layout *l = r->l;
+  CLEANUP_FREE struct be32 *raw = malloc(PIECE * sizeof *raw);
+  int e = raw ? 0 : -ENOMEM;
 
-  int e = file_read(r->file, entry, (size_t)n * 4,
-                    table + (uint64_t)first * 4);
-  for (uint32_t i = 0; i < n && e == 0; i++) {
-    memcpy(&raw, &entry[i], sizeof raw);
-    entry[i] = be32_get(raw);
+  for (uint32_t blk = 0; blk < l->nblk && e == 0; blk += PIECE) {
+    uint32_t n = MIN(l->nblk - blk, PIECE);
+    e = file_read(r->file, raw, n * sizeof *raw, table + (uint64_t)blk * 4);
+    if (e == 0)
+      bat_take(&l->bat, blk, raw, n);
   }
   return e;
 }
@@ -237,11 +236,9 @@ layout_read_bat(struct reader *r)
     return e < 0 ? e : vhd_fail(r->err, VHD_BAT_CORRUPT, EINVAL,
                                 "%s: the block allocation table cannot be read",
                                 l->path);
-  l->bat = layout_table_alloc(l->nblk);
-  if (!l->bat)
-    return vhd_fail_sys(r->err, ENOMEM, "%s", l->path);
-  for (uint32_t blk = 0; blk < l->nblk && e == 0; blk += PIECE)
-    e = read_entries(r, off, blk, MIN(l->nblk - blk, PIECE));
+  e = bat_alloc(&l->bat, l->nblk);
+  if (e == 0)
+    e = read_entries(r, off);
   if (e < 0)
     return vhd_fail_sys(r->err, -e, "%s: cannot read the block allocation "
                         "table", l->path);

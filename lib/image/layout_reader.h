@@ -31,9 +31,7 @@ int layout_read_bat(struct reader *r);
 int layout_check_bat(struct reader *r);
 int layout_read_spare(struct reader *r);
 
-/* Memory for a table of n entries, and finding the slots of all that .bat
- * holds, anew; 0 or -ENOMEM. */
-uint32_t *layout_table_alloc(uint64_t n);
+/* Finds the slots of all that .bat holds, anew; 0 or -ENOMEM. */
 int layout_find_slots(struct layout *l);
 
 /* The metadata that lies over part of this stretch, or NULL. */

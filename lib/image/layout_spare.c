@@ -125,14 +125,15 @@ static int
 append(struct spare *s)
 {
   struct layout *l = s->r->l;
-  uint32_t *bat = layout_table_alloc((uint64_t)l->nblk + s->n);
+  struct bat all;
 
-  if (!bat)
-    return -ENOMEM;
-  memcpy(bat, l->bat, (size_t)l->nblk * sizeof *bat);
-  memcpy(bat + l->nblk, s->slot, (size_t)s->n * sizeof *bat);
-  free(l->bat);
-  l->bat = bat;
+  int e = bat_copy(&all, &l->bat, l->nblk + s->n);
+  if (e < 0)
+    return e;
+  for (uint32_t i = 0; i < s->n; i++)
+    bat_set(&all, l->nblk + i, s->slot[i]);
+  bat_free(&l->bat);
+  l->bat = all;
   l->nspare = s->n;
   l->beyond = true;
   return layout_find_slots(l);

@@ -21,7 +21,7 @@ request_load(struct vhd_request *req, struct layer *l, uint32_t blk,
   enum summary s = summary_of(state);
   if (state & BLOCK_LOADING)
     return request_park(req, l, &l->blocks, &l->state[blk], back);
-  if (l->bat[blk] == NO_SLOT || s == BITS_ALL || s == BITS_NONE ||
+  if (layer_slot(l, blk) == NO_SLOT || s == BITS_ALL || s == BITS_NONE ||
       (s == BITS_MIXED && b)) {
     pthread_mutex_unlock(&l->lock);
     return request_next(req, back);
@@ -32,7 +32,7 @@ request_load(struct vhd_request *req, struct layer *l, uint32_t blk,
   b->flags |= BITMAP_LOADING;
   layer_set_flags(l, blk, BLOCK_LOADING, 0);
   uint8_t *bits = bitmaps_bits(&l->bitmaps, b);
-  uint32_t slot = l->bat[blk];
+  uint32_t slot = layer_slot(l, blk);
   pthread_mutex_unlock(&l->lock);
 
   m->load_layer = l;
@@ -71,7 +71,7 @@ loaded(struct vhd_request *req)
   enum summary s = BITS_UNKNOWN;
   if (result == 0) {
     s = summarize(l, blk, bitmaps_bits(&l->bitmaps, b));
-    layer_set_block(l, blk, l->bat[blk], s);
+    layer_set_block(l, blk, layer_slot(l, blk), s);
   }
   if (s != BITS_MIXED)
     bitmaps_drop(&l->bitmaps, b);

@@ -53,7 +53,7 @@ look_at_block(struct layer *l, bool last, uint64_t off, uint64_t *len,
   if (slot == NO_SLOT) {
     uint32_t end = last ? l->nblk : MIN(l->nblk - *blk, LOOK_AHEAD) + *blk;
     for (uint32_t next = *blk + 1; n < *len && next < end; next++) {
-      if (atomic_load_explicit(&l->bat[next], memory_order_relaxed) != NO_SLOT)
+      if (bat_load(&l->bat, next) != NO_SLOT)
         break;
       n = MIN(*len, n + bs);
     }

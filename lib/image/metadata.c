@@ -80,10 +80,10 @@ static uint32_t
 entry_for_disk(const struct vhd_image *img, uint32_t blk)
 {
   if (!(img->top->state[blk] & BLOCK_DIRTY))
-    return img->top->bat[blk];
+    return layer_slot(img->top, blk);
   const struct dirty *d = commit_find(&img->commit, blk);
   if (!RULE(FREEZE_ENTRY))
-    return img->top->bat[blk];
+    return layer_slot(img->top, blk);
   return d->flags & (DIRTY_FROZEN | DIRTY_UNSURE) ? d->frozen : d->disk;
 }
 

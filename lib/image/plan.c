@@ -295,7 +295,7 @@ decide(struct vhd_request *req, struct look *l, struct piece *p,
 {
   struct vhd_image *img = req->image;
 
-  l->slot = img->top->bat[l->blk];
+  l->slot = layer_slot(img->top, l->blk);
   l->state = img->top->state[l->blk];
   if (!needs_bits(req, l)) {
     /* As if some of the sectors were here. */

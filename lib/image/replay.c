@@ -29,7 +29,7 @@
 struct replay {
   struct vhd_image *img;
   struct vhd_error *err;
-  const uint32_t *bat; /* as the file has it */
+  const struct bat *bat; /* as the file has it */
   /* Bitmaps, a bit a block. */
   uint8_t *doubtful; /* records must account for its entry in the file */
   uint8_t *named;    /* they do */
@@ -70,7 +70,8 @@ look_at_bits(struct replay *r, const struct journal_record *rec)
   if (!bitmap_test(r->partly, rec->blk))
     r->npartly++;
   bitmap_set(r->partly, rec->blk, 1);
-  if (r->bat[rec->blk] == NO_SLOT) /* freed later, says a record to come */
+  /* freed later, says a record to come */
+  if (bat_slot(r->bat, rec->blk) == NO_SLOT)
     bitmap_set(r->doubtful, rec->blk, 1);
   return 0;
 }
@@ -109,7 +110,7 @@ look_at_record(void *opaque, const struct journal_record *rec)
     return damaged(r);
   if (!is_place(&r->img->top->layout, rec->blk, rec->b))
     return replay_refuse(r->img, r->err);
-  uint32_t disk = r->bat[rec->blk];
+  uint32_t disk = bat_slot(r->bat, rec->blk);
   bitmap_set(r->doubtful, rec->blk, 1);
   if (disk == rec->a || disk == rec->b)
     bitmap_set(r->named, rec->blk, 1);
@@ -128,8 +129,8 @@ look_at_all(struct replay *r, const struct journal *journal)
 }
 
 static int
-look(struct vhd_image *img, const uint32_t *bat, const struct journal *journal,
-     uint32_t *npartly, struct vhd_error *err)
+look(struct vhd_image *img, const struct bat *bat,
+     const struct journal *journal, uint32_t *npartly, struct vhd_error *err)
 {
   size_t bytes = DIV_ROUND_UP(img->top->nblk, 8);
   CLEANUP_FREE uint8_t *doubtful = calloc(bytes, 1);
@@ -149,10 +150,10 @@ look(struct vhd_image *img, const uint32_t *bat, const struct journal *journal,
 static int
 move_block(void *opaque, const struct journal_record *rec)
 {
-  uint32_t *bat = opaque;
+  struct bat *bat = opaque;
 
   if (rec->kind == JOURNAL_BAT)
-    bat[rec->blk] = rec->b;
+    bat_set(bat, rec->blk, rec->b);
   return 0;
 }
 
@@ -161,19 +162,19 @@ replay_check(struct vhd_image *img, const struct journal *journal,
              struct vhd_error *err)
 {
   struct layout *l = &img->top->layout;
-  uint32_t *bat = l->bat, npartly;
-  size_t bytes = ((size_t)l->nblk + l->nspare) * sizeof *bat;
+  struct bat bat = l->bat;
+  uint32_t npartly;
 
-  int e = look(img, bat, journal, &npartly, err);
+  int e = look(img, &bat, journal, &npartly, err);
   if (e < 0)
     return e;
-  CLEANUP_FREE uint32_t *after = malloc(bytes);
-  if (!after)
+  if (bat_copy(&l->bat, &bat, bat.n) < 0) {
+    l->bat = bat;
     return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
-  memcpy(after, bat, bytes);
-  journal_each(journal, move_block, after);
-  l->bat = after;
+  }
+  journal_each(journal, move_block, &l->bat);
   e = layout_recheck(img->top->file, l, NULL);
+  bat_free(&l->bat);
   l->bat = bat;
   if (e < 0)
     return replay_refuse(img, err);
@@ -195,7 +196,7 @@ static int
 apply_bat(struct replay *r, const struct journal_record *rec)
 {
   struct vhd_image *img = r->img;
-  uint32_t blk = rec->blk, before = img->top->bat[blk];
+  uint32_t blk = rec->blk, before = layer_slot(img->top, blk);
   struct bitmap *b = bitmaps_find(&img->top->bitmaps, blk);
   bool child = img->top->footer.type == VHD_DIFFERENCING;
 
@@ -229,7 +230,7 @@ get_bitmap(struct replay *r, uint32_t blk)
       summary_of(img->top->state[blk]) == BITS_ALL)
     return b;
   int e = file_read(img->top->file, bits, img->top->bitmaps.bytes,
-                    (uint64_t)img->top->bat[blk] * 512);
+                    (uint64_t)layer_slot(img->top, blk) * 512);
   if (e < 0) {
     vhd_fail_sys(r->err, -e, "%s: cannot read a bitmap", img->top->path);
     return NULL;
@@ -241,7 +242,7 @@ static int
 apply_bits(struct replay *r, const struct journal_record *rec)
 {
   struct vhd_image *img = r->img;
-  uint32_t blk = rec->blk, before = img->top->bat[blk];
+  uint32_t blk = rec->blk, before = layer_slot(img->top, blk);
   uint32_t valid = layer_block_sectors(img->top, blk);
 
   if (before == NO_SLOT) /* freed later */
@@ -269,9 +270,9 @@ recheck(struct replay *r)
 {
   struct layer *top = r->img->top;
 
-  top->layout.bat = (uint32_t *)top->bat;
+  top->layout.bat = top->bat;
   int e = layout_recheck(top->file, &top->layout, r->err);
-  top->layout.bat = NULL;
+  top->layout.bat = (struct bat){ 0 };
   return e < 0 ? replay_refuse(r->img, r->err) : 0;
 }
 
@@ -308,7 +309,7 @@ replay_journal(struct vhd_image *img, const struct journal *journal,
   struct replay r = { .img = img, .err = err };
   uint32_t npartly;
 
-  int e = look(img, (const uint32_t *)img->top->bat, journal, &npartly, err);
+  int e = look(img, &img->top->bat, journal, &npartly, err);
   if (e == 0 && bitmaps_reserve(&img->top->bitmaps, npartly + 1) < 0)
     e = vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
   if (e == 0)

@@ -9,38 +9,39 @@
 #include "base/arith.h"
 #include "base/bitmap.h"
 #include "base/cleanup.h"
+#include "image/bat.h"
 #include "image/slots.h"
 
 /* --------------------------------------------------------------------- grid */
 
 /* False at the first slot that is off the grid, or at a place already taken. */
 static bool
-fill_grid(struct slots *s, const uint32_t *bat, uint32_t nblk)
+fill_grid(struct slots *s, const struct bat *bat, uint32_t nblk)
 {
-  for (uint32_t blk = 0; blk < nblk; blk++) {
-    if (bat[blk] == NO_SLOT)
-      continue;
-    /* In front of the origin it is a huge number, which is off the grid too. */
-    uint32_t from = bat[blk] - s->origin;
-    uint32_t place = from / s->stride;
-    if (place >= s->nplace || from != place * s->stride ||
-        bitmap_add(s->grid, place))
-      return false;
-  }
+  uint32_t blk, to = 0;
+
+  while (bat_stretch(bat, &blk, &to, nblk))
+    for (; blk < to; blk++) {
+      uint32_t slot = bat_slot(bat, blk);
+      if (slot == NO_SLOT)
+        continue;
+      /* In front of the origin it is a huge number, off the grid too. */
+      uint32_t from = slot - s->origin;
+      uint32_t place = from / s->stride;
+      if (place >= s->nplace || from != place * s->stride ||
+          bitmap_add(s->grid, place))
+        return false;
+    }
   return true;
 }
 
 /* 1: they lie on a grid of this stride; 0: they do not; -ENOMEM. */
 static int
-try_grid(struct slots *s, const uint32_t *bat, uint32_t nblk, uint64_t end,
+try_grid(struct slots *s, const struct bat *bat, uint32_t nblk, uint64_t end,
          uint32_t stride)
 {
-  uint32_t first = 0;
-
-  while (bat[first] == NO_SLOT)
-    first++;
   s->stride = stride;
-  s->origin = bat[first] % stride;
+  s->origin = bat_slot(bat, bat_next(bat, 0, nblk)) % stride;
   s->nplace = (uint32_t)DIV_ROUND_UP(MIN(end, NO_SLOT) - s->origin, stride);
   /* A file can be far longer than its blocks: sorting them takes no more. */
   if (s->nplace / 8 > (uint64_t)s->n * 4 + 4096)
@@ -88,19 +89,20 @@ radix_sort(uint32_t *v, uint32_t *tmp, uint32_t n,
 }
 
 static int
-sort(struct slots *s, const uint32_t *bat, uint32_t nblk)
+sort(struct slots *s, const struct bat *bat, uint32_t nblk)
 {
   size_t bytes = (size_t)s->n * sizeof *s->sorted;
   CLEANUP_FREE uint32_t *found = malloc(bytes);
   CLEANUP_FREE uint32_t (*count)[NDIGIT + 1] = calloc(NPASS, sizeof *count);
-  uint32_t n = 0;
+  uint32_t n = 0, blk, to = 0;
 
   s->sorted = malloc(bytes);
   if (!found || !count || !s->sorted)
     return -ENOMEM;
-  for (uint32_t blk = 0; blk < nblk; blk++)
-    if (bat[blk] != NO_SLOT)
-      found[n++] = bat[blk];
+  while (bat_stretch(bat, &blk, &to, nblk))
+    for (; blk < to; blk++)
+      if (bat_slot(bat, blk) != NO_SLOT)
+        found[n++] = bat_slot(bat, blk);
   radix_sort(found, s->sorted, n, count);
   return 0;
 }
@@ -124,7 +126,7 @@ search(const struct slots *s, uint64_t sec)
 /* ---------------------------------------------------------------------- all */
 
 int
-slots_find(struct slots *s, const uint32_t *bat, uint32_t nblk, uint32_t n,
+slots_find(struct slots *s, const struct bat *bat, uint32_t nblk, uint32_t n,
            uint32_t len, uint64_t end)
 {
   memset(s, 0, sizeof *s);

@@ -17,6 +17,8 @@
 /* A BAT entry without a block; also "no slot" wherever a sector is expected. */
 #define NO_SLOT UINT32_MAX
 
+struct bat;
+
 struct slots {
   uint32_t n;
   uint32_t len;     /* sectors of a whole block, its bitmap included */
@@ -28,10 +30,10 @@ struct slots {
   uint32_t nplace;
 };
 
-/* Finds them in a BAT with n entries that are not NO_SLOT, all of them below
- * sector `end`.  0 or -ENOMEM. */
-int slots_find(struct slots *s, const uint32_t *bat, uint32_t nblk, uint32_t n,
-               uint32_t len, uint64_t end);
+/* Finds them in the first nblk entries of a BAT, n of which have a slot, all of
+ * them below sector `end`.  0 or -ENOMEM. */
+int slots_find(struct slots *s, const struct bat *bat, uint32_t nblk,
+               uint32_t n, uint32_t len, uint64_t end);
 void slots_free(struct slots *s);
 
 /* The first slot at or behind a sector, or NO_SLOT. */

@@ -99,11 +99,13 @@ find_short_slot(struct vhd_image *img, const struct layout *l)
   const struct layer *top = img->top;
   struct space *s = &img->space;
   uint32_t last = DIV_ROUND_UP(top->size, 512ULL * top->spb) - 1;
-  uint32_t slot = top->bat[last];
 
   s->short_slot = NO_SLOT;
   s->short_sec = top->bitmap_sec + layer_block_sectors(top, last);
-  if (slot != NO_SLOT && s->short_sec < s->slot_sec && !is_whole(s, l, slot))
+  if (s->short_sec == s->slot_sec)
+    return;
+  uint32_t slot = layer_slot(top, last);
+  if (slot != NO_SLOT && !is_whole(s, l, slot))
     s->short_slot = slot;
 }
 
@@ -145,9 +147,9 @@ space_init(struct vhd_image *img, const struct layout *l)
 void
 space_destroy(struct space *s)
 {
-  table_free(s->free);
-  table_free((void *)s->held);
-  table_free(s->left);
+  table_free(s->free, s->free_mask + 1, sizeof *s->free);
+  table_free((void *)s->held, s->free_mask + 1, sizeof *s->held);
+  table_free(s->left, SPACE_PENDING, sizeof *s->left);
 }
 
 /* Off the runway's grid a slot lies in two places of it; then somebody's hold
@@ -349,8 +351,8 @@ space_used_end(struct vhd_image *img)
 
   for (unsigned i = 0; i < l->layout.nregion; i++)
     end = MAX(end, l->layout.region[i].off + l->layout.region[i].len);
-  for (uint32_t blk = 0; blk < l->nblk + l->nspare; blk++)
-    if (l->bat[blk] != NO_SLOT)
-      end = MAX(end, ((uint64_t)l->bat[blk] + img->space.slot_sec) * 512);
+  for (uint32_t blk = 0; (blk = bat_next(&l->bat, blk, l->bat.n)) < l->bat.n;
+       blk++)
+    end = MAX(end, ((uint64_t)layer_slot(l, blk) + img->space.slot_sec) * 512);
   return end;
 }

@@ -17,6 +17,7 @@
 
 #include "base/arith.h"
 #include "base/bitmap.h"
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "ops/check.h"
@@ -50,18 +51,12 @@ is_uniform(const uint8_t *bits, uint32_t from, uint32_t end)
   return from >= end || bitmap_run(bits, from, end) == end - from;
 }
 
-static bool
-is_zero(const uint8_t *data, size_t len)
-{
-  return len == 0 || (data[0] == 0 && memcmp(data, data + 1, len - 1) == 0);
-}
-
 /* Looks under the bits that are 0; sets *hidden if there is anything. */
 static int
 look_under(struct bitmap_check *b, bool *hidden)
 {
   const struct layout *l = &b->c->layout;
-  uint64_t data_off = ((uint64_t)l->bat[b->blk] + l->bitmap_sec) *
+  uint64_t data_off = ((uint64_t)bat_slot(&l->bat, b->blk) + l->bitmap_sec) *
                       VHD_SECTOR_SIZE;
 
   /* A sparse file can have more blocks than anybody could read. */
@@ -80,7 +75,7 @@ look_under(struct bitmap_check *b, bool *hidden)
                       data_off + (uint64_t)sec * VHD_SECTOR_SIZE);
     if (r < 0)
       return r;
-    *hidden = !is_zero(b->data, len);
+    *hidden = !bytes_all(b->data, len, 0);
     sec += n;
   }
   return 0;
@@ -96,7 +91,7 @@ check_block(struct bitmap_check *b)
   int r = 0;
   if (!check_journal_bits(b->c, b->blk, b->bits))
     r = file_read(b->c->file, b->bits, len,
-                  (uint64_t)l->bat[b->blk] * VHD_SECTOR_SIZE);
+                  (uint64_t)bat_slot(&l->bat, b->blk) * VHD_SECTOR_SIZE);
   if (r < 0)
     return r;
   b->nsec = layout_block_sectors(l, b->blk) - l->bitmap_sec;
@@ -154,7 +149,7 @@ check_bitmaps(struct checker *c, struct vhd_error *err)
   if (bits == NULL || data == NULL)
     return vhd_fail_sys(err, ENOMEM, "%s", c->path);
   for (b.blk = 0; b.blk < l->nblk; b.blk++) {
-    if (l->bat[b.blk] == NO_SLOT) {
+    if (bat_slot(&l->bat, b.blk) == NO_SLOT) {
       if (l->has_batmap && bitmap_test(l->batmap_bits, b.blk))
         count(&b.unused, b.blk);
       continue;

@@ -26,12 +26,12 @@ check_adopt_journal(struct checker *c, struct vhd_error *err)
   struct layer *layer = c->layer;
   bool differs = false;
 
-  if (layer == NULL || layer->bat == NULL || layer->nblk != l->nblk)
+  if (layer == NULL || layer->bat.entry == NULL || layer->nblk != l->nblk)
     return 0;
   for (uint32_t blk = 0; blk < l->nblk; blk++) {
-    uint32_t slot = layer->bat[blk];
-    differs |= slot != l->bat[blk] || knows_block(layer, blk);
-    l->bat[blk] = slot;
+    uint32_t slot = layer_slot(layer, blk);
+    differs |= slot != bat_slot(&l->bat, blk) || knows_block(layer, blk);
+    bat_set(&l->bat, blk, slot);
   }
   if (!differs)
     return 0;
@@ -71,7 +71,7 @@ check_journal_bits(struct checker *c, uint32_t blk, uint8_t *bits)
 {
   struct layer *layer = c->layer;
 
-  if (layer == NULL || layer->bat == NULL || blk >= layer->nblk)
+  if (layer == NULL || layer->bat.entry == NULL || blk >= layer->nblk)
     return false;
   pthread_mutex_lock(&layer->lock);
   bool known = get_bits(layer, blk, bits,

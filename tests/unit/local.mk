@@ -54,6 +54,20 @@ tests_unit_test_syncs_LDADD = $(UNIT_LIBS)
 tests_unit_test_syncs_SOURCES = tests/unit/test-syncs.c $(UNIT_COMMON) \
 	$(UNIT_MACHINE)
 
+check_PROGRAMS += tests/unit/test-bat
+TESTS += tests/unit/test-bat
+tests_unit_test_bat_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_bat_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_bat_LDADD = $(UNIT_LIBS)
+tests_unit_test_bat_SOURCES = tests/unit/test-bat.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-children
+TESTS += tests/unit/test-children
+tests_unit_test_children_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_children_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_children_LDADD = $(UNIT_LIBS)
+tests_unit_test_children_SOURCES = tests/unit/test-children.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-slots
 TESTS += tests/unit/test-slots
 tests_unit_test_slots_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -3,6 +3,7 @@
  * every entry. */
 #include "config.h"
 
+#include "image/bat.h"
 #include "image/slots.h"
 #include "unit/unit.h"
 
@@ -65,12 +66,25 @@ compare_stretches(const struct slots *s, const uint32_t *bat)
   assert_int_equal(slot, NO_SLOT);
 }
 
+/* Of a table with n slots. */
+static void
+find(struct slots *s, const uint32_t *slot, uint32_t n, uint64_t end)
+{
+  struct bat bat;
+
+  assert_int_equal(bat_alloc(&bat, NBLK), 0);
+  for (uint32_t blk = 0; blk < NBLK; blk++)
+    bat_set(&bat, blk, slot[blk]);
+  assert_int_equal(slots_find(s, &bat, NBLK, n, LEN, end), 0);
+  bat_free(&bat);
+}
+
 static void
 compare(const uint32_t *bat, uint32_t n, bool on_grid)
 {
   struct slots s;
 
-  assert_int_equal(slots_find(&s, bat, NBLK, n, LEN, END), 0);
+  find(&s, bat, n, END);
   assert_int_equal(s.n, n);
   assert_int_equal(s.sorted == NULL, on_grid);
   for (uint32_t sec = 0; sec < END + 10; sec++)
@@ -124,7 +138,7 @@ test_twice(void **state)
     first++;
   n += bat[last] == NO_SLOT;
   bat[last] = bat[first];
-  assert_int_equal(slots_find(&s, bat, NBLK, n, LEN, END), 0);
+  find(&s, bat, n, END);
   assert_non_null(s.sorted);
   unsigned same = 0;
   for (uint32_t i = 1; i < n; i++) {
@@ -145,7 +159,7 @@ test_far(void **state)
 
   for (uint32_t blk = 0; blk < NBLK; blk++)
     bat[blk] = NO_SLOT - 1 - unit_random() % 0xf0000000U;
-  assert_int_equal(slots_find(&s, bat, NBLK, NBLK, LEN, 1ULL << 33), 0);
+  find(&s, bat, NBLK, 1ULL << 33);
   assert_non_null(s.sorted);
   for (uint32_t i = 1; i < NBLK; i++)
     assert_true(s.sorted[i - 1] <= s.sorted[i]);
@@ -161,7 +175,7 @@ test_none(void **state)
   struct slots s;
 
   memset(bat, 0xff, sizeof bat);
-  assert_int_equal(slots_find(&s, bat, NBLK, 0, LEN, END), 0);
+  find(&s, bat, 0, END);
   assert_int_equal(slots_next(&s, 0), NO_SLOT);
   assert_false(slots_stretch(&s, &at, &from, &end));
   slots_free(&s);
