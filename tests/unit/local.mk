@@ -6,6 +6,8 @@ UNIT_COMMON = tests/unit/unit.c tests/unit/unit.h tests/unit/field.h
 UNIT_FORGE = tests/unit/forge.c tests/unit/forge.h
 UNIT_MACHINE = tests/unit/crew.c tests/unit/crew.h
 UNIT_HOSTILE = tests/unit/hostile.c tests/unit/hostile.h $(UNIT_FORGE)
+UNIT_NAMED = tests/unit/named.c tests/unit/named.h
+UNIT_DISK = tests/unit/disk.c tests/unit/disk.h
 
 if HAVE_CMOCKA
 
@@ -157,7 +159,16 @@ TESTS += tests/unit/test-local
 tests_unit_test_local_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_local_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_local_LDADD = $(UNIT_LIBS)
-tests_unit_test_local_SOURCES = tests/unit/test-local.c $(UNIT_COMMON)
+tests_unit_test_local_SOURCES = tests/unit/test-local.c $(UNIT_COMMON) \
+	$(UNIT_DISK)
+
+check_PROGRAMS += tests/unit/test-lock
+TESTS += tests/unit/test-lock
+tests_unit_test_lock_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_lock_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_lock_LDADD = $(UNIT_LIBS)
+tests_unit_test_lock_SOURCES = tests/unit/test-lock.c $(UNIT_COMMON) \
+	$(UNIT_DISK)
 
 check_PROGRAMS += tests/unit/test-full
 TESTS += tests/unit/test-full
@@ -202,7 +213,15 @@ tests_unit_test_hostile_chain_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_hostile_chain_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_hostile_chain_LDADD = $(UNIT_LIBS)
 tests_unit_test_hostile_chain_SOURCES = tests/unit/test-hostile-chain.c $(UNIT_COMMON) \
-	$(UNIT_HOSTILE)
+	$(UNIT_HOSTILE) $(UNIT_NAMED)
+
+check_PROGRAMS += tests/unit/test-hostile-locator
+TESTS += tests/unit/test-hostile-locator
+tests_unit_test_hostile_locator_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_hostile_locator_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_hostile_locator_LDADD = $(UNIT_LIBS)
+tests_unit_test_hostile_locator_SOURCES = tests/unit/test-hostile-locator.c $(UNIT_COMMON) \
+	$(UNIT_HOSTILE) $(UNIT_NAMED)
 
 check_PROGRAMS += tests/unit/test-beyond
 TESTS += tests/unit/test-beyond

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test-local: local files: every kind of I/O, locks, what is refused. */
+/* test-local: local files: every kind of I/O, what is refused. */
 #include "config.h"
 
 #include <dlfcn.h>
@@ -14,35 +14,10 @@
 #include <unistd.h>
 
 #include "store/local.h"
+#include "unit/disk.h"
 #include "unit/unit.h"
 
-#define PATH "disk"
 #define KIB 1024U
-
-static void
-make_file(const char *path, uint64_t size, int fill)
-{
-  unlink(path);
-  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  assert_true(fd >= 0);
-  char buf[4 * KIB];
-  memset(buf, fill, sizeof buf);
-  for (uint64_t off = 0; off < size; off += sizeof buf) {
-    size_t n = size - off < sizeof buf ? (size_t)(size - off) : sizeof buf;
-    assert_int_equal(write(fd, buf, n), n);
-  }
-  close(fd);
-}
-
-static struct vhd_file *
-open_file(const char *path, enum local_mode mode)
-{
-  struct vhd_file *file;
-  struct vhd_error err;
-  if (local_open(path, mode, &file, &err) < 0)
-    fail_msg("%s", err.message);
-  return file;
-}
 
 static uint64_t
 size_of(struct vhd_file *file)
@@ -370,201 +345,6 @@ test_size_limit(void **state)
   file_close(file);
 }
 
-/* ------------------------------------------------------------------- locks */
-
-/* Every pair of openings of one file by one process. */
-static void
-test_lock_pairs(void **state)
-{
-  (void)state;
-  static const struct {
-    const char *name;
-    enum local_mode first, second;
-    int result;
-    const char *held;
-  } rows[] = {
-    { "reader, reader", LOCAL_READ, LOCAL_READ, 0, NULL },
-    { "reader, writer", LOCAL_READ, LOCAL_WRITE, -EBUSY, "for reading" },
-    { "writer, reader", LOCAL_WRITE, LOCAL_READ, -EBUSY, "for writing" },
-    { "writer, writer", LOCAL_WRITE, LOCAL_WRITE, -EBUSY, "for writing" },
-    { "writer, unlocked", LOCAL_WRITE, LOCAL_UNLOCKED, 0, NULL },
-    { "unlocked, writer", LOCAL_UNLOCKED, LOCAL_WRITE, 0, NULL },
-  };
-  make_file(PATH, 1000, 0);
-  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-    struct vhd_file *first = open_file(PATH, rows[i].first), *second = NULL;
-    struct vhd_error err = { .message = "" };
-    int r = local_open(PATH, rows[i].second, &second, &err);
-    ROW_INT(rows[i].name, r, rows[i].result);
-    if (r < 0) {
-      ROW_INT(rows[i].name, err.code, VHD_BUSY);
-      char expected[64];
-      snprintf(expected, sizeof expected, "(pid %d)", (int)getpid());
-      ROW_TRUE(rows[i].name, strncmp(err.message, PATH ": ", 6) == 0);
-      ROW_TRUE(rows[i].name, strstr(err.message, rows[i].held) != NULL);
-      ROW_TRUE(rows[i].name, strstr(err.message, expected) != NULL);
-    } else {
-      file_close(second);
-    }
-    file_close(first);
-
-    /* Nothing is left behind, neither by the closed nor by the refused. */
-    file_close(open_file(PATH, LOCAL_WRITE));
-  }
-}
-
-static void
-test_lock_many_readers(void **state)
-{
-  (void)state;
-  struct vhd_file *file[20], *writer;
-  make_file(PATH, 1000, 0);
-  for (size_t i = 0; i < ARRAY_SIZE(file); i++)
-    file[i] = open_file(PATH, LOCAL_READ);
-  for (size_t i = 0; i < ARRAY_SIZE(file); i++) {
-    assert_int_equal(local_open(PATH, LOCAL_WRITE, &writer, NULL), -EBUSY);
-    file_close(file[i]);
-  }
-  file_close(open_file(PATH, LOCAL_WRITE));
-}
-
-/* Through another name, and through another link. */
-static void
-test_lock_names(void **state)
-{
-  (void)state;
-  make_file(PATH, 1000, 0);
-  unlink("hard");
-  unlink("soft");
-  assert_int_equal(link(PATH, "hard"), 0);
-  assert_int_equal(symlink(PATH, "soft"), 0);
-  struct vhd_file *file = open_file(PATH, LOCAL_WRITE), *second;
-  assert_int_equal(local_open("hard", LOCAL_READ, &second, NULL), -EBUSY);
-  assert_int_equal(local_open("soft", LOCAL_READ, &second, NULL), -EBUSY);
-  file_close(file);
-  unlink("hard");
-  unlink("soft");
-}
-
-/* Holds the file in another process until killed; returns its pid. */
-static pid_t
-hold_elsewhere(const char *path, enum local_mode mode)
-{
-  int ready[2];
-  char byte;
-  assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-  pid_t pid = fork();
-  assert_true(pid >= 0);
-  if (pid == 0) {
-    struct vhd_file *file;
-    if (local_open(path, mode, &file, NULL) < 0 ||
-        write(ready[1], "x", 1) != 1)
-      _exit(1);
-    pause();
-    _exit(0);
-  }
-  close(ready[1]);
-  assert_int_equal(read(ready[0], &byte, 1), 1);
-  close(ready[0]);
-  return pid;
-}
-
-static void
-test_lock_process(void **state)
-{
-  (void)state;
-  make_file(PATH, 1000, 0);
-  /* Somebody who merely has it open must not be named. */
-  int idle = open(PATH, O_RDONLY | O_CLOEXEC);
-  assert_true(idle >= 0);
-  pid_t pid = hold_elsewhere(PATH, LOCAL_WRITE);
-
-  struct vhd_file *file;
-  struct vhd_error err;
-  assert_int_equal(local_open(PATH, LOCAL_WRITE, &file, &err), -EBUSY);
-  char expected[64];
-  snprintf(expected, sizeof expected, "(pid %d)", (int)pid);
-  if (strstr(err.message, expected) == NULL)
-    fail_msg("%s", err.message);
-  assert_int_equal(local_open(PATH, LOCAL_READ, &file, &err), -EBUSY);
-
-  /* A kill lets go. */
-  assert_int_equal(kill(pid, SIGKILL), 0);
-  assert_int_equal(waitpid(pid, NULL, 0), pid);
-  file_close(open_file(PATH, LOCAL_WRITE));
-  close(idle);
-}
-
-/* The bytes themselves, since other programs go by them. */
-static void
-test_lock_bytes(void **state)
-{
-  (void)state;
-  static const struct {
-    enum local_mode mode;
-    int held[8]; /* up to 0 */
-  } rows[] = {
-    { LOCAL_READ, { 100, 201, 203 } },
-    { LOCAL_WRITE, { 100, 101, 103, 201, 203 } },
-    { LOCAL_UNLOCKED, { 0 } },
-  };
-  make_file(PATH, 1000, 0);
-  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-    struct vhd_file *file = open_file(PATH, rows[i].mode);
-    int fd = open(PATH, O_RDWR | O_CLOEXEC);
-    assert_true(fd >= 0);
-    for (int byte = 0; byte < 300; byte++) {
-      bool expected = false;
-      for (size_t h = 0; rows[i].held[h] != 0; h++)
-        expected = expected || rows[i].held[h] == byte;
-      /* A read lock conflicts with a write lock, not with another one. */
-      for (int type = 0; type < 2; type++) {
-        struct flock lock = {
-          .l_type = type == 0 ? F_WRLCK : F_RDLCK,
-          .l_whence = SEEK_SET,
-          .l_start = byte,
-          .l_len = 1,
-        };
-        assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
-        if ((lock.l_type != F_UNLCK) != (expected && type == 0))
-          fail_msg("mode %d, byte %d", rows[i].mode, byte);
-      }
-    }
-    close(fd);
-    file_close(file);
-  }
-}
-
-/* Each byte that keeps us out, held by somebody else. */
-static void
-test_lock_foreign(void **state)
-{
-  (void)state;
-  make_file(PATH, 1000, 0);
-  for (int byte = 95; byte < 210; byte++) {
-    int fd = open(PATH, O_RDWR | O_CLOEXEC);
-    struct flock lock = {
-      .l_type = F_RDLCK,
-      .l_whence = SEEK_SET,
-      .l_start = byte,
-      .l_len = 1,
-    };
-    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
-    bool reader_out = byte == 101 || byte == 103 || byte == 200;
-    bool writer_out = reader_out || byte == 201 || byte == 203;
-    struct vhd_file *file;
-    for (int writer = 0; writer < 2; writer++) {
-      int r = local_open(PATH, writer ? LOCAL_WRITE : LOCAL_READ, &file,
-                         NULL);
-      if ((r == -EBUSY) != (writer ? writer_out : reader_out))
-        fail_msg("byte %d, writer %d: %d", byte, writer, r);
-      if (r == 0)
-        file_close(file);
-    }
-    close(fd);
-  }
-}
-
 /* ----------------------------------------------------------------- opening */
 
 static void
@@ -714,28 +494,6 @@ test_real_path(void **state)
   unlink("soft");
 }
 
-/* Under run-test.sh the working directory is the test's own; by hand too. */
-static int
-enter_scratch(void **state)
-{
-  static char folder[] = "/tmp/vhdkit-test-local.XXXXXX";
-  if (getenv("VHDKIT_TEST_MARK") != NULL)
-    return 0;
-  *state = folder;
-  return mkdtemp(folder) == NULL ? -1 : chdir(folder);
-}
-
-static int
-leave_scratch(void **state)
-{
-  static const char *const left[] = { PATH, "fifo", "socket", "loop" };
-  for (size_t i = 0; i < ARRAY_SIZE(left); i++)
-    unlink(left[i]);
-  if (*state != NULL && (chdir("/") < 0 || rmdir(*state) < 0))
-    return -1;
-  return 0;
-}
-
 int
 main(void)
 {
@@ -754,12 +512,6 @@ main(void)
     cmocka_unit_test(test_truncate),
     cmocka_unit_test(test_no_space),
     cmocka_unit_test(test_size_limit),
-    cmocka_unit_test(test_lock_pairs),
-    cmocka_unit_test(test_lock_many_readers),
-    cmocka_unit_test(test_lock_names),
-    cmocka_unit_test(test_lock_process),
-    cmocka_unit_test(test_lock_bytes),
-    cmocka_unit_test(test_lock_foreign),
     cmocka_unit_test(test_refused),
     cmocka_unit_test(test_opened),
     cmocka_unit_test(test_capabilities),
