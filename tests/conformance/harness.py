@@ -23,7 +23,7 @@ import ssl
 import struct
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import wire
 from proto import (BLOCK_STATUS_PAYLOAD, CAN_MULTI_CONN, FIXED_NEWSTYLE,
@@ -573,28 +573,6 @@ class Runner:
             if self.alive() is None:
                 return
         self.gone = True
-
-
-def results_as_json(target, facts, results):
-    return {
-        "server": {
-            "tls_mode": facts.tls_mode, "tls": target.tls,
-            "export": target.export, "size": facts.size,
-            "flags": facts.flags, "structured": facts.structured,
-            "extended": facts.extended, "contexts": facts.contexts,
-            "block_size": facts.block_size,
-        },
-        "cases": [asdict(r) for r in results],
-        "summary": summary(results),
-    }
-
-
-def summary(results):
-    out = dict.fromkeys(("pass", "warn", "fail", "not-applicable", "error"),
-                        0)
-    for r in results:
-        out[r.result] += 1
-    return out
 
 
 def terminate(pid):

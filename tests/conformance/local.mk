@@ -20,6 +20,7 @@ dist_nbdprobe_DATA = \
 	tests/conformance/cases_transmission.py \
 	tests/conformance/harness.py \
 	tests/conformance/proto.py \
+	tests/conformance/report.py \
 	tests/conformance/wire.py
 
 dist_man_MANS += tests/conformance/vhdkit-nbd-probe.1
