@@ -64,18 +64,19 @@ put(struct copy *copy, const char *p, size_t len)
   return 0;
 }
 
+/* Bytes of the disk; zeros: it is known that they are no data. */
 static int
-copy_data(struct copy *copy, uint64_t off, uint64_t len)
+copy_bytes(struct copy *copy, uint64_t off, uint64_t len, bool zeros)
 {
   while (len > 0 && !interrupt_pending()) {
     size_t n = len < CHUNK ? (size_t)len : CHUNK;
-    int r = vhd_pread(copy->image, copy->buf, n, off);
+    int r = zeros ? 0 : vhd_pread(copy->image, copy->buf, n, off);
     if (r < 0) {
       complain("cannot read %zu bytes at %" PRIu64 ": %s", n, off,
                strerror(-r));
       return -1;
     }
-    if (put(copy, copy->buf, n) < 0)
+    if (put(copy, zeros ? copy->zeros : copy->buf, n) < 0)
       return -1;
     off += n;
     len -= n;
@@ -87,21 +88,12 @@ copy_data(struct copy *copy, uint64_t off, uint64_t len)
 static int
 copy_zeros(struct copy *copy, uint64_t off, uint64_t len)
 {
-  if (copy->file != NULL) {
-    if (lseek(copy->fd, (off_t)len, SEEK_CUR) >= 0)
-      return 0;
-    complain("%s: cannot make a hole: %s", copy->name, strerror(errno));
-    return -1;
-  }
-  while (len > 0 && !interrupt_pending()) {
-    size_t n = len < CHUNK ? (size_t)len : CHUNK;
-    if (put(copy, copy->zeros, n) < 0)
-      return -1;
-    off += n;
-    len -= n;
-    progress_update(off - offset);
-  }
-  return 0;
+  if (copy->file == NULL)
+    return copy_bytes(copy, off, len, true);
+  if (lseek(copy->fd, (off_t)len, SEEK_CUR) >= 0)
+    return 0;
+  complain("%s: cannot make a hole: %s", copy->name, strerror(errno));
+  return -1;
 }
 
 static int
@@ -117,8 +109,9 @@ copy_range(struct copy *copy, uint64_t off, uint64_t end)
       return -1;
     }
     for (unsigned i = 0; i < n && !interrupt_pending(); i++) {
-      r = runs[i].kind == VHD_RUN_DATA ? copy_data(copy, off, runs[i].len)
-                                       : copy_zeros(copy, off, runs[i].len);
+      r = runs[i].kind == VHD_RUN_DATA
+            ? copy_bytes(copy, off, runs[i].len, false)
+            : copy_zeros(copy, off, runs[i].len);
       if (r < 0)
         return -1;
       off += runs[i].len;

@@ -39,49 +39,55 @@ struct local_file {
 
 /* ----------------------------------------------------- reading and writing */
 
+/* What is left to read or to write. */
+struct transfer {
+  char *buf;
+  uint64_t len, off;
+};
+
+/* Takes note of what a system call moved.  0: it goes on; -errno. */
+static int
+moved(struct transfer *t, ssize_t n)
+{
+  if (n < 0)
+    return errno == EINTR ? 0 : -errno;
+  if (n == 0)
+    return -EIO;
+  t->buf += n;
+  t->off += (uint64_t)n;
+  t->len -= (uint64_t)n;
+  return 0;
+}
+
 static int
 do_read(int fd, char *buf, uint64_t len, uint64_t off)
 {
-  while (len > 0) {
-    ssize_t n = pread(fd, buf, MIN(len, SSIZE_MAX), (off_t)off);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0)
-      return -errno;
-    if (n == 0)
-      return -EIO;
-    buf += n;
-    off += (uint64_t)n;
-    len -= (uint64_t)n;
-  }
-  return 0;
+  struct transfer t = { buf, len, off };
+  int r = 0;
+
+  while (r == 0 && t.len > 0)
+    r = moved(&t, pread(fd, t.buf, MIN(t.len, SSIZE_MAX), (off_t)t.off));
+  return r;
 }
 
 static int
 do_write(int fd, const char *buf, uint64_t len, uint64_t off, bool durable)
 {
+  struct transfer t = { (char *)(uintptr_t)buf, len, off };
   bool dsync = durable;
-  while (len > 0) {
-    struct iovec iov = {
-      .iov_base = (void *)(uintptr_t)buf,
-      .iov_len = MIN(len, SSIZE_MAX),
-    };
-    ssize_t n = pwritev2(fd, &iov, 1, (off_t)off, dsync ? RWF_DSYNC : 0);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n < 0 && dsync && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+  int r = 0;
+
+  while (r == 0 && t.len > 0) {
+    struct iovec iov = { t.buf, MIN(t.len, SSIZE_MAX) };
+    ssize_t n = pwritev2(fd, &iov, 1, (off_t)t.off, dsync ? RWF_DSYNC : 0);
+    if (n < 0 && dsync && (errno == EOPNOTSUPP || errno == ENOSYS))
       dsync = false;
-      continue;
-    }
-    if (n < 0)
-      return -errno;
-    if (n == 0)
-      return -EIO;
-    buf += n;
-    off += (uint64_t)n;
-    len -= (uint64_t)n;
+    else
+      r = moved(&t, n);
   }
-  return durable && !dsync && fdatasync(fd) < 0 ? -errno : 0;
+  if (r == 0 && durable && !dsync && fdatasync(fd) < 0)
+    r = -errno;
+  return r;
 }
 
 static int
