@@ -13,7 +13,8 @@ import shutil
 import signal
 import subprocess
 
-from guest import PATIENCE, Guest, Monitor, Served, wait_for_socket
+from guest import Guest, Served
+from qmp import PATIENCE, Monitor, wait_for_socket
 from servertest import SOCKET
 from tooltest import KiB, MiB, check, contains, equal, same_bytes
 
@@ -260,21 +261,6 @@ def libnbd_write(g, content):
     ops(g, "write")
 
 
-@does("libnbd", "FUA")
-def libnbd_fua(g, _):
-    ops(g, "fua")
-
-
-@does("libnbd", "zero")
-def libnbd_zero(g, _):
-    ops(g, "zero")
-
-
-@does("libnbd", "trim")
-def libnbd_trim(g, _):
-    ops(g, "trim")
-
-
 @does("libnbd", "status")
 def libnbd_status(g, _):
     check_status(ops(g, "status"))
@@ -335,29 +321,22 @@ def nbdkit_read(g, content):
         same_bytes(file.read(), content, "read.raw")
 
 
-@does("nbdkit", "write")
-def nbdkit_write(g, _):
-    through_nbdkit(g, "write")
-
-
-@does("nbdkit", "FUA")
-def nbdkit_fua(g, _):
-    through_nbdkit(g, "fua")
-
-
-@does("nbdkit", "zero")
-def nbdkit_zero(g, _):
-    through_nbdkit(g, "zero")
-
-
-@does("nbdkit", "trim")
-def nbdkit_trim(g, _):
-    through_nbdkit(g, "trim")
-
-
 @does("nbdkit", "status")
 def nbdkit_status(g, _):
     check_status(through_nbdkit(g, "status"))
+
+
+def does_by(client, operation, way):
+    """Nothing but the operation, as ops.py does it."""
+    @does(client, operation)
+    def _(g, _):
+        way(g, operation.lower())
+
+
+for changing in ("FUA", "zero", "trim"):
+    does_by("libnbd", changing, ops)
+    does_by("nbdkit", changing, through_nbdkit)
+does_by("nbdkit", "write", through_nbdkit)
 
 
 def proxy(g, number, image, content):

@@ -45,6 +45,7 @@ TSAN_TESTS += \
 	tests/functional/server-stop.py
 dist_check_DATA += \
 	tests/functional/mounttest.py \
+	tests/functional/qmp.py \
 	tests/functional/servertest.py
 
 # The server's front: options, sockets, sandbox, and TLS.

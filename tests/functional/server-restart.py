@@ -6,11 +6,11 @@ qemu's copies go on with the next server, without an error."""
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import time
 
-from fronttest import PATIENCE, Server
+from fronttest import Server
+from qmp import Monitor, wait_for_socket
 from tooltest import KiB, MiB, case, check, equal, need, run, same_bytes, \
     vhdkit
 
@@ -39,43 +39,15 @@ def source(path="source.raw"):
     return data
 
 
-class Monitor:
-    """qemu-storage-daemon's QMP."""
-
-    def __init__(self, path):
-        end = time.monotonic() + PATIENCE
-        self.sock = socket.socket(socket.AF_UNIX)
-        while True:
-            try:
-                self.sock.connect(path)
-                break
-            except OSError:
-                check(time.monotonic() < end, "no monitor")
-                time.sleep(0.05)
-        self.file = self.sock.makefile("r", encoding="utf-8")
-        self.events = []
-        json.loads(self.file.readline())
-        self.ask("qmp_capabilities")
-
-    def ask(self, command, **arguments):
-        line = json.dumps({"execute": command, "arguments": arguments})
-        self.sock.sendall(line.encode() + b"\n")
-        while True:
-            answer = json.loads(self.file.readline())
-            if "event" not in answer:
-                check("return" in answer, f"{command}: {answer}")
-                return answer["return"]
-            self.events.append(answer)
-
-    def job(self):
-        """The mirror's state; the job must be there and without error."""
-        for event in self.events:
-            check(event["event"] != "BLOCK_JOB_ERROR", f"{event}")
-            check("error" not in event.get("data", {}), f"{event}")
-        jobs = self.ask("query-block-jobs")
-        equal(len(jobs), 1, f"jobs, after {self.events}")
-        equal(jobs[0]["io-status"], "ok")
-        return jobs[0]
+def job_of(monitor):
+    """The mirror's state; the job must be there and without error."""
+    for event in monitor.events:
+        check(event["event"] != "BLOCK_JOB_ERROR", f"{event}")
+        check("error" not in event.get("data", {}), f"{event}")
+    jobs = monitor.command("query-block-jobs")
+    equal(len(jobs), 1, f"jobs, after {monitor.events}")
+    equal(jobs[0]["io-status"], "ok")
+    return jobs[0]
 
 
 @contextlib.contextmanager
@@ -85,9 +57,14 @@ def storage_daemon(*nodes):
                "--monitor", "chardev=m"]
     for node in nodes:
         command += ["--blockdev", json.dumps(node)]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as process:
+    with open("qemu.log", "wb") as log, \
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                             stderr=log) as process:
         try:
-            yield Monitor("qmp.sock")
+            wait_for_socket("qmp.sock", process, "qemu.log")
+            monitor = Monitor("qmp.sock")
+            yield monitor
+            monitor.close()
         finally:
             process.terminate()
 
@@ -101,18 +78,18 @@ def _():
     with storage_daemon(
             {"driver": "file", "filename": "source.raw", "node-name": "from"},
             dict(NBD, **{"node-name": "to"})) as qemu:
-        qemu.ask("blockdev-mirror", **{
+        qemu.command("blockdev-mirror", **{
             "job-id": "job", "device": "from", "target": "to", "sync": "full",
             "speed": 6 * MiB, "granularity": 64 * KiB, "buf-size": MiB})
         for i in range(1, RESTARTS + 1):
-            while qemu.job()["offset"] < i * SIZE // (RESTARTS + 2):
+            while job_of(qemu)["offset"] < i * SIZE // (RESTARTS + 2):
                 time.sleep(0.02)
             server = restart(server)
-        qemu.ask("block-job-set-speed", device="job", speed=0)
-        while not qemu.job()["ready"]:
+        qemu.command("block-job-set-speed", device="job", speed=0)
+        while not job_of(qemu)["ready"]:
             time.sleep(0.02)
-        qemu.ask("block-job-complete", device="job")
-        while qemu.ask("query-block-jobs"):
+        qemu.command("block-job-complete", device="job")
+        while qemu.command("query-block-jobs"):
             time.sleep(0.02)
         for event in qemu.events:
             check("error" not in event.get("data", {}), f"{event}")
