@@ -45,6 +45,7 @@ server_libserver_la_SOURCES = \
 	server/config/command_line_exports.h \
 	server/config/resolve.c \
 	server/config/resolve.h \
+	server/config/server_config.h \
 	server/io/engine.c \
 	server/io/engine.h \
 	server/io/file_class.c \

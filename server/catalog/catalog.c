@@ -34,7 +34,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "catalog/entry.h"
-#include "server.h"
+#include "config/server_config.h"
 
 /* ----------------------------------------------------------------- entries */
 

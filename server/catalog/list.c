@@ -10,7 +10,7 @@
 
 #include "catalog/list.h"
 #include "catalog/catalog.h"
-#include "server.h"
+#include "config/server_config.h"
 
 static int
 list_add(struct export_list *list, const char *name, size_t len,

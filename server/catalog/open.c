@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "server.h"
+#include "config/server_config.h"
 
 /* Opens the image for a purpose that the flags tell. */
 static int

@@ -8,7 +8,7 @@
 #define SERVER_CONFIG_RESOLVE_H
 
 #include "config/command_line.h"
-#include "server.h"
+#include "config/server_config.h"
 #include "vhdkit.h"
 
 /* Fills *config but for the callbacks; it refers to the options' strings.  For

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "server.h"
+#include "config/server_config.h"
 #include "vhdkit.h"
 
 struct witness {
