@@ -30,6 +30,9 @@
 /* Bytes of the bitmap cache, and bitmaps that it holds at least. */
 #define BITMAPS_BYTES BOUND(4U << 20, 1024)
 #define BITMAPS_LEAST BOUND(64, 4)
+/* Bytes of bitmaps that are kept of what a killed process left, of an image
+ * that is only read: more than a live image lets be dirty. */
+#define REPLAY_BITMAPS_BYTES BOUND(16U << 20, 4096)
 /* Records of the journal; and for how many it has memory until more come
  * between two commits, as happens to few of many images. */
 #define JOURNAL_RECORDS BOUND(16384, 8)

@@ -8,6 +8,14 @@
 #include "image/apply.h"
 #include "image/image.h"
 
+/* What is only read commits nothing. */
+static void
+note(struct vhd_image *img, uint32_t blk, uint32_t before, bool bitmap)
+{
+  if (img->writable)
+    commit_note(img, blk, before, bitmap);
+}
+
 /* A block that gets a slot has none of its sectors there yet, in a child; else
  * all of them, for what nobody wrote is zeros there too. */
 static void
@@ -17,12 +25,12 @@ apply_bat(struct vhd_image *img, uint32_t blk, uint32_t slot)
   uint32_t before = layer_slot(top, blk);
   bool child = top->footer.type == VHD_DIFFERENCING;
 
-  if (slot == NO_SLOT) {
+  if (before != NO_SLOT) {
     struct bitmap *b = bitmaps_find(&top->bitmaps, blk);
     if (b)
       bitmaps_forget(&top->bitmaps, b);
   }
-  commit_note(img, blk, before, slot != NO_SLOT);
+  note(img, blk, before, slot != NO_SLOT);
   layer_set_block(top, blk, slot,
                   slot == NO_SLOT ? BITS_UNKNOWN
                   : child ? BITS_NONE : BITS_ALL);
@@ -46,7 +54,7 @@ apply_bits(struct vhd_image *img, uint32_t blk, uint32_t sec, uint32_t nsec)
   } else {
     bitmaps_mark_dirty(&top->bitmaps, b);
   }
-  commit_note(img, blk, layer_slot(top, blk), true);
+  note(img, blk, layer_slot(top, blk), true);
   layer_set_block(top, blk, layer_slot(top, blk), s);
 }
 

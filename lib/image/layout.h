@@ -89,6 +89,11 @@ void layout_free(struct layout *layout);
  * that does not end on a block. */
 uint32_t layout_block_sectors(const struct layout *layout, uint32_t blk);
 
+/* A slot of .slots whose block lies over part of this stretch of the file, or
+ * NO_SLOT. */
+uint32_t layout_slot_over(const struct layout *layout, uint64_t off,
+                          uint64_t len);
+
 /* Goes through what lies in the file, metadata and blocks, in the order in
  * which it begins: bytes *off to *end.  Blocks as slots_stretch() gives them.
  * False: that was all. */

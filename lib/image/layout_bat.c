@@ -147,21 +147,36 @@ check_overlap(struct reader *r)
   return report_more(r, noverlap, "overlap another");
 }
 
+/* At most the disk's last block is shorter than the others. */
+static uint32_t
+slot_sectors(const struct layout *l, uint32_t slot)
+{
+  return slot == bat_slot(&l->bat, l->nblk - 1)
+          ? layout_block_sectors(l, l->nblk - 1)
+                                     : l->slots.len;
+}
+
 uint32_t
-layout_block_over(const struct layout *l, uint64_t off, uint64_t len)
+layout_slot_over(const struct layout *l, uint64_t off, uint64_t len)
 {
   uint64_t sec = off / 512, end = DIV_ROUND_UP(off + len, 512);
   uint64_t from = sec < l->slots.len ? 0 : sec - l->slots.len + 1;
   uint32_t slot = slots_next(&l->slots, from);
 
-  /* At most the disk's last block is too short to reach it. */
   while (slot != NO_SLOT && slot < end) {
-    uint32_t blk = block_of(l, slot);
-    if ((uint64_t)slot + layout_block_sectors(l, blk) > sec)
-      return blk;
+    if ((uint64_t)slot + slot_sectors(l, slot) > sec)
+      return slot;
     slot = slots_next(&l->slots, (uint64_t)slot + 1);
   }
   return NO_SLOT;
+}
+
+uint32_t
+layout_block_over(const struct layout *l, uint64_t off, uint64_t len)
+{
+  uint32_t slot = layout_slot_over(l, off, len);
+
+  return slot == NO_SLOT ? NO_SLOT : block_of(l, slot);
 }
 
 /* Invariant 3, blocks against metadata. */

@@ -40,6 +40,10 @@ start_writing(struct vhd_image *img, struct vhd_error *err)
     e = file_do(img->top->file, VHD_IO_SYNC, 0, 0, 0);
   if (e == 0)
     e = vhd_flush(img);
+  /* That may have found nothing to do: then the records were written down
+   * before, and must not speak of slots that are others' from now on. */
+  if (e == 0 && img->journal)
+    journal_trim(img->journal, journal_mark(img->journal));
   return e < 0 ? vhd_fail_sys(err, -e, "%s: cannot be made ready for writing",
                               img->top->path) : 0;
 }

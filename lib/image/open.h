@@ -13,8 +13,9 @@
    VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT | VHD_OPEN_RAW)
 
 /* Makes it ready for requests: replays what a killed process left in the
- * journal (NULL: none), and for a writable image makes durable what is there.
- * keep: the journal goes on to be used. */
+ * journal (NULL: none), which replay_check() has passed unless it is empty, and
+ * for a writable image makes durable what is there.  keep: the journal goes on
+ * to be used. */
 int image_start(struct vhd_image *img, struct journal *journal, bool keep,
                 struct vhd_error *err);
 

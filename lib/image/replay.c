@@ -8,33 +8,42 @@
  * replayed.  All records are looked at for that, and where they lead, before
  * the first is applied.
  *
- * How much a live image keeps does not bound what is taken over: the bitmap
- * cache is made as large as the records need, and a writable image commits
- * between two records where its dirty set is full.  A block's slot is not used
- * for another while records speak of it, so what the disk has then is a state
- * that the image once had. */
+ * How much a live image keeps does not bound what is taken over.  A writable
+ * image commits between two records where a budget is used up.  A block's slot
+ * is not used for another while records speak of it, so what the disk has then
+ * is a state that the image once had.  An image that is only read keeps the
+ * bitmaps that the records tell of in its cache, which is made larger for them,
+ * up to a bound: of our own journals, whose process kept fewer dirty, it takes
+ * all. */
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arith.h"
 #include "base/bitmap.h"
+#include "base/bounds.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "image/apply.h"
 #include "image/replay.h"
+
+struct stay {
+  uint32_t slot, blk;
+};
 
 struct replay {
   struct vhd_image *img;
   struct vhd_error *err;
-  const struct bat *bat; /* as the file has it */
-  /* Bitmaps, a bit a block. */
+  const struct bat *bat; /* of replay_check(): as the file has it */
+  /* Of replay_check(); bitmaps, a bit a block. */
   uint8_t *doubtful; /* records must account for its entry in the file */
   uint8_t *named;    /* they do */
-  uint8_t *partly;   /* has records of sectors */
-  uint32_t npartly;
+  /* And where records say that blocks lay or came to lie. */
+  struct stay *stay;
+  size_t nstay;
 };
 
 static int
@@ -67,26 +76,23 @@ look_at_bits(struct replay *r, const struct journal_record *rec)
 
   if (rec->a >= valid || rec->b > valid - rec->a)
     return damaged(r);
-  if (!bitmap_test(r->partly, rec->blk))
-    r->npartly++;
-  bitmap_set(r->partly, rec->blk, 1);
-  /* freed later, says a record to come */
-  if (bat_slot(r->bat, rec->blk) == NO_SLOT)
+  if (bat_slot(r->bat, rec->blk) == NO_SLOT) /* freed later, says a record to come */
     bitmap_set(r->doubtful, rec->blk, 1);
   return 0;
 }
 
 /* Could the block ever have lain there?  Files do not get shorter while they
- * are in use. */
+ * are in use.  What others have by the file's table lies elsewhere. */
 static bool
 is_place(const struct layout *l, uint32_t blk, uint32_t slot)
 {
   uint64_t off = (uint64_t)slot * 512;
   uint64_t len = (uint64_t)layout_block_sectors(l, blk) * 512;
 
-  if (slot == NO_SLOT)
+  if (slot == bat_slot(&l->bat, blk))
     return true;
-  if (!range_fits(off, len, l->footer_off))
+  if (!range_fits(off, len, l->footer_off) ||
+      layout_slot_over(l, off, len) != NO_SLOT)
     return false;
   for (unsigned i = 0; i < l->nregion; i++) {
     const struct region *o = &l->region[i];
@@ -95,6 +101,18 @@ is_place(const struct layout *l, uint32_t blk, uint32_t slot)
       return false;
   }
   return true;
+}
+
+/* Notes that a record gives the block this slot, or takes it away. */
+static int
+look_at_slot(struct replay *r, uint32_t blk, uint32_t slot)
+{
+  if (slot == NO_SLOT)
+    return 0;
+  if (!is_place(&r->img->top->layout, blk, slot))
+    return replay_refuse(r->img, r->err);
+  r->stay[r->nstay++] = (struct stay){ slot, blk };
+  return 0;
 }
 
 static int
@@ -108,12 +126,39 @@ look_at_record(void *opaque, const struct journal_record *rec)
     return look_at_bits(r, rec);
   if (rec->kind != JOURNAL_BAT)
     return damaged(r);
-  if (!is_place(&r->img->top->layout, rec->blk, rec->b))
-    return replay_refuse(r->img, r->err);
   uint32_t disk = bat_slot(r->bat, rec->blk);
   bitmap_set(r->doubtful, rec->blk, 1);
   if (disk == rec->a || disk == rec->b)
     bitmap_set(r->named, rec->blk, 1);
+  int e = look_at_slot(r, rec->blk, rec->a);
+  return e < 0 ? e : look_at_slot(r, rec->blk, rec->b);
+}
+
+static int
+compare_stays(const void *a, const void *b)
+{
+  const struct stay *x = a, *y = b;
+
+  if (x->slot != y->slot)
+    return x->slot < y->slot ? -1 : 1;
+  return x->blk < y->blk ? -1 : x->blk > y->blk;
+}
+
+/* Where one block lay, no other does while the records speak of it, and itself
+ * only at the same sector. */
+static int
+look_at_stays(struct replay *r)
+{
+  const struct layout *l = &r->img->top->layout;
+  const struct stay *stay = r->stay;
+
+  qsort(r->stay, r->nstay, sizeof *r->stay, compare_stays);
+  for (size_t i = 1; i < r->nstay; i++) {
+    const struct stay *a = &stay[i - 1], *b = &stay[i];
+    bool same = a->slot == b->slot && a->blk == b->blk;
+    if (!same && b->slot - a->slot < layout_block_sectors(l, a->blk))
+      return replay_refuse(r->img, r->err);
+  }
   return 0;
 }
 
@@ -125,24 +170,23 @@ look_at_all(struct replay *r, const struct journal *journal)
   for (uint32_t blk = 0; e == 0 && blk < r->img->top->nblk; blk++)
     if (bitmap_test(r->doubtful, blk) && !bitmap_test(r->named, blk))
       e = replay_refuse(r->img, r->err);
-  return e;
+  return e < 0 ? e : look_at_stays(r);
 }
 
 static int
 look(struct vhd_image *img, const struct bat *bat,
-     const struct journal *journal, uint32_t *npartly, struct vhd_error *err)
+     const struct journal *journal, struct vhd_error *err)
 {
   size_t bytes = DIV_ROUND_UP(img->top->nblk, 8);
   CLEANUP_FREE uint8_t *doubtful = calloc(bytes, 1);
   CLEANUP_FREE uint8_t *named = calloc(bytes, 1);
-  CLEANUP_FREE uint8_t *partly = calloc(bytes, 1);
-  struct replay r = { img, err, bat, doubtful, named, partly, 0 };
+  CLEANUP_FREE struct stay *stay =
+    calloc(2 * (size_t)journal_used(journal), sizeof *stay);
+  struct replay r = { img, err, bat, doubtful, named, stay, 0 };
 
-  if (!doubtful || !named || !partly)
+  if (!doubtful || !named || !stay)
     return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
-  int e = look_at_all(&r, journal);
-  *npartly = r.npartly;
-  return e;
+  return look_at_all(&r, journal);
 }
 
 /* ----------------------------------------------------------- where it leads */
@@ -163,9 +207,8 @@ replay_check(struct vhd_image *img, const struct journal *journal,
 {
   struct layout *l = &img->top->layout;
   struct bat bat = l->bat;
-  uint32_t npartly;
 
-  int e = look(img, &bat, journal, &npartly, err);
+  int e = look(img, &bat, journal, err);
   if (e < 0)
     return e;
   if (bat_copy(&l->bat, &bat, bat.n) < 0) {
@@ -183,123 +226,122 @@ replay_check(struct vhd_image *img, const struct journal *journal,
 
 /* ----------------------------------------------------------------- applying */
 
-/* Notes for the commit that a block differs from the disk.  What is only read
- * commits nothing. */
-static void
-note(struct vhd_image *img, uint32_t blk, uint32_t before, bool bitmap)
-{
-  if (img->writable)
-    commit_note(img, blk, before, bitmap);
-}
+/* What one record takes. */
+static const struct need a_record = {
+  .n = { [BUDGET_DIRTY] = 1, [BUDGET_BITMAPS] = 1 },
+};
 
+/* What was applied so far goes to disk.  The journal keeps its records: the
+ * image has not been given it yet. */
 static int
-apply_bat(struct replay *r, const struct journal_record *rec)
+write_down(struct replay *r)
 {
-  struct vhd_image *img = r->img;
-  uint32_t blk = rec->blk, before = layer_slot(img->top, blk);
-  struct bitmap *b = bitmaps_find(&img->top->bitmaps, blk);
-  bool child = img->top->footer.type == VHD_DIFFERENCING;
+  int e = vhd_flush(r->img);
 
-  if (b)
-    bitmaps_forget(&img->top->bitmaps, b);
-  layer_set_block(img->top, blk, rec->b,
-                  rec->b == NO_SLOT ? BITS_UNKNOWN
-                  : child ? BITS_NONE : BITS_ALL);
-  note(img, blk, before, rec->b != NO_SLOT);
-  return 0;
+  return e < 0 ? vhd_fail_sys(r->err, -e, "%s: what a killed program left "
+                              "cannot be written", r->img->top->path) : 0;
 }
 
-/* The bitmap as it is now, in the cache. */
-static struct bitmap *
-get_bitmap(struct replay *r, uint32_t blk)
-{
-  struct vhd_image *img = r->img;
-  struct bitmap *b = bitmaps_find(&img->top->bitmaps, blk);
-
-  if (b)
-    return b;
-  b = bitmaps_claim(img->top, blk);
-  if (!b) {
-    damaged(r);
-    return NULL;
-  }
-  uint8_t *bits = bitmaps_bits(&img->top->bitmaps, b);
-  memset(bits, summary_of(img->top->state[blk]) == BITS_ALL ? 0xff : 0,
-         img->top->bitmaps.bytes);
-  if (summary_of(img->top->state[blk]) == BITS_NONE ||
-      summary_of(img->top->state[blk]) == BITS_ALL)
-    return b;
-  int e = file_read(img->top->file, bits, img->top->bitmaps.bytes,
-                    (uint64_t)layer_slot(img->top, blk) * 512);
-  if (e < 0) {
-    vhd_fail_sys(r->err, -e, "%s: cannot read a bitmap", img->top->path);
-    return NULL;
-  }
-  return b;
-}
-
+/* Bitmaps of an image that is only read stay for good; some more are for its
+ * readers. */
 static int
-apply_bits(struct replay *r, const struct journal_record *rec)
+find_room(struct replay *r)
 {
-  struct vhd_image *img = r->img;
-  uint32_t blk = rec->blk, before = layer_slot(img->top, blk);
-  uint32_t valid = layer_block_sectors(img->top, blk);
+  const struct bitmaps *c = &r->img->top->bitmaps;
 
-  if (before == NO_SLOT) /* freed later */
+  if (c->all || c->ndirty < REPLAY_BITMAPS_BYTES / c->bytes)
     return 0;
-  struct bitmap *b = get_bitmap(r, blk);
-  if (!b)
-    return -EIO;
-  uint8_t *bits = bitmaps_bits(&img->top->bitmaps, b);
-  bitmap_set(bits, rec->a, rec->b);
-  enum summary s = BITS_MIXED;
-  if (bitmap_test(bits, 0) && bitmap_run(bits, 0, valid) == valid) {
-    s = BITS_ALL;
-    bitmaps_forget(&img->top->bitmaps, b);
-  } else {
-    bitmaps_mark_dirty(&img->top->bitmaps, b);
-  }
-  layer_set_block(img->top, blk, before, s);
-  note(img, blk, before, true);
-  return 0;
+  return vhd_fail(r->err, VHD_JOURNAL, ENOMEM,
+                  "%s: what a killed program left in the journal '%s' takes "
+                  "more than %u MiB of memory, unless it is written down; open "
+                  "the image once for writing", r->img->top->path,
+                  r->img->journal_file.path ? r->img->journal_file.path : "",
+                  REPLAY_BITMAPS_BYTES >> 20);
 }
 
-/* The journal's blocks may lie where the file, as it was read, had none. */
+/* Makes room for what a record takes; nothing else takes any meanwhile. */
 static int
-recheck(struct replay *r)
+make_room(struct replay *r)
+{
+  struct vhd_image *img = r->img;
+  enum budget_kind lacking;
+  int e = 0;
+
+  if (!img->writable)
+    return find_room(r);
+  while (e == 0 && !commit_reserve(img, &a_record, &lacking))
+    e = write_down(r);
+  if (e == 0)
+    budgets_release(&img->commit.budgets, &a_record);
+  return e;
+}
+
+/* Sees to it that the block's bitmap is in the cache.  There is room. */
+static int
+bring_bitmap(struct replay *r, uint32_t blk)
+{
+  struct layer *top = r->img->top;
+
+  if (bitmaps_find(&top->bitmaps, blk))
+    return 0;
+  struct bitmap *b = bitmaps_claim(top, blk);
+  assert(b);
+  if (summary_of(top->state[blk]) == BITS_NONE)
+    return 0;
+  int e = file_read(top->file, bitmaps_bits(&top->bitmaps, b),
+                    top->bitmaps.bytes, (uint64_t)layer_slot(top, blk) * 512);
+  return e < 0 ? vhd_fail_sys(r->err, -e, "%s: cannot read a bitmap",
+                              top->path) : 0;
+}
+
+/* Does it say nothing?  Of a block that is freed later the table of the file
+ * may lack the slot already. */
+static bool
+is_void(const struct layer *top, const struct journal_record *rec)
+{
+  return rec->kind == JOURNAL_BITS &&
+         (layer_slot(top, rec->blk) == NO_SLOT ||
+          summary_of(top->state[rec->blk]) == BITS_ALL);
+}
+
+static int
+replay_record(void *opaque, const struct journal_record *rec)
+{
+  struct replay *r = opaque;
+
+  if (is_void(r->img->top, rec))
+    return 0;
+  int e = make_room(r);
+  if (e == 0 && rec->kind == JOURNAL_BITS)
+    e = bring_bitmap(r, rec->blk);
+  if (e == 0)
+    apply_record(r->img, rec);
+  return e;
+}
+
+/* Room for as many as the records may take, and for those of readers.  A
+ * writable image writes them down. */
+static int
+reserve_bitmaps(struct vhd_image *img, const struct journal *journal)
+{
+  struct bitmaps *c = &img->top->bitmaps;
+  uint32_t most = MAX(REPLAY_BITMAPS_BYTES / c->bytes, 1);
+
+  if (img->writable)
+    return 0;
+  return bitmaps_reserve(c, MIN(most, journal_used(journal)) + c->n);
+}
+
+/* Where the blocks lie now. */
+static int
+find_blocks(struct replay *r)
 {
   struct layer *top = r->img->top;
 
   top->layout.bat = top->bat;
   int e = layout_recheck(top->file, &top->layout, r->err);
   top->layout.bat = (struct bat){ 0 };
-  return e < 0 ? replay_refuse(r->img, r->err) : 0;
-}
-
-/* What was applied so far goes to disk.  The journal keeps its records: the
- * image has not been given it yet. */
-static int
-make_room(struct replay *r)
-{
-  int e = recheck(r);
-  if (e < 0)
-    return e;
-  e = vhd_flush(r->img);
-  return e < 0 ? vhd_fail_sys(r->err, -e, "%s: what a killed program left "
-                              "cannot be written", r->img->top->path) : 0;
-}
-
-static int
-apply_record(void *opaque, const struct journal_record *rec)
-{
-  struct replay *r = opaque;
-
-  if (r->img->writable && r->img->commit.ndirty == DIRTY_MAX) {
-    int e = make_room(r);
-    if (e < 0)
-      return e;
-  }
-  return rec->kind == JOURNAL_BAT ? apply_bat(r, rec) : apply_bits(r, rec);
+  return e;
 }
 
 int
@@ -307,12 +349,9 @@ replay_journal(struct vhd_image *img, const struct journal *journal,
                struct vhd_error *err)
 {
   struct replay r = { .img = img, .err = err };
-  uint32_t npartly;
 
-  int e = look(img, &img->top->bat, journal, &npartly, err);
-  if (e == 0 && bitmaps_reserve(&img->top->bitmaps, npartly + 1) < 0)
-    e = vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
-  if (e == 0)
-    e = journal_each(journal, apply_record, &r);
-  return e == 0 ? recheck(&r) : e;
+  if (reserve_bitmaps(img, journal) < 0)
+    return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
+  int e = journal_each(journal, replay_record, &r);
+  return e == 0 ? find_blocks(&r) : e;
 }

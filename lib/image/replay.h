@@ -12,8 +12,10 @@ int replay_check(struct vhd_image *img, const struct journal *journal,
                  struct vhd_error *err);
 
 /* Brings the block table to the state that the journal's records tell of, with
- * everything dirty that the disk may lack.  The image's table and commit are
- * set up; its space is not yet. */
+ * everything dirty that the disk may lack, or written down already where it is
+ * too much.  replay_check() has passed the journal; the image's table and
+ * commit are set up, its space is not yet.  An image that is only read takes
+ * what fits into REPLAY_BITMAPS_BYTES; more is an error, VHD_JOURNAL. */
 int replay_journal(struct vhd_image *img, const struct journal *journal,
                    struct vhd_error *err);
 

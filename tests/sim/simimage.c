@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "format/footer.h"
 #include "format/header.h"
+#include "image/replay.h"
 #include "simimage.h"
 
 const char *const sim_kind_name[] = {
@@ -262,6 +263,8 @@ simimage_open(const struct simimage *si, struct simfile *file, bool readonly,
     if (e == 0)
       e = image_set_parent(*image, parent);
   }
+  if (e == 0 && journal && !journal_empty(journal) && !(*image)->top->fixed)
+    e = replay_check(*image, journal, err);
   if (e == 0)
     e = image_start(*image, journal, !readonly, err);
   if (e < 0)
