@@ -13,9 +13,21 @@
  * the file and when it has, so the last change of all is not younger than the
  * last such note.  Older clocks' ticks, in which times are kept, make no
  * difference; a change by others within one tick of our last is not seen (10 ms
- * at most), and one within two seconds of a kill in the midst of a change is
- * taken for that change's end.  A clock that is set back while the process
- * lives is noticed at the next note.
+ * at most).  A clock that is set back while the process lives is noticed at the
+ * next note.
+ *
+ * What was in flight at a kill ends without anybody to note when: the kernel
+ * goes on with it, and keeps no time at which it closed the dead process's
+ * files.  So a change by others within two seconds of such a kill is taken for
+ * that end, and an end later than that for a change by others.  Nothing in the
+ * file itself tells the two apart, for other programs leave our note at it
+ * (store/journal_note.h) as it is.
+ *
+ * As long as the process changed no bytes of the file, but only its own records
+ * (it trimmed whole blocks, say), a new ctime makes the two unfit, be it by
+ * chmod(2) or rename(2): the mtime is then the one that a copy from before has
+ * too, which somebody may have put back.  To date the file at opening would
+ * part them, and would make a parent that nobody wrote look written to.
  *
  * Pure memory; the caller holds the image's lock but for journal_begin() and
  * journal_end().  Where the memory comes from is store/journal_file.h's
@@ -65,7 +77,8 @@ void journal_append(struct journal *j, struct journal_record rec);
 void journal_stamp(struct journal *j, const struct file_stamp *stamp);
 
 /* Around I/O that changes the image's file, none of it past `end`.  begin
- * returns what end is to be given; wrote: bytes were written, successfully.
+ * returns what end is to be given; wrote: bytes were changed, successfully, and
+ * thereby the mtime.
  * Any thread. */
 int64_t journal_begin(struct journal *j, uint64_t end);
 void journal_end(struct journal *j, int64_t begun, bool wrote);

@@ -30,13 +30,17 @@ request_return(struct vhd_request *req)
   return STEP_NEXT;
 }
 
-/* Bytes have been written. */
+/* Bytes have been changed, and the file's mtime with them: a file system that
+ * takes bytes away dates that as a write. */
 static inline bool
 has_written(const struct vhd_request *req)
 {
-  for (unsigned i = 0; i < req->nio; i++)
-    if (req->io[i].kind == VHD_IO_WRITE && req->io[i].result == 0)
+  for (unsigned i = 0; i < req->nio; i++) {
+    enum vhd_io_kind kind = req->io[i].kind;
+    if ((kind == VHD_IO_WRITE || kind == VHD_IO_PUNCH || kind == VHD_IO_ZERO) &&
+        req->io[i].result == 0)
       return true;
+  }
   return false;
 }
 

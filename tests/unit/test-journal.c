@@ -502,6 +502,34 @@ test_overlap_elsewhere(void **state)
   image_free(image);
 }
 
+/* -------------------------------------------------------- what dates a file */
+
+/* Zeros are punched into a block: no byte was written, but the file's mtime is
+ * the process's own, and a chmod(2) later does no harm. */
+static void
+test_punched(void **state)
+{
+  (void)state;
+  struct journal *j = journal_format(mem, journal_bytes(16));
+  struct file_stamp stamp;
+  struct vhd_error err;
+
+  make_small();
+  struct vhd_image *image = open_layer("small.vhd", 0);
+  assert_int_equal(file_stamp(image->top->file, &stamp), 0);
+  journal_stamp(j, &stamp);
+  if (image_start(image, j, true, &err) < 0)
+    fail_msg("%s", err.message);
+  file_probe(image->top->file);
+  assert_int_equal(vhd_zero(image, BLOCK / 2, BLOCK, 0), 0);
+  assert_int_equal(file_stamp(image->top->file, &stamp), 0);
+  assert_true(fits(j, stamp));
+  assert_true(fits(j, moved(stamp, 0, HOUR, 0)));
+  assert_false(fits(j, moved(stamp, HOUR, HOUR, 0)));
+  assert_false(fits(j, moved(stamp, -HOUR, HOUR, 0)));
+  image_free(image);
+}
+
 #define HUGE_BLOCK (256U << 20)
 #define NHUGE 300u
 
@@ -612,6 +640,7 @@ main(void)
     cmocka_unit_test(test_much_is_written_down),
     cmocka_unit_test(test_overlap_in_between),
     cmocka_unit_test(test_overlap_elsewhere),
+    cmocka_unit_test(test_punched),
     cmocka_unit_test(test_huge_is_read),
     cmocka_unit_test(test_huge_is_written_down),
   };
