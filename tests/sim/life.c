@@ -13,6 +13,12 @@
 #include "base/arith.h"
 #include "parts.h"
 
+const char *const other_text[] = {
+#define OTHER_ROW(name, text) text,
+  OTHERS(OTHER_ROW)
+#undef OTHER_ROW
+};
+
 void
 life_fault(struct life *l, const char *fmt, ...)
 {
@@ -163,6 +169,8 @@ begin_life(struct life *l, unsigned number)
 
   memset(l->op, 0, sizeof l->op);
   l->started = l->active = l->idle = 0;
+  simfile_free(l->backup);
+  l->backup = simfile_clone(l->file);
   l->file->nio = 0;
   l->file->fail_at = number == 1 ? l->opt->fail_at : 0;
   l->file->fail_errno = l->opt->fail_errno;
@@ -225,8 +233,7 @@ live(struct life *l)
 static void
 new_journal(struct life *l)
 {
-  struct file_stamp stamp = { l->file->cache.size, l->file->changed,
-                              l->file->changed };
+  struct file_stamp stamp = simfile_stamp(l->file);
 
   l->journal = journal_format(l->journal_mem, LIFE_JOURNAL_BYTES);
   journal_stamp(l->journal, &stamp);
@@ -322,6 +329,7 @@ life_run(uint64_t seed, const struct life_options *opt,
     model_free(l->model);
     free(l->journal_mem);
     simimage_free(&l->si);
+    simfile_free(l->backup);
     free(l);
   } else {
     /* What the step held it holds for ever; nothing is freed. */

@@ -16,6 +16,24 @@
 
 #define LIFE_JOURNAL_BYTES journal_bytes(JOURNAL_RECORDS)
 
+/* Who comes between the death of a process and the next opening. */
+#define OTHERS(OTHER_ROW)                                                     \
+  OTHER_ROW(PROGRAM, "another program changed the file")                      \
+  OTHER_ROW(BACKUP, "an older copy of the file was put back")                 \
+  OTHER_ROW(READER, "somebody only read the image")                           \
+  OTHER_ROW(CLOSED, "somebody took the image over, wrote and closed it")      \
+  OTHER_ROW(KILLED, "somebody took the image over, wrote and was killed")     \
+  OTHER_ROW(STALE, "somebody took it over, and the old journal came back")
+
+enum other {
+#define OTHER_ROW(name, text) OTHER_##name,
+  OTHERS(OTHER_ROW)
+#undef OTHER_ROW
+  OTHER_COUNT
+};
+
+extern const char *const other_text[];
+
 struct life_options {
   enum sim_kind kind;
   unsigned depth;     /* requests in flight */
@@ -38,6 +56,8 @@ struct life_result {
   uint64_t kills;     /* deaths of the process looked at */
   uint64_t requests;
   uint64_t refused;   /* requests, for want of space */
+  uint64_t others[OTHER_COUNT];      /* deaths after which they came */
+  uint64_t turned_away[OTHER_COUNT]; /* what was left was refused then */
   bool reached;       /* fail_at was reached */
   char fault[300];    /* "" : none */
 };

@@ -16,12 +16,15 @@ tests_sim_sim_LDADD = tests/sim/libbreakable.la
 tests_sim_sim_SOURCES = \
 	tests/sim/chance.c \
 	tests/sim/chance.h \
+	tests/sim/clock.c \
+	tests/sim/clock.h \
 	tests/sim/life.c \
 	tests/sim/life.h \
 	tests/sim/look.c \
 	tests/sim/model.c \
 	tests/sim/model.h \
 	tests/sim/ops.c \
+	tests/sim/others.c \
 	tests/sim/parts.h \
 	tests/sim/sim.c \
 	tests/sim/simfile.c \

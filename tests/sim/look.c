@@ -135,7 +135,7 @@ look_power_cuts(struct life *l)
 static void
 look_whose(struct life *l, const struct journal *j, const struct simfile *left)
 {
-  struct file_stamp own = { left->cache.size, left->changed, left->changed };
+  struct file_stamp own = simfile_stamp(left);
   struct file_stamp other[3] = { own, own, own };
 
   other[0].mtime = other[0].ctime += 1000000000000LL; /* written to later */
@@ -150,7 +150,8 @@ look_whose(struct life *l, const struct journal *j, const struct simfile *left)
       life_fault(l, "the changes of another program (%d) go unnoticed", i);
 }
 
-/* The death of the process: nothing that was acknowledged is lost. */
+/* The death of the process: nothing that was acknowledged is lost, whoever
+ * comes before the next. */
 void
 look_death(struct life *l)
 {
@@ -162,8 +163,12 @@ look_death(struct life *l)
                "footer");
   memcpy(mem, l->journal_mem, LIFE_JOURNAL_BYTES);
   look_whose(l, journal_adopt(mem, LIFE_JOURNAL_BYTES), left);
-  look_at(l, left, chance_one_in(2), journal_adopt(mem, LIFE_JOURNAL_BYTES),
-          l->model->now, "after the death of the process");
+  struct journal *j = journal_adopt(mem, LIFE_JOURNAL_BYTES);
+  if (chance_one_in(4))
+    others_come(l, left, j);
+  else
+    look_at(l, left, chance_one_in(2), j, l->model->now,
+            "after the death of the process");
   free(mem);
   simfile_free(left);
   l->result->kills++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* parts.h: what the parts of a life share: look.c looks at what a power cut or
- * a death would leave, ops.c asks as a client does, life.c lets it all happen.
- * One thread. */
+ * a death would leave, others.c lets others come before the next opening, ops.c
+ * asks as a client does, life.c lets it all happen.  One thread. */
 #ifndef SIM_PARTS_H
 #define SIM_PARTS_H
 
@@ -57,6 +57,7 @@ struct life {
   struct life_result *result;
   struct simimage si;
   struct simfile *file;
+  struct simfile *backup;  /* the file as it was before this life */
   struct vhd_image *image;
   struct model *model;
   struct op op[MAX_OPS];
@@ -84,6 +85,14 @@ void look_choose(bool *keep, uint32_t nunit, unsigned i, bool all_ways);
 /* The power cuts that could happen now; the death of the process. */
 void look_power_cuts(struct life *l);
 void look_death(struct life *l);
+
+/* --------------------------------------------------------------- others.c */
+
+/* Between the death of a process, which left this file and this journal, and
+ * the next opening somebody else comes: afterwards the image is what it must
+ * be, or refused. */
+void others_come(struct life *l, struct simfile *left,
+                 struct journal *journal);
 
 /* ------------------------------------------------------------------ ops.c */
 

@@ -89,6 +89,7 @@ static const char *const bounds[] = {
 struct totals {
   uint64_t states, kills, requests, runs;
   uint64_t reached[BOUND_COUNT]; /* runs in which each bound was */
+  uint64_t others[OTHER_COUNT], turned_away[OTHER_COUNT];
 };
 
 /* A suite that looks at fewer has lost some. */
@@ -118,6 +119,10 @@ run_seed(const struct scenario *s, enum sim_kind kind, uint64_t seed,
     life_run(seed, &opt, &r);
     for (int b = 0; b < BOUND_COUNT; b++)
       t->reached[b] += bound_reached[b] > 0;
+    for (int o = 0; o < OTHER_COUNT; o++) {
+      t->others[o] += r.others[o];
+      t->turned_away[o] += r.turned_away[o];
+    }
     t->states += r.states;
     t->kills += r.kills;
     t->requests += r.requests;
@@ -173,6 +178,26 @@ all_reached(const struct totals *all, unsigned *n)
 #endif
 }
 
+/* Who came after a death: everybody did, and some were refused. */
+static bool
+all_came(const struct totals *all, unsigned *n)
+{
+  uint64_t refused = 0;
+  bool good = true;
+
+  for (int o = 0; o < OTHER_COUNT; o++) {
+    printf("# after %4.1f %% of the deaths %s; then %.0f %% were refused\n",
+           100.0 * (double)all->others[o] / (double)all->kills, other_text[o],
+           100.0 * (double)all->turned_away[o] / (double)all->others[o]);
+    good &= all->others[o] > 0;
+    refused += all->turned_away[o];
+  }
+  good &= refused > 0;
+  printf("%s %u - others came after deaths, and were told apart\n",
+         good ? "ok" : "not ok", ++*n);
+  return good;
+}
+
 static int
 run_suite(const char *only)
 {
@@ -198,8 +223,13 @@ run_suite(const char *only)
       all.runs += t.runs;
       for (int b = 0; b < BOUND_COUNT; b++)
         all.reached[b] += t.reached[b];
+      for (int o = 0; o < OTHER_COUNT; o++) {
+        all.others[o] += t.others[o];
+        all.turned_away[o] += t.turned_away[o];
+      }
     }
   failed += !only && !all_reached(&all, &n);
+  failed += !only && !all_came(&all, &n);
   if (!only && times >= 1) {
     bool enough = all.states >= LEAST_STATES;
     failed += !enough;

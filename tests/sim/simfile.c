@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arith.h"
+#include "clock.h"
 #include "simfile.h"
 
 static void *
@@ -62,15 +62,6 @@ apply_unit(struct content *c, const struct unit *u)
 
 /* ------------------------------------------------------------------ changes */
 
-static int64_t
-now(void)
-{
-  struct timespec t;
-
-  clock_gettime(CLOCK_REALTIME, &t);
-  return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
 static struct unit *
 add_unit(struct simfile *sf)
 {
@@ -79,7 +70,7 @@ add_unit(struct simfile *sf)
     sf->unit = must(realloc(sf->unit, sf->room * sizeof *sf->unit));
   }
   struct unit *u = &sf->unit[sf->nunit++];
-  sf->changed = now();
+  sf->mtime = sf->ctime = clock_now();
   u->seq = ++sf->seq;
   u->optional = false;
   u->size_change = false;
@@ -316,7 +307,7 @@ simfile_new(uint64_t (*random)(void))
   struct simfile *sf = must(calloc(1, sizeof *sf));
 
   sf->random = random;
-  sf->changed = now();
+  sf->mtime = sf->ctime = clock_now();
   return sf;
 }
 
@@ -384,7 +375,8 @@ simfile_crash(const struct simfile *sf, const bool *keep, struct simfile *old)
   content_copy(&c->cache, &c->durable);
   copy_disk(c, sf);
   find_space(c);
-  c->changed = sf->changed;
+  c->mtime = sf->mtime;
+  c->ctime = sf->ctime;
   return c;
 }
 
@@ -405,7 +397,8 @@ simfile_clone(const struct simfile *sf)
   content_copy(&c->durable, &sf->durable);
   content_copy(&c->cache, &sf->cache);
   copy_disk(c, sf);
-  c->changed = sf->changed;
+  c->mtime = sf->mtime;
+  c->ctime = sf->ctime;
   c->seq = sf->seq;
   c->nunit = c->room = sf->nunit;
   if (sf->nunit) {
@@ -413,6 +406,23 @@ simfile_clone(const struct simfile *sf)
     memcpy(c->unit, sf->unit, sf->nunit * sizeof *c->unit);
   }
   return c;
+}
+
+struct file_stamp
+simfile_stamp(const struct simfile *sf)
+{
+  return (struct file_stamp){ sf->cache.size, sf->mtime, sf->ctime };
+}
+
+void
+simfile_restore(struct simfile *sf, const struct simfile *copy)
+{
+  content_copy(&sf->cache, &copy->cache);
+  content_copy(&sf->durable, &copy->cache);
+  sf->nunit = 0;
+  find_space(sf);
+  sf->ctime = clock_now();
+  sf->mtime = copy->mtime - 3600 * SECOND;
 }
 
 struct handle {

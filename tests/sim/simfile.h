@@ -34,7 +34,7 @@ struct simfile {
   struct unit *unit;      /* changes since, oldest first */
   uint32_t nunit, room;
   uint64_t seq;           /* of the last unit */
-  int64_t changed;        /* when; nanoseconds since 1970 */
+  int64_t mtime, ctime;   /* as in struct file_stamp */
   uint8_t *space;         /* a byte a sector: it has space on the disk below */
   uint64_t nspace, used;  /* length of that; how many have */
   uint64_t capacity;      /* sectors of the disk below; 0: enough */
@@ -62,6 +62,12 @@ struct simfile *simfile_crash(const struct simfile *sf, const bool *keep,
                               struct simfile *old);
 /* Did a sync fail, so that the page cache has what the disk may never get? */
 bool simfile_diverged(const struct simfile *sf);
+
+/* Its size and times. */
+struct file_stamp simfile_stamp(const struct simfile *sf);
+/* Puts the content of a copy into it, durably, and dates it as one that was
+ * made an hour before. */
+void simfile_restore(struct simfile *sf, const struct simfile *copy);
 
 /* What the death of the process leaves: everything, but nothing more
  * durable. */
