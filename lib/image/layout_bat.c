@@ -25,12 +25,13 @@ layout_block_sectors(const struct layout *l, uint32_t blk)
 static uint32_t
 block_of(const struct layout *l, uint32_t slot)
 {
-  uint32_t blk = 0;
+  uint32_t blk, end = 0;
 
-  while ((blk = bat_next(&l->bat, blk, l->nblk)) < l->nblk &&
-         bat_slot(&l->bat, blk) != slot)
-    blk++;
-  return blk < l->nblk ? blk : NO_SLOT;
+  while (bat_stretch(&l->bat, &blk, &end, l->nblk))
+    for (; blk < end; blk++)
+      if (bat_slot(&l->bat, blk) == slot)
+        return blk;
+  return NO_SLOT;
 }
 
 /* A table can be wrong millions of times; this many are told one by one. */
