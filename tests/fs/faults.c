@@ -91,7 +91,7 @@ static struct {
 
 /* What a run's process tells. */
 static struct told {
-  bool struck, sync;
+  bool struck, sync, clear;
   unsigned failures;
 } *told;
 
@@ -158,6 +158,7 @@ live(void)
   }
   told->struck = inject_struck();
   told->sync = (inject_what() & ON_SYNC) != 0;
+  told->clear = (inject_what() & ON_CLEAR) != 0;
   told->failures = d.failures;
 }
 
@@ -194,9 +195,11 @@ afterwards(void)
   struct disk d = disk_of_run();
   bool well = run.m->closed && run.m->close_result == 0 &&
               told->failures == 0;
-  /* What cannot be punched stays where it was, and so does what a process that
-   * was killed had not punched yet; till it is used again. */
-  bool leaks = run.fault->error == EOPNOTSUPP || run.ending != CLOSED;
+  /* What cannot be punched stays where it was, and no call fails for that; so
+   * does what a process that was killed had not punched yet; till it is used
+   * again. */
+  bool leaks = run.fault->error == EOPNOTSUPP || told->clear ||
+               run.ending != CLOSED;
 
   disk_check(&d, !well || leaks);
   if (run.ending == CUT) {
