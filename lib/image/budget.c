@@ -18,7 +18,7 @@ _Static_assert((int)BUDGET_DIRTY == BOUND_DIRTY &&
 static bool
 fits(const struct budget *b, uint32_t n)
 {
-  return (uint64_t)b->used + b->reserved + n <= b->limit;
+  return (uint64_t)*b->used + b->reserved + n <= b->limit;
 }
 
 bool

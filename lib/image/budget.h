@@ -2,6 +2,9 @@
 /* budget.h: how much of each bounded thing is in use, and how much is promised
  * to changes that are under way.
  *
+ * What is in use is counted once, by the thing's owner, as it is taken and
+ * given back; a budget looks at that count, and counts the promises.
+ *
  * A change of a block's mapping reserves all that its publishing will take
  * before it begins, so that it can always be finished.  One that finds no room
  * has two ways on: where some of the thing is in use, a commit gives that back;
@@ -26,9 +29,9 @@ enum budget_kind {
 };
 
 struct budget {
-  uint32_t limit;
-  uint32_t used;     /* as the thing's owner counts it */
-  uint32_t reserved; /* promised, not used yet */
+  uint32_t limit;       /* UINT32_MAX: none */
+  const uint32_t *used; /* the owner's count */
+  uint32_t reserved;    /* promised, not used yet */
   struct waiters waiting; /* for what is reserved to be released */
 };
 
@@ -44,7 +47,7 @@ struct need {
 /* Reserves all of it, or nothing: then *lacking is a budget without room. */
 bool budgets_reserve(struct budgets *b, const struct need *need,
                      enum budget_kind *lacking);
-/* The change is done, or given up: what it took is counted as used by now. */
+/* The change is done, or given up: what it took its owners have counted. */
 void budgets_release(struct budgets *b, const struct need *need);
 /* Takes those that wait for any of what was released; as waiters_take(). */
 struct vhd_request *budgets_waiters(struct budgets *b,
@@ -55,7 +58,7 @@ struct vhd_request *budgets_waiters(struct budgets *b,
 static inline bool
 budget_is_used(const struct budget *b)
 {
-  return b->used > 0;
+  return *b->used > 0;
 }
 
 #endif

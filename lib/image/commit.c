@@ -47,7 +47,7 @@ freeze(struct vhd_image *img)
   c->started++;
   c->seq = atomic_load(&img->write_seq);
   c->nfrozen = c->ndirty;
-  c->pending_mark = img->space.pending_tail;
+  c->pending_mark = space_mark(&img->space);
   c->journal_mark = img->journal ? journal_mark(img->journal) : 0;
   for (uint32_t i = 0; i < c->nfrozen; i++)
     freeze_block(img, &c->dirty[i]);
@@ -211,7 +211,7 @@ finish(struct vhd_request *req, int result)
     c->synced_seq = c->seq;
     space_committed(img, c->pending_mark);
     if (img->journal)
-      journal_trim(img->journal, c->journal_mark);
+      c->nrecords -= journal_trim(img->journal, c->journal_mark);
   } else {
     c->last_error = result;
     c->batmap_dirty |= c->batmap != NULL;

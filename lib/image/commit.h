@@ -66,6 +66,7 @@ struct commit {
   struct dirty *dirty;      /* ndirty entries, then room */
   uint32_t *hash;           /* index + 1; 0 empty */
   uint32_t ndirty;
+  uint32_t nrecords;        /* of the journal that have not been trimmed */
   struct budgets budgets;   /* of what changes take until a commit */
   struct vhd_request *leader;
   struct waiters waiting;   /* for the leader to end its commit */
@@ -94,6 +95,9 @@ struct commit {
 int commit_init(struct vhd_image *img);
 void commit_destroy(struct commit *c);
 
+/* From here on there may be changes: the image's journal, if it is to have one,
+ * and its bitmap cache are what they will be.  One thread. */
+void commit_begin(struct vhd_image *img);
 /* Under lock.  Reserves what one change takes; else *lacking says of what there
  * is none. */
 bool commit_reserve(struct vhd_image *img, const struct need *need,

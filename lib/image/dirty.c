@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* dirty.c: the dirty set (commit.h), and the room in it and in what else a
+/* dirty.c: the dirty set (commit.h), and the budgets of it and of what else a
  * change takes until a commit. */
 #include "config.h"
 
@@ -106,21 +106,37 @@ commit_forget(struct vhd_image *img, struct dirty *d)
   c->ndirty--;
 }
 
-static void
-count_records(struct budget *records, const struct journal *j)
+void
+commit_begin(struct vhd_image *img)
 {
-  records->used = journal_used(j);
-  records->limit = journal_used(j) + journal_room(j);
+  struct commit *c = &img->commit;
+  struct bitmaps *bitmaps = &img->top->bitmaps;
+  struct journal *journal = img->journal;
+  uint32_t records = UINT32_MAX;
+
+  if (journal) {
+    c->nrecords = journal_used(journal);
+    records = c->nrecords + journal_room(journal);
+  }
+  c->budgets = (struct budgets){ .of = {
+    [BUDGET_DIRTY] = { DIRTY_MAX, &c->ndirty },
+    [BUDGET_BITMAPS] = { bitmaps_limit(bitmaps), &bitmaps->ndirty },
+    [BUDGET_RECORDS] = { records, &c->nrecords },
+    [BUDGET_SLOTS] = { SPACE_PENDING, &img->space.nleft },
+  } };
 }
 
 /* Not every image needs as long a journal as it may have. */
 static bool
 lengthen_journal(struct vhd_image *img)
 {
+  struct commit *c = &img->commit;
+
   if (!img->journal || !journal_file_reserve(&img->journal_file))
     return false;
   journal_widen(img->journal, img->journal_file.bytes);
-  count_records(&img->commit.budgets.of[BUDGET_RECORDS], img->journal);
+  c->budgets.of[BUDGET_RECORDS].limit =
+    c->nrecords + journal_room(img->journal);
   return true;
 }
 
@@ -128,22 +144,11 @@ bool
 commit_reserve(struct vhd_image *img, const struct need *need,
                enum budget_kind *lacking)
 {
-  struct commit *c = &img->commit;
-  struct budget *of = c->budgets.of;
+  struct budgets *b = &img->commit.budgets;
 
-  of[BUDGET_DIRTY].limit = DIRTY_MAX;
-  of[BUDGET_DIRTY].used = c->ndirty;
-  of[BUDGET_BITMAPS].limit = bitmaps_limit(&img->top->bitmaps);
-  of[BUDGET_BITMAPS].used = img->top->bitmaps.ndirty;
-  of[BUDGET_RECORDS].limit = UINT32_MAX;
-  if (img->journal)
-    count_records(&of[BUDGET_RECORDS], img->journal);
-  of[BUDGET_SLOTS].limit = SPACE_PENDING;
-  of[BUDGET_SLOTS].used =
-    space_npending(&img->space) + space_nretired(&img->space);
-  return budgets_reserve(&c->budgets, need, lacking) ||
+  return budgets_reserve(b, need, lacking) ||
          (*lacking == BUDGET_RECORDS && lengthen_journal(img) &&
-          budgets_reserve(&c->budgets, need, lacking));
+          budgets_reserve(b, need, lacking));
 }
 
 void

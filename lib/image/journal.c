@@ -140,11 +140,14 @@ journal_mark(const struct journal *j)
   return j->head;
 }
 
-void
+uint32_t
 journal_trim(struct journal *j, uint64_t mark)
 {
-  assert(mark >= j->tail && mark <= j->head);
+  uint64_t tail = j->tail;
+
+  assert(mark >= tail && mark <= j->head);
   atomic_store_explicit(&j->tail, mark, memory_order_release);
+  return (uint32_t)(mark - tail);
 }
 
 int

@@ -87,9 +87,10 @@ void journal_end(struct journal *j, int64_t begun, bool wrote);
  * and mode may have changed. */
 bool journal_fits(const struct journal *j, const struct file_stamp *now);
 
-/* A position in the record stream; trim forgets what was appended before. */
+/* A position in the record stream; trim forgets what was appended before, and
+ * returns how many records that were. */
 uint64_t journal_mark(const struct journal *j);
-void journal_trim(struct journal *j, uint64_t mark);
+uint32_t journal_trim(struct journal *j, uint64_t mark);
 
 /* Calls back for each record, oldest first, until it returns not 0. */
 int journal_each(const struct journal *j,

@@ -68,6 +68,7 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
   img->journal = keep ? journal : NULL;
   img->write_through = img->writable && !img->top->fixed && !img->journal;
   if (img->writable) {
+    commit_begin(img);
     e = start_writing(img, err);
     if (e < 0)
       return e;

@@ -20,8 +20,10 @@ publish(struct vhd_image *img, enum journal_kind kind, uint32_t blk, uint32_t a,
 {
   struct journal_record rec = { kind, blk, a, b };
 
-  if (img->journal && RULE(JOURNAL))
+  if (img->journal && RULE(JOURNAL)) {
     journal_append(img->journal, rec);
+    img->commit.nrecords++;
+  }
   apply_record(img, &rec);
 }
 

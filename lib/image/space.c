@@ -191,6 +191,15 @@ take_free(struct vhd_image *img, struct taken_slot *taken)
   return false;
 }
 
+/* The first of the retired is taken out of the ring. */
+static void
+drop_retired(struct vhd_image *img)
+{
+  img->space.retired_head++;
+  img->space.nleft--;
+  note_background(img);
+}
+
 static bool
 take_retired(struct vhd_image *img, struct taken_slot *taken)
 {
@@ -201,8 +210,7 @@ take_retired(struct vhd_image *img, struct taken_slot *taken)
       !is_quiet(img, left->epoch) || is_held(s, left->slot))
     return false;
   *taken = (struct taken_slot){ left->slot, true, true };
-  s->retired_head++;
-  note_background(img);
+  drop_retired(img);
   return true;
 }
 
@@ -234,14 +242,15 @@ space_retire(struct vhd_image *img, uint32_t slot)
 {
   struct space *s = &img->space;
 
-  assert(s->pending_tail - s->retired_head < SPACE_PENDING);
+  assert(s->nleft < SPACE_PENDING);
   s->touched = true;
   if (!RULE(RETIRE)) {
     push_free(s, slot, img->epoch, true);
     return;
   }
-  s->left[s->pending_tail++ & (SPACE_PENDING - 1)] =
+  s->left[space_mark(s) & (SPACE_PENDING - 1)] =
     (struct left_slot){ slot, img->epoch };
+  s->nleft++;
 }
 
 void
@@ -258,8 +267,8 @@ space_begin_reclaim(struct vhd_image *img, struct left_slot *left)
 
   if (space_nretired(s) == 0)
     return false;
-  *left = s->left[s->retired_head++ & (SPACE_PENDING - 1)];
-  note_background(img);
+  *left = s->left[s->retired_head & (SPACE_PENDING - 1)];
+  drop_retired(img);
   return true;
 }
 

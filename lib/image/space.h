@@ -74,9 +74,10 @@ struct space {
   uint64_t grow_end;    /* file size when it is done */
   uint8_t footer[FOOTER_SIZE];
 
-  /* A ring: from retired_head retired, from pending_head pending. */
+  /* A ring of nleft: from retired_head retired, from pending_head pending. */
   struct left_slot *left;
-  uint32_t retired_head, pending_head, pending_tail;
+  uint32_t nleft;
+  uint32_t retired_head, pending_head;
   struct free_slot *free; /* ring */
   uint32_t free_head, free_tail, free_mask;
   _Atomic uint32_t *held; /* pinned runs, by the place on the runway's grid,
@@ -103,14 +104,20 @@ void space_untake(struct vhd_image *img, uint32_t slot);
 /* A block left this slot.  There must be room. */
 void space_retire(struct vhd_image *img, uint32_t slot);
 static inline uint32_t
-space_npending(const struct space *s)
-{
-  return s->pending_tail - s->pending_head;
-}
-static inline uint32_t
 space_nretired(const struct space *s)
 {
   return s->pending_head - s->retired_head;
+}
+static inline uint32_t
+space_npending(const struct space *s)
+{
+  return s->nleft - space_nretired(s);
+}
+/* Behind all that are pending. */
+static inline uint32_t
+space_mark(const struct space *s)
+{
+  return s->retired_head + s->nleft;
 }
 /* The table without the slots that were pending before the mark is durable. */
 void space_committed(struct vhd_image *img, uint32_t mark);

@@ -208,6 +208,30 @@ check_growth(struct life *l)
                (unsigned long long)l->file->cache.size);
 }
 
+/* When all have ended nothing is promised any more, and what the budgets go by
+ * is what there is. */
+static void
+check_budgets(struct life *l)
+{
+  const struct vhd_image *img = l->image;
+  const struct bitmaps *b = &img->top->bitmaps;
+  uint32_t ndirty = 0;
+
+  if (img->top->fixed)
+    return;
+  for (int kind = 0; kind < BUDGET_KINDS; kind++)
+    if (img->commit.budgets.of[kind].reserved != 0)
+      life_fault(l, "%u of budget %d are reserved for nobody",
+                 img->commit.budgets.of[kind].reserved, kind);
+  for (uint32_t i = 0; i < b->n; i++)
+    ndirty += (b->entry[i].flags & BITMAP_DIRTY) != 0;
+  if (ndirty != b->ndirty)
+    life_fault(l, "%u bitmaps are dirty, not %u", ndirty, b->ndirty);
+  if (img->journal && journal_used(img->journal) != img->commit.nrecords)
+    life_fault(l, "the journal has %u records, not %u",
+               journal_used(img->journal), img->commit.nrecords);
+}
+
 static void
 live(struct life *l)
 {
@@ -223,6 +247,7 @@ live(struct life *l)
   }
   if (life_faulty(l))
     return;
+  check_budgets(l);
   check_growth(l);
   ops_unpin(l);
   if (l->opt->full && !l->file->failed)

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "image/image.h"
 #include "unit/crew.h"
 #include "unit/unit.h"
 
@@ -96,6 +97,47 @@ test_room_reserved(void **state)
     close_disk(image);
     unlink(BASE);
   }
+}
+
+/* What was taken is given back: by those who are done, by a commit, and as
+ * space is. */
+static void
+test_room_given_back(void **state)
+{
+  (void)state;
+  struct vhd_image *image;
+  static uint8_t buf[4096];
+
+  vhd_close(crew_open(BASE, NULL, 64 * MIB, MIB), NULL);
+  image = crew_open(DISK, BASE, 64 * MIB, MIB);
+  struct budget *of = image->commit.budgets.of;
+  for (uint64_t i = 0; i < 20; i++)
+    assert_int_equal(vhd_pwrite(image, buf, 512 + i, i * MIB, 0), 0);
+  struct hand h;
+  if (image->journal) { /* else each write has made its own commit */
+    assert_int_equal(*of[BUDGET_DIRTY].used, 20);
+    assert_int_equal(*of[BUDGET_BITMAPS].used, 20);
+    assert_int_equal(*of[BUDGET_RECORDS].used, 40);
+  }
+  hand_start(&h, image, VHD_TRIM, 0, 10 * MIB, NULL, 0);
+  hand_go(&h);
+  assert_int_equal(h.state, HAND_DONE);
+  if (image->journal) {
+    assert_int_equal(*of[BUDGET_DIRTY].used, 20);
+    assert_int_equal(*of[BUDGET_BITMAPS].used, 10);
+    assert_int_equal(*of[BUDGET_SLOTS].used, 10);
+  }
+  assert_int_equal(vhd_flush(image), 0);
+  while (vhd_has_background(image)) {
+    hand_start(&h, image, VHD_RECLAIM, 0, 0, NULL, 0);
+    hand_go(&h);
+  }
+  for (int kind = 0; kind < BUDGET_KINDS; kind++) {
+    assert_int_equal(of[kind].reserved, 0);
+    assert_int_equal(*of[kind].used, 0);
+  }
+  close_disk(image);
+  unlink(BASE);
 }
 
 /* ---------------------------------------------------------- the file's end */
@@ -345,6 +387,7 @@ main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_room_reserved),
+    cmocka_unit_test(test_room_given_back),
     cmocka_unit_test(test_end),
     cmocka_unit_test(test_reclaim),
     cmocka_unit_test(test_nothing_given_back),
