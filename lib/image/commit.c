@@ -211,7 +211,7 @@ finish(struct vhd_request *req, int result)
     c->synced_seq = c->seq;
     space_committed(img, c->pending_mark);
     if (img->journal)
-      c->nrecords -= journal_trim(img->journal, c->journal_mark);
+      commit_trim(img, c->journal_mark);
   } else {
     c->last_error = result;
     c->batmap_dirty |= c->batmap != NULL;

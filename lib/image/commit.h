@@ -98,6 +98,9 @@ void commit_destroy(struct commit *c);
 /* From here on there may be changes: the image's journal, if it is to have one,
  * and its bitmap cache are what they will be.  One thread. */
 void commit_begin(struct vhd_image *img);
+/* What the journal's records up to a mark speak of is written down: they are
+ * trimmed, and their room is given back.  There is a journal. */
+void commit_trim(struct vhd_image *img, uint64_t mark);
 /* Under lock.  Reserves what one change takes; else *lacking says of what there
  * is none. */
 bool commit_reserve(struct vhd_image *img, const struct need *need,

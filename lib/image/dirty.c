@@ -126,6 +126,12 @@ commit_begin(struct vhd_image *img)
   } };
 }
 
+void
+commit_trim(struct vhd_image *img, uint64_t mark)
+{
+  img->commit.nrecords -= journal_trim(img->journal, mark);
+}
+
 /* Not every image needs as long a journal as it may have. */
 static bool
 lengthen_journal(struct vhd_image *img)

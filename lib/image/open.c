@@ -43,7 +43,7 @@ start_writing(struct vhd_image *img, struct vhd_error *err)
   /* That may have found nothing to do: then the records were written down
    * before, and must not speak of slots that are others' from now on. */
   if (e == 0 && img->journal)
-    journal_trim(img->journal, journal_mark(img->journal));
+    commit_trim(img, journal_mark(img->journal));
   return e < 0 ? vhd_fail_sys(err, -e, "%s: cannot be made ready for writing",
                               img->top->path) : 0;
 }
@@ -61,6 +61,8 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
     return vhd_fail_sys(err, -e, "%s", img->top->path);
   img->pulse = keep ? journal : NULL;
   if (replay) {
+    if (img->writable)
+      commit_begin(img); /* without the journal that is replayed */
     e = replay_journal(img, journal, err);
     if (e < 0)
       return e;

@@ -76,7 +76,8 @@ look_at_bits(struct replay *r, const struct journal_record *rec)
 
   if (rec->a >= valid || rec->b > valid - rec->a)
     return damaged(r);
-  if (bat_slot(r->bat, rec->blk) == NO_SLOT) /* freed later, says a record to come */
+  /* Freed later, says a record to come. */
+  if (bat_slot(r->bat, rec->blk) == NO_SLOT)
     bitmap_set(r->doubtful, rec->blk, 1);
   return 0;
 }

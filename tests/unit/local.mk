@@ -84,6 +84,13 @@ tests_unit_test_journal_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_journal_LDADD = $(UNIT_LIBS)
 tests_unit_test_journal_SOURCES = tests/unit/test-journal.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-replay
+TESTS += tests/unit/test-replay
+tests_unit_test_replay_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_replay_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_replay_LDADD = $(UNIT_LIBS)
+tests_unit_test_replay_SOURCES = tests/unit/test-replay.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-utf
 TESTS += tests/unit/test-utf
 tests_unit_test_utf_CPPFLAGS = $(UNIT_CPPFLAGS)
