@@ -18,6 +18,7 @@ server_libserver_la_LIBADD = server/libnbdproto.la $(SERVER_LIBS)
 server_libserver_la_SOURCES = \
 	server/base/buffer.c \
 	server/base/buffer.h \
+	server/base/container.h \
 	server/base/error.c \
 	server/base/error.h \
 	server/base/log.c \
@@ -30,15 +31,34 @@ server_libserver_la_SOURCES = \
 	server/catalog/list.c \
 	server/catalog/list.h \
 	server/catalog/open.c \
+	server/client/cache.c \
+	server/client/cache.h \
+	server/client/client.c \
+	server/client/client.h \
+	server/client/command.c \
+	server/client/command.h \
 	server/client/connection.c \
 	server/client/connection.h \
+	server/client/host.h \
 	server/client/negotiate.c \
+	server/client/negotiate.h \
 	server/client/op.c \
 	server/client/op.h \
 	server/client/read.c \
+	server/client/read.h \
 	server/client/receive.c \
+	server/client/receive.h \
+	server/client/reply.c \
+	server/client/reply.h \
+	server/client/requests.c \
+	server/client/requests.h \
 	server/client/send.c \
+	server/client/send.h \
 	server/client/status.c \
+	server/client/status.h \
+	server/client/worker.h \
+	server/client/write.c \
+	server/client/write.h \
 	server/config/command_line.c \
 	server/config/command_line.h \
 	server/config/command_line_exports.c \
@@ -46,6 +66,8 @@ server_libserver_la_SOURCES = \
 	server/config/resolve.c \
 	server/config/resolve.h \
 	server/config/server_config.h \
+	server/disk/budget.c \
+	server/disk/budget.h \
 	server/io/engine.c \
 	server/io/engine.h \
 	server/io/file_class.c \

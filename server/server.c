@@ -10,13 +10,17 @@
 #include <unistd.h>
 
 #include "server.h"
+#include "base/container.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
 #include "client/connection.h"
 #include "client/op.h"
+#include "client/receive.h"
+#include "io/engine.h"
 #include "nbd/handshake.h"
 #include "net/address_limit.h"
+#include "net/stream.h"
 
 #define MAX_LOOPS 256
 
@@ -66,6 +70,39 @@ make_policy(const struct server_config *config)
   return policy;
 }
 
+/* A connection has gone for good. */
+static void
+left(struct host *host, struct peer *peer)
+{
+  struct server *server = CONTAINER_OF(host, struct server, host);
+
+  peers_leave(server->peers, peer);
+  if (atomic_fetch_sub(&server->nconnections, 1) > 1)
+    return;
+  if (server->config.idle)
+    server->config.idle(server->config.idle_opaque);
+  pthread_mutex_lock(&server->lock);
+  pthread_cond_broadcast(&server->changed);
+  pthread_mutex_unlock(&server->lock);
+}
+
+static void
+fill_host(struct server *server)
+{
+  const struct server_limits *limits = &server->config.limits;
+
+  server->budget.total = limits->bytes_total;
+  server->budget.each = limits->bytes;
+  server->host = (struct host){
+    .config = &server->config,
+    .policy = server->policy,
+    .exports = server->exports,
+    .folder = server->folder,
+    .budget = &server->budget,
+    .left = left,
+  };
+}
+
 int
 server_new(const struct server_config *config, struct server **out,
            struct vhd_error *err)
@@ -85,10 +122,10 @@ server_new(const struct server_config *config, struct server **out,
   server->policy = make_policy(&server->config);
   server->folder = io_queue_new();
   server->peers = peers_new(server->config.limits.connections_per_address);
-  server->loops = calloc(server->config.threads, sizeof *server->loops);
+  server->workers = calloc(server->config.threads, sizeof *server->workers);
   int r = 0;
   if (!server->policy || !server->folder || !server->peers ||
-      !server->loops)
+      !server->workers)
     r = fail_system(err, ENOMEM, "cannot start");
   else
     r = exports_new(&server->config, &server->exports, err);
@@ -96,6 +133,7 @@ server_new(const struct server_config *config, struct server **out,
     server_free(server);
     return r;
   }
+  fill_host(server);
   *out = server;
   return 0;
 }
@@ -106,7 +144,8 @@ server_new(const struct server_config *config, struct server **out,
 static void
 begin_loop(struct loop *loop)
 {
-  struct server *server = loop->server;
+  struct worker *worker = loop->owner;
+  struct server *server = CONTAINER_OF(worker->host, struct server, host);
   int r = 0;
 
   if (server->config.io != SERVER_IO_THREADS)
@@ -123,9 +162,8 @@ static void
 end_loop(struct loop *loop)
 {
   uring_detach(loop);
-  op_clear_spare(loop);
-  buf_unref(&loop->bufs, loop->input);
-  loop->input = NULL;
+  op_clear_spare(loop->owner);
+  receive_clear_input(loop->owner);
 }
 
 /* Waits until all loops have tried io_uring. */
@@ -133,7 +171,7 @@ static int
 check_engine(struct server *server, struct vhd_error *err)
 {
   pthread_mutex_lock(&server->lock);
-  while (server->nbegun < server->nloops)
+  while (server->nbegun < server->nworkers)
     pthread_cond_wait(&server->changed, &server->lock);
   const int r = server->uring_error;
   pthread_mutex_unlock(&server->lock);
@@ -147,13 +185,27 @@ check_engine(struct server *server, struct vhd_error *err)
 static void
 stop_loops(struct server *server)
 {
-  for (unsigned i = 0; i < server->nloops; i++)
-    loop_stop(server->loops[i], end_loop);
-  for (unsigned i = 0; i < server->nloops; i++) {
-    loop_join(server->loops[i]);
-    loop_free(server->loops[i]);
+  for (unsigned i = 0; i < server->nworkers; i++)
+    loop_stop(server->workers[i].loop, end_loop);
+  for (unsigned i = 0; i < server->nworkers; i++) {
+    loop_join(server->workers[i].loop);
+    loop_free(server->workers[i].loop);
   }
-  server->nloops = 0;
+  server->nworkers = 0;
+}
+
+static int
+start_worker(struct server *server, unsigned i)
+{
+  struct worker *worker = &server->workers[i];
+
+  *worker = (struct worker){ .host = &server->host };
+  TAILQ_INIT(&worker->connections);
+  worker->loop = loop_new(worker, i);
+  const int r = worker->loop ? loop_start(worker->loop, begin_loop) : -ENOMEM;
+  if (r < 0)
+    loop_free(worker->loop);
+  return r;
 }
 
 int
@@ -163,15 +215,12 @@ server_start(struct server *server, struct vhd_error *err)
 
   if (r < 0)
     return r;
-  while (server->nloops < server->config.threads) {
-    struct loop *loop = loop_new(server, server->nloops);
-    r = loop ? loop_start(loop, begin_loop) : -ENOMEM;
+  for (; server->nworkers < server->config.threads; server->nworkers++) {
+    r = start_worker(server, server->nworkers);
     if (r < 0) {
-      loop_free(loop);
       stop_loops(server);
       return fail_system(err, -r, "cannot start a thread");
     }
-    server->loops[server->nloops++] = loop;
   }
   r = check_engine(server, err);
   if (r < 0)
@@ -183,7 +232,7 @@ server_start(struct server *server, struct vhd_error *err)
 
 struct arrival {
   struct task task;
-  struct loop *loop;
+  struct worker *worker;
   struct stream *stream;
   struct peer *peer;
 };
@@ -194,14 +243,14 @@ on_arrival(struct task *task)
   struct arrival arrival = *(struct arrival *)task;
 
   free(task);
-  connection_new(arrival.loop, arrival.stream, arrival.peer);
+  connection_new(arrival.worker, arrival.stream, arrival.peer);
 }
 
 static int
 admit(struct server *server, const struct sockaddr *addr, socklen_t len,
       struct peer **peer)
 {
-  if (atomic_load(&server->stopping))
+  if (atomic_load(&server->host.stopping))
     return -ESHUTDOWN;
   if (atomic_fetch_add(&server->nconnections, 1) >=
       server->config.limits.connections) {
@@ -233,66 +282,49 @@ server_accept(struct server *server, int fd, const struct sockaddr *addr,
       stream_free(stream);
     else
       close(fd);
-    server_left(server, peer);
+    left(&server->host, peer);
     return -ENOMEM;
   }
-  const unsigned i = atomic_fetch_add(&server->next_loop, 1) % server->nloops;
+  const unsigned i =
+    atomic_fetch_add(&server->next_worker, 1) % server->nworkers;
   *arrival = (struct arrival){
     .task.run = on_arrival,
-    .loop = server->loops[i],
+    .worker = &server->workers[i],
     .stream = stream,
     .peer = peer,
   };
-  loop_post(arrival->loop, &arrival->task);
+  loop_post(arrival->worker->loop, &arrival->task);
   return 0;
-}
-
-void
-server_left(struct server *server, struct peer *peer)
-{
-  peers_leave(server->peers, peer);
-  if (atomic_fetch_sub(&server->nconnections, 1) > 1)
-    return;
-  if (server->config.idle)
-    server->config.idle(server->config.idle_opaque);
-  pthread_mutex_lock(&server->lock);
-  pthread_cond_broadcast(&server->changed);
-  pthread_mutex_unlock(&server->lock);
 }
 
 /* -------------------------------------------------------------------- stop */
 
 struct sweep {
   struct task task;
-  struct loop *loop;
-  void (*visit)(struct connection *conn);
+  struct worker *worker;
+  void (*visit)(struct worker *worker);
 };
 
 static void
 on_sweep(struct task *task)
 {
   struct sweep *sweep = (struct sweep *)task;
-  struct connection *conn = TAILQ_FIRST(&sweep->loop->connections);
 
-  while (conn) {
-    struct connection *next = TAILQ_NEXT(conn, link);
-    sweep->visit(conn);
-    conn = next;
-  }
+  sweep->visit(sweep->worker);
   free(sweep);
 }
 
 static void
-visit_all(struct server *server, void (*visit)(struct connection *conn))
+visit_all(struct server *server, void (*visit)(struct worker *worker))
 {
-  for (unsigned i = 0; i < server->nloops; i++) {
+  for (unsigned i = 0; i < server->nworkers; i++) {
     struct sweep *sweep = malloc(sizeof *sweep);
     if (!sweep)
       continue; /* the next sweep, or the end, will do it */
     sweep->task.run = on_sweep;
-    sweep->loop = server->loops[i];
+    sweep->worker = &server->workers[i];
     sweep->visit = visit;
-    loop_post(sweep->loop, &sweep->task);
+    loop_post(sweep->worker->loop, &sweep->task);
   }
 }
 
@@ -322,10 +354,10 @@ server_stop(struct server *server, struct vhd_error *err)
 {
   const struct server_limits *limits = &server->config.limits;
 
-  atomic_store(&server->stopping, true);
-  visit_all(server, connection_shutdown);
+  atomic_store(&server->host.stopping, true);
+  visit_all(server, connections_shut_down);
   if (!wait_gone(server, limits->grace_msec)) {
-    visit_all(server, connection_hurry);
+    visit_all(server, connections_hurry);
     if (!wait_gone(server, limits->stop_sec * UINT64_C(1000))) {
       server->abandoned = true;
       return fail_system(err, ETIMEDOUT,
@@ -349,7 +381,7 @@ server_free(struct server *server)
   io_queue_free(server->folder);
   peers_free(server->peers);
   free(server->policy);
-  free(server->loops);
+  free(server->workers);
   pthread_cond_destroy(&server->changed);
   pthread_mutex_destroy(&server->lock);
   free(server);

@@ -24,14 +24,15 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "client/host.h"
+#include "client/worker.h"
 #include "config/server_config.h"
+#include "disk/budget.h"
 #include "vhdkit.h"
 
 struct exports;
 struct io_queue;
-struct loop;
 struct nbd_policy;
-struct peer;
 struct peers;
 
 struct server {
@@ -40,12 +41,12 @@ struct server {
   struct io_queue *folder; /* for looking into .config.directory */
   struct peers *peers; /* connections by address */
   struct nbd_policy *policy;
-  struct loop **loops;
-  unsigned nloops;
-  atomic_uint next_loop;
+  struct budget budget;
+  struct host host; /* all that, for the connections */
+  struct worker *workers; /* one for each loop */
+  unsigned nworkers;
+  atomic_uint next_worker;
   atomic_uint nconnections;
-  atomic_uint_fast64_t bytes; /* buffers in use, all connections */
-  atomic_bool stopping;
   bool abandoned; /* something hangs for ever */
   pthread_mutex_t lock;
   pthread_cond_t changed; /* .nconnections has become 0; .nbegun */
@@ -71,9 +72,6 @@ int server_accept(struct server *server, int fd, const struct sockaddr *peer,
  * closed well or where something in flight had to be given up.  Main thread;
  * blocks. */
 int server_stop(struct server *server, struct vhd_error *err);
-
-/* For connections: one has gone for good. */
-void server_left(struct server *server, struct peer *peer);
 
 /* After server_stop(), or if server_start() has failed.  NULL is fine. */
 void server_free(struct server *server);

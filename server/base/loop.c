@@ -93,17 +93,16 @@ on_trim(evutil_socket_t fd, short what, void *arg)
 }
 
 struct loop *
-loop_new(struct server *server, unsigned index)
+loop_new(void *owner, unsigned index)
 {
   struct loop *loop = calloc(1, sizeof *loop);
   if (!loop)
     return NULL;
-  loop->server = server;
+  loop->owner = owner;
   loop->index = index;
   loop->wake_fd = -1;
   STAILQ_INIT(&loop->run);
   STAILQ_INIT(&loop->inbox);
-  TAILQ_INIT(&loop->connections);
   bufs_init(&loop->bufs);
   pthread_mutex_init(&loop->lock, NULL);
 

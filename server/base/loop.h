@@ -19,12 +19,9 @@
 
 #include "base/buffer.h"
 
-struct connection;
 struct event;
 struct event_base;
 struct io_port;
-struct op;
-struct server;
 
 struct task {
   STAILQ_ENTRY(task) link;
@@ -35,16 +32,12 @@ STAILQ_HEAD(tasks, task);
 
 struct loop {
   struct event_base *base;
-  struct server *server;
+  void *owner; /* of who made it */
   unsigned index;
 
   /* Of the loop's own thread. */
   struct tasks run;
   struct bufs bufs;
-  struct buf *input; /* where receiving begins; see receive.c */
-  struct op *spare_ops;
-  unsigned nspare_ops;
-  TAILQ_HEAD(, connection) connections;
   struct io_port *port; /* the engine's part of this loop, or NULL */
   /* Called when the run queue is empty: the engine submits what it has. */
   void (*settled)(struct loop *);
@@ -62,7 +55,7 @@ struct loop {
 
 /* The thread is started by loop_start().  NULL where memory or descriptors are
  * short. */
-struct loop *loop_new(struct server *server, unsigned index);
+struct loop *loop_new(void *owner, unsigned index);
 
 /* Runs begin() on the new thread before anything else.  0 or -errno. */
 int loop_start(struct loop *loop, void (*begin)(struct loop *));

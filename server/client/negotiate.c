@@ -1,82 +1,90 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* negotiate.c: drives the handshake (nbd/handshake.h) of a connection: looks
- * exports up, lists them, puts TLS below, sees that it ends in time.  Owns
- * .haggle, which is freed when transmission begins.  On the thread of the
- * connection's loop.
+/* negotiate.c: see negotiate.h.
  *
  * An export is opened for GO and EXPORT_NAME alone (.opened, until transmission
  * begins): who only looks, at one or at all of them, locks nobody out. */
 #include "config.h"
 
-#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/negotiate.h"
+#include "base/container.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
 #include "catalog/list.h"
-#include "client/connection.h"
+#include "client/client.h"
+#include "client/host.h"
+#include "config/server_config.h"
 #include "nbd/handshake.h"
 #include "nbd/text.h"
-#include "server.h"
 
-struct haggle {
+struct negotiation {
   struct event deadline; /* of all of it, TLS included */
   struct nbd_handshake hs;
   struct nbd_out out;
-  struct connection *conn;
+  struct client *client;
   struct export *opened;
   struct export_ticket ticket;
   struct export_list list;
   size_t listed;
   bool waiting; /* for .ticket or .list */
+  enum negotiate_event next;
 };
 
-static bool act(struct connection *conn, enum nbd_event event);
+static enum negotiate_event settle(struct negotiation *n,
+                                   enum nbd_event event);
 
-/* What the handshake has to say joins the connection's output. */
+/* What the handshake has to say joins the client's output. */
 static void
-move_output(struct connection *conn)
+move_output(struct negotiation *n)
 {
-  struct nbd_out *out = &conn->haggle->out;
+  struct client *c = n->client;
+  struct nbd_out *out = &n->out;
+  unsigned char *p = NULL;
 
-  if (out->failed) {
-    connection_kill(conn);
+  if (out->len == 0 && !out->failed)
     return;
-  }
-  if (out->len == 0)
-    return;
-  unsigned char *p = output_reserve(conn, out->len);
+  if (!out->failed)
+    p = send_reserve(&c->send, out->len);
   if (!p) {
-    connection_kill(conn);
+    client_fail(c, "no memory for a reply");
     return;
   }
   memcpy(p, out->data, out->len);
-  output_commit(conn, out->len);
+  send_commit(&c->send, out->len);
   nbd_out_consume(out, out->len);
+}
+
+/* What was waited for has come. */
+static void
+go_on(struct negotiation *n, enum nbd_event event)
+{
+  n->next = settle(n, event);
+  client_kick(n->client);
 }
 
 /* -------------------------------------------------------------------- list */
 
 /* Adds what there is room for; whether all is done. */
 static bool
-put_list(struct connection *conn)
+put_list(struct negotiation *n)
 {
-  struct haggle *h = conn->haggle;
-
-  for (; h->listed < h->list.n; h->listed++) {
-    const struct export_item *item = &h->list.items[h->listed];
+  for (; n->listed < n->list.n; n->listed++) {
+    const struct export_item *item = &n->list.items[n->listed];
     if (!nbd_text_valid(item->name, strlen(item->name)))
       continue; /* nobody could ask for it */
-    if (nbd_handshake_list_item(&h->hs, &h->out, item->name,
+    if (nbd_handshake_list_item(&n->hs, &n->out, item->name,
                                 item->description))
       continue;
     /* The list may be longer than what a client may have waiting: the output
      * takes it, which is bounded by the number of exports. */
-    move_output(conn);
-    if (connection_is_dead(conn))
+    move_output(n);
+    if (client_has_failed(n->client))
       return false;
-    if (!nbd_handshake_list_item(&h->hs, &h->out, item->name,
+    if (!nbd_handshake_list_item(&n->hs, &n->out, item->name,
                                  item->description))
       return false;
   }
@@ -86,50 +94,41 @@ put_list(struct connection *conn)
 static void
 on_listed(struct task *task)
 {
-  struct haggle *h =
-    (struct haggle *)((char *)task - offsetof(struct haggle, list.done));
-  struct connection *conn = h->conn;
+  struct negotiation *n = CONTAINER_OF(task, struct negotiation, list.done);
+  enum nbd_event event = NBD_EVENT_CLOSE;
 
-  h->waiting = false;
-  if (!connection_is_dead(conn)) {
-    enum nbd_event event;
-    if (h->list.error < 0)
-      event = nbd_handshake_refuse(&h->hs, NBD_REP_ERR_PLATFORM,
-                                   "the exports cannot be listed", &h->out);
-    else if (put_list(conn))
-      event = nbd_handshake_list_end(&h->hs, &h->out);
-    else
-      event = NBD_EVENT_CLOSE;
-    export_list_clear(&h->list);
-    if (!connection_is_dead(conn))
-      act(conn, event);
-    connection_kick(conn);
+  n->waiting = false;
+  if (!client_has_failed(n->client)) {
+    if (n->list.error < 0)
+      event = nbd_handshake_refuse(&n->hs, NBD_REP_ERR_PLATFORM,
+                                   "the exports cannot be listed", &n->out);
+    else if (put_list(n))
+      event = nbd_handshake_list_end(&n->hs, &n->out);
   }
-  conn->awaits--;
-  connection_reap(conn);
+  export_list_clear(&n->list);
+  go_on(n, event);
 }
 
 static void
-begin_list(struct connection *conn)
+begin_list(struct negotiation *n)
 {
-  struct haggle *h = conn->haggle;
+  const struct host *host = n->client->host;
 
-  h->waiting = true;
-  conn->awaits++;
-  h->listed = 0;
-  h->list.loop = conn->loop;
-  h->list.done.run = on_listed;
-  export_list_begin(&h->list, conn->server->exports, &conn->server->config,
-                    conn->server->folder, h->hs.tls);
+  n->waiting = true;
+  n->listed = 0;
+  n->list.loop = n->client->loop;
+  n->list.done.run = on_listed;
+  export_list_begin(&n->list, host->exports, host->config, host->folder,
+                    n->hs.tls);
 }
 
 /* ------------------------------------------------------------------ export */
 
 static enum nbd_event
-describe(struct haggle *h)
+describe(struct negotiation *n)
 {
-  const struct export_facts *facts = &h->ticket.facts;
-  const char *name = h->hs.want.name;
+  const struct export_facts *facts = &n->ticket.facts;
+  const char *name = n->hs.want.name;
   const struct nbd_export_info info = {
     .name = name + (name[0] == '/'),
     .description = facts->description,
@@ -141,11 +140,11 @@ describe(struct haggle *h)
     .tls_only = facts->tls_only,
   };
 
-  return nbd_handshake_export(&h->hs, &info, &h->out);
+  return nbd_handshake_export(&n->hs, &info, &n->out);
 }
 
 static enum nbd_event
-refuse(struct haggle *h)
+refuse(struct negotiation *n)
 {
   static const uint32_t reply[] = {
     [EXPORT_UNKNOWN] = NBD_REP_ERR_UNKNOWN,
@@ -155,39 +154,35 @@ refuse(struct haggle *h)
     [EXPORT_SHUTDOWN] = NBD_REP_ERR_SHUTDOWN,
   };
 
-  return nbd_handshake_refuse(&h->hs, reply[h->ticket.refusal],
-                              h->ticket.text, &h->out);
+  return nbd_handshake_refuse(&n->hs, reply[n->ticket.refusal],
+                              n->ticket.text, &n->out);
 }
 
 static void
-drop_opened(struct haggle *h)
+drop_opened(struct negotiation *n)
 {
-  if (h->opened)
-    export_unref(h->conn->server->exports, h->opened);
-  h->opened = NULL;
+  if (n->opened)
+    export_unref(n->client->host->exports, n->opened);
+  n->opened = NULL;
 }
 
 static void
 on_export(struct task *task)
 {
-  struct haggle *h =
-    (struct haggle *)((char *)task - offsetof(struct haggle, ticket.done));
-  struct connection *conn = h->conn;
+  struct negotiation *n = CONTAINER_OF(task, struct negotiation, ticket.done);
+  const bool fine = n->ticket.refusal == EXPORT_FINE;
+  enum nbd_event event = NBD_EVENT_CLOSE;
 
-  h->waiting = false;
-  const bool fine = h->ticket.refusal == EXPORT_FINE;
-  if (fine && h->ticket.want == EXPORT_OPENED)
-    h->opened = h->ticket.export;
-  if (!connection_is_dead(conn)) {
-    act(conn, fine ? describe(h) : refuse(h));
-    connection_kick(conn);
-  }
-  conn->awaits--;
-  connection_reap(conn);
+  n->waiting = false;
+  if (fine && n->ticket.want == EXPORT_OPENED)
+    n->opened = n->ticket.export;
+  if (!client_has_failed(n->client))
+    event = fine ? describe(n) : refuse(n);
+  go_on(n, event);
 }
 
 static void
-begin_export(struct connection *conn)
+begin_export(struct negotiation *n)
 {
   static const enum export_want want[] = {
     [NBD_WANT_INFO] = EXPORT_FACTS,
@@ -195,187 +190,149 @@ begin_export(struct connection *conn)
     [NBD_WANT_EXPORT_NAME] = EXPORT_OPENED,
     [NBD_WANT_META] = EXPORT_EXISTS,
   };
-  struct haggle *h = conn->haggle;
 
-  drop_opened(h);
-  h->waiting = true;
-  conn->awaits++;
-  h->ticket.loop = conn->loop;
-  h->ticket.want = want[h->hs.want.purpose];
-  h->ticket.facts = (struct export_facts){ .size = 0 };
-  h->ticket.done.run = on_export;
-  exports_get(conn->server->exports, h->hs.want.name, h->hs.tls, &h->ticket);
-}
-
-/* --------------------------------------------------------------------- TLS */
-
-static void
-begin_tls(struct connection *conn)
-{
-  const struct server_config *config = &conn->server->config;
-
-  /* The go-ahead is a few bytes; who does not take them has pipelined what must
-   * not be pipelined. */
-  output_send(conn);
-  if (connection_is_dead(conn))
-    return;
-  struct stream *tls =
-    TAILQ_EMPTY(&conn->out) && config->tls_stream
-      ? config->tls_stream(config->tls_opaque, conn->stream->fd)
-      : NULL;
-  if (!tls) {
-    connection_kill(conn);
-    return;
-  }
-  stream_release(conn->stream);
-  conn->stream = tls;
-  conn->state = CONNECTION_SECURING;
-}
-
-void
-haggle_secure(struct connection *conn)
-{
-  struct stream *s = conn->stream;
-  const int r = s->ops->handshake ? s->ops->handshake(s) : 0;
-
-  if (r == -EAGAIN)
-    return;
-  if (r < 0) {
-    connection_kill(conn);
-    return;
-  }
-  conn->state = CONNECTION_HAGGLING;
-  drop_opened(conn->haggle);
-  act(conn, nbd_handshake_tls_up(&conn->haggle->hs));
+  drop_opened(n);
+  n->waiting = true;
+  n->ticket.loop = n->client->loop;
+  n->ticket.want = want[n->hs.want.purpose];
+  n->ticket.facts = (struct export_facts){ .size = 0 };
+  n->ticket.done.run = on_export;
+  exports_get(n->client->host->exports, n->hs.want.name, n->hs.tls,
+              &n->ticket);
 }
 
 /* ------------------------------------------------------------------ events */
 
-static void
-serve(struct connection *conn)
+static enum negotiate_event
+ready(struct negotiation *n)
 {
-  struct haggle *h = conn->haggle;
+  struct client *c = n->client;
 
-  conn->session = h->hs.session;
-  conn->export = h->opened;
-  h->opened = NULL;
-  conn->state = CONNECTION_SERVING;
-  haggle_free(conn);
-  if (conn->stopping)
-    connection_end(conn);
+  c->session = n->hs.session;
+  c->export = n->opened;
+  n->opened = NULL;
+  return NEGOTIATE_READY;
 }
 
-/* Returns whether the handshake takes more input now. */
-static bool
-act(struct connection *conn, enum nbd_event event)
+static enum negotiate_event
+settle(struct negotiation *n, enum nbd_event event)
 {
-  struct haggle *h = conn->haggle;
+  struct client *c = n->client;
 
-  for (;;) {
-    move_output(conn);
-    if (connection_is_dead(conn))
-      return false;
-    switch (event) {
-    case NBD_EVENT_MORE:
-      return true;
-    case NBD_EVENT_FLUSH:
-      output_send(conn);
-      return !connection_is_dead(conn) && !conn->blocked;
-    case NBD_EVENT_LIST:
-      begin_list(conn);
-      return false;
-    case NBD_EVENT_EXPORT:
-      begin_export(conn);
-      return false;
-    case NBD_EVENT_STARTTLS:
-      begin_tls(conn);
-      return false;
-    case NBD_EVENT_READY:
-      serve(conn);
-      return false;
-    case NBD_EVENT_CLOSE:
-      log_debug("handshake: %s",
-                nbd_close_name((enum nbd_close)h->hs.reason));
-      connection_end(conn);
-      return false;
-    }
+  if (!client_has_failed(c))
+    move_output(n);
+  if (client_has_failed(c))
+    return NEGOTIATE_WAIT;
+  switch (event) {
+  case NBD_EVENT_MORE:
+    return NEGOTIATE_MORE;
+  case NBD_EVENT_FLUSH:
+    return client_send(c) ? NEGOTIATE_MORE : NEGOTIATE_WAIT;
+  case NBD_EVENT_LIST:
+    begin_list(n);
+    return NEGOTIATE_WAIT;
+  case NBD_EVENT_EXPORT:
+    begin_export(n);
+    return NEGOTIATE_WAIT;
+  case NBD_EVENT_STARTTLS:
+    return NEGOTIATE_TLS;
+  case NBD_EVENT_READY:
+    return ready(n);
+  case NBD_EVENT_CLOSE:
+    break;
   }
+  log_debug("handshake: %s", nbd_close_name((enum nbd_close)n->hs.reason));
+  return NEGOTIATE_CLOSE;
 }
 
-size_t
-haggle_feed(struct connection *conn, const unsigned char *p, size_t n)
+enum negotiate_event
+negotiate_feed(struct negotiation *n, const unsigned char *p, size_t len,
+               size_t *used)
 {
-  struct haggle *h = conn->haggle;
-  size_t at = 0, used;
-  bool more = !h->waiting;
+  enum negotiate_event event =
+    n->waiting || n->next != NEGOTIATE_MORE ? NEGOTIATE_WAIT : NEGOTIATE_MORE;
+  size_t taken;
 
-  while (more && at < n) {
-    const enum nbd_event event =
-      nbd_handshake_feed(&h->hs, p + at, n - at, &used, &h->out);
-    at += used;
-    more = act(conn, event);
+  *used = 0;
+  while (event == NEGOTIATE_MORE && *used < len) {
+    const enum nbd_event what =
+      nbd_handshake_feed(&n->hs, p + *used, len - *used, &taken, &n->out);
+    *used += taken;
+    event = settle(n, what);
   }
-  /* Bytes behind STARTTLS were not encrypted: somebody put them there. */
-  if (conn->state == CONNECTION_SECURING && at < n)
-    connection_kill(conn);
-  return at;
+  return event;
 }
+
+enum negotiate_event
+negotiate_next(struct negotiation *n)
+{
+  const enum negotiate_event event = n->next;
+
+  n->next = NEGOTIATE_MORE;
+  return event;
+}
+
+enum negotiate_event
+negotiate_tls_up(struct negotiation *n)
+{
+  drop_opened(n);
+  return settle(n, nbd_handshake_tls_up(&n->hs));
+}
+
+void
+negotiate_shutdown(struct negotiation *n)
+{
+  nbd_handshake_shutdown(&n->hs);
+}
+
+bool
+negotiate_is_waiting(const struct negotiation *n)
+{
+  return n->waiting;
+}
+
+/* ------------------------------------------------------------ begin and end */
 
 static void
 on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-  struct connection *conn = arg;
-  struct loop *loop = conn->loop;
+  struct negotiation *n = arg;
+  struct loop *loop = n->client->loop;
 
   (void)fd;
   (void)what;
-  if (conn->state < CONNECTION_SERVING) {
-    log_debug("a client took too long over its handshake");
-    connection_kill(conn);
-  }
+  client_fail(n->client, "it took too long over its handshake");
   loop_settle(loop);
 }
 
-int
-haggle_begin(struct connection *conn)
+struct negotiation *
+negotiate_new(struct client *c)
 {
   const struct timeval limit = {
-    .tv_sec = conn->server->config.limits.handshake_sec,
+    .tv_sec = c->host->config->limits.handshake_sec,
   };
-  struct haggle *h = calloc(1, sizeof *h);
-  if (!h)
-    return -ENOMEM;
-  h->conn = conn;
-  evtimer_assign(&h->deadline, conn->loop->base, on_deadline, conn);
-  evtimer_add(&h->deadline, &limit);
-  h->out.max = NBD_HANDSHAKE_OUT_MAX;
-  nbd_handshake_init(&h->hs, conn->server->policy, false);
-  conn->haggle = h;
-  act(conn, nbd_handshake_start(&h->hs, &h->out));
-  if (!connection_is_dead(conn))
-    output_send(conn);
-  return connection_is_dead(conn) ? -ECONNRESET : 0;
+  struct negotiation *n = calloc(1, sizeof *n);
+
+  if (!n)
+    return NULL;
+  n->client = c;
+  evtimer_assign(&n->deadline, c->loop->base, on_deadline, n);
+  evtimer_add(&n->deadline, &limit);
+  n->out.max = NBD_HANDSHAKE_OUT_MAX;
+  nbd_handshake_init(&n->hs, c->host->policy, false);
+  n->next = settle(n, nbd_handshake_start(&n->hs, &n->out));
+  return n;
 }
 
 void
-haggle_shutdown(struct connection *conn)
+negotiate_free(struct negotiation *n)
 {
-  if (conn->haggle)
-    nbd_handshake_shutdown(&conn->haggle->hs);
-}
-
-void
-haggle_free(struct connection *conn)
-{
-  struct haggle *h = conn->haggle;
-
-  if (!h)
+  if (!n)
     return;
-  event_del(&h->deadline);
-  drop_opened(h);
-  export_list_clear(&h->list);
-  nbd_handshake_free(&h->hs);
-  nbd_out_free(&h->out);
-  free(h);
-  conn->haggle = NULL;
+  event_del(&n->deadline);
+  drop_opened(n);
+  export_list_clear(&n->list);
+  nbd_handshake_free(&n->hs);
+  nbd_out_free(&n->out);
+  free(n);
 }

@@ -9,24 +9,27 @@
  *   op_free()
  *
  * An op that finishes within its first op_run() costs no bookkeeping.  One
- * that does not is in flight: counted and charged to its connection, which
- * outlives it. */
+ * that does not is in flight: counted and charged to its client, which outlives
+ * it. */
 #ifndef SERVER_CLIENT_OP_H
 #define SERVER_CLIENT_OP_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/connection.h"
+#include "base/container.h"
+#include "client/client.h"
 #include "io/engine.h"
 #include "nbd/transmission.h"
 #include "vhdkit.h"
 
 #define OP_RUNS 16
 
+#define OP_OF(pointer, member) CONTAINER_OF(pointer, struct op, member)
+
 struct op {
   struct op *next; /* of the spare ones */
-  struct connection *conn;
+  struct client *client;
   void (*finish)(struct op *op);
   struct nbd_request req;
 
@@ -38,8 +41,7 @@ struct op {
 
   struct buf *input; /* WRITE: a reference to where the data came in */
   struct buf *buf;   /* charged: data to be written or sent */
-  uint64_t got;      /* WRITE: bytes of the data; READ: bytes of the answer that
-                      * are planned */
+  uint64_t got;      /* bytes of the answer that are planned */
   unsigned char *reply; /* READ: where in .buf it begins */
   size_t reply_len;
   unsigned run;      /* READ: the next one to fill; STATUS: windows so far */
@@ -58,11 +60,11 @@ struct op {
 };
 
 /* NULL where memory is short. */
-struct op *op_new(struct connection *conn, const struct nbd_request *req);
+struct op *op_new(struct client *c, const struct nbd_request *req);
 /* Gives back all that it has. */
 void op_free(struct op *op);
 /* For the end of a loop. */
-void op_clear_spare(struct loop *loop);
+void op_clear_spare(struct worker *worker);
 
 /* Begins the library's request; -errno as vhd_request_start(). */
 int op_start(struct op *op, enum vhd_op what, uint64_t off, uint64_t len,
@@ -76,26 +78,8 @@ void op_end(struct op *op);
 void op_suspend(struct op *op);
 /* Submits .io[0 .. nio-1]; then .finish() is called. */
 void op_submit(struct op *op, unsigned nio);
-/* A piece of output has been sent, or dropped. */
-void op_sent(struct op *op);
 
 /* Answers and frees.  err: 0 or -errno. */
 void op_answer(struct op *op, int err);
-/* The same for what has no op. */
-void answer(struct connection *conn, const struct nbd_request *req,
-            uint32_t error, const char *text);
-
-/* Each carries out one command.  in: where its data lies; WRITE only. */
-void op_begin(struct connection *conn, const struct nbd_request *req);
-void op_begin_write(struct connection *conn, const struct nbd_request *req,
-                    const unsigned char *data, struct buf *input);
-/* A write whose data is still to come: into .buf, NULL where memory is short.
- * Once .got is all: op_write_received(). */
-struct op *op_receive_write(struct connection *conn,
-                            const struct nbd_request *req);
-void op_write_received(struct op *op);
-void read_begin(struct connection *conn, const struct nbd_request *req);
-void status_begin(struct connection *conn, const struct nbd_request *req);
-void cache_begin(struct connection *conn, const struct nbd_request *req);
 
 #endif

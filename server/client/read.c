@@ -3,7 +3,7 @@
  * in place until they are let go; the bytes are fetched here, straight to
  * where they are sent from.  Four ways, tried in this order:
  *
- *   small    up to SMALL bytes, all of it cached: into the connection's output
+ *   small    up to SMALL bytes, all of it cached: into the client's output
  *   holes    nothing but holes, and the client takes them as such
  *   file     the pages are in memory: sendfile, save for the bytes that share a
  *            page with a neighbour
@@ -15,7 +15,7 @@
  * other.
  *
  * Nothing is sent before all is there, so an error can always be told; save
- * that a file which was truncated under us closes the connection. */
+ * that a file which was truncated under us cuts the client off. */
 #include "config.h"
 
 #include <assert.h>
@@ -23,9 +23,12 @@
 #include <limits.h>
 #include <string.h>
 
+#include "client/read.h"
 #include "catalog/catalog.h"
 #include "client/op.h"
+#include "client/reply.h"
 #include "nbd/reply.h"
+#include "net/stream.h"
 
 /* Up to here a copy is cheaper: a Unix socket wakes its reader for the header
  * and again for the file, as it knows no MSG_MORE.  (64 KiB at depth 16: 71,000
@@ -76,7 +79,7 @@ static size_t
 put_header(const struct op *op, unsigned first, uint64_t off, uint64_t len,
            unsigned char *p)
 {
-  const struct nbd_session *s = &op->conn->session;
+  const struct nbd_session *s = &op->client->session;
   const bool done = off + len == op->req.off + op->req.len;
 
   if (is_data(&op->runs[first]))
@@ -99,7 +102,7 @@ fetch(struct op *op, const struct vhd_run *run, unsigned char *p)
     .kind = VHD_IO_READ,
   };
 
-  return io_try(op->conn->export->queue, &io) && io.result == 0;
+  return io_try(op->client->export->queue, &io) && io.result == 0;
 }
 
 /* The whole answer into p; returns its length, 0 if something is not cached. */
@@ -110,7 +113,7 @@ build_small(struct op *op, unsigned char *p)
   uint64_t off = op->req.off;
 
   if (!op->split)
-    p += nbd_reply_data(&op->conn->session, &op->req, off,
+    p += nbd_reply_data(&op->client->session, &op->req, off,
                         (uint32_t)op->req.len, true, p);
   for (unsigned i = 0; i < op->vr.nruns;) {
     uint64_t len;
@@ -140,16 +143,16 @@ build_small(struct op *op, unsigned char *p)
 static bool
 try_small(struct op *op)
 {
-  struct connection *conn = op->conn;
+  struct client *c = op->client;
 
   if (op->req.len > SMALL)
     return false;
   unsigned char *p =
-    output_reserve(conn, op->req.len + op->vr.nruns * NBD_REPLY_MAX);
+    send_reserve(&c->send, op->req.len + op->vr.nruns * NBD_REPLY_MAX);
   if (!p)
     return false;
   const size_t n = build_small(op, p);
-  output_commit(conn, n);
+  send_commit(&c->send, n);
   if (n == 0)
     return false;
   op_free(op);
@@ -194,7 +197,7 @@ may_send_run(struct op *op, const struct vhd_run *run)
 
   whole_pages(run, &head, &middle);
   return is_data(run) && run->fd >= 0 && middle >= FILE_MIN &&
-         io_resident(op->conn->export->queue, run->fd, run->file_off,
+         io_resident(op->client->export->queue, run->fd, run->file_off,
                      run->len) &&
          is_there(op, run, run->len - 1) && is_there(op, run, 0);
 }
@@ -202,7 +205,7 @@ may_send_run(struct op *op, const struct vhd_run *run)
 static bool
 may_send(struct op *op)
 {
-  const struct stream *s = op->conn->stream;
+  const struct stream *s = op->client->stream;
 
   for (unsigned i = 0; i < op->vr.nruns; i++) {
     const struct vhd_run *run = &op->runs[i];
@@ -228,14 +231,37 @@ put_copy(struct op *op, const struct vhd_run *run, uint64_t skip, uint64_t len)
 
   if (len == 0)
     return true;
-  io.buf = output_reserve(op->conn, len);
+  io.buf = send_reserve(&op->client->send, len);
   if (!io.buf)
     return false;
-  if (!io_try(op->conn->export->queue, &io))
+  if (!io_try(op->client->export->queue, &io))
     vhd_io_perform(&io); /* it was there a moment ago */
   if (io.result < 0)
     return false;
-  output_commit(op->conn, len);
+  send_commit(&op->client->send, len);
+  return true;
+}
+
+/* A piece of output has been sent, or dropped. */
+static void
+piece_sent(void *of)
+{
+  struct op *op = of;
+
+  assert(op->pieces > 0);
+  if (--op->pieces == 0)
+    op_free(op);
+}
+
+/* len bytes of a run, by reference. */
+static bool
+put_file(struct op *op, const struct vhd_run *run, uint64_t skip,
+         uint64_t len)
+{
+  if (!send_file(&op->client->send, run->fd, run->file_off + skip, len,
+                 piece_sent, op))
+    return false;
+  op->pieces++;
   return true;
 }
 
@@ -246,7 +272,7 @@ put_run(struct op *op, const struct vhd_run *run)
 
   whole_pages(run, &head, &middle);
   return put_copy(op, run, 0, head) &&
-         output_file(op->conn, op, run->fd, run->file_off + head, middle) &&
+         put_file(op, run, head, middle) &&
          put_copy(op, run, head + middle, run->len - head - middle);
 }
 
@@ -254,7 +280,7 @@ put_run(struct op *op, const struct vhd_run *run)
 static bool
 put_pieces(struct op *op)
 {
-  struct connection *conn = op->conn;
+  struct client *c = op->client;
   uint64_t off = op->req.off;
   unsigned char *p;
 
@@ -262,12 +288,12 @@ put_pieces(struct op *op)
     uint64_t len;
     unsigned n = group(op, i, &len);
     if (op->split || i == 0) {
-      p = output_reserve(conn, NBD_REPLY_MAX);
+      p = send_reserve(&c->send, NBD_REPLY_MAX);
       if (!p)
         return false;
-      output_commit(conn, op->split
+      send_commit(&c->send, op->split
                             ? put_header(op, i, off, len, p)
-                            : nbd_reply_data(&conn->session, &op->req, off,
+                            : nbd_reply_data(&c->session, &op->req, off,
                                              (uint32_t)op->req.len, true, p));
     }
     off += len;
@@ -281,17 +307,17 @@ put_pieces(struct op *op)
 static bool
 try_send(struct op *op)
 {
-  struct connection *conn = op->conn;
+  struct client *c = op->client;
 
   if (!may_send(op))
     return false;
   op->pieces = 1; /* ours */
   if (op->in_flight)
-    connection_kick(conn); /* nobody else would send it */
+    client_kick(c); /* nobody else would send it */
   op_suspend(op);
   if (!put_pieces(op))
-    connection_kill(conn);
-  op_sent(op);
+    client_fail(c, "an answer that was begun cannot be finished");
+  piece_sent(op);
   return true;
 }
 
@@ -305,7 +331,7 @@ begin_buffer(struct op *op)
 
   if (op->req.len > BUF_MAX)
     return false;
-  op->buf = connection_get_buf(op->conn, op->req.len + headers);
+  op->buf = budget_get(&op->client->account, op->req.len + headers);
   if (!op->buf)
     return false;
   /* The first data lies at the buffer's beginning, its header before that. */
@@ -315,7 +341,7 @@ begin_buffer(struct op *op)
     uint64_t len = op->req.len;
     if (op->split)
       group(op, 0, &len);
-    const size_t n = nbd_reply_data(&op->conn->session, &op->req, op->req.off,
+    const size_t n = nbd_reply_data(&op->client->session, &op->req, op->req.off,
                                     (uint32_t)len, len == op->req.len, header);
     op->reply -= n;
     memcpy(op->reply, header, n);
@@ -326,14 +352,14 @@ begin_buffer(struct op *op)
 static void
 finish_read(struct op *op)
 {
-  struct connection *conn = op->conn;
+  struct client *c = op->client;
   struct buf *buf = op->buf;
 
   op_end(op);
-  if (!connection_is_dead(conn)) {
+  if (!client_has_failed(c)) {
     op->buf = NULL;
-    if (!output_buf(conn, buf, op->reply, (size_t)(op->fill - op->reply)))
-      connection_kill(conn);
+    if (!send_buf(&c->send, buf, op->reply, (size_t)(op->fill - op->reply)))
+      client_fail(c, "no memory for a reply");
   }
   op_free(op);
 }
@@ -342,7 +368,7 @@ finish_read(struct op *op)
 static void
 finish_fill(struct op *op)
 {
-  if (connection_is_dead(op->conn)) {
+  if (client_has_failed(op->client)) {
     op_free(op);
     return;
   }
@@ -384,7 +410,7 @@ fill_run(struct op *op, unsigned i)
     .kind = VHD_IO_READ,
   };
   op->fill += run->len;
-  if (i == op->missed || !io_try(op->conn->export->queue, io) ||
+  if (i == op->missed || !io_try(op->client->export->queue, io) ||
       io->result < 0)
     op->nio++;
 }
@@ -425,7 +451,7 @@ finish_map(struct op *op)
     op_answer(op, op->vr.result < 0 ? op->vr.result : -EIO);
     return;
   }
-  if (connection_is_dead(op->conn)) {
+  if (client_has_failed(op->client)) {
     op_free(op);
     return;
   }
@@ -435,7 +461,7 @@ finish_map(struct op *op)
     for (unsigned i = 0; i < op->vr.nruns; i++)
       len += op->runs[i].len;
     const bool whole = len == op->req.len;
-    op->split = whole && nbd_reply_may_split(&op->conn->session, &op->req);
+    op->split = whole && nbd_reply_may_split(&op->client->session, &op->req);
     if (whole && (try_small(op) || try_send(op)))
       return;
     if (!begin_buffer(op)) {
@@ -447,15 +473,15 @@ finish_map(struct op *op)
 }
 
 void
-read_begin(struct connection *conn, const struct nbd_request *req)
+read_begin(struct client *c, const struct nbd_request *req)
 {
   if (req->len == 0) {
-    answer(conn, req, NBD_SUCCESS, NULL);
+    reply_ok(c, req);
     return;
   }
-  struct op *op = op_new(conn, req);
+  struct op *op = op_new(c, req);
   if (!op) {
-    answer(conn, req, NBD_ENOMEM, NULL);
+    reply_error(c, req, NBD_ENOMEM, NULL);
     return;
   }
   const int r = start_map(op);

@@ -1,195 +1,198 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* send.c: what is to be sent to a client, in order: bytes in buffers and
- * ranges of files.  Small replies are put behind each other in one buffer, so
- * that many leave with one system call.  Owns .out and .out_len.  On the
- * thread of the connection's loop. */
+/* send.c: see send.h. */
 #include "config.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "client/connection.h"
-#include "client/op.h"
+#include "client/send.h"
+#include "base/buffer.h"
+#include "disk/budget.h"
+#include "net/stream.h"
 
 /* Replies that follow each other share a buffer of this size. */
 #define BATCH_SIZE ((size_t)256 << 10)
 #define IOVS 32
 
-static struct out *
-piece_new(struct connection *conn)
+void
+send_init(struct sender *s, struct account *account)
 {
-  struct out *out = malloc(sizeof *out);
-  if (!out)
+  s->account = account;
+  TAILQ_INIT(&s->pieces);
+}
+
+static struct piece *
+piece_new(struct sender *s)
+{
+  struct piece *piece = malloc(sizeof *piece);
+  if (!piece)
     return NULL;
-  *out = (struct out){ .fd = -1 };
-  TAILQ_INSERT_TAIL(&conn->out, out, link);
-  return out;
+  *piece = (struct piece){ .fd = -1 };
+  TAILQ_INSERT_TAIL(&s->pieces, piece, link);
+  return piece;
 }
 
 static void
-piece_free_first(struct connection *conn)
+piece_free_first(struct sender *s)
 {
-  struct out *out = TAILQ_FIRST(&conn->out);
+  struct piece *piece = TAILQ_FIRST(&s->pieces);
 
-  TAILQ_REMOVE(&conn->out, out, link);
-  if (out->buf)
-    connection_put_buf(conn, out->buf);
-  if (out->op)
-    op_sent(out->op);
-  free(out);
+  TAILQ_REMOVE(&s->pieces, piece, link);
+  if (piece->buf)
+    budget_put(s->account, piece->buf);
+  if (piece->sent)
+    piece->sent(piece->of);
+  free(piece);
 }
 
 unsigned char *
-output_reserve(struct connection *conn, size_t n)
+send_reserve(struct sender *s, size_t n)
 {
-  struct out *out = TAILQ_LAST(&conn->out, outs);
+  struct piece *piece = TAILQ_LAST(&s->pieces, pieces);
 
-  if (out && out->room >= n)
-    return out->at + out->len;
+  if (piece && piece->room >= n)
+    return piece->at + piece->len;
 
-  const bool more = conn->batching || (out && out->buf);
+  const bool more = s->batching || (piece && piece->buf);
   const size_t want = more && n < BATCH_SIZE ? BATCH_SIZE : n;
-  struct buf *buf = connection_get_buf(conn, want);
+  struct buf *buf = budget_get(s->account, want);
   if (!buf)
     return NULL;
-  out = piece_new(conn);
-  if (!out) {
-    connection_put_buf(conn, buf);
+  piece = piece_new(s);
+  if (!piece) {
+    budget_put(s->account, buf);
     return NULL;
   }
-  out->buf = buf;
-  out->at = buf_data(buf) - BUF_HEADROOM;
-  out->room = buf_size(buf) + BUF_HEADROOM;
-  return out->at;
+  piece->buf = buf;
+  piece->at = buf_data(buf) - BUF_HEADROOM;
+  piece->room = buf_size(buf) + BUF_HEADROOM;
+  return piece->at;
 }
 
 void
-output_commit(struct connection *conn, size_t n)
+send_commit(struct sender *s, size_t n)
 {
-  struct out *out = TAILQ_LAST(&conn->out, outs);
+  struct piece *piece = TAILQ_LAST(&s->pieces, pieces);
 
-  assert(out && out->room >= n);
-  out->len += n;
-  out->room -= n;
-  conn->out_len += n;
+  assert(piece && piece->room >= n);
+  piece->len += n;
+  piece->room -= n;
+  s->len += n;
 }
 
 bool
-output_buf(struct connection *conn, struct buf *buf, unsigned char *at,
-           size_t len)
+send_buf(struct sender *s, struct buf *buf, unsigned char *at,
+         size_t len)
 {
-  struct out *out = piece_new(conn);
-  if (!out) {
-    connection_put_buf(conn, buf);
+  struct piece *piece = piece_new(s);
+  if (!piece) {
+    budget_put(s->account, buf);
     return false;
   }
-  out->buf = buf;
-  out->at = at;
-  out->len = len;
-  conn->out_len += len;
+  piece->buf = buf;
+  piece->at = at;
+  piece->len = len;
+  s->len += len;
   return true;
 }
 
 bool
-output_file(struct connection *conn, struct op *op, int fd, uint64_t off,
-            size_t len)
+send_file(struct sender *s, int fd, uint64_t off, size_t len,
+          void (*sent)(void *of), void *of)
 {
-  struct out *out = piece_new(conn);
-  if (!out)
+  struct piece *piece = piece_new(s);
+  if (!piece)
     return false;
-  op->pieces++;
-  out->op = op;
-  out->fd = fd;
-  out->off = off;
-  out->len = len;
-  conn->out_len += len;
+  piece->sent = sent;
+  piece->of = of;
+  piece->fd = fd;
+  piece->off = off;
+  piece->len = len;
+  s->len += len;
   return true;
 }
 
 /* ---------------------------------------------------------------- sending */
 
 static ssize_t
-send_file(struct connection *conn, struct out *out)
+send_file_piece(struct sender *s, struct stream *stream, struct piece *piece)
 {
-  struct stream *s = conn->stream;
-  const bool more = TAILQ_NEXT(out, link) != NULL;
-  const ssize_t n = s->ops->sendfile(s, out->fd, out->off, out->len, more);
+  const bool more = TAILQ_NEXT(piece, link) != NULL;
+  const ssize_t n = stream->ops->sendfile(stream, piece->fd, piece->off,
+                                          piece->len, more);
 
   if (n > 0) {
-    out->off += (uint64_t)n;
-    out->len -= (size_t)n;
-    conn->out_len -= (size_t)n;
-    if (out->len == 0)
-      piece_free_first(conn);
+    piece->off += (uint64_t)n;
+    piece->len -= (size_t)n;
+    s->len -= (size_t)n;
+    if (piece->len == 0)
+      piece_free_first(s);
   }
   return n;
 }
 
 static void
-bytes_sent(struct connection *conn, size_t n)
+bytes_sent(struct sender *s, size_t n)
 {
-  struct out *out;
+  struct piece *piece;
 
-  conn->out_len -= n;
-  while ((out = TAILQ_FIRST(&conn->out)) != NULL && out->buf &&
-         n >= out->len) {
-    n -= out->len;
-    piece_free_first(conn);
+  s->len -= n;
+  while ((piece = TAILQ_FIRST(&s->pieces)) != NULL && piece->buf &&
+         n >= piece->len) {
+    n -= piece->len;
+    piece_free_first(s);
   }
   if (n > 0) {
-    out->at += n;
-    out->len -= n;
+    piece->at += n;
+    piece->len -= n;
   }
 }
 
 static ssize_t
-send_bytes(struct connection *conn)
+send_bytes(struct sender *s, struct stream *stream)
 {
-  struct stream *s = conn->stream;
   struct iovec iov[IOVS];
-  struct out *out;
+  struct piece *piece;
   int n = 0;
 
-  TAILQ_FOREACH(out, &conn->out, link) {
-    if (!out->buf || n == IOVS)
+  TAILQ_FOREACH(piece, &s->pieces, link) {
+    if (!piece->buf || n == IOVS)
       break;
-    iov[n++] = (struct iovec){ .iov_base = out->at, .iov_len = out->len };
+    iov[n++] = (struct iovec){ .iov_base = piece->at, .iov_len = piece->len };
   }
-  const ssize_t sent = s->ops->sendv(s, iov, n, out != NULL);
+  const ssize_t sent = stream->ops->sendv(stream, iov, n, piece != NULL);
   if (sent > 0)
-    bytes_sent(conn, (size_t)sent);
+    bytes_sent(s, (size_t)sent);
   return sent;
 }
 
-void
-output_send(struct connection *conn)
+int
+send_some(struct sender *s, struct stream *stream)
 {
-  struct out *out;
+  struct piece *piece;
   ssize_t n = 0;
 
-  conn->blocked = false;
-  while ((out = TAILQ_FIRST(&conn->out)) != NULL) {
-    if (out->len == 0) {
-      piece_free_first(conn);
+  s->blocked = false;
+  while ((piece = TAILQ_FIRST(&s->pieces)) != NULL) {
+    if (piece->len == 0) {
+      piece_free_first(s);
       continue;
     }
-    n = out->buf ? send_bytes(conn) : send_file(conn, out);
+    n = piece->buf ? send_bytes(s, stream) : send_file_piece(s, stream, piece);
     if (n <= 0)
       break;
   }
-  if (!out)
-    return;
-  if (n == -EAGAIN)
-    conn->blocked = true;
-  else
-    connection_kill(conn);
+  if (!piece)
+    return 0;
+  s->blocked = n == -EAGAIN;
+  return n < 0 ? (int)n : -EIO;
 }
 
 void
-output_clear(struct connection *conn)
+send_clear(struct sender *s)
 {
-  while (!TAILQ_EMPTY(&conn->out))
-    piece_free_first(conn);
-  conn->out_len = 0;
+  while (!TAILQ_EMPTY(&s->pieces))
+    piece_free_first(s);
+  s->len = 0;
 }

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* status.c: BLOCK_STATUS and CACHE, the commands that walk the map.
+/* status.c: BLOCK_STATUS: a walk over the map.
  *
  * A walk takes one window of runs after the other and ends early where the
  * range is so fragmented that others would wait: an answer may be shorter than
- * the question, and CACHE is a hint.  On the thread of the connection's
- * loop, save for the reading ahead itself. */
+ * the question. */
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
-#include "catalog/catalog.h"
+#include "client/status.h"
 #include "client/op.h"
+#include "client/reply.h"
 #include "nbd/extents.h"
 #include "nbd/reply.h"
 
@@ -20,12 +19,6 @@
 #define MAX_WINDOWS 16
 #define MAX_EXTENTS 4096
 #define CHUNK_SIZE NBD_STATUS_SIZE(MAX_EXTENTS)
-
-/* CACHE reads no further ahead than this. */
-#define CACHE_MAX (UINT64_C(256) << 20)
-
-#define OP_OF(pointer, member) \
-  ((struct op *)((char *)(pointer) - offsetof(struct op, member)))
 
 /* In the op's buffer. */
 struct walk {
@@ -60,7 +53,7 @@ start_window(struct op *op)
 static void
 send_chunks(struct op *op)
 {
-  struct connection *conn = op->conn;
+  struct client *c = op->client;
   struct walk *walk = walk_of(op);
   struct buf *buf = op->buf;
   size_t total = 0;
@@ -77,17 +70,17 @@ send_chunks(struct op *op)
 
   /* Short answers, which most are, need not keep the buffer. */
   if (total <= BUF_PAGE) {
-    unsigned char *p = output_reserve(conn, total);
+    unsigned char *p = send_reserve(&c->send, total);
     if (p) {
       memcpy(p, walk->chunks, total);
-      output_commit(conn, total);
+      send_commit(&c->send, total);
     } else {
-      connection_kill(conn);
+      client_fail(c, "no memory for a reply");
     }
   } else {
     op->buf = NULL;
-    if (!output_buf(conn, buf, walk->chunks, total))
-      connection_kill(conn);
+    if (!send_buf(&c->send, buf, walk->chunks, total))
+      client_fail(c, "no memory for a reply");
   }
   op_free(op);
 }
@@ -117,7 +110,7 @@ finish_window(struct op *op)
   struct walk *walk = walk_of(op);
   bool more = true;
 
-  if (connection_is_dead(op->conn)) {
+  if (client_has_failed(op->client)) {
     op_free(op);
     return;
   }
@@ -141,16 +134,16 @@ finish_window(struct op *op)
 }
 
 void
-status_begin(struct connection *conn, const struct nbd_request *req)
+status_begin(struct client *c, const struct nbd_request *req)
 {
-  struct op *op = op_new(conn, req);
+  struct op *op = op_new(c, req);
 
   if (!op) {
-    answer(conn, req, NBD_ENOMEM, NULL);
+    reply_error(c, req, NBD_ENOMEM, NULL);
     return;
   }
   const unsigned n = (unsigned)__builtin_popcount(req->contexts);
-  op->buf = connection_get_buf(conn, sizeof(struct walk) + n * CHUNK_SIZE);
+  op->buf = budget_get(&c->account, sizeof(struct walk) + n * CHUNK_SIZE);
   if (!op->buf) {
     op_answer(op, -ENOMEM);
     return;
@@ -163,7 +156,7 @@ status_begin(struct connection *conn, const struct nbd_request *req)
     const unsigned i = walk->n++;
     walk->id[i] = (uint8_t)id;
     walk->full[i] = false;
-    nbd_status_begin(&walk->status[i], &conn->session, &op->req,
+    nbd_status_begin(&walk->status[i], &c->session, &op->req,
                      (enum nbd_context)id, walk->chunks + i * CHUNK_SIZE,
                      CHUNK_SIZE);
   }
@@ -174,79 +167,4 @@ status_begin(struct connection *conn, const struct nbd_request *req)
     op_answer(op, r);
   else
     op_run(op);
-}
-
-/* ------------------------------------------------------------------- cache */
-
-/* On a thread: reading ahead waits while the disk's queue is full. */
-static void
-run_cache(struct io_work *work)
-{
-  struct op *op = OP_OF(work, work);
-
-  for (unsigned i = 0; i < op->vr.nruns; i++) {
-    const struct vhd_run *run = &op->runs[i];
-    if (run->kind == VHD_RUN_DATA && run->fd >= 0)
-      posix_fadvise(run->fd, (off_t)run->file_off, (off_t)run->len,
-                    POSIX_FADV_WILLNEED);
-  }
-  loop_post(op->conn->loop, &op->worked);
-}
-
-static void
-finish_cache_map(struct op *op)
-{
-  if (connection_is_dead(op->conn) || op->vr.result < 0 ||
-      op->vr.nruns == 0) {
-    op_answer(op, op->vr.result);
-    return;
-  }
-  for (unsigned i = 0; i < op->vr.nruns; i++)
-    op->got += op->runs[i].len;
-  op_suspend(op);
-  op->work.run = run_cache;
-  io_queue_run(op->conn->export->queue, &op->work);
-}
-
-static void
-cache_window(struct op *op)
-{
-  const int r = op_start(op, VHD_MAP, op->req.off + op->got,
-                         op->req.len - op->got, NULL, VHD_PIN);
-  if (r < 0) {
-    op_answer(op, r);
-    return;
-  }
-  op->vr.runs = op->runs;
-  op->vr.max_runs = OP_RUNS;
-  op->finish = finish_cache_map;
-  op_run(op);
-}
-
-static void
-on_cached(struct task *task)
-{
-  struct op *op = OP_OF(task, worked);
-
-  op_end(op);
-  if (op->got >= op->req.len || op->got >= CACHE_MAX ||
-      connection_is_dead(op->conn))
-    op_answer(op, 0);
-  else
-    cache_window(op);
-}
-
-void
-cache_begin(struct connection *conn, const struct nbd_request *req)
-{
-  struct op *op = NULL;
-
-  if (req->len > 0)
-    op = op_new(conn, req);
-  if (!op) { /* a hint */
-    answer(conn, req, NBD_SUCCESS, NULL);
-    return;
-  }
-  op->worked.run = on_cached;
-  cache_window(op);
 }

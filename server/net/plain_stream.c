@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* plain_stream.c: the stream that is a socket and nothing else.  Owns the
- * socket.  Called by the thread of the loop its connection lives on. */
+/* plain_stream.c: the stream that is a socket and nothing else, and what is
+ * done with the socket of any stream.  Owns the socket.  Called by the thread
+ * of the loop its connection lives on. */
 #include "config.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -96,4 +99,26 @@ stream_plain_new(int fd)
     .send_want = POLLOUT,
   };
   return s;
+}
+
+/* ----------------------------------------------------------- of any stream */
+
+bool
+stream_throw_away(const struct stream *s)
+{
+  char bin[4096];
+  ssize_t n;
+
+  do
+    n = recv(s->fd, bin, sizeof bin, MSG_DONTWAIT);
+  while (n > 0 || (n < 0 && errno == EINTR));
+  return n < 0 && errno == EAGAIN;
+}
+
+bool
+stream_all_arrived(const struct stream *s)
+{
+  int left;
+
+  return ioctl(s->fd, SIOCOUTQ, &left) == 0 && left == 0;
 }

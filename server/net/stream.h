@@ -76,6 +76,12 @@ struct stream {
  * stream's own; NULL (fd untouched) where memory is short. */
 struct stream *stream_plain_new(int fd);
 
+/* For the end of a connection, below TLS.  Throws away what has come; false:
+ * the peer has gone. */
+bool stream_throw_away(const struct stream *s);
+/* Does the peer's kernel have all that was sent? */
+bool stream_all_arrived(const struct stream *s);
+
 /* Gives the socket up without closing it, and frees the stream: for STARTTLS,
  * which builds another stream on the same socket. */
 static inline int

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "client/op.h"
+#include "client/receive.h"
 #include "server.h"
 #include "net/tls/context.h"
 #include "net/tls/stream.h"
@@ -396,7 +397,7 @@ visit_loop(void (*run)(struct task *))
   int r;
 
   sem_init(&visit.done, 0, 0);
-  loop_post(server->loops[0], &visit.task);
+  loop_post(server->workers[0].loop, &visit.task);
   do
     r = sem_timedwait(&visit.done, &until);
   while (r < 0 && errno == EINTR);
@@ -416,10 +417,7 @@ house_barrier(void)
 static void
 on_stop(struct task *task)
 {
-  struct connection *conn;
-
-  TAILQ_FOREACH(conn, &server->loops[0]->connections, link)
-    connection_shutdown(conn);
+  connections_shut_down(&server->workers[0]);
   on_visit(task);
 }
 
@@ -428,12 +426,11 @@ on_stop(struct task *task)
 static void
 on_clear(struct task *task)
 {
-  struct loop *loop = server->loops[0];
+  struct worker *worker = &server->workers[0];
 
-  op_clear_spare(loop);
-  buf_unref(&loop->bufs, loop->input);
-  loop->input = NULL;
-  bufs_clear(&loop->bufs);
+  op_clear_spare(worker);
+  receive_clear_input(worker);
+  bufs_clear(&worker->loop->bufs);
   on_visit(task);
 }
 
@@ -519,7 +516,7 @@ house_settle(void)
   struct vhd_error err;
 
   wait_alone();
-  FUZZ_ASSERT(atomic_load(&server->bytes) == 0);
+  FUZZ_ASSERT(atomic_load(&server->budget.used) == 0);
   const int r =
     exports_close(server->exports, HOUSE_PATIENCE_MSEC / 1000, &err);
   FUZZ_ASSERT(r == 0 || (troubled && r != -ETIMEDOUT));

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* client.c: see client.h. */
+#include "config.h"
+
+#include <errno.h>
+
+#include "client/client.h"
+
+void
+client_kick(struct client *c)
+{
+  if (c->kicked)
+    return;
+  c->kicked = true;
+  loop_post(c->loop, &c->kick);
+}
+
+void
+client_fail(struct client *c, const char *why)
+{
+  if (client_has_failed(c))
+    return;
+  c->why = why;
+  atomic_store_explicit(&c->cancelled, true, memory_order_relaxed);
+  client_kick(c);
+}
+
+void
+client_done(struct client *c)
+{
+  c->nops--;
+  client_kick(c);
+}
+
+bool
+client_send(struct client *c)
+{
+  if (client_has_failed(c))
+    return false;
+  const int r = send_some(&c->send, c->stream);
+  if (r < 0 && r != -EAGAIN)
+    client_fail(c, "its replies cannot be sent");
+  return r == 0;
+}

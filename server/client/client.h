@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* client.h: what a command knows of the client that gave it.
+ *
+ * The connection embeds it, and alone decides what becomes of it.  Others
+ * report: client_fail() when the client must be cut off, client_done() when a
+ * request has ended.  Both only mark it and post .kick; the connection acts
+ * when the loop gets there, so nothing goes away under who reports.  On the
+ * thread of the client's loop, but for .cancelled. */
+#ifndef SERVER_CLIENT_CLIENT_H
+#define SERVER_CLIENT_CLIENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/loop.h"
+#include "client/send.h"
+#include "disk/budget.h"
+#include "nbd/session.h"
+
+struct export;
+struct host;
+struct stream;
+struct worker;
+
+struct client {
+  struct loop *loop;
+  struct worker *worker;
+  struct host *host;
+  struct stream *stream; /* NULL once the client has been cut off */
+  struct export *export; /* once it has chosen one */
+  struct nbd_session session;
+  struct account account;
+  struct sender send;
+
+  unsigned nops;   /* requests in flight; they refer to the client */
+  const char *why; /* it must be, or was, cut off; for the log */
+  bool kicked;     /* .kick is posted */
+  /* Set when the client is cut off, and at an end of file without DISC: data of
+   * writes in flight that has not been written is not written. */
+  atomic_bool cancelled;
+  struct task kick; /* the connection's */
+};
+
+/* It must be cut off; nothing is sent to it any more.  why: a literal. */
+void client_fail(struct client *c, const char *why);
+
+static inline bool
+client_has_failed(const struct client *c)
+{
+  return c->why != NULL;
+}
+
+/* A request that was in flight has ended. */
+void client_done(struct client *c);
+
+/* Has the connection go on when the loop has run what is posted already. */
+void client_kick(struct client *c);
+
+/* Sends what the client takes.  False: it does not take all, or has failed. */
+bool client_send(struct client *c);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* host.h: what connections need of the server that they belong to.  The server
+ * fills it before there are any; it is constant but for .stopping. */
+#ifndef SERVER_CLIENT_HOST_H
+#define SERVER_CLIENT_HOST_H
+
+#include <stdatomic.h>
+
+struct budget;
+struct exports;
+struct io_queue;
+struct nbd_policy;
+struct peer;
+struct server_config;
+
+struct host {
+  const struct server_config *config; /* limits, names, how TLS is made */
+  const struct nbd_policy *policy;
+  struct exports *exports;
+  struct io_queue *folder; /* for looking into .config->directory */
+  struct budget *budget;
+  /* A connection has gone for good.  On a loop's thread. */
+  void (*left)(struct host *host, struct peer *peer);
+  atomic_bool stopping;
+};
+
+#endif

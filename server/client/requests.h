@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* requests.h: bytes to requests, within the limits: the consumer (receive.h)
+ * of the transmission phase.  On the thread of the client's loop.
+ *
+ * A request is begun only if the limits allow it; else it and all that is
+ * behind it waits, held by the receiver.  A write whose data has come whole is
+ * carried out from where it lies; else the data is gathered in a buffer of its
+ * own.  Data of a refused write is counted and thrown away. */
+#ifndef SERVER_CLIENT_REQUESTS_H
+#define SERVER_CLIENT_REQUESTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/receive.h"
+#include "nbd/transmission.h"
+
+struct client;
+
+struct requests {
+  struct client *client;
+  /* A write whose data is arriving, or one that was refused. */
+  struct nbd_request at_hand;
+  struct buf *arriving; /* charged; NULL: none */
+  uint32_t got;         /* bytes of it */
+  uint64_t drain;       /* bytes to throw away */
+  /* Of this turn: */
+  unsigned begun;
+  size_t bytes;  /* of replies that were asked for */
+  bool yielding; /* it is over; the client goes on when others had theirs */
+  bool unannounced; /* a write did not announce its data; that is noted */
+};
+
+void requests_init(struct requests *r, struct client *c);
+/* A new turn: of so many requests and bytes. */
+void requests_begin_turn(struct requests *r);
+/* Gives back what it holds. */
+void requests_clear(struct requests *r);
+
+/* See struct consumer; `of` is a struct requests.  END: DISC. */
+enum receive_verdict requests_take(void *of, struct buf *input,
+                                   const unsigned char *p, size_t n,
+                                   size_t *used);
+unsigned char *requests_place(void *of, size_t *len);
+enum receive_verdict requests_took(void *of, size_t n);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* worker.h: what the connections of one loop share.  Of that loop's thread. */
+#ifndef SERVER_CLIENT_WORKER_H
+#define SERVER_CLIENT_WORKER_H
+
+#include <sys/queue.h>
+
+struct buf;
+struct connection;
+struct host;
+struct loop;
+struct op;
+
+struct worker {
+  struct loop *loop;
+  struct host *host;
+  struct buf *input;    /* where receiving begins; see receive.c */
+  struct op *spare_ops; /* see op.c */
+  unsigned nspare_ops;
+  TAILQ_HEAD(connections, connection) connections; /* see connection.c */
+};
+
+#endif
