@@ -71,6 +71,8 @@ server_libserver_la_SOURCES = \
 	server/io/engine.c \
 	server/io/engine.h \
 	server/io/file_class.c \
+	server/io/job.c \
+	server/io/page_cache.c \
 	server/io/queue.c \
 	server/io/sync.c \
 	server/io/try.c \

@@ -162,6 +162,9 @@ bool io_job_cancelled(const struct io_job *job);
  * when this has been tried. */
 bool io_try(struct io_queue *queue, struct vhd_io *io);
 
+/* Is the range in memory, of a file of that class? */
+bool io_is_cached(enum io_class class, int fd, uint64_t off, uint64_t len);
+
 /* Would this write, of part of a page that is not in memory, read it first? */
 bool io_reads_first(struct io_queue *queue, const struct vhd_io *io);
 

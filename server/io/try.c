@@ -13,13 +13,10 @@
 #include "config.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "io/engine.h"
-
-#define PAGE 4096
 
 /* What a loop may be held up by; time slices of other processes included. */
 #define SLOW_NS UINT64_C(8000000)
@@ -82,53 +79,14 @@ try_read(struct io_queue *queue, enum io_class class, struct vhd_io *io)
   return false; /* whatever it is, the engine will see it again */
 }
 
-/* cachestat, since Linux 6.5; its structures are not in our headers. */
-#ifndef SYS_cachestat
-#define SYS_cachestat 451
-#endif
-
-struct cachestat_range_arg {
-  uint64_t off, len;
-};
-
-struct cachestat_result {
-  uint64_t nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted;
-};
-
-static bool
-is_cached(enum io_class class, int fd, uint64_t off, uint64_t len)
-{
-  const uint64_t first = off / PAGE, last = (off + len - 1) / PAGE;
-  struct cachestat_range_arg range = { .off = off, .len = len };
-  struct cachestat_result stat;
-
-  if (class == IO_MEMORY)
-    return true;
-  if (class != IO_LOCAL ||
-      syscall(SYS_cachestat, fd, &range, &stat, 0) != 0)
-    return false;
-  return stat.nr_cache >= last - first + 1;
-}
-
 /* A page counts as cached from when its reading begins. */
 bool
 io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len)
 {
   const enum io_class class = io_class_of(queue, fd);
 
-  return is_cached(class, fd, off, len) &&
+  return io_is_cached(class, fd, off, len) &&
          (class == IO_MEMORY || !io_doubts_write(queue));
-}
-
-bool
-io_reads_first(struct io_queue *queue, const struct vhd_io *io)
-{
-  const enum io_class class = io_class_of(queue, io->fd);
-  const uint64_t end = io->off + io->len;
-
-  if (io->off % PAGE != 0 && !is_cached(class, io->fd, io->off, 1))
-    return true;
-  return end % PAGE != 0 && !is_cached(class, io->fd, end - 1, 1);
 }
 
 static bool

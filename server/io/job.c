@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* job.c: one I/O of a batch: whether it is still wanted, and its end.  Any
+ * thread. */
+#include "config.h"
+
+#include "io/engine.h"
+
+bool
+io_job_cancelled(const struct io_job *job)
+{
+  const struct io_batch *batch = job->batch;
+  const struct vhd_io *io = job->io;
+
+  if (io->kind != VHD_IO_WRITE || !batch->cancel ||
+      !atomic_load_explicit(batch->cancel, memory_order_relaxed))
+    return false;
+  const uintptr_t at = (uintptr_t)io->buf, data = (uintptr_t)batch->data;
+  return at >= data && at - data < batch->data_len;
+}
+
+void
+io_job_done(struct io_job *job)
+{
+  struct io_batch *batch = job->batch;
+
+  io_watch_end(job);
+  if (atomic_fetch_sub_explicit(&batch->left, 1, memory_order_acq_rel) == 1)
+    loop_post(batch->loop, &batch->done);
+}
