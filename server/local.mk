@@ -39,6 +39,9 @@ server_libserver_la_SOURCES = \
 	server/client/command.h \
 	server/client/connection.c \
 	server/client/connection.h \
+	server/client/connection_state.h \
+	server/client/ending.c \
+	server/client/ending.h \
 	server/client/host.h \
 	server/client/negotiate.c \
 	server/client/negotiate.h \

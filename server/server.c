@@ -89,10 +89,6 @@ left(struct host *host, struct peer *peer)
 static void
 fill_host(struct server *server)
 {
-  const struct server_limits *limits = &server->config.limits;
-
-  server->budget.total = limits->bytes_total;
-  server->budget.each = limits->bytes;
   server->host = (struct host){
     .config = &server->config,
     .policy = server->policy,
@@ -119,6 +115,8 @@ server_new(const struct server_config *config, struct server **out,
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&server->changed, &attr);
   pthread_condattr_destroy(&attr);
+  budget_init(&server->budget, server->config.limits.bytes_total,
+              server->config.limits.bytes);
   server->policy = make_policy(&server->config);
   server->folder = io_queue_new();
   server->peers = peers_new(server->config.limits.connections_per_address);
@@ -382,6 +380,7 @@ server_free(struct server *server)
   peers_free(server->peers);
   free(server->policy);
   free(server->workers);
+  budget_destroy(&server->budget);
   pthread_cond_destroy(&server->changed);
   pthread_mutex_destroy(&server->lock);
   free(server);

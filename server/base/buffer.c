@@ -33,11 +33,14 @@ buf_new(unsigned class)
              -1, 0);
     if (p == MAP_FAILED)
       return NULL;
+    /* Or the first byte may take 2 MiB. */
+    madvise(p, size, MADV_NOHUGEPAGE);
   } else if (posix_memalign(&p, BUF_PAGE, size) != 0) {
     return NULL;
   }
   struct buf *buf = p;
   buf->class = class;
+  buf->resident = class >= MAPPED_CLASS ? BUF_PAGE : (uint32_t)size;
   return buf;
 }
 
@@ -51,7 +54,7 @@ buf_delete(struct buf *buf)
 }
 
 struct buf *
-buf_get(struct bufs *bufs, size_t size)
+buf_get_empty(struct bufs *bufs, size_t size)
 {
   unsigned class = 0;
 
@@ -70,6 +73,16 @@ buf_get(struct bufs *bufs, size_t size)
       return NULL;
   }
   buf->refs = 1;
+  return buf;
+}
+
+struct buf *
+buf_get(struct bufs *bufs, size_t size)
+{
+  struct buf *buf = buf_get_empty(bufs, size);
+
+  if (buf)
+    buf->resident = (uint32_t)buf_footprint(buf);
   return buf;
 }
 

@@ -27,6 +27,7 @@ struct buf {
   struct buf *next;
   uint32_t refs;
   uint32_t class;
+  uint32_t resident; /* bytes from its beginning that memory stands behind */
 };
 
 struct bufs {
@@ -61,6 +62,20 @@ void bufs_init(struct bufs *bufs);
 /* At least size (<= BUF_MAX) bytes, not zeroed, with one reference; NULL where
  * memory is short. */
 struct buf *buf_get(struct bufs *bufs, size_t size);
+
+/* The same, for bytes that come little by little: .resident is what is known to
+ * be, not all of it.  Who fills it says so by buf_touch(). */
+struct buf *buf_get_empty(struct bufs *bufs, size_t size);
+
+/* Bytes up to n behind .data have been written. */
+static inline void
+buf_touch(struct buf *buf, size_t n)
+{
+  const size_t end = (BUF_OFFSET + n + BUF_PAGE - 1) & ~(size_t)(BUF_PAGE - 1);
+
+  if (end > buf->resident)
+    buf->resident = (uint32_t)end;
+}
 
 static inline struct buf *
 buf_ref(struct buf *buf)

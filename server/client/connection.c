@@ -1,55 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* connection.c: see connection.h: birth and death, events, deadlines. */
+/* connection.c: see connection.h: birth, events, and what is done in which
+ * order. */
 #include "config.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
+#include <inttypes.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 #include "client/connection.h"
 #include "base/container.h"
 #include "base/log.h"
-#include "catalog/catalog.h"
-#include "client/client.h"
+#include "client/connection_state.h"
+#include "client/ending.h"
 #include "client/host.h"
-#include "client/negotiate.h"
-#include "client/receive.h"
-#include "client/requests.h"
 #include "client/worker.h"
 #include "config/server_config.h"
 #include "net/stream.h"
 
-/* How long a client may take to fetch the last replies, */
-#define ENDING_MSEC 10000
-/* and to acknowledge them and close its end. */
-#define LINGER_MSEC 500
-/* Look again whether there is memory. */
-#define RETRY_MSEC 20
-
-enum connection_state {
-  CONNECTION_NEGOTIATING,
-  CONNECTION_SECURING,
-  CONNECTION_SERVING,
-  CONNECTION_ENDING,
-  CONNECTION_LINGERING,
-  CONNECTION_DEAD,
-};
-
-struct connection {
-  TAILQ_ENTRY(connection) link; /* of the worker */
-  struct client client;
-  struct peer *peer;
-  struct negotiation *negotiation; /* before SERVING */
-  struct receiver receiver;
-  struct requests requests;
-  uint8_t state; /* enum connection_state */
-  bool yielding; /* goes on when the others have had their turn */
-  bool stopping; /* the server is */
-  struct event readable, writable, timer;
-};
+/* How often who waits for memory looks at those who do not go on. */
+#define PRESS_MSEC 250
 
 static enum receive_verdict take(void *of, struct buf *input,
                                  const unsigned char *p, size_t n,
@@ -63,140 +32,13 @@ static const struct consumer consumer = {
   .took = took,
 };
 
-static void
-set_timer(struct connection *conn, unsigned msec)
-{
-  const struct timeval tv = {
-    .tv_sec = msec / 1000,
-    .tv_usec = (suseconds_t)(msec % 1000) * 1000,
-  };
-
-  evtimer_add(&conn->timer, &tv);
-}
-
-/* ------------------------------------------------------------------- death */
-
-/* The client is cut off.  What is in flight may still refer to it: it is freed
- * by a kick, when nothing does. */
-static void
-kill_now(struct connection *conn)
-{
-  struct client *c = &conn->client;
-
-  if (conn->state == CONNECTION_DEAD)
-    return;
-  if (client_has_failed(c))
-    log_debug("a client is cut off: %s", c->why);
-  client_fail(c, "it is over");
-  conn->state = CONNECTION_DEAD;
-  event_del(&conn->readable);
-  event_del(&conn->writable);
-  event_del(&conn->timer);
-  receive_clear(&conn->receiver, c);
-  requests_clear(&conn->requests);
-  send_clear(&c->send);
-  stream_free(c->stream);
-  c->stream = NULL;
-  client_kick(c);
-}
-
-static bool
-awaits_nobody(const struct connection *conn)
-{
-  return conn->client.nops == 0 &&
-         !(conn->negotiation && negotiate_is_waiting(conn->negotiation));
-}
-
-/* Dead: whoever still refers to it will kick it. */
-static void
-free_unused(struct connection *conn)
-{
-  struct client *c = &conn->client;
-  struct host *host = c->host;
-  struct peer *peer = conn->peer;
-
-  if (!awaits_nobody(conn))
-    return;
-  negotiate_free(conn->negotiation);
-  assert(c->account.bytes == 0);
-  if (c->export)
-    export_unref(host->exports, c->export);
-  TAILQ_REMOVE(&c->worker->connections, conn, link);
-  free(conn);
-  host->left(host, peer);
-}
-
-static void
-linger(struct connection *conn)
-{
-  const struct stream *s = conn->client.stream;
-
-  if (!stream_throw_away(s) || stream_all_arrived(s) ||
-      shutdown(s->fd, SHUT_WR) < 0) {
-    kill_now(conn);
-    return;
-  }
-  conn->state = CONNECTION_LINGERING;
-  set_timer(conn, LINGER_MSEC);
-}
-
-/* Is everything done and sent? */
-static void
-finish_ending(struct connection *conn)
-{
-  struct stream *s = conn->client.stream;
-
-  if (conn->state != CONNECTION_ENDING || !awaits_nobody(conn) ||
-      !send_is_empty(&conn->client.send))
-    return;
-  if (s->ops->finish)
-    s->ops->finish(s);
-  if (conn->stopping)
-    linger(conn);
-  else
-    kill_now(conn);
-}
-
-/* No more input: dies when all is finished and sent. */
-static void
-end(struct connection *conn)
-{
-  if (conn->state >= CONNECTION_ENDING)
-    return;
-  conn->state = CONNECTION_ENDING;
-  receive_clear(&conn->receiver, &conn->client);
-  requests_clear(&conn->requests);
-  set_timer(conn, ENDING_MSEC);
-  client_kick(&conn->client);
-}
-
-/* What is held was received, and has its turn yet. */
-static void
-stop_when_taken(struct connection *conn)
-{
-  if (conn->stopping && conn->state == CONNECTION_SERVING &&
-      !receive_is_holding(&conn->receiver))
-    end(conn);
-}
-
-static void
-shut_down(struct connection *conn)
-{
-  if (conn->state >= CONNECTION_ENDING)
-    return;
-  conn->stopping = true;
-  if (conn->negotiation)
-    negotiate_shutdown(conn->negotiation);
-  stop_when_taken(conn);
-}
-
 void
 connections_shut_down(struct worker *worker)
 {
   struct connection *conn;
 
   TAILQ_FOREACH(conn, &worker->connections, link)
-    shut_down(conn);
+    ending_shut_down(conn);
 }
 
 void
@@ -206,20 +48,10 @@ connections_hurry(struct worker *worker)
 
   TAILQ_FOREACH(conn, &worker->connections, link)
     if (conn->state < CONNECTION_SERVING)
-      end(conn);
+      ending_begin(conn);
 }
 
 /* --------------------------------------------------------------- handshake */
-
-/* The handshake is over, but for an answer that comes yet. */
-static void
-drop_negotiation(struct connection *conn)
-{
-  if (!conn->negotiation || negotiate_is_waiting(conn->negotiation))
-    return;
-  negotiate_free(conn->negotiation);
-  conn->negotiation = NULL;
-}
 
 static void
 begin_tls(struct connection *conn)
@@ -255,12 +87,12 @@ act(struct connection *conn, enum negotiate_event event)
     return false;
   case NEGOTIATE_READY:
     conn->state = CONNECTION_SERVING;
-    drop_negotiation(conn);
+    connection_drop_negotiation(conn);
     if (conn->stopping)
-      end(conn);
+      ending_begin(conn);
     return false;
   case NEGOTIATE_CLOSE:
-    end(conn);
+    ending_begin(conn);
     return false;
   }
   return false;
@@ -337,27 +169,41 @@ static void
 yield_for(struct connection *conn, unsigned msec)
 {
   conn->yielding = true;
-  set_timer(conn, msec);
+  connection_set_timer(conn, msec);
 }
 
-/* Nothing of this connection will change soon enough by itself: look again. */
+/* Does something wait for its turn, so that nothing is read? */
+static bool
+is_held_up(const struct connection *conn)
+{
+  return receive_is_holding(&conn->receiver) || conn->requests.stuck;
+}
+
+/* Is there nothing of its own that would give memory back? */
+static bool
+has_nothing_under_way(const struct connection *conn)
+{
+  return conn->state == CONNECTION_SERVING && conn->client.nops == 0 &&
+         send_is_empty(&conn->client.send);
+}
+
 static void
 schedule(struct connection *conn)
 {
-  const struct client *c = &conn->client;
+  struct client *c = &conn->client;
   const struct stream *s = c->stream;
 
   if (conn->state > CONNECTION_SERVING || c->send.blocked)
     return;
-  if (!receive_is_holding(&conn->receiver)) {
+  if (!is_held_up(conn)) {
     /* TLS may hold bytes that the socket will not announce again. */
     if (s->ops->pending && s->ops->pending(c->stream))
       yield_for(conn, 0);
   } else if (conn->requests.yielding) {
     yield_for(conn, 0);
-  } else if (c->nops == 0 && conn->state == CONNECTION_SERVING &&
-             send_is_empty(&c->send)) {
-    yield_for(conn, RETRY_MSEC);
+  } else if (has_nothing_under_way(conn)) {
+    budget_wait(&c->account, conn->requests.need);
+    connection_set_timer(conn, PRESS_MSEC);
   }
 }
 
@@ -377,7 +223,7 @@ read_some(struct connection *conn)
       (verdict == RECEIVE_END && conn->state < CONNECTION_SERVING))
     client_fail(c, "its bytes make no sense, or it has gone");
   else if (verdict == RECEIVE_END)
-    end(conn);
+    ending_begin(conn);
   if (!client_has_failed(c))
     schedule(conn);
 }
@@ -387,7 +233,8 @@ read_some(struct connection *conn)
 static void
 want(struct event *ev, bool wanted)
 {
-  if (wanted == (event_pending(ev, EV_READ | EV_WRITE, NULL) != 0))
+  if (wanted ==
+      (event_pending(ev, EV_READ | EV_WRITE | EV_CLOSED, NULL) != 0))
     return;
   if (wanted)
     event_add(ev, NULL);
@@ -407,7 +254,7 @@ set_interest(struct connection *conn)
     in = true;
   } else if (conn->state == CONNECTION_SECURING ||
              (conn->state != CONNECTION_ENDING &&
-              !receive_is_holding(&conn->receiver) && !c->send.blocked)) {
+              !is_held_up(conn) && !c->send.blocked)) {
     if (s->recv_want == POLLOUT)
       out = true;
     else
@@ -421,6 +268,8 @@ set_interest(struct connection *conn)
   }
   want(&conn->readable, in);
   want(&conn->writable, out);
+  want(&conn->gone, c->account.waits ||
+                      (conn->state == CONNECTION_NEGOTIATING && !in));
 }
 
 static bool
@@ -429,7 +278,8 @@ may_read(const struct connection *conn, bool readable)
   return (conn->state == CONNECTION_NEGOTIATING ||
           conn->state == CONNECTION_SERVING) &&
          !conn->client.send.blocked &&
-         (receive_is_holding(&conn->receiver) ? !conn->yielding : readable);
+         (is_held_up(conn) ? !conn->yielding && !conn->client.account.waits
+                           : readable);
 }
 
 /* What the client, or another thread, has made possible. */
@@ -452,13 +302,12 @@ go_on(struct connection *conn, bool readable)
     read_some(conn);
   if (conn->state == CONNECTION_LINGERING && !stream_throw_away(c->stream))
     client_fail(c, "it has gone");
-  stop_when_taken(conn);
+  ending_stop(conn);
   if (c->send.blocked || send_is_empty(&c->send))
     return;
   client_send(c);
   /* What was held back for want of memory may be possible now. */
-  if (receive_is_holding(&conn->receiver) && !c->send.blocked &&
-      !conn->yielding)
+  if (is_held_up(conn) && !c->send.blocked && !conn->yielding)
     client_kick(c);
 }
 
@@ -473,13 +322,14 @@ advance(struct connection *conn, bool readable)
   if (!client_has_failed(c))
     go_on(conn, readable);
   if (!client_has_failed(c))
-    finish_ending(conn);
+    ending_finish(conn);
   if (client_has_failed(c)) {
-    kill_now(conn);
+    ending_kill(conn);
     return;
   }
   if (conn->state == CONNECTION_ENDING)
-    drop_negotiation(conn);
+    connection_drop_negotiation(conn);
+  budget_settle(&c->account, c->nops > 0);
   set_interest(conn);
 }
 
@@ -509,6 +359,52 @@ on_writable(evutil_socket_t fd, short what, void *arg)
   loop_settle(loop);
 }
 
+/* It waits for memory, or for an image to be opened, and its end of the
+ * connection is closed. */
+static void
+on_gone(evutil_socket_t fd, short what, void *arg)
+{
+  struct connection *conn = arg;
+  struct loop *loop = conn->client.loop;
+
+  (void)fd;
+  (void)what;
+  client_fail(&conn->client, "it has gone");
+  advance(conn, false);
+  loop_settle(loop);
+}
+
+static void
+log_shed(uint64_t bytes)
+{
+  static struct log_limit limit;
+
+  if (log_limit_pass(&limit))
+    log_warning("memory for clients is short: one that holds %" PRIu64
+                " KiB, and does not go on, is cut off", bytes >> 10);
+}
+
+/* There is memory, or this client is to make room. */
+static void
+on_woken(struct task *task)
+{
+  struct connection *conn =
+    CONTAINER_OF(task, struct connection, client.account.woken);
+  struct account *account = &conn->client.account;
+  const uint64_t moved = account->moved;
+  const bool shed = budget_woken(account);
+
+  advance(conn, true);
+  if (shed && account->moved == moved && account->stalled &&
+      conn->state != CONNECTION_DEAD) {
+    log_shed(budget_bytes(account));
+    client_fail(&conn->client, "others need the memory that it holds");
+    advance(conn, false);
+  }
+  if (conn->state == CONNECTION_DEAD)
+    client_kick(&conn->client);
+}
+
 static void
 on_kick(struct task *task)
 {
@@ -517,7 +413,7 @@ on_kick(struct task *task)
   conn->client.kicked = false;
   advance(conn, false);
   if (conn->state == CONNECTION_DEAD && !conn->client.kicked)
-    free_unused(conn);
+    ending_free(conn);
 }
 
 /* For the end, or for the next turn. */
@@ -530,13 +426,14 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 
   (void)fd;
   (void)what;
-  if (conn->state == CONNECTION_ENDING && c->nops > 0 && !c->send.blocked) {
-    set_timer(conn, ENDING_MSEC); /* the disk takes long */
-  } else if (conn->state >= CONNECTION_ENDING) {
-    kill_now(conn);
+  if (conn->state >= CONNECTION_ENDING) {
+    ending_late(conn);
   } else if (conn->yielding) {
     conn->yielding = false;
     advance(conn, true);
+  } else if (c->account.waits) {
+    budget_press(c->account.budget);
+    connection_set_timer(conn, PRESS_MSEC);
   }
   loop_settle(loop);
 }
@@ -553,6 +450,7 @@ assign_events(struct connection *conn)
                conn);
   event_assign(&conn->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable,
                conn);
+  event_assign(&conn->gone, base, fd, EV_CLOSED | EV_PERSIST, on_gone, conn);
   evtimer_assign(&conn->timer, base, on_timer, conn);
 }
 
@@ -563,8 +461,7 @@ init_client(struct client *c, struct worker *worker, struct stream *stream)
   c->worker = worker;
   c->host = worker->host;
   c->stream = stream;
-  c->account.budget = worker->host->budget;
-  c->account.bufs = &worker->loop->bufs;
+  budget_join(worker->host->budget, &c->account, worker->loop, on_woken);
   send_init(&c->send, &c->account);
   c->kick.run = on_kick;
 }
@@ -589,6 +486,6 @@ connection_new(struct worker *worker, struct stream *stream,
   if (!conn->negotiation)
     client_fail(&conn->client, "no memory for its handshake");
   if (atomic_load(&worker->host->stopping))
-    shut_down(conn);
+    ending_shut_down(conn);
   advance(conn, false);
 }

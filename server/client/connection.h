@@ -23,7 +23,8 @@
  *     not when the server stops (.stopping).
  *  2. Nothing is read while replies wait that the client does not take
  *     (.send.blocked), or while bytes wait that may not be looked at yet.
- *  3. What waits there when the connection dies is never begun.
+ *  3. What waits there when the connection dies is never begun.  Who waits for
+ *     memory dies when the client closes its end, half or whole.
  *  4. The stream is freed on entering DEAD; the connection when, besides,
  *     nothing is in flight (.nops), the handshake waits for no answer of
  *     another thread, and .kick is not posted.  Only on_kick() frees, so

@@ -91,7 +91,7 @@ op_suspend(struct op *op)
   op->in_flight = true;
   op->charge = sizeof *op;
   if (op->input)
-    op->charge += buf_footprint(op->input);
+    op->charge += op->input->resident;
   budget_charge(&op->client->account, op->charge);
   op->client->nops++;
 }

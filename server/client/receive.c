@@ -8,8 +8,12 @@
  *   the beginning of a header    is copied to .part, and put before what comes
  *   the beginning of data        the consumer has copied to its place; the rest
  *                                is received right there
- *   what must wait               .held keeps the buffer itself, or a copy where
- *                                that is smaller; the worker takes another */
+ *   what must wait               in .part, too, where it is short; else .held
+ *                                keeps the buffer itself, or a copy where that
+ *                                is smaller; the worker takes another
+ *
+ * Where memory is short no more is received than fits into .part, and so those
+ * who wait for memory hold none. */
 #include "config.h"
 
 #include <assert.h>
@@ -27,27 +31,6 @@
 
 /* ------------------------------------------------------------- what is left */
 
-/* Keeps [p, p + n), which lies in input. */
-static void
-hold(struct receiver *r, struct client *c, struct buf *input,
-     const unsigned char *p, size_t n)
-{
-  struct buf *copy = NULL;
-
-  if (n <= BUF_PAGE)
-    copy = budget_get(&c->account, n);
-  if (copy) {
-    memcpy(buf_data(copy), p, n);
-    r->held = copy;
-    r->held_at = 0;
-  } else {
-    budget_charge(&c->account, buf_footprint(input));
-    r->held = buf_ref(input);
-    r->held_at = (uint32_t)(p - buf_data(input));
-  }
-  r->held_end = r->held_at + (uint32_t)n;
-}
-
 /* Keeps the beginning of something. */
 static void
 keep_part(struct receiver *r, const unsigned char *p, size_t n)
@@ -55,6 +38,32 @@ keep_part(struct receiver *r, const unsigned char *p, size_t n)
   assert(n <= sizeof r->part);
   memcpy(r->part, p, n);
   r->part_len = (uint32_t)n;
+}
+
+/* Keeps [p, p + n), which lies in input. */
+static void
+hold(struct receiver *r, struct client *c, struct buf *input,
+     const unsigned char *p, size_t n)
+{
+  struct buf *copy = NULL;
+
+  if (n <= RECEIVE_PART) {
+    keep_part(r, p, n);
+    r->waits = true;
+    return;
+  }
+  if (n <= BUF_PAGE)
+    copy = budget_get(&c->account, n);
+  if (copy) {
+    memcpy(buf_data(copy), p, n);
+    r->held = copy;
+    r->held_at = 0;
+  } else {
+    budget_charge(&c->account, input->resident);
+    r->held = buf_ref(input);
+    r->held_at = (uint32_t)(p - buf_data(input));
+  }
+  r->held_end = r->held_at + (uint32_t)n;
 }
 
 /* Has the consumer take what it will of n bytes at p, which lie in input, and
@@ -82,10 +91,12 @@ take_held(struct receiver *r, struct client *c,
   struct buf *input = r->held;
   const unsigned char *p = buf_data(input) + r->held_at;
 
+  /* What is asked for now does not come on top of it. */
+  budget_discharge(&c->account, input->resident);
   r->held = NULL;
   const enum receive_verdict verdict =
     take(r, c, consumer, of, input, p, r->held_end - r->held_at);
-  budget_put(&c->account, input);
+  buf_unref(&c->loop->bufs, input);
   return verdict;
 }
 
@@ -135,6 +146,22 @@ receive_placed(struct receiver *r, struct client *c,
   return consumer->took(of, (size_t)n);
 }
 
+/* Few bytes that had to wait. */
+static enum receive_verdict
+take_part(struct receiver *r, struct client *c,
+          const struct consumer *consumer, void *of)
+{
+  struct buf *input = get_input(c->worker);
+  const size_t n = r->part_len;
+
+  if (!input)
+    return RECEIVE_FAULT;
+  memcpy(buf_data(input), r->part, n);
+  r->waits = false;
+  r->part_len = 0;
+  return take(r, c, consumer, of, input, buf_data(input), n);
+}
+
 static enum receive_verdict
 receive_any(struct receiver *r, struct client *c,
             const struct consumer *consumer, void *of, bool *again)
@@ -142,13 +169,19 @@ receive_any(struct receiver *r, struct client *c,
   struct stream *s = c->stream;
   struct buf *input = get_input(c->worker);
   const size_t part = r->part_len;
-  size_t len;
+  size_t len, size = INPUT_SIZE;
 
   if (!input)
     return RECEIVE_FAULT;
+  if (budget_is_tight(c->account.budget)) {
+    consumer->place(of, &len);
+    size = len > RECEIVE_PART - part ? len : RECEIVE_PART - part;
+    if (size > INPUT_SIZE)
+      size = INPUT_SIZE;
+  }
   unsigned char *p = buf_data(input);
   memcpy(p, r->part, part);
-  const ssize_t n = s->ops->recv(s, p + part, INPUT_SIZE);
+  const ssize_t n = s->ops->recv(s, p + part, size);
   if (n <= 0)
     return no_bytes(r, n);
   r->part_len = 0;
@@ -156,7 +189,7 @@ receive_any(struct receiver *r, struct client *c,
     take(r, c, consumer, of, input, p, part + (size_t)n);
   /* STARTTLS may have put another stream in the place of this one. */
   if (c->stream == s)
-    *again = (size_t)n == INPUT_SIZE || is_pending(s) ||
+    *again = (size_t)n == size || is_pending(s) ||
              consumer->place(of, &len) != NULL;
   return verdict;
 }
@@ -172,15 +205,18 @@ receive(struct receiver *r, struct client *c, const struct consumer *consumer,
        round < ROUNDS && again && verdict == RECEIVE_MORE; round++) {
     size_t len;
     unsigned char *at;
-    if (r->held) {
-      verdict = take_held(r, c, consumer, of);
+    if (receive_is_holding(r)) {
+      verdict = r->held ? take_held(r, c, consumer, of)
+                        : take_part(r, c, consumer, of);
       continue;
     }
     if (only_held)
       break;
     again = false;
     at = consumer->place(of, &len);
-    if (at)
+    if (at && len == 0)
+      verdict = RECEIVE_HOLD;
+    else if (at)
       verdict = receive_placed(r, c, consumer, of, at, len, &again);
     else
       verdict = receive_any(r, c, consumer, of, &again);
@@ -194,6 +230,7 @@ receive_clear(struct receiver *r, struct client *c)
   if (r->held)
     budget_put(&c->account, r->held);
   r->held = NULL;
+  r->waits = false;
   r->part_len = 0;
 }
 

@@ -27,7 +27,8 @@ struct consumer {
                                const unsigned char *p, size_t n,
                                size_t *used);
   /* Where the next *len bytes are to go, for took() then to be called with how
-   * many there were; NULL: to take(). */
+   * many there were; 0: they must wait for their turn.  NULL: to take(), and
+   * *len of them at least belong to what is under way. */
   unsigned char *(*place)(void *of, size_t *len);
   enum receive_verdict (*took)(void *of, size_t n);
 };
@@ -37,8 +38,10 @@ struct consumer {
 struct receiver {
   struct buf *held; /* bytes that wait for their turn; charged */
   uint32_t held_at, held_end;
-  unsigned char part[RECEIVE_PART]; /* the beginning of something */
+  unsigned char part[RECEIVE_PART]; /* the beginning of something, or few bytes
+                                     * that wait for their turn (.waits) */
   uint32_t part_len;
+  bool waits;
   bool at_end; /* the client will not say more */
 };
 
@@ -52,7 +55,7 @@ enum receive_verdict receive(struct receiver *r, struct client *c,
 static inline bool
 receive_is_holding(const struct receiver *r)
 {
-  return r->held != NULL;
+  return r->held != NULL || r->waits;
 }
 
 /* Gives back what it holds. */

@@ -24,6 +24,10 @@
  * costs more in wake-ups than it gains: a sixth of the requests per second on
  * one core, at depth 16.) */
 #define SEND_BYTES ((size_t)256 << 10)
+/* An answer without data. */
+#define ANSWER_BYTES ((uint64_t)2 * BUF_PAGE)
+/* Data of a write is received in no smaller steps, where memory is short. */
+#define STEP_BYTES ((uint64_t)64 << 10)
 
 void
 requests_init(struct requests *r, struct client *c)
@@ -46,23 +50,40 @@ requests_clear(struct requests *r)
     budget_put(&r->client->account, r->arriving);
   r->arriving = NULL;
   r->drain = 0;
+  r->stuck = false;
 }
 
 /* ------------------------------------------------------------------ limits */
 
-/* Memory that a request will need while it is carried out. */
+/* Memory that a request, of whose data n bytes are there, will need while it is
+ * carried out; of a write that is not there whole, until more has come. */
 static uint64_t
-need_of(const struct nbd_request *req)
+need_of(const struct nbd_request *req, size_t n)
 {
-  return req->type == NBD_CMD_READ || req->type == NBD_CMD_WRITE ? req->len
-                                                                 : 0;
+  if (req->verdict)
+    return ANSWER_BYTES;
+  switch (req->type) {
+  case NBD_CMD_READ:
+    return req->len;
+  case NBD_CMD_WRITE:
+    return n >= req->payload_len || req->len < STEP_BYTES ? req->len
+                                                          : STEP_BYTES;
+  default:
+    return ANSWER_BYTES;
+  }
 }
 
 static bool
-allowed(const struct client *c, const struct nbd_request *req)
+allowed(struct requests *r, const struct nbd_request *req, size_t n)
 {
-  return c->nops < c->host->config->limits.requests &&
-         budget_may(&c->account, need_of(req));
+  struct client *c = r->client;
+
+  if (req->type == NBD_CMD_DISC)
+    return true;
+  if (!req->verdict && c->nops >= c->host->config->limits.requests)
+    return false;
+  r->need = need_of(req, n);
+  return budget_may(&c->account, r->need);
 }
 
 /* -------------------------------------------------------------------- data */
@@ -86,7 +107,7 @@ begin_write(struct requests *r, const struct nbd_request *req,
     return req->payload_len;
   }
   r->at_hand = *req;
-  r->arriving = budget_get(&c->account, req->payload_len);
+  r->arriving = budget_get_empty(&c->account, req->payload_len);
   if (!r->arriving) {
     r->at_hand.verdict = NBD_ENOMEM;
     r->at_hand.text = NULL;
@@ -94,6 +115,7 @@ begin_write(struct requests *r, const struct nbd_request *req,
     return n;
   }
   memcpy(buf_data(r->arriving), p, n);
+  budget_filled(&c->account, r->arriving, n);
   r->got = (uint32_t)n;
   return n;
 }
@@ -105,6 +127,8 @@ add_data(struct requests *r, size_t n)
   struct buf *buf = r->arriving;
 
   r->got += (uint32_t)n;
+  budget_filled(&r->client->account, buf, r->got);
+  budget_moved(&r->client->account, n);
   if (r->got < r->at_hand.payload_len)
     return;
   r->arriving = NULL;
@@ -140,9 +164,13 @@ requests_place(void *of, size_t *len)
 {
   struct requests *r = of;
 
-  if (!r->arriving)
+  if (!r->arriving) {
+    *len = min_size(r->drain, SIZE_MAX);
     return NULL;
-  *len = r->at_hand.payload_len - r->got;
+  }
+  r->need = r->at_hand.payload_len - r->got;
+  *len = (size_t)budget_room(&r->client->account, r->need, STEP_BYTES);
+  r->stuck = *len == 0;
   return buf_data(r->arriving) + r->got;
 }
 
@@ -221,7 +249,7 @@ take_request(struct requests *r, const unsigned char *p, size_t n,
   if (req.type == NBD_CMD_BLOCK_STATUS && !req.verdict &&
       n - (size_t)header < req.payload_len)
     return RECEIVE_MORE;
-  if (!req.verdict && !allowed(r->client, &req))
+  if (!allowed(r, &req, n - (size_t)header))
     return RECEIVE_HOLD;
   return begin_request(r, &req, (size_t)header, p, n, input, used);
 }

@@ -3,9 +3,10 @@
  * of the transmission phase.  On the thread of the client's loop.
  *
  * A request is begun only if the limits allow it; else it and all that is
- * behind it waits, held by the receiver.  A write whose data has come whole is
- * carried out from where it lies; else the data is gathered in a buffer of its
- * own.  Data of a refused write is counted and thrown away. */
+ * behind it waits, held by the receiver.  So do the data of a write, which are
+ * carried out from where they lie if they have come whole, and are gathered in
+ * a buffer of their own if not.  Data of a refused write is counted and thrown
+ * away. */
 #ifndef SERVER_CLIENT_REQUESTS_H
 #define SERVER_CLIENT_REQUESTS_H
 
@@ -25,6 +26,8 @@ struct requests {
   struct buf *arriving; /* charged; NULL: none */
   uint32_t got;         /* bytes of it */
   uint64_t drain;       /* bytes to throw away */
+  uint64_t need;        /* memory that was not to be had for the next thing */
+  bool stuck;           /* that is data of .arriving */
   /* Of this turn: */
   unsigned begun;
   size_t bytes;  /* of replies that were asked for */

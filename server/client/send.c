@@ -54,7 +54,8 @@ send_reserve(struct sender *s, size_t n)
   if (piece && piece->room >= n)
     return piece->at + piece->len;
 
-  const bool more = s->batching || (piece && piece->buf);
+  const bool more = (s->batching || (piece && piece->buf)) &&
+                    !budget_is_tight(s->account->budget);
   const size_t want = more && n < BATCH_SIZE ? BATCH_SIZE : n;
   struct buf *buf = budget_get(s->account, want);
   if (!buf)
@@ -126,6 +127,7 @@ send_file_piece(struct sender *s, struct stream *stream, struct piece *piece)
     piece->off += (uint64_t)n;
     piece->len -= (size_t)n;
     s->len -= (size_t)n;
+    budget_moved(s->account, (uint64_t)n);
     if (piece->len == 0)
       piece_free_first(s);
   }
@@ -138,6 +140,7 @@ bytes_sent(struct sender *s, size_t n)
   struct piece *piece;
 
   s->len -= n;
+  budget_moved(s->account, n);
   while ((piece = TAILQ_FIRST(&s->pieces)) != NULL && piece->buf &&
          n >= piece->len) {
     n -= piece->len;

@@ -5,13 +5,14 @@ announce data and do not send it, that stay idle.  They cost bounded memory,
 and the others go on."""
 
 import os
+import resource
 import socket
 import struct
 import time
 
 from fronttest import connect_unix, read_all
 from servertest import SOCKET, connect, served
-from tooltest import KiB, MiB, case, check, equal, run, vhdkit
+from tooltest import KiB, MiB, Skip, case, check, equal, run, vhdkit
 
 SIZE = 64 * MiB
 READ, WRITE, DISC, FLUSH, TRIM = range(5)
@@ -116,6 +117,78 @@ def _():
         good_client_works()
         for sock in socks:
             sock.close()
+
+
+def answered(sock, length, cookie):
+    """The answer to a READ, which is waited for as long as a test may take."""
+    sock.settimeout(120)
+    magic, error, got = struct.unpack(">IIQ", read_all(sock, 16))
+    equal((magic, error, got), (0x67446698, 0, cookie))
+    equal(len(read_all(sock, length)), length)
+
+
+def announcing(count, size):
+    """Clients that have sent the header of a write, and nothing else."""
+    socks = []
+    for _ in range(count):
+        sock = raw_client()
+        sock.sendall(request(WRITE, 0, size))
+        socks.append(sock)
+    return socks
+
+
+@case("what is only announced costs nobody anything")
+def _():
+    with served(make()):
+        good = raw_client()
+        # Each time as many as would be let through were they charged.
+        socks = []
+        for size in (32 * MiB, 16 * MiB, 8 * MiB, 4 * MiB, 2 * MiB, MiB,
+                     512 * KiB + 1):
+            socks += announcing(12, size)
+        for i in range(20):
+            good.sendall(request(READ, 0, 4 * MiB, i))
+            answered(good, 4 * MiB, i)
+        for sock in socks:
+            sock.close()
+
+
+@case("writes that nobody finishes: bounded memory, and the others go on")
+def _():
+    clients, length = 2600, 252 * KiB
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < clients + 400:
+        raise Skip(f"{hard} descriptors are too few")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (clients + 400, hard))
+    with served(make()) as server:
+        good = raw_client()
+        before = rss(server)
+        data = bytes(length - 1)
+        socks = announcing(clients, length)
+        for i, sock in enumerate(socks):
+            sock.setblocking(False)
+            try:
+                sock.send(data)  # a part where it takes no more
+            except OSError:
+                pass             # or it has been cut off already
+            if i % 100 == 0:
+                good.sendall(request(READ, 0, MiB, i))
+                answered(good, MiB, i)
+        # Once more, by turns, what was not taken then.
+        for sock in socks:
+            try:
+                sock.send(data[:64 * KiB])
+            except OSError:
+                pass
+        bounded(rss(server) - before, 560 * MiB)
+        # The memory is held, and still there is some for who goes on.
+        for i in range(20):
+            good.sendall(request(READ, 0, 8 * MiB, i))
+            answered(good, 8 * MiB, i)
+        bounded(rss(server) - before, 560 * MiB)
+        for sock in socks:
+            sock.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @case("a refused write of any size is thrown away, in bounded memory")

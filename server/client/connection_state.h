@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* connection_state.h: the struct that connection.c and ending.c share; its
+ * states and invariants are in connection.h. */
+#ifndef SERVER_CLIENT_CONNECTION_STATE_H
+#define SERVER_CLIENT_CONNECTION_STATE_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "client/client.h"
+#include "client/negotiate.h"
+#include "client/receive.h"
+#include "client/requests.h"
+
+enum connection_state {
+  CONNECTION_NEGOTIATING,
+  CONNECTION_SECURING,
+  CONNECTION_SERVING,
+  CONNECTION_ENDING,
+  CONNECTION_LINGERING,
+  CONNECTION_DEAD,
+};
+
+struct connection {
+  TAILQ_ENTRY(connection) link; /* of the worker */
+  struct client client;
+  struct peer *peer;
+  struct negotiation *negotiation; /* before SERVING */
+  struct receiver receiver;
+  struct requests requests;
+  uint8_t state; /* enum connection_state */
+  bool yielding; /* goes on when the others have had their turn */
+  bool stopping; /* the server is */
+  struct event readable, writable, timer;
+  struct event gone; /* the client has, while nothing is read from it */
+};
+
+static inline void
+connection_set_timer(struct connection *conn, unsigned msec)
+{
+  const struct timeval tv = {
+    .tv_sec = msec / 1000,
+    .tv_usec = (suseconds_t)(msec % 1000) * 1000,
+  };
+
+  evtimer_add(&conn->timer, &tv);
+}
+
+/* The handshake is over, but for an answer that comes yet. */
+static inline void
+connection_drop_negotiation(struct connection *conn)
+{
+  if (!conn->negotiation || negotiate_is_waiting(conn->negotiation))
+    return;
+  negotiate_free(conn->negotiation);
+  conn->negotiation = NULL;
+}
+
+#endif
