@@ -203,6 +203,8 @@ struct vhd_info {
   bool batmap;                /* carries Xen's batmap */
   unsigned depth;             /* number of ancestors */
   enum vhd_holders held;      /* by others, now; no lock is taken to see it */
+  uint64_t device, inode;     /* of the open file, as stat() tells them: they
+                               * stay when its name comes to lead elsewhere */
 };
 
 void vhd_get_info(struct vhd_image *image, struct vhd_info *info);

@@ -78,6 +78,8 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
   info->read_only = !img->writable;
   info->aligned = true;
   info->depth = depth_of(img);
+  info->device = img->top->file->dev;
+  info->inode = img->top->file->ino;
   if (img->top->file->fd >= 0)
     info->held = lock_look(img->top->file->fd);
   if (!img->top->fixed)
