@@ -23,6 +23,8 @@ server_libserver_la_SOURCES = \
 	server/base/error.h \
 	server/base/log.c \
 	server/base/log.h \
+	server/base/log_cause.c \
+	server/base/log_cause.h \
 	server/base/loop.c \
 	server/base/loop.h \
 	server/catalog/catalog.c \

@@ -26,6 +26,7 @@
 #include "config/resolve.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_cause.h"
 #include "keeper/notify.h"
 #include "keeper/sandbox_paths.h"
 #include "net/listen.h"
@@ -52,7 +53,7 @@ struct daemon {
   struct witness witness;
   bool serving; /* server_start() has succeeded */
   struct event_base *base;
-  struct event *events[4]; /* SIGTERM, SIGINT, SIGHUP, idle */
+  struct event *events[5]; /* SIGTERM, SIGINT, SIGHUP, idle, time */
   int idle_fd;             /* becomes readable when the last client leaves */
   int notify_fd;
   int pid_fd; /* of the pid file */
@@ -101,6 +102,15 @@ on_hangup(evutil_socket_t signal, short what, void *opaque)
 }
 
 static void
+on_time(evutil_socket_t fd, short what, void *opaque)
+{
+  (void) fd;
+  (void) what;
+  (void) opaque;
+  log_cause_tell(false);
+}
+
+static void
 on_accepted(void *opaque, int fd, const struct sockaddr *peer,
             socklen_t peer_len)
 {
@@ -127,7 +137,9 @@ make_events(struct daemon *d, struct vhd_error *err)
     {SIGINT, EV_SIGNAL | EV_PERSIST, on_stop},
     {SIGHUP, EV_SIGNAL | EV_PERSIST, on_hangup},
     {d->idle_fd, EV_READ, on_stop},
+    {-1, EV_PERSIST, on_time},
   };
+  const struct timeval interval = {.tv_sec = LOG_CAUSE_SEC};
 
   d->base = event_base_new();
   if (d->base == NULL) {
@@ -136,7 +148,8 @@ make_events(struct daemon *d, struct vhd_error *err)
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     d->events[i] =
       event_new(d->base, table[i].fd, table[i].what, table[i].run, d);
-    if (d->events[i] == NULL || event_add(d->events[i], NULL) < 0) {
+    if (d->events[i] == NULL ||
+        event_add(d->events[i], table[i].fd < 0 ? &interval : NULL) < 0) {
       return fail_system(err, ENOMEM, "cannot wait for signals");
     }
   }
@@ -296,6 +309,7 @@ stop(struct daemon *d, struct vhd_error *err)
     }
   }
   int r = d->serving ? server_stop(d->server, err) : 0;
+  log_cause_tell(true);
   server_free(d->server);
   if (d->pid_fd >= 0) {
     unlink(d->options.pid_file);
