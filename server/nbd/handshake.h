@@ -14,7 +14,8 @@
  *   FLUSH     too many replies are waiting: send out, then feed the rest of
  *             the input, of which some is left (this bounds memory).
  *   LIST      call nbd_handshake_list_item() for each export this client may
- *             see, then nbd_handshake_list_end().
+ *             see, or send what nbd_list_format() made of them, then
+ *             nbd_handshake_list_end().
  *   EXPORT    look up hs.want (open it, where .purpose says so); call
  *             nbd_handshake_export() or nbd_handshake_refuse().
  *   STARTTLS  send out, do the TLS handshake, call nbd_handshake_tls_up().
@@ -158,6 +159,11 @@ enum nbd_event nbd_handshake_start(struct nbd_handshake *hs,
  * safe. */
 enum nbd_event nbd_handshake_feed(struct nbd_handshake *hs, const void *bytes,
                                   size_t n, size_t *used, struct nbd_out *out);
+
+/* The reply to LIST about one export, the same for every client; nothing for a
+ * name that the protocol cannot carry.  Any thread. */
+void nbd_list_format(struct nbd_out *out, const char *name,
+                     const char *description);
 
 /* After LIST: one export.  False: out has no room now; send some, repeat.  A
  * name that the protocol cannot carry (not UTF-8, too long) is left out. */

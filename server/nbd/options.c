@@ -13,17 +13,24 @@
 
 /* ----------------------------------------------------------------- replies */
 
+static void
+put_head(struct nbd_out *out, uint32_t option, uint32_t type, uint32_t len)
+{
+  const struct nbd_option_reply h = {
+    .magic = nbd_be64(NBD_OPTION_REPLY_MAGIC),
+    .option = nbd_be32(option),
+    .type = nbd_be32(type),
+    .len = nbd_be32(len),
+  };
+
+  nbd_out_put(out, &h, sizeof h);
+}
+
 void
 nbd_option_head(struct nbd_handshake *hs, struct nbd_out *out, uint32_t type,
                 uint32_t len)
 {
-  struct nbd_option_reply h = {
-    .magic = nbd_be64(NBD_OPTION_REPLY_MAGIC),
-    .option = nbd_be32(hs->option),
-    .type = nbd_be32(type),
-    .len = nbd_be32(len),
-  };
-  nbd_out_put(out, &h, sizeof h);
+  put_head(out, hs->option, type, len);
 }
 
 /* The final reply is in out, or nothing that is there is worth sending. */
@@ -101,27 +108,36 @@ nbd_option_list(struct nbd_handshake *hs, struct nbd_out *out)
   return nbd_handshake_wait(hs, NBD_HS_LIST);
 }
 
+void
+nbd_list_format(struct nbd_out *out, const char *name,
+                const char *description)
+{
+  char clean[NBD_MAX_STRING + 1];
+  const size_t name_len = strlen(name);
+  const size_t len = nbd_text_clean(clean, sizeof clean,
+                                    description ? description : "");
+  const struct nbd_be32 wire_len = nbd_be32((uint32_t)name_len);
+
+  if (!nbd_text_valid(name, name_len))
+    return;
+  put_head(out, NBD_OPT_LIST, NBD_REP_SERVER,
+           (uint32_t)(sizeof wire_len + name_len + len));
+  nbd_out_put(out, &wire_len, sizeof wire_len);
+  nbd_out_put(out, name, name_len);
+  nbd_out_put(out, clean, len);
+}
+
 bool
 nbd_handshake_list_item(struct nbd_handshake *hs, struct nbd_out *out,
                         const char *name, const char *description)
 {
-  char clean[NBD_MAX_STRING + 1];
-  size_t name_len = strlen(name);
-  size_t len = nbd_text_clean(clean, sizeof clean,
-                              description ? description : "");
-  struct nbd_be32 wire_len = nbd_be32((uint32_t)name_len);
+  const size_t longest = sizeof(struct nbd_option_reply) +
+                         sizeof(struct nbd_be32) + 2 * NBD_MAX_STRING;
 
   assert(hs->state == NBD_HS_LIST);
-  if (!nbd_text_valid(name, name_len))
-    return true;
-  size_t payload = sizeof wire_len + name_len + len;
-  if (!nbd_out_has_room(out, sizeof(struct nbd_option_reply) + payload +
-                             NBD_OPTION_ROOM))
+  if (!nbd_out_has_room(out, longest + NBD_OPTION_ROOM))
     return false;
-  nbd_option_head(hs, out, NBD_REP_SERVER, (uint32_t)payload);
-  nbd_out_put(out, &wire_len, sizeof wire_len);
-  nbd_out_put(out, name, name_len);
-  nbd_out_put(out, clean, len);
+  nbd_list_format(out, name, description);
   return true;
 }
 
