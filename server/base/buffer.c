@@ -53,8 +53,8 @@ buf_delete(struct buf *buf)
     free(buf);
 }
 
-struct buf *
-buf_get_empty(struct bufs *bufs, size_t size)
+static inline struct buf *
+get(struct bufs *bufs, size_t size)
 {
   unsigned class = 0;
 
@@ -77,9 +77,15 @@ buf_get_empty(struct bufs *bufs, size_t size)
 }
 
 struct buf *
+buf_get_empty(struct bufs *bufs, size_t size)
+{
+  return get(bufs, size);
+}
+
+struct buf *
 buf_get(struct bufs *bufs, size_t size)
 {
-  struct buf *buf = buf_get_empty(bufs, size);
+  struct buf *buf = get(bufs, size);
 
   if (buf)
     buf->resident = (uint32_t)buf_footprint(buf);

@@ -20,18 +20,6 @@
 /* How often who waits for memory looks at those who do not go on. */
 #define PRESS_MSEC 250
 
-static enum receive_verdict take(void *of, struct buf *input,
-                                 const unsigned char *p, size_t n,
-                                 size_t *used);
-static unsigned char *place(void *of, size_t *len);
-static enum receive_verdict took(void *of, size_t n);
-
-static const struct consumer consumer = {
-  .take = take,
-  .place = place,
-  .took = took,
-};
-
 void
 connections_shut_down(struct worker *worker)
 {
@@ -116,12 +104,16 @@ secure(struct connection *conn)
   act(conn, negotiate_tls_up(conn->negotiation));
 }
 
+/* An export is always waited for: what is behind the option that asks for it
+ * is held, and not looked at before SERVING. */
 static enum receive_verdict
-take_options(struct connection *conn, const unsigned char *p, size_t n,
+take_options(void *of, struct buf *input, const unsigned char *p, size_t n,
              size_t *used)
 {
+  struct connection *conn = of;
   const bool more = act(conn, negotiate_feed(conn->negotiation, p, n, used));
 
+  (void)input;
   if (client_has_failed(&conn->client))
     return RECEIVE_FAULT;
   switch (conn->state) {
@@ -130,40 +122,14 @@ take_options(struct connection *conn, const unsigned char *p, size_t n,
   case CONNECTION_SECURING:
     /* Bytes behind STARTTLS were not encrypted: somebody put them there. */
     return *used < n ? RECEIVE_FAULT : RECEIVE_MORE;
-  case CONNECTION_SERVING:
-    return RECEIVE_MORE;
   default:
     return RECEIVE_END;
   }
 }
 
+static const struct consumer options_consumer = { .take = take_options };
+
 /* ------------------------------------------------------------------- input */
-
-static enum receive_verdict
-take(void *of, struct buf *input, const unsigned char *p, size_t n,
-     size_t *used)
-{
-  struct connection *conn = of;
-
-  if (conn->state == CONNECTION_NEGOTIATING) {
-    const enum receive_verdict verdict = take_options(conn, p, n, used);
-    if (verdict != RECEIVE_MORE || conn->state != CONNECTION_SERVING)
-      return verdict;
-  }
-  return requests_take(&conn->requests, input, p, n, used);
-}
-
-static unsigned char *
-place(void *of, size_t *len)
-{
-  return requests_place(&((struct connection *)of)->requests, len);
-}
-
-static enum receive_verdict
-took(void *of, size_t n)
-{
-  return requests_took(&((struct connection *)of)->requests, n);
-}
 
 static void
 yield_for(struct connection *conn, unsigned msec)
@@ -212,10 +178,15 @@ read_some(struct connection *conn)
 {
   struct client *c = &conn->client;
 
-  requests_begin_turn(&conn->requests);
-  const enum receive_verdict verdict =
-    receive(&conn->receiver, c, &consumer, conn,
-            conn->stopping && conn->state == CONNECTION_SERVING);
+  enum receive_verdict verdict;
+
+  if (conn->state == CONNECTION_SERVING) {
+    requests_begin_turn(&conn->requests);
+    verdict = receive(&conn->receiver, c, &requests_consumer, &conn->requests,
+                      conn->stopping);
+  } else {
+    verdict = receive(&conn->receiver, c, &options_consumer, conn, false);
+  }
 
   if (conn->receiver.at_end)
     atomic_store_explicit(&c->cancelled, true, memory_order_relaxed);
@@ -231,11 +202,11 @@ read_some(struct connection *conn)
 /* ------------------------------------------------------------------ events */
 
 static void
-want(struct event *ev, bool wanted)
+want(struct event *ev, bool *added, bool wanted)
 {
-  if (wanted ==
-      (event_pending(ev, EV_READ | EV_WRITE | EV_CLOSED, NULL) != 0))
+  if (wanted == *added)
     return;
+  *added = wanted;
   if (wanted)
     event_add(ev, NULL);
   else
@@ -266,10 +237,10 @@ set_interest(struct connection *conn)
     else
       out = true;
   }
-  want(&conn->readable, in);
-  want(&conn->writable, out);
-  want(&conn->gone, c->account.waits ||
-                      (conn->state == CONNECTION_NEGOTIATING && !in));
+  want(&conn->readable, &conn->awaits_in, in);
+  want(&conn->writable, &conn->awaits_out, out);
+  want(&conn->gone, &conn->awaits_gone,
+       c->account.waits || (conn->state == CONNECTION_NEGOTIATING && !in));
 }
 
 static bool
@@ -321,7 +292,7 @@ advance(struct connection *conn, bool readable)
     return;
   if (!client_has_failed(c))
     go_on(conn, readable);
-  if (!client_has_failed(c))
+  if (conn->state == CONNECTION_ENDING && !client_has_failed(c))
     ending_finish(conn);
   if (client_has_failed(c)) {
     ending_kill(conn);

@@ -34,6 +34,7 @@ struct connection {
   uint8_t state; /* enum connection_state */
   bool yielding; /* goes on when the others have had their turn */
   bool stopping; /* the server is */
+  bool awaits_in, awaits_out, awaits_gone; /* which of these is added */
   struct event readable, writable, timer;
   struct event gone; /* the client has, while nothing is read from it */
 };

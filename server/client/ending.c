@@ -85,8 +85,7 @@ ending_finish(struct connection *conn)
 {
   struct stream *s = conn->client.stream;
 
-  if (conn->state != CONNECTION_ENDING || !awaits_nobody(conn) ||
-      !send_is_empty(&conn->client.send))
+  if (!awaits_nobody(conn) || !send_is_empty(&conn->client.send))
     return;
   if (s->ops->finish)
     s->ops->finish(s);

@@ -75,8 +75,9 @@ take(struct receiver *r, struct client *c, const struct consumer *consumer,
   size_t used = 0;
   const enum receive_verdict verdict = consumer->take(of, input, p, n, &used);
 
+  r->places = verdict == RECEIVE_PLACE;
   if (used == n)
-    return verdict;
+    return r->places ? RECEIVE_MORE : verdict;
   if (verdict == RECEIVE_HOLD)
     hold(r, c, input, p + used, n - used);
   else if (verdict == RECEIVE_MORE)
@@ -143,7 +144,9 @@ receive_placed(struct receiver *r, struct client *c,
   if (n <= 0)
     return no_bytes(r, n);
   *again = (size_t)n == len || is_pending(s);
-  return consumer->took(of, (size_t)n);
+  const enum receive_verdict verdict = consumer->took(of, (size_t)n);
+  r->places = verdict == RECEIVE_PLACE;
+  return r->places ? RECEIVE_MORE : verdict;
 }
 
 /* Few bytes that had to wait. */
@@ -162,20 +165,21 @@ take_part(struct receiver *r, struct client *c,
   return take(r, c, consumer, of, input, buf_data(input), n);
 }
 
+/* Anything, of which `least` bytes belong to what is under way. */
 static enum receive_verdict
 receive_any(struct receiver *r, struct client *c,
-            const struct consumer *consumer, void *of, bool *again)
+            const struct consumer *consumer, void *of, size_t least,
+            bool *again)
 {
   struct stream *s = c->stream;
   struct buf *input = get_input(c->worker);
   const size_t part = r->part_len;
-  size_t len, size = INPUT_SIZE;
+  size_t size = INPUT_SIZE;
 
   if (!input)
     return RECEIVE_FAULT;
   if (budget_is_tight(c->account.budget)) {
-    consumer->place(of, &len);
-    size = len > RECEIVE_PART - part ? len : RECEIVE_PART - part;
+    size = least > RECEIVE_PART - part ? least : RECEIVE_PART - part;
     if (size > INPUT_SIZE)
       size = INPUT_SIZE;
   }
@@ -189,8 +193,7 @@ receive_any(struct receiver *r, struct client *c,
     take(r, c, consumer, of, input, p, part + (size_t)n);
   /* STARTTLS may have put another stream in the place of this one. */
   if (c->stream == s)
-    *again = (size_t)n == size || is_pending(s) ||
-             consumer->place(of, &len) != NULL;
+    *again = (size_t)n == size || r->places || is_pending(s);
   return verdict;
 }
 
@@ -203,8 +206,8 @@ receive(struct receiver *r, struct client *c, const struct consumer *consumer,
 
   for (unsigned round = 0;
        round < ROUNDS && again && verdict == RECEIVE_MORE; round++) {
-    size_t len;
-    unsigned char *at;
+    unsigned char *at = NULL;
+    size_t len = 0;
     if (receive_is_holding(r)) {
       verdict = r->held ? take_held(r, c, consumer, of)
                         : take_part(r, c, consumer, of);
@@ -213,13 +216,14 @@ receive(struct receiver *r, struct client *c, const struct consumer *consumer,
     if (only_held)
       break;
     again = false;
-    at = consumer->place(of, &len);
+    if (r->places)
+      at = consumer->place(of, &len);
     if (at && len == 0)
       verdict = RECEIVE_HOLD;
     else if (at)
       verdict = receive_placed(r, c, consumer, of, at, len, &again);
     else
-      verdict = receive_any(r, c, consumer, of, &again);
+      verdict = receive_any(r, c, consumer, of, len, &again);
   }
   return verdict;
 }
@@ -230,7 +234,7 @@ receive_clear(struct receiver *r, struct client *c)
   if (r->held)
     budget_put(&c->account, r->held);
   r->held = NULL;
-  r->waits = false;
+  r->waits = r->places = false;
   r->part_len = 0;
 }
 

@@ -14,6 +14,7 @@ struct worker;
 
 enum receive_verdict {
   RECEIVE_MORE,  /* all is taken that can be: more bytes are needed */
+  RECEIVE_PLACE, /* the same, and place() is to be asked where to put them */
   RECEIVE_HOLD,  /* the next thing must wait for its turn */
   RECEIVE_END,   /* no more input is wanted, or there will be none */
   RECEIVE_FAULT, /* the client must be cut off */
@@ -22,7 +23,7 @@ enum receive_verdict {
 struct consumer {
   /* Takes what it can of n bytes at p, which lie in input, and sets *used.
    * What is left is, for MORE, the beginning of something of at most
-   * RECEIVE_PART bytes. */
+   * RECEIVE_PART bytes; for PLACE nothing. */
   enum receive_verdict (*take)(void *of, struct buf *input,
                                const unsigned char *p, size_t n,
                                size_t *used);
@@ -42,6 +43,7 @@ struct receiver {
                                      * that wait for their turn (.waits) */
   uint32_t part_len;
   bool waits;
+  bool places; /* the consumer has said PLACE */
   bool at_end; /* the client will not say more */
 };
 

@@ -159,8 +159,8 @@ take_data(struct requests *r, const unsigned char *p, size_t n)
   return k;
 }
 
-unsigned char *
-requests_place(void *of, size_t *len)
+static unsigned char *
+place(void *of, size_t *len)
 {
   struct requests *r = of;
 
@@ -174,11 +174,13 @@ requests_place(void *of, size_t *len)
   return buf_data(r->arriving) + r->got;
 }
 
-enum receive_verdict
-requests_took(void *of, size_t n)
+static enum receive_verdict
+took(void *of, size_t n)
 {
-  add_data(of, n);
-  return RECEIVE_MORE;
+  struct requests *r = of;
+
+  add_data(r, n);
+  return r->arriving ? RECEIVE_PLACE : RECEIVE_MORE;
 }
 
 /* ---------------------------------------------------------------- requests */
@@ -254,8 +256,8 @@ take_request(struct requests *r, const unsigned char *p, size_t n,
   return begin_request(r, &req, (size_t)header, p, n, input, used);
 }
 
-enum receive_verdict
-requests_take(void *of, struct buf *input, const unsigned char *p, size_t n,
+static enum receive_verdict
+take(void *of, struct buf *input, const unsigned char *p, size_t n,
               size_t *used)
 {
   struct requests *r = of;
@@ -281,5 +283,15 @@ requests_take(void *of, struct buf *input, const unsigned char *p, size_t n,
         verdict == RECEIVE_MORE)
       verdict = RECEIVE_HOLD;
   }
-  return client_has_failed(c) ? RECEIVE_FAULT : verdict;
+  if (client_has_failed(c))
+    return RECEIVE_FAULT;
+  return verdict == RECEIVE_MORE && (r->arriving || r->drain > 0)
+           ? RECEIVE_PLACE
+           : verdict;
 }
+
+const struct consumer requests_consumer = {
+  .take = take,
+  .place = place,
+  .took = took,
+};

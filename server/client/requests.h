@@ -41,11 +41,7 @@ void requests_begin_turn(struct requests *r);
 /* Gives back what it holds. */
 void requests_clear(struct requests *r);
 
-/* See struct consumer; `of` is a struct requests.  END: DISC. */
-enum receive_verdict requests_take(void *of, struct buf *input,
-                                   const unsigned char *p, size_t n,
-                                   size_t *used);
-unsigned char *requests_place(void *of, size_t *len);
-enum receive_verdict requests_took(void *of, size_t n);
+/* Of a struct requests.  END: DISC. */
+extern const struct consumer requests_consumer;
 
 #endif

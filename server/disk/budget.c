@@ -180,7 +180,7 @@ budget_woken(struct account *account)
 }
 
 void
-budget_settle(struct account *account, bool busy)
+budget_settle_holder(struct account *account, bool busy)
 {
   const bool stalled =
     !busy && !account->waits && budget_bytes(account) > 0;
@@ -197,6 +197,9 @@ budget_give_up(struct account *account)
 {
   struct budget *budget = account->budget;
 
+  /* Nothing is lent but to who waits. */
+  if (!account->waits && atomic_load(&account->lent) == 0)
+    return;
   account->waits = false;
   pthread_mutex_lock(&budget->lock);
   dequeue(account);

@@ -149,7 +149,15 @@ void budget_wait(struct account *account, uint64_t need);
 bool budget_woken(struct account *account);
 /* To be called when all that can be done has been: notes whether it is the
  * client's turn, and gives back what was lent for what is over. */
-void budget_settle(struct account *account, bool busy);
+void budget_settle_holder(struct account *account, bool busy);
+static inline void
+budget_settle(struct account *account, bool busy)
+{
+  if (budget_bytes(account) > 0 ||
+      atomic_load_explicit(&account->stalled, memory_order_relaxed) ||
+      atomic_load_explicit(&account->lent, memory_order_relaxed) > 0)
+    budget_settle_holder(account, busy);
+}
 /* Waits for nothing any more, and gives back what was lent. */
 void budget_give_up(struct account *account);
 /* To be called now and then by who waits: looks for those who do not go on. */
