@@ -18,11 +18,13 @@
 #include "client/client.h"
 #include "client/host.h"
 #include "config/server_config.h"
+#include "io/engine.h"
 #include "nbd/handshake.h"
 #include "nbd/text.h"
 
 struct negotiation {
-  struct event deadline; /* of all of it, TLS included */
+  struct event deadline; /* of all that is the client's part, TLS included */
+  uint64_t left_ns, since_ns; /* of that, and when it began to count */
   struct nbd_handshake hs;
   struct nbd_out out;
   struct client *client;
@@ -58,10 +60,34 @@ move_output(struct negotiation *n)
   nbd_out_consume(out, out->len);
 }
 
+/* The client's time runs, */
+static void
+start_clock(struct negotiation *n)
+{
+  const struct timeval left = {
+    .tv_sec = (time_t)(n->left_ns / 1000000000),
+    .tv_usec = (suseconds_t)(n->left_ns % 1000000000 / 1000),
+  };
+
+  n->since_ns = io_now_ns();
+  evtimer_add(&n->deadline, &left);
+}
+
+/* and does not while it waits for us: a disk may take as long as it likes. */
+static void
+stop_clock(struct negotiation *n)
+{
+  const uint64_t spent = io_now_ns() - n->since_ns;
+
+  n->left_ns -= spent < n->left_ns ? spent : n->left_ns;
+  event_del(&n->deadline);
+}
+
 /* What was waited for has come. */
 static void
 go_on(struct negotiation *n, enum nbd_event event)
 {
+  start_clock(n);
   n->next = settle(n, event);
   client_kick(n->client);
 }
@@ -114,6 +140,7 @@ begin_list(struct negotiation *n)
 {
   const struct host *host = n->client->host;
 
+  stop_clock(n);
   n->waiting = true;
   n->listed = 0;
   n->list.loop = n->client->loop;
@@ -192,6 +219,7 @@ begin_export(struct negotiation *n)
   };
 
   drop_opened(n);
+  stop_clock(n);
   n->waiting = true;
   n->ticket.loop = n->client->loop;
   n->ticket.want = want[n->hs.want.purpose];
@@ -308,16 +336,15 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 struct negotiation *
 negotiate_new(struct client *c)
 {
-  const struct timeval limit = {
-    .tv_sec = c->host->config->limits.handshake_sec,
-  };
   struct negotiation *n = calloc(1, sizeof *n);
 
   if (!n)
     return NULL;
   n->client = c;
   evtimer_assign(&n->deadline, c->loop->base, on_deadline, n);
-  evtimer_add(&n->deadline, &limit);
+  n->left_ns =
+    c->host->config->limits.handshake_sec * UINT64_C(1000000000);
+  start_clock(n);
   n->out.max = NBD_HANDSHAKE_OUT_MAX;
   nbd_handshake_init(&n->hs, c->host->policy, false);
   n->next = settle(n, nbd_handshake_start(&n->hs, &n->out));

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 
 from mounttest import end, goes_with_us, root_or_skip, unmount
@@ -141,6 +142,19 @@ def _():
 @case("a hung disk under one export, by threads")
 def _():
     hung("--io", "threads")
+
+
+@case("a client has its time for the handshake while its image is slow to open")
+def _():
+    os.mkdir("folder")
+    os.symlink("../slow.vhd", "folder/late.vhd")
+    with fuse_image() as fuse, \
+            served("--handshake-timeout", "5", "--no-sandbox", "folder"):
+        fuse.send_signal(signal.SIGSTOP)
+        threading.Timer(8, fuse.send_signal, [signal.SIGCONT]).start()
+        h = connect("late")  # GO is answered when the image is open
+        equal(h.get_size(), 16 * MiB)
+        h.shutdown()
 
 
 def answered(h, seconds=20):
