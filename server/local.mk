@@ -27,12 +27,28 @@ server_libserver_la_SOURCES = \
 	server/base/log_cause.h \
 	server/base/loop.c \
 	server/base/loop.h \
+	server/catalog/bases.c \
+	server/catalog/bases.h \
 	server/catalog/catalog.c \
 	server/catalog/catalog.h \
+	server/catalog/crew.c \
+	server/catalog/crew.h \
+	server/catalog/entry.c \
 	server/catalog/entry.h \
+	server/catalog/generation.c \
+	server/catalog/generation.h \
 	server/catalog/list.c \
 	server/catalog/list.h \
 	server/catalog/open.c \
+	server/catalog/open.h \
+	server/catalog/relatives.c \
+	server/catalog/relatives.h \
+	server/catalog/source.c \
+	server/catalog/source.h \
+	server/catalog/start.c \
+	server/catalog/start.h \
+	server/catalog/stop.c \
+	server/catalog/stop.h \
 	server/client/cache.c \
 	server/client/cache.h \
 	server/client/client.c \

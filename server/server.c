@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
+#include "catalog/start.h"
+#include "catalog/stop.h"
 #include "client/connection.h"
 #include "client/op.h"
 #include "client/receive.h"
@@ -92,8 +94,7 @@ fill_host(struct server *server)
   server->host = (struct host){
     .config = &server->config,
     .policy = server->policy,
-    .exports = server->exports,
-    .folder = server->folder,
+    .catalog = server->catalog,
     .budget = &server->budget,
     .left = left,
   };
@@ -118,15 +119,13 @@ server_new(const struct server_config *config, struct server **out,
   budget_init(&server->budget, server->config.limits.bytes_total,
               server->config.limits.bytes);
   server->policy = make_policy(&server->config);
-  server->folder = io_queue_new();
   server->peers = peers_new(server->config.limits.connections_per_address);
   server->workers = calloc(server->config.threads, sizeof *server->workers);
   int r = 0;
-  if (!server->policy || !server->folder || !server->peers ||
-      !server->workers)
+  if (!server->policy || !server->peers || !server->workers)
     r = fail_system(err, ENOMEM, "cannot start");
   else
-    r = exports_new(&server->config, &server->exports, err);
+    r = catalog_new(&server->config, &server->catalog, err);
   if (r < 0) {
     server_free(server);
     return r;
@@ -206,23 +205,35 @@ start_worker(struct server *server, unsigned i)
   return r;
 }
 
+static int
+start_workers(struct server *server, struct vhd_error *err)
+{
+  int r = 0;
+
+  while (r == 0 && server->nworkers < server->config.threads) {
+    r = start_worker(server, server->nworkers);
+    server->nworkers += r == 0;
+  }
+  r = r < 0 ? fail_system(err, -r, "cannot start a thread")
+            : check_engine(server, err);
+  if (r < 0)
+    stop_loops(server);
+  return r;
+}
+
 int
 server_start(struct server *server, struct vhd_error *err)
 {
-  int r = exports_open(server->exports, err);
+  struct vhd_error of_stop;
+  int r = catalog_start(server->catalog, err);
 
   if (r < 0)
     return r;
-  for (; server->nworkers < server->config.threads; server->nworkers++) {
-    r = start_worker(server, server->nworkers);
-    if (r < 0) {
-      stop_loops(server);
-      return fail_system(err, -r, "cannot start a thread");
-    }
-  }
-  r = check_engine(server, err);
+  r = start_workers(server, err);
   if (r < 0)
-    stop_loops(server);
+    server->abandoned = catalog_stop(server->catalog,
+                                     server->config.limits.stop_sec,
+                                     &of_stop) == -ETIMEDOUT;
   return r;
 }
 
@@ -363,7 +374,7 @@ server_stop(struct server *server, struct vhd_error *err)
     }
   }
   stop_loops(server);
-  const int r = exports_close(server->exports, limits->stop_sec, err);
+  const int r = catalog_stop(server->catalog, limits->stop_sec, err);
   server->abandoned = r == -ETIMEDOUT;
   return r;
 }
@@ -375,8 +386,7 @@ server_free(struct server *server)
    * it. */
   if (!server || server->abandoned)
     return;
-  exports_free(server->exports);
-  io_queue_free(server->folder);
+  catalog_free(server->catalog);
   peers_free(server->peers);
   free(server->policy);
   free(server->workers);

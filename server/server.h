@@ -30,15 +30,13 @@
 #include "disk/budget.h"
 #include "vhdkit.h"
 
-struct exports;
-struct io_queue;
+struct catalog;
 struct nbd_policy;
 struct peers;
 
 struct server {
   struct server_config config; /* defaults filled in */
-  struct exports *exports;
-  struct io_queue *folder; /* for looking into .config.directory */
+  struct catalog *catalog;
   struct peers *peers; /* connections by address */
   struct nbd_policy *policy;
   struct budget budget;

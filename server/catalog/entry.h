@@ -1,71 +1,77 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* entry.h: what catalog.c and open.c share: the table of exports and its
- * entries.  The rules of states and locks are at the top of catalog.c. */
+/* entry.h: a name, and what it leads to.
+ *
+ *  1. Entries are found, made and forgotten under the lock of the generations,
+ *     and so are their fields changed.
+ *  2. Who asks waits at one of two desks: for the image opened, or for a look
+ *     at it.  A thread serves all who wait at a desk with one answer; who comes
+ *     meanwhile waits for the next.  So an answer is never older than the
+ *     question, and however many ask, a name has two threads at most.
+ *  3. Looks share nothing with an open: they take no lock of the image, and do
+ *     not wait for a close.
+ *  4. .current is what new clients get, and only while its file is the one that
+ *     the name leads to; whoever finds another replaces it.
+ *  5. An entry that does not stay is freed when nobody waits and .current is
+ *     NULL. */
 #ifndef SERVER_CATALOG_ENTRY_H
 #define SERVER_CATALOG_ENTRY_H
 
-#include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <sys/stat.h>
+#include <sys/queue.h>
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "catalog/catalog.h"
 
-enum entry_state { CLOSED, OPENING, OPEN, CLOSING };
+struct entry;
+
+struct desk {
+  struct entry *entry;
+  STAILQ_HEAD(export_tickets, export_ticket) waiters;
+  struct io_work work;
+  bool busy; /* a thread serves */
+};
 
 struct entry {
-  struct export export; /* first */
-  struct exports *exports;
   UT_hash_handle hh;
+  struct catalog *catalog;
   char *name; /* the key */
-  const char *path; /* of an image named at start, else NULL */
-  bool want_readonly;
-  bool raw;
-  struct stat file; /* of .path, at start; st_ino 0: not there */
-  enum entry_state state;
-  unsigned refs;
-  unsigned looks; /* under way; they keep the entry in the table */
-  STAILQ_HEAD(, export_ticket) waiters;
-  struct io_work work;
-  struct io_work flush;
-  bool flushing, flush_again;
-  struct io_work reclaim; /* has a reference while it is under way */
-  atomic_bool reclaiming;
-  int close_error;
-  struct vhd_error close_err;
+  const struct source *source;
+  struct origin origin;
+  struct io_queue *queue;
+  struct generation *current; /* or NULL */
+  struct desk looks, opens;
 };
 
-struct exports {
+struct catalog {
   const struct server_config *config;
-  pthread_mutex_t lock;
-  pthread_cond_t changed; /* an entry was closed, freed or flushed */
+  struct generations live; /* its lock is the catalog's */
   struct entry *entries;
   bool hides; /* some are served over TLS only */
+  struct list_cache *lists;
 };
 
-/* Where an entry's image lies: into path[PATH_MAX].  False, with errno, where
- * there is none.  May block. */
-bool entry_find_path(const struct entry *entry, char *path);
+/* The lock is held.  NULL: none, or memory is short. */
+struct entry *entry_find(struct catalog *catalog, const char *name);
+struct entry *entry_new(struct catalog *catalog, const char *name,
+                        const struct source *source,
+                        const struct origin *origin);
+/* The lock is held. */
+void entry_free(struct entry *entry);
+/* The lock is held.  Frees what is of no use any more; whether it did. */
+bool entry_forget(struct entry *entry);
 
-/* What the image at path would be, had it been opened: without locks, and
- * without the entry's changing.  May block; any state, without the lock. */
-int entry_look(const struct entry *entry, const char *path,
-               struct export_facts *facts, struct vhd_error *err);
+/* The lock is held.  The ticket waits for an answer; the returned work, if any,
+ * is to be given to .queue without the lock. */
+struct io_work *entry_wait(struct entry *entry, struct export_ticket *ticket);
 
-/* Opens the image at path and fills .export; may block.  In OPENING, or before
- * there are clients; without the lock. */
-int entry_open_image(struct entry *entry, const char *path,
-                     struct vhd_error *err);
+/* Any thread: the ticket's way back to its loop. */
+void entry_answer(struct export_ticket *ticket, enum export_refusal refusal);
+/* The lock is held.  Answers at once, with what is current. */
+void entry_answer_current(struct entry *entry, struct export_ticket *ticket);
 
-/* A client may be anybody: copies text, with the folders cut out. */
-void copy_without_folders(char *out, size_t size, const char *text,
-                          const char *path);
-
-/* Looks at the chains of all images before one is opened for writing: those
- * that are parents of others are to be served read-only. */
-void exports_spare_parents(struct exports *exports);
+/* The lock is held.  Of all that is waited for, nothing is under way? */
+bool entry_is_idle(const struct entry *entry);
 
 #endif

@@ -1,118 +1,456 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* list.c: see list.h. */
+/* list.c: see list.h.  Under the catalog's lock: who waits, and what is told at
+ * present; the thread that makes the next one owns that until it is told. */
 #include "config.h"
 
-#include <dirent.h>
+#include "catalog/list.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/stat.h>
 
-#include "catalog/list.h"
-#include "catalog/catalog.h"
+#include "base/log.h"
+#include "base/log_cause.h"
+#include "base/container.h"
+#include "catalog/entry.h"
+#include "nbd/handshake.h"
+#include "nbd/out.h"
 #include "config/server_config.h"
 
-static int
-list_add(struct export_list *list, const char *name, size_t len,
-         const char *description)
+/* A file, unchanged as long as this is. */
+struct stamp {
+  struct file_id file;
+  off_t size;
+  struct timespec mtime, ctime;
+};
+
+struct item {
+  char *name;
+  const char *description;
+  bool tls_only;
+  bool lone; /* its file alone says that it can be shown: as long as .stamp */
+  struct stamp stamp;
+};
+
+/* What those with TLS are told, or those without. */
+struct text {
+  struct nbd_out bytes;
+  size_t *item; /* the items that are told, by their place among all */
+  size_t *end;  /* where each ends in .bytes */
+  size_t n;
+};
+
+/* Constant once it is told. */
+struct listing {
+  uint64_t version;
+  int error;
+  struct item *items; /* by name */
+  size_t n, room;
+  struct text text[2]; /* for who has TLS, or where all see the same: [1] */
+};
+
+struct list_cache {
+  struct catalog *catalog;
+  struct io_queue *queue;
+  struct io_work work;
+  bool busy;
+  bool constant; /* no source makes exports on demand */
+  STAILQ_HEAD(lists, export_list) waiters;
+  struct listing *now; /* NULL: nobody has asked yet */
+};
+
+/* ------------------------------------------------------------------- making */
+
+static void
+listing_free(struct listing *listing)
 {
-  if ((list->n & (list->n - 1)) == 0) { /* a power of two: full */
-    const size_t cap = list->n ? 2 * list->n : 1;
-    struct export_item *items =
-      reallocarray(list->items, cap, sizeof *items);
+  if (!listing)
+    return;
+  for (size_t i = 0; i < listing->n; i++)
+    free(listing->items[i].name);
+  for (int tls = 0; tls < 2; tls++) {
+    nbd_out_free(&listing->text[tls].bytes);
+    free(listing->text[tls].item);
+    free(listing->text[tls].end);
+  }
+  free(listing->items);
+  free(listing);
+}
+
+static int
+compare_items(const void *a, const void *b)
+{
+  return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
+}
+
+/* The first item whose name is not before this one. */
+static size_t
+find_place(const struct listing *listing, const char *name)
+{
+  size_t low = 0, high = listing->n;
+
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (strcmp(listing->items[middle].name, name) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static bool
+read_stamp(const char *path, struct stamp *stamp)
+{
+  struct stat st;
+
+  if (stat(path, &st) < 0)
+    return false;
+  *stamp = (struct stamp){
+    .file = { st.st_dev, st.st_ino },
+    .size = st.st_size,
+    .mtime = st.st_mtim,
+    .ctime = st.st_ctim,
+  };
+  return true;
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+  return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Is the file known to be sound by itself, since it was so the last time? */
+static bool
+is_known(const struct listing *before, const struct item *item)
+{
+  const size_t at = before ? find_place(before, item->name) : 0;
+
+  if (!before || at == before->n)
+    return false;
+  const struct item *old = &before->items[at];
+  const struct stamp *a = &old->stamp, *b = &item->stamp;
+  return old->lone && strcmp(old->name, item->name) == 0 &&
+         file_id_same(&a->file, &b->file) && a->size == b->size &&
+         same_time(&a->mtime, &b->mtime) && same_time(&a->ctime, &b->ctime);
+}
+
+static bool
+is_open(struct catalog *catalog, const char *name, const struct file_id *file)
+{
+  pthread_mutex_lock(&catalog->live.lock);
+  const struct entry *entry = entry_find(catalog, name);
+  const bool open =
+    entry && entry->current &&
+    (entry->origin.stays ||
+     file_id_same(&entry->current->files.id[0], file));
+  pthread_mutex_unlock(&catalog->live.lock);
+  return open;
+}
+
+struct making {
+  struct catalog *catalog;
+  const struct source *source;
+  const struct listing *before; /* or NULL */
+  struct listing *listing;
+};
+
+/* Will a client find it, and learn its facts?  What cannot be opened is left
+ * out, since clients that list (qemu-nbd -L, nbdinfo --list) ask for INFO on
+ * each name, and take one refusal for the failure of all. */
+static bool
+can_show(const struct making *m, struct item *item,
+         const struct origin *origin)
+{
+  struct export_facts facts;
+  struct vhd_error err;
+  char path[PATH_MAX];
+
+  const struct opening how = {
+    .options = &m->catalog->config->open,
+    .origin = origin,
+    .path = path,
+  };
+  if (origin->stays)
+    return true;
+  if (!m->source->find(m->catalog->config, item->name, origin, path) ||
+      !read_stamp(path, &item->stamp))
+    return false;
+  item->lone = is_known(m->before, item);
+  if (item->lone || is_open(m->catalog, item->name, &item->stamp.file))
+    return true;
+  const int r = image_look(&how, &facts, &err);
+  if (r < 0 && log_cause_pass("the export '%s', which is not listed",
+                              item->name))
+    log_warning("export '%s' is not listed: %s", item->name, err.message);
+  item->lone = r == 0 && facts.depth == 0;
+  return r == 0;
+}
+
+static int
+add_item(void *opaque, const char *name, const struct origin *origin)
+{
+  const struct making *m = opaque;
+  struct listing *l = m->listing;
+
+  if (l->n == l->room) {
+    const size_t room = l->room ? 2 * l->room : 16;
+    struct item *items = reallocarray(l->items, room, sizeof *items);
     if (!items)
       return -ENOMEM;
-    list->items = items;
+    l->items = items;
+    l->room = room;
   }
-  char *copy = strndup(name, len);
-  if (!copy)
+  struct item *item = &l->items[l->n];
+  *item = (struct item){
+    .name = strdup(name),
+    .description = origin->description,
+    .tls_only = origin->tls_only,
+  };
+  if (!item->name)
     return -ENOMEM;
-  list->items[list->n++] =
-    (struct export_item){ .name = copy, .description = description };
+  if (can_show(m, item, origin))
+    l->n++;
+  else
+    free(item->name);
   return 0;
 }
 
-static int
-by_name(const void *a, const void *b)
-{
-  return strcmp(((const struct export_item *)a)->name,
-                ((const struct export_item *)b)->name);
-}
-
-/* Sorts the names from `from` on and drops those that come again: NAME.vhd and
- * NAME.VHD have one name, which means NAME.vhd; see entry_find_path(). */
+/* In the order of names, each once: NAME.vhd and NAME.VHD have one, which means
+ * what the source finds. */
 static void
-sort_folder(struct export_list *list, size_t from)
+sort_items(struct listing *l)
 {
-  size_t kept = from;
+  size_t kept = 0;
 
-  if (list->n > from)
-    qsort(list->items + from, list->n - from, sizeof list->items[0], by_name);
-  for (size_t i = from; i < list->n; i++)
-    if (kept > from && by_name(&list->items[i], &list->items[kept - 1]) == 0)
-      free(list->items[i].name);
+  if (l->n > 0)
+    qsort(l->items, l->n, sizeof *l->items, compare_items);
+  for (size_t i = 0; i < l->n; i++)
+    if (kept > 0 && compare_items(&l->items[i], &l->items[kept - 1]) == 0)
+      free(l->items[i].name);
     else
-      list->items[kept++] = list->items[i];
-  list->n = kept;
+      l->items[kept++] = l->items[i];
+  l->n = kept;
 }
 
-/* On a thread: the folder may lie on a disk that hangs.  What cannot be opened
- * is left out, since clients that list (qemu-nbd -L, nbdinfo --list) ask for
- * INFO on each name, and take one refusal for the failure of all. */
+static int
+make_text(const struct listing *l, bool tls, struct text *text)
+{
+  text->bytes.max = SIZE_MAX;
+  text->item = calloc(l->n + 1, sizeof *text->item);
+  text->end = calloc(l->n + 1, sizeof *text->end);
+  if (!text->item || !text->end)
+    return -ENOMEM;
+  for (size_t i = 0; i < l->n; i++) {
+    const struct item *item = &l->items[i];
+    if (item->tls_only && !tls)
+      continue;
+    nbd_list_format(&text->bytes, item->name, item->description);
+    text->item[text->n] = i;
+    text->end[text->n++] = text->bytes.len;
+  }
+  return text->bytes.failed ? -ENOMEM : 0;
+}
+
+/* NULL: memory is short. */
+static struct listing *
+make_listing(struct list_cache *cache)
+{
+  struct catalog *catalog = cache->catalog;
+  const struct source *const *source = sources_of(catalog->config);
+  struct listing *l = calloc(1, sizeof *l);
+  int r = 0;
+
+  if (!l)
+    return NULL;
+  l->version = cache->now ? cache->now->version + 1 : 1;
+  for (; *source && r == 0; source++) {
+    struct making m = { catalog, *source, cache->now, l };
+    r = (*source)->each(catalog->config, add_item, &m);
+  }
+  sort_items(l);
+  for (int tls = catalog->hides ? 0 : 1; tls < 2 && r == 0; tls++)
+    r = make_text(l, tls, &l->text[tls]);
+  l->error = r;
+  return l;
+}
+
+/* ------------------------------------------------------------------- asking */
+
+/* The lock is held. */
+static void
+answer_all(struct lists *lists, int error)
+{
+  struct export_list *list;
+
+  while ((list = STAILQ_FIRST(lists)) != NULL) {
+    STAILQ_REMOVE_HEAD(lists, link);
+    list->error = error;
+    loop_post(list->loop, &list->done);
+  }
+}
+
+/* All who wait now; false: nobody. */
+static bool
+take_waiters(struct list_cache *cache, struct lists *lists)
+{
+  struct generations *live = &cache->catalog->live;
+
+  STAILQ_INIT(lists);
+  pthread_mutex_lock(&live->lock);
+  STAILQ_CONCAT(lists, &cache->waiters);
+  cache->busy = !STAILQ_EMPTY(lists);
+  const bool busy = cache->busy;
+  if (!busy)
+    pthread_cond_broadcast(&live->changed);
+  pthread_mutex_unlock(&live->lock);
+  return busy;
+}
+
+/* On a thread: the folder may lie on a disk that hangs. */
 static void
 run_list(struct io_work *work)
 {
-  struct export_list *list = (struct export_list *)work;
-  const size_t named = list->n;
-  DIR *dir = opendir(list->folder);
-  struct dirent *d;
+  struct list_cache *cache = CONTAINER_OF(work, struct list_cache, work);
+  struct generations *live = &cache->catalog->live;
+  struct lists lists;
 
-  if (!dir)
-    list->error = -errno;
-  while (dir && list->error == 0 && (d = readdir(dir)) != NULL) {
-    const size_t len = strlen(d->d_name);
-    if (len <= 4 || d->d_name[0] == '.' ||
-        strcasecmp(d->d_name + len - 4, ".vhd") != 0)
-      continue;
-    d->d_name[len - 4] = '\0';
-    if (exports_can_show(list->exports, d->d_name))
-      list->error = list_add(list, d->d_name, len - 4, NULL);
+  while (take_waiters(cache, &lists)) {
+    struct listing *made = make_listing(cache), *old = made;
+    pthread_mutex_lock(&live->lock);
+    if (made && made->error == 0) {
+      old = cache->now;
+      cache->now = made;
+    }
+    answer_all(&lists, made ? made->error : -ENOMEM);
+    pthread_mutex_unlock(&live->lock);
+    listing_free(old);
   }
-  if (dir)
-    closedir(dir);
-  sort_folder(list, named);
-  loop_post(list->loop, &list->done);
 }
 
 void
-export_list_begin(struct export_list *list, struct exports *exports,
-                  const struct server_config *config, struct io_queue *queue,
-                  bool tls)
+export_list_begin(struct export_list *list, struct catalog *catalog,
+                  const struct asker *asker)
 {
-  list->exports = exports;
-  list->folder = config->directory;
-  list->items = NULL;
-  list->n = 0;
-  list->error = 0;
-  for (size_t i = 0; i < config->nexports && list->error == 0; i++)
-    if (tls || !config->exports[i].tls_only)
-      list->error = list_add(list, config->exports[i].name,
-                             strlen(config->exports[i].name),
-                             config->exports[i].description);
-  if (config->directory && list->error == 0) {
-    list->work.run = run_list;
-    io_queue_run(queue, &list->work);
+  struct list_cache *cache = catalog->lists;
+  bool begin = false;
+
+  export_list_clear(list);
+  list->tls = asker->tls || !catalog->hides;
+  list->version = 0;
+  list->next = 0;
+  pthread_mutex_lock(&catalog->live.lock);
+  STAILQ_INSERT_TAIL(&cache->waiters, list, link);
+  if (cache->constant && cache->now) {
+    answer_all(&cache->waiters, 0);
   } else {
-    loop_post(list->loop, &list->done);
+    begin = !cache->busy;
+    cache->busy = true;
   }
+  pthread_mutex_unlock(&catalog->live.lock);
+  if (begin)
+    io_queue_run(cache->queue, &cache->work);
+}
+
+/* ------------------------------------------------------------------ telling */
+
+/* Where the client goes on. */
+static size_t
+find_next(const struct export_list *list, const struct listing *l,
+          const struct text *text)
+{
+  if (list->version == l->version || !list->last)
+    return list->next;
+  size_t low = 0, high = text->n;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    if (strcmp(l->items[text->item[middle]].name, list->last) <= 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* The lock is held. */
+static ssize_t
+take_some(struct export_list *list, const struct listing *l, void *buf,
+          size_t room)
+{
+  const struct text *text = &l->text[list->tls];
+  size_t at = find_next(list, l, text);
+  const size_t begin = at > 0 ? text->end[at - 1] : 0;
+
+  if (at == text->n)
+    return 0;
+  while (at < text->n && text->end[at] - begin <= room)
+    at++;
+  char *last = strdup(l->items[text->item[at - 1]].name);
+  if (!last)
+    return -ENOMEM;
+  free(list->last);
+  list->last = last;
+  list->version = l->version;
+  list->next = at;
+  memcpy(buf, text->bytes.data + begin, text->end[at - 1] - begin);
+  return (ssize_t)(text->end[at - 1] - begin);
+}
+
+ssize_t
+export_list_next(struct export_list *list, struct catalog *catalog, void *buf,
+                 size_t room)
+{
+  pthread_mutex_lock(&catalog->live.lock);
+  const ssize_t n = take_some(list, catalog->lists->now, buf, room);
+  pthread_mutex_unlock(&catalog->live.lock);
+  return n;
 }
 
 void
 export_list_clear(struct export_list *list)
 {
-  for (size_t i = 0; i < list->n; i++)
-    free(list->items[i].name);
-  free(list->items);
-  list->items = NULL;
-  list->n = 0;
+  free(list->last);
+  list->last = NULL;
+}
+
+/* ------------------------------------------------------------- life, death */
+
+struct list_cache *
+list_cache_new(struct catalog *catalog)
+{
+  const struct source *const *source = sources_of(catalog->config);
+  struct list_cache *cache = calloc(1, sizeof *cache);
+
+  if (!cache)
+    return NULL;
+  cache->catalog = catalog;
+  cache->work.run = run_list;
+  STAILQ_INIT(&cache->waiters);
+  cache->constant = true;
+  for (; *source; source++)
+    cache->constant &= !(*source)->may_have;
+  cache->queue = io_queue_new();
+  if (cache->queue)
+    return cache;
+  free(cache);
+  return NULL;
+}
+
+void
+list_cache_free(struct list_cache *cache)
+{
+  if (!cache)
+    return;
+  io_queue_free(cache->queue);
+  listing_free(cache->now);
+  free(cache);
+}
+
+bool
+list_cache_is_idle(const struct list_cache *cache)
+{
+  return !cache->busy;
 }

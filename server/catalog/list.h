@@ -1,41 +1,59 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* list.h: the names of all exports, for who asks on a loop.  A folder is
- * looked into by a thread, since it may lie on a disk that hangs.  A list
- * belongs to who asks; it is the thread's from export_list_begin() until .done
- * is posted. */
+/* list.h: the names of all exports, as a client is told them.
+ *
+ * A folder is looked into, and what is found made into replies, by a thread:
+ * one for all who ask at a time, whose answer is kept.  Nobody gets an answer
+ * that is older than his question.  What was found about a file is kept, too,
+ * as long as the file is the same.
+ *
+ * The whole may be large, and a client slow.  It stands in memory once for all
+ * clients; each takes what he has room for, and remembers no more than which
+ * name was the last.  Where the list changes meanwhile, he goes on behind that
+ * name. */
 #ifndef SERVER_CATALOG_LIST_H
 #define SERVER_CATALOG_LIST_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
 
 #include "base/loop.h"
-#include "io/engine.h"
 
-struct exports;
-struct server_config;
+struct asker;
+struct catalog;
+struct list_cache;
 
-struct export_item {
-  char *name;
-  const char *description; /* lives as long as the configuration; or NULL */
-};
-
-/* Set .loop and .done.run. */
+/* One client's way through the list.  Set .loop and .done.run. */
 struct export_list {
-  struct io_work work; /* first */
+  STAILQ_ENTRY(export_list) link;
   struct loop *loop;
-  struct task done; /* posted to .loop, always */
-  struct exports *exports;
-  const char *folder;
-  int error; /* -errno: the folder could not be read */
-  struct export_item *items;
-  size_t n;
+  struct task done; /* posted to .loop, always, when there is an answer */
+  int error;        /* -errno: the exports cannot be listed */
+  bool tls;         /* may see all */
+  uint64_t version; /* of the list that .next counts in */
+  size_t next;
+  char *last; /* the name before; NULL: none */
 };
 
-/* tls: the asker has it, and may see what is served over TLS only. */
-void export_list_begin(struct export_list *list, struct exports *exports,
-                       const struct server_config *config,
-                       struct io_queue *queue, bool tls);
+/* No reply about one export is longer. */
+#define EXPORT_LIST_ROOM ((size_t)64 << 10)
+
+/* Any thread.  May not be called again before .done was posted. */
+void export_list_begin(struct export_list *list, struct catalog *catalog,
+                       const struct asker *asker);
+/* After .done, with .error 0: the replies about as many exports as fit into
+ * buf[room], room being EXPORT_LIST_ROOM at least.  How many bytes; 0: that was
+ * all; -ENOMEM. */
+ssize_t export_list_next(struct export_list *list, struct catalog *catalog,
+                         void *buf, size_t room);
 void export_list_clear(struct export_list *list);
+
+struct list_cache *list_cache_new(struct catalog *catalog);
+/* Nobody asks.  NULL is fine. */
+void list_cache_free(struct list_cache *cache);
+/* The catalog's lock is held.  Is no thread at work? */
+bool list_cache_is_idle(const struct list_cache *cache);
 
 #endif

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 
 #include "client/cache.h"
-#include "catalog/catalog.h"
+#include "catalog/generation.h"
 #include "client/op.h"
 #include "client/reply.h"
 

@@ -265,6 +265,10 @@ go_on(struct connection *conn, bool readable)
     act(conn, negotiate_next(conn->negotiation));
   if (!send_is_empty(&c->send))
     client_send(c);
+  if (!client_has_failed(c) && conn->state == CONNECTION_NEGOTIATING &&
+      !conn->yielding && send_is_empty(&c->send) &&
+      negotiate_say_more(conn->negotiation))
+    yield_for(conn, 0);
   if (client_has_failed(c))
     return;
   if (c->stream->ops->pending)

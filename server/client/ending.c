@@ -7,7 +7,7 @@
 
 #include "client/ending.h"
 #include "base/log.h"
-#include "catalog/catalog.h"
+#include "catalog/generation.h"
 #include "client/connection_state.h"
 #include "client/host.h"
 #include "client/worker.h"
@@ -60,7 +60,7 @@ ending_free(struct connection *conn)
     return;
   negotiate_free(conn->negotiation);
   if (c->export)
-    export_unref(host->exports, c->export);
+    export_unref(c->export);
   TAILQ_REMOVE(&c->worker->connections, conn, link);
   free(conn);
   host->left(host, peer);

@@ -7,8 +7,7 @@
 #include <stdatomic.h>
 
 struct budget;
-struct exports;
-struct io_queue;
+struct catalog;
 struct nbd_policy;
 struct peer;
 struct server_config;
@@ -16,8 +15,7 @@ struct server_config;
 struct host {
   const struct server_config *config; /* limits, names, how TLS is made */
   const struct nbd_policy *policy;
-  struct exports *exports;
-  struct io_queue *folder; /* for looking into .config->directory */
+  struct catalog *catalog;
   struct budget *budget;
   /* A connection has gone for good.  On a loop's thread. */
   void (*left)(struct host *host, struct peer *peer);

@@ -5,6 +5,7 @@
  * begins): who only looks, at one or at all of them, locks nobody out. */
 #include "config.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
@@ -20,7 +21,6 @@
 #include "config/server_config.h"
 #include "io/engine.h"
 #include "nbd/handshake.h"
-#include "nbd/text.h"
 
 struct negotiation {
   struct event deadline; /* of all that is the client's part, TLS included */
@@ -31,8 +31,8 @@ struct negotiation {
   struct export *opened;
   struct export_ticket ticket;
   struct export_list list;
-  size_t listed;
   bool waiting; /* for .ticket or .list */
+  bool listing; /* .list is being sent */
   enum negotiate_event next;
 };
 
@@ -94,59 +94,66 @@ go_on(struct negotiation *n, enum nbd_event event)
 
 /* -------------------------------------------------------------------- list */
 
-/* Adds what there is room for; whether all is done. */
-static bool
-put_list(struct negotiation *n)
+static struct asker
+asker_of(const struct negotiation *n)
 {
-  for (; n->listed < n->list.n; n->listed++) {
-    const struct export_item *item = &n->list.items[n->listed];
-    if (!nbd_text_valid(item->name, strlen(item->name)))
-      continue; /* nobody could ask for it */
-    if (nbd_handshake_list_item(&n->hs, &n->out, item->name,
-                                item->description))
-      continue;
-    /* The list may be longer than what a client may have waiting: the output
-     * takes it, which is bounded by the number of exports. */
-    move_output(n);
-    if (client_has_failed(n->client))
-      return false;
-    if (!nbd_handshake_list_item(&n->hs, &n->out, item->name,
-                                 item->description))
-      return false;
+  return (struct asker){ .tls = n->hs.tls };
+}
+
+static void
+end_list(struct negotiation *n)
+{
+  n->listing = false;
+  export_list_clear(&n->list);
+  go_on(n, n->list.error < 0
+             ? nbd_handshake_refuse(&n->hs, NBD_REP_ERR_PLATFORM,
+                                    "the exports cannot be listed", &n->out)
+             : nbd_handshake_list_end(&n->hs, &n->out));
+}
+
+bool
+negotiate_say_more(struct negotiation *n)
+{
+  struct client *c = n->client;
+  ssize_t len = 0;
+
+  if (!n->listing)
+    return false;
+  if (n->list.error == 0) {
+    unsigned char *p = send_reserve(&c->send, EXPORT_LIST_ROOM);
+    len = p ? export_list_next(&n->list, c->host->catalog, p,
+                               EXPORT_LIST_ROOM)
+            : -ENOMEM;
   }
-  return true;
+  if (len < 0)
+    client_fail(c, "no memory for a list");
+  else if (len == 0)
+    end_list(n);
+  else
+    send_commit(&c->send, (size_t)len);
+  return len > 0;
 }
 
 static void
 on_listed(struct task *task)
 {
   struct negotiation *n = CONTAINER_OF(task, struct negotiation, list.done);
-  enum nbd_event event = NBD_EVENT_CLOSE;
 
   n->waiting = false;
-  if (!client_has_failed(n->client)) {
-    if (n->list.error < 0)
-      event = nbd_handshake_refuse(&n->hs, NBD_REP_ERR_PLATFORM,
-                                   "the exports cannot be listed", &n->out);
-    else if (put_list(n))
-      event = nbd_handshake_list_end(&n->hs, &n->out);
-  }
-  export_list_clear(&n->list);
-  go_on(n, event);
+  n->listing = true;
+  client_kick(n->client);
 }
 
 static void
 begin_list(struct negotiation *n)
 {
-  const struct host *host = n->client->host;
+  const struct asker asker = asker_of(n);
 
   stop_clock(n);
   n->waiting = true;
-  n->listed = 0;
   n->list.loop = n->client->loop;
   n->list.done.run = on_listed;
-  export_list_begin(&n->list, host->exports, host->config, host->folder,
-                    n->hs.tls);
+  export_list_begin(&n->list, n->client->host->catalog, &asker);
 }
 
 /* ------------------------------------------------------------------ export */
@@ -182,14 +189,15 @@ refuse(struct negotiation *n)
   };
 
   return nbd_handshake_refuse(&n->hs, reply[n->ticket.refusal],
-                              n->ticket.text, &n->out);
+                              export_refusal_text(n->ticket.refusal),
+                              &n->out);
 }
 
 static void
 drop_opened(struct negotiation *n)
 {
   if (n->opened)
-    export_unref(n->client->host->exports, n->opened);
+    export_unref(n->opened);
   n->opened = NULL;
 }
 
@@ -218,6 +226,8 @@ begin_export(struct negotiation *n)
     [NBD_WANT_META] = EXPORT_EXISTS,
   };
 
+  const struct asker asker = asker_of(n);
+
   drop_opened(n);
   stop_clock(n);
   n->waiting = true;
@@ -225,8 +235,7 @@ begin_export(struct negotiation *n)
   n->ticket.want = want[n->hs.want.purpose];
   n->ticket.facts = (struct export_facts){ .size = 0 };
   n->ticket.done.run = on_export;
-  exports_get(n->client->host->exports, n->hs.want.name, n->hs.tls,
-              &n->ticket);
+  catalog_get(n->client->host->catalog, &asker, n->hs.want.name, &n->ticket);
 }
 
 /* ------------------------------------------------------------------ events */
@@ -278,7 +287,8 @@ negotiate_feed(struct negotiation *n, const unsigned char *p, size_t len,
                size_t *used)
 {
   enum negotiate_event event =
-    n->waiting || n->next != NEGOTIATE_MORE ? NEGOTIATE_WAIT : NEGOTIATE_MORE;
+    n->waiting || n->listing || n->next != NEGOTIATE_MORE ? NEGOTIATE_WAIT
+                                                          : NEGOTIATE_MORE;
   size_t taken;
 
   *used = 0;

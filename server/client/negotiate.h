@@ -33,6 +33,10 @@ enum negotiate_event negotiate_feed(struct negotiation *n,
 /* What has become of what was waited for; MORE if of nothing. */
 enum negotiate_event negotiate_next(struct negotiation *n);
 
+/* Nothing waits to be sent: puts some of an answer out that is longer than may
+ * wait.  True: there may be more, to be asked for when others have had their
+ * turn. */
+bool negotiate_say_more(struct negotiation *n);
 /* TLS is established. */
 enum negotiate_event negotiate_tls_up(struct negotiation *n);
 /* The server stops: options are refused. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "client/op.h"
-#include "catalog/catalog.h"
+#include "catalog/generation.h"
 #include "client/reply.h"
 #include "nbd/reply.h"
 #include "client/worker.h"

@@ -24,7 +24,7 @@
 #include <string.h>
 
 #include "client/read.h"
-#include "catalog/catalog.h"
+#include "catalog/generation.h"
 #include "client/op.h"
 #include "client/reply.h"
 #include "nbd/reply.h"

@@ -6,7 +6,7 @@
 
 #include "client/requests.h"
 #include "base/log.h"
-#include "catalog/catalog.h"
+#include "catalog/generation.h"
 #include "client/client.h"
 #include "client/command.h"
 #include "client/host.h"

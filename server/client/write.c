@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "client/write.h"
-#include "catalog/catalog.h"
+#include "catalog/generation.h"
 #include "client/host.h"
 #include "client/op.h"
 #include "client/reply.h"
@@ -17,7 +17,7 @@ finish(struct op *op)
 {
   struct client *c = op->client;
 
-  export_reclaim(c->host->exports, c->export);
+  export_reclaim(c->export);
   op_answer(op, op->vr.result);
 }
 

@@ -26,15 +26,18 @@ SERVER_TESTS = \
 	tests/functional/server-depth.py \
 	tests/functional/server-exports.py \
 	tests/functional/server-extended.py \
+	tests/functional/server-generations.py \
 	tests/functional/server-hang.py \
 	tests/functional/server-journal.py \
 	tests/functional/server-kill.py \
 	tests/functional/server-list.py \
+	tests/functional/server-many.py \
 	tests/functional/server-model.py \
 	tests/functional/server-no-uring.py \
 	tests/functional/server-restart.py \
 	tests/functional/server-space.py \
-	tests/functional/server-stop.py
+	tests/functional/server-stop.py \
+	tests/functional/server-strangers.py
 dist_check_SCRIPTS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 TSAN_TESTS += \
@@ -42,7 +45,8 @@ TSAN_TESTS += \
 	tests/functional/server-cold.py \
 	tests/functional/server-exports.py \
 	tests/functional/server-model.py \
-	tests/functional/server-stop.py
+	tests/functional/server-stop.py \
+	tests/functional/server-strangers.py
 dist_check_DATA += \
 	tests/functional/mounttest.py \
 	tests/functional/qmp.py \

@@ -6,12 +6,15 @@ however they end.
     run()
 """
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 
-from tooltest import Skip, need
+from fronttest import PATIENCE
+from tooltest import Skip, check, need
 
 MARK = "VHDKIT_TEST_MOUNTS"
 
@@ -69,3 +72,52 @@ def end(process):
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+class Disk:
+    """d, a file system of its own that can be frozen: whoever writes there
+    waits until it is thawed."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def __enter__(self):
+        with open("disk", "wb") as f:
+            f.truncate(self.size)
+        root_or_skip("mkfs.ext4", "-q", "-F", "disk")
+        os.mkdir("d")
+        root_or_skip("mount", "-t", "ext4", "-o", "loop", "disk", "d")
+        try:
+            with self.frozen():
+                pass
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        unmount(os.path.abspath("d"))
+
+    @staticmethod
+    @contextlib.contextmanager
+    def frozen():
+        root_or_skip("fsfreeze", "--freeze", "d")
+        try:
+            yield
+        finally:
+            quiet("fsfreeze", "--unfreeze", "d")
+
+    @staticmethod
+    def wait_for(server):
+        """Until a thread of the server waits for the disk."""
+        end = time.monotonic() + PATIENCE
+        while "D" not in thread_states(server.pid):
+            check(time.monotonic() < end, "nobody waits for the disk")
+            time.sleep(0.01)
+
+
+def thread_states(pid):
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError), \
+                open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as f:
+            yield f.read().rpartition(")")[2].split()[0]

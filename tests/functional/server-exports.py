@@ -114,7 +114,7 @@ def _():
         equal(vhdkit("read", "dir/a.vhd").stdout[:512], b"1" * 512)
 
 
-@case("a busy, a broken and an orphaned image are refused by name")
+@case("a busy, a broken and an orphaned image are refused, the log says why")
 def _():
     need("qemu-io")
     os.mkdir("dir")
@@ -124,18 +124,21 @@ def _():
     os.rename("dir/base.vhd", "dir/elsewhere.vhd")
     with open("dir/broken.vhd", "wb") as file:
         file.write(b"x" * 4096)
-    with served("dir"):
+    with served("dir") as server:
         with subprocess.Popen(["qemu-io", "-f", "vpc", "dir/busy.vhd"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               text=True) as qemu:
             qemu.stdin.write("write 0 512\n")
             qemu.stdin.flush()
             qemu.stdout.readline()
-            refused("busy", "busy.vhd", "held")
+            refused("busy", "in use")
+            contains(server.log(), "busy.vhd: held")
             qemu.stdin.close()
         equal(connect("busy").get_size(), MiB)
-        refused("broken", "broken.vhd")
-        refused("child", "base.vhd")
+        refused("broken", "cannot be opened")
+        contains(server.log(), "broken.vhd: ")
+        refused("child", "cannot be opened")
+        contains(server.log(), "parent 'base.vhd' not found")
 
 
 @case("two writers: qemu-io and a second server are refused")
@@ -206,9 +209,10 @@ def _():
     os.mkdir("dir")
     make("dir/base.vhd")
     vhdkit("create", "--parent", "dir/base.vhd", "dir/child.vhd")
-    with served("dir"):
+    with served("dir") as server:
         h = connect("base")
-        refused("child", "base.vhd", "held for writing")
+        refused("child", "in use")
+        contains(server.log(), "base.vhd: held for writing")
         h.shutdown()
     with served("dir"):
         h = connect("child")

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #include "client/connection.h"
-#include "catalog/catalog.h"
+#include "catalog/start.h"
+#include "catalog/stop.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/house.h"
 #include "fuzz/starve.h"
@@ -504,8 +505,8 @@ pardon(void)
   struct vhd_error err;
 
   remove_journals();
-  FUZZ_ASSERT(exports_open(server->exports, &err) == 0);
-  FUZZ_ASSERT(exports_close(server->exports, HOUSE_PATIENCE_MSEC / 1000,
+  FUZZ_ASSERT(catalog_start(server->catalog, &err) == 0);
+  FUZZ_ASSERT(catalog_stop(server->catalog, HOUSE_PATIENCE_MSEC / 1000,
                             &err) == 0);
 }
 
@@ -518,7 +519,7 @@ house_settle(void)
   wait_alone();
   FUZZ_ASSERT(atomic_load(&server->budget.used) == 0);
   const int r =
-    exports_close(server->exports, HOUSE_PATIENCE_MSEC / 1000, &err);
+    catalog_stop(server->catalog, HOUSE_PATIENCE_MSEC / 1000, &err);
   FUZZ_ASSERT(r == 0 || (troubled && r != -ETIMEDOUT));
   starve_end();
   visit_loop(on_clear);

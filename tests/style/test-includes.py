@@ -37,6 +37,7 @@ ROOMS = {
     "server/net": ["server/net", "server/config", "server/base",
                    "lib/vhdkit.h"],
     "server/catalog": ["server/catalog", "server/config", "server/io",
+                       "server/nbd",
                        "server/base", "lib/vhdkit.h"],
     # The memory that clients' data takes.
     "server/disk": ["server/disk", "server/io", "server/base", "lib/vhdkit.h"],

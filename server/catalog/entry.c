@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* entry.c: see entry.h. */
+#include "config.h"
+
+#include "catalog/entry.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/log_cause.h"
+#include "base/container.h"
+#include "config/server_config.h"
+
+static void run_looks(struct io_work *work);
+static void run_opens(struct io_work *work);
+
+/* ------------------------------------------------------------- life, death */
+
+static void
+init_desk(struct desk *desk, struct entry *entry,
+          void (*run)(struct io_work *))
+{
+  desk->entry = entry;
+  desk->work.run = run;
+  STAILQ_INIT(&desk->waiters);
+}
+
+struct entry *
+entry_find(struct catalog *catalog, const char *name)
+{
+  struct entry *entry;
+
+  HASH_FIND_STR(catalog->entries, name, entry);
+  return entry;
+}
+
+struct entry *
+entry_new(struct catalog *catalog, const char *name,
+          const struct source *source, const struct origin *origin)
+{
+  struct entry *entry = calloc(1, sizeof *entry);
+
+  if (!entry)
+    return NULL;
+  entry->catalog = catalog;
+  entry->source = source;
+  entry->origin = *origin;
+  entry->name = strdup(name);
+  entry->queue = io_queue_new();
+  init_desk(&entry->looks, entry, run_looks);
+  init_desk(&entry->opens, entry, run_opens);
+  if (entry->name && entry->queue) {
+    HASH_ADD_KEYPTR(hh, catalog->entries, entry->name, strlen(entry->name),
+                    entry);
+    if (entry->hh.tbl)
+      return entry;
+  }
+  io_queue_free(entry->queue);
+  free(entry->name);
+  free(entry);
+  return NULL;
+}
+
+bool
+entry_is_idle(const struct entry *entry)
+{
+  return !entry->looks.busy && !entry->opens.busy;
+}
+
+void
+entry_free(struct entry *entry)
+{
+  assert(entry_is_idle(entry) && !entry->current);
+  HASH_DEL(entry->catalog->entries, entry);
+  io_queue_free(entry->queue);
+  free(entry->name);
+  free(entry);
+}
+
+bool
+entry_forget(struct entry *entry)
+{
+  const bool useless =
+    !entry->origin.stays && !entry->current && entry_is_idle(entry);
+
+  if (useless)
+    entry_free(entry);
+  return useless;
+}
+
+/* ------------------------------------------------------------------ answers */
+
+void
+entry_answer(struct export_ticket *ticket, enum export_refusal refusal)
+{
+  ticket->refusal = refusal;
+  loop_post(ticket->loop, &ticket->done);
+}
+
+void
+entry_answer_current(struct entry *entry, struct export_ticket *ticket)
+{
+  struct generation *gen = entry->current;
+
+  ticket->facts = (struct export_facts){
+    .description = gen->export.description,
+    .size = gen->export.size,
+    .readonly = gen->export.readonly,
+    .tls_only = gen->export.tls_only,
+  };
+  if (ticket->want == EXPORT_OPENED) {
+    gen->refs++;
+    ticket->export = &gen->export;
+  }
+  entry_answer(ticket, EXPORT_FINE);
+}
+
+/* The lock is held. */
+static void
+answer_all_current(struct entry *entry, struct export_tickets *tickets)
+{
+  struct export_ticket *ticket;
+
+  while ((ticket = STAILQ_FIRST(tickets)) != NULL) {
+    STAILQ_REMOVE_HEAD(tickets, link);
+    entry_answer_current(entry, ticket);
+  }
+}
+
+static void
+answer_all(struct export_tickets *tickets, enum export_refusal refusal,
+           const struct export_facts *facts)
+{
+  struct export_ticket *ticket;
+
+  while ((ticket = STAILQ_FIRST(tickets)) != NULL) {
+    STAILQ_REMOVE_HEAD(tickets, link);
+    ticket->facts = *facts;
+    entry_answer(ticket, refusal);
+  }
+}
+
+/* Why an image could not be opened or looked at, told to the log. */
+static enum export_refusal
+explain(const struct entry *entry, int r, const struct vhd_error *err)
+{
+  if (r == -ENOENT && err->code != VHD_PARENT_MISSING)
+    return EXPORT_UNKNOWN;
+  if (log_cause_pass("the export '%s', which cannot be opened", entry->name))
+    log_warning("export '%s': %s", entry->name, err->message);
+  return err->code == VHD_BUSY ? EXPORT_BUSY : EXPORT_BROKEN;
+}
+
+/* -------------------------------------------------------------------- desks */
+
+/* All who wait at the desk now; false: nobody, and the entry may be gone. */
+static bool
+take_waiters(struct desk *desk, struct export_tickets *tickets)
+{
+  struct entry *entry = desk->entry;
+  struct catalog *catalog = entry->catalog;
+
+  STAILQ_INIT(tickets);
+  pthread_mutex_lock(&catalog->live.lock);
+  STAILQ_CONCAT(tickets, &desk->waiters);
+  const bool some = !STAILQ_EMPTY(tickets);
+  if (!some) {
+    desk->busy = false;
+    entry_forget(entry);
+    pthread_cond_broadcast(&catalog->live.changed);
+  }
+  pthread_mutex_unlock(&catalog->live.lock);
+  return some;
+}
+
+struct io_work *
+entry_wait(struct entry *entry, struct export_ticket *ticket)
+{
+  struct desk *desk =
+    ticket->want == EXPORT_OPENED ? &entry->opens : &entry->looks;
+
+  STAILQ_INSERT_TAIL(&desk->waiters, ticket, link);
+  if (desk->busy)
+    return NULL;
+  desk->busy = true;
+  return &desk->work;
+}
+
+/* Is this the file that is open already?  Then all are answered. */
+static bool
+answer_if_current(struct entry *entry, const struct file_id *file,
+                  struct export_tickets *tickets)
+{
+  struct catalog *catalog = entry->catalog;
+
+  pthread_mutex_lock(&catalog->live.lock);
+  const bool same =
+    entry->current && file_id_same(&entry->current->files.id[0], file);
+  if (same)
+    answer_all_current(entry, tickets);
+  pthread_mutex_unlock(&catalog->live.lock);
+  return same;
+}
+
+/* ------------------------------------------------------------------ opening */
+
+/* An image is held by somebody: by a generation that is being closed?  Waits
+ * for that; then it is worth another try. */
+static bool
+wait_for_our_own(struct catalog *catalog, const struct opening *how)
+{
+  struct file_ids files;
+  struct vhd_error err;
+  bool waited = false;
+
+  if (image_look_chain(how, &files, &err) < 0)
+    return false;
+  pthread_mutex_lock(&catalog->live.lock);
+  waited = generations_wait_closing(&catalog->live, &files.id[0]);
+  for (unsigned i = 1; i < files.n; i++)
+    waited |= generations_wait_writer(&catalog->live, &files.id[i]);
+  pthread_mutex_unlock(&catalog->live.lock);
+  free(files.id);
+  return waited;
+}
+
+static int
+open_generation(struct entry *entry, const struct opening *how,
+                const struct file_id *file, struct generation **gen,
+                struct vhd_error *err)
+{
+  struct catalog *catalog = entry->catalog;
+  int r;
+
+  *gen = generation_new(&catalog->live, entry->name);
+  if (!*gen)
+    return fail_system(err, ENOMEM, "%s", how->path);
+  do {
+    pthread_mutex_lock(&catalog->live.lock);
+    generations_wait_closing(&catalog->live, file);
+    pthread_mutex_unlock(&catalog->live.lock);
+    r = image_open(how, *gen, err);
+  } while (r < 0 && err->code == VHD_BUSY && wait_for_our_own(catalog, how));
+  if (r < 0)
+    generation_free(*gen);
+  return r;
+}
+
+/* What the log says of an image that was renamed while it is in use. */
+static void
+log_other_name(struct entry *entry, const struct file_id *file)
+{
+  struct catalog *catalog = entry->catalog;
+  char *name = NULL;
+
+  pthread_mutex_lock(&catalog->live.lock);
+  const struct generation *gen = generations_find(&catalog->live, file);
+  if (gen)
+    name = strdup(gen->name);
+  pthread_mutex_unlock(&catalog->live.lock);
+  if (name && log_cause_pass("the export '%s', which has two names",
+                             entry->name))
+    log_warning("export '%s': its file is in use as '%s' still", entry->name,
+                name);
+  free(name);
+}
+
+/* The entry has another file than before, or one again. */
+static void
+set_current(struct entry *entry, struct generation *gen,
+            struct export_tickets *tickets)
+{
+  struct catalog *catalog = entry->catalog;
+  unsigned left = 0;
+
+  pthread_mutex_lock(&catalog->live.lock);
+  struct generation *old = entry->current;
+  if (old) {
+    old->owner = NULL;
+    old->old = true;
+    left = old->refs;
+  }
+  entry->current = gen;
+  gen->owner = entry;
+  generation_add(gen);
+  answer_all_current(entry, tickets);
+  pthread_mutex_unlock(&catalog->live.lock);
+  if (left > 0)
+    log_notice("export '%s': its file was replaced; who has the former one "
+               "keeps it until he leaves (clients: %u)", gen->name, left);
+}
+
+static void
+serve_opens(struct entry *entry, struct export_tickets *tickets)
+{
+  static const struct export_facts none;
+  struct file_id file = { .inode = 0 };
+  struct vhd_error err = { .code = 0 };
+  struct generation *gen;
+  char path[PATH_MAX];
+  int r = -ENOENT;
+
+  const struct opening how = {
+    .options = &entry->catalog->config->open,
+    .origin = &entry->origin,
+    .path = path,
+  };
+  if (entry->source->find(entry->catalog->config, entry->name, &entry->origin,
+                          path)) {
+    if (file_id_of(path, &file) == 0 &&
+        answer_if_current(entry, &file, tickets))
+      return;
+    r = open_generation(entry, &how, &file, &gen, &err);
+  }
+  if (r == 0) {
+    set_current(entry, gen, tickets);
+    return;
+  }
+  const enum export_refusal why = explain(entry, r, &err);
+  if (why == EXPORT_BUSY)
+    log_other_name(entry, &file);
+  answer_all(tickets, why, &none);
+}
+
+/* On a thread of the entry's queue. */
+static void
+run_opens(struct io_work *work)
+{
+  struct desk *desk = CONTAINER_OF(work, struct desk, work);
+  struct entry *entry = desk->entry;
+  struct export_tickets tickets;
+
+  while (take_waiters(desk, &tickets))
+    serve_opens(entry, &tickets);
+}
+
+/* ------------------------------------------------------------------ looking */
+
+/* Answers those who ask whether there is such an image. */
+static void
+answer_existence(struct export_tickets *tickets)
+{
+  struct export_tickets others = STAILQ_HEAD_INITIALIZER(others);
+  struct export_ticket *ticket;
+
+  while ((ticket = STAILQ_FIRST(tickets)) != NULL) {
+    STAILQ_REMOVE_HEAD(tickets, link);
+    if (ticket->want == EXPORT_EXISTS)
+      entry_answer(ticket, EXPORT_FINE);
+    else
+      STAILQ_INSERT_TAIL(&others, ticket, link);
+  }
+  STAILQ_CONCAT(tickets, &others);
+}
+
+static void
+serve_looks(struct entry *entry, struct export_tickets *tickets)
+{
+  struct export_facts facts = { .size = 0 };
+  struct vhd_error err = { .code = 0 };
+  struct file_id file;
+  char path[PATH_MAX];
+
+  const struct opening how = {
+    .options = &entry->catalog->config->open,
+    .origin = &entry->origin,
+    .path = path,
+  };
+  if (!entry->source->find(entry->catalog->config, entry->name,
+                           &entry->origin, path)) {
+    answer_all(tickets, EXPORT_UNKNOWN, &facts);
+    return;
+  }
+  answer_existence(tickets);
+  if (STAILQ_EMPTY(tickets) ||
+      (file_id_of(path, &file) == 0 &&
+       answer_if_current(entry, &file, tickets)))
+    return;
+  const int r = image_look(&how, &facts, &err);
+  answer_all(tickets, r < 0 ? explain(entry, r, &err) : EXPORT_FINE, &facts);
+}
+
+/* On a thread of the entry's queue. */
+static void
+run_looks(struct io_work *work)
+{
+  struct desk *desk = CONTAINER_OF(work, struct desk, work);
+  struct entry *entry = desk->entry;
+  struct export_tickets tickets;
+
+  while (take_waiters(desk, &tickets))
+    serve_looks(entry, &tickets);
+}
