@@ -208,7 +208,7 @@ start_worker(struct server *server, unsigned i)
 static int
 start_workers(struct server *server, struct vhd_error *err)
 {
-  int r = 0;
+  int r = io_reserve_start();
 
   while (r == 0 && server->nworkers < server->config.threads) {
     r = start_worker(server, server->nworkers);

@@ -86,6 +86,7 @@ struct io_queue {
   struct io_works works;
   unsigned nworks, nthreads, nidle;
   bool closing; /* the last thread frees the queue */
+  STAILQ_ENTRY(io_queue) reserve; /* where it waits for that thread */
 
   /* Files of the image by descriptor: fd << 8 | class; one that does not fit
    * is looked at again and again.  Descriptors of an image keep their meaning
@@ -115,9 +116,13 @@ struct io_queue *io_queue_new(void);
  * but the work that calls it. */
 void io_queue_free(struct io_queue *queue);
 
+/* Starts the thread that serves where no other can be had, unless it is there;
+ * it stays as long as the process.  0 or -errno. */
+int io_reserve_start(void);
+
 /* Any thread.  The work is the caller's and may be reused (or freed) as soon as
- * it runs.  Where no thread can be had it is run by the next one to be free,
- * or by the caller if there is none at all. */
+ * it runs.  Where no thread can be had it is run by the next one to be free, or
+ * by the reserve; by the caller only if there is no reserve. */
 void io_queue_run(struct io_queue *queue, struct io_work *work);
 
 enum io_class io_class_of(struct io_queue *queue, int fd);

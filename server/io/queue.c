@@ -4,7 +4,12 @@
  * Threads are started when work waits and none is idle, up to
  * IO_QUEUE_THREADS, and leave when there has been nothing to do for a while: an
  * idle export has none.  They are detached; the queue's memory is freed by
- * io_queue_free() or, if threads are still about, by the last of them. */
+ * io_queue_free() or, if threads are still about, by the last of them.
+ *
+ * Where the system has no thread left, a queue without any is served by the
+ * reserve: one thread of the process, started in time, which counts as the
+ * queue's own while it is there.  It hands the work on as soon as a thread can
+ * be had again. */
 #include "config.h"
 
 #include <assert.h>
@@ -18,6 +23,17 @@
 #define IDLE_SEC 5
 /* Small frames only: what runs here is system calls and the library. */
 #define STACK_SIZE (256 << 10)
+
+static struct {
+  pthread_mutex_t lock;
+  pthread_cond_t wake;
+  STAILQ_HEAD(, io_queue) queues; /* each waits once */
+  bool started;
+} reserve = {
+  .lock = PTHREAD_MUTEX_INITIALIZER,
+  .wake = PTHREAD_COND_INITIALIZER,
+  .queues = STAILQ_HEAD_INITIALIZER(reserve.queues),
+};
 
 struct io_queue *
 io_queue_new(void)
@@ -83,6 +99,17 @@ next_work(struct io_queue *queue)
   return work;
 }
 
+/* A thread of the queue leaves.  The lock is held, and given back. */
+static void
+leave(struct io_queue *queue)
+{
+  const bool last = --queue->nthreads == 0 && queue->closing;
+
+  pthread_mutex_unlock(&queue->lock);
+  if (last)
+    queue_delete(queue);
+}
+
 static void *
 queue_thread(void *arg)
 {
@@ -96,15 +123,12 @@ queue_thread(void *arg)
     work->run(work);
     pthread_mutex_lock(&queue->lock);
   }
-  const bool last = --queue->nthreads == 0 && queue->closing;
-  pthread_mutex_unlock(&queue->lock);
-  if (last)
-    queue_delete(queue);
+  leave(queue);
   return NULL;
 }
 
 static int
-start_thread(struct io_queue *queue)
+start_thread(void *(*run)(void *), void *arg)
 {
   pthread_attr_t attr;
   pthread_t thread;
@@ -115,10 +139,81 @@ start_thread(struct io_queue *queue)
   pthread_attr_setstacksize(&attr, STACK_SIZE);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  const int err = pthread_create(&thread, &attr, queue_thread, queue);
+  const int err = pthread_create(&thread, &attr, run, arg);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attr);
   return err;
+}
+
+/* ------------------------------------------------------------------ reserve */
+
+/* Serves a queue, as a thread of its own would, until nothing waits there or
+ * there is such a thread again. */
+static void
+reserve_serve(struct io_queue *queue)
+{
+  struct io_work *work;
+
+  pthread_mutex_lock(&queue->lock);
+  while (!STAILQ_EMPTY(&queue->works)) {
+    if (start_thread(queue_thread, queue) == 0) {
+      queue->nthreads++;
+      break;
+    }
+    work = next_work(queue);
+    pthread_mutex_unlock(&queue->lock);
+    work->run(work);
+    pthread_mutex_lock(&queue->lock);
+  }
+  leave(queue);
+}
+
+static void *
+reserve_thread(void *arg)
+{
+  pthread_setname_np(pthread_self(), "io-reserve");
+  pthread_mutex_lock(&reserve.lock);
+  for (;;) {
+    struct io_queue *queue = STAILQ_FIRST(&reserve.queues);
+    if (!queue) {
+      pthread_cond_wait(&reserve.wake, &reserve.lock);
+      continue;
+    }
+    STAILQ_REMOVE_HEAD(&reserve.queues, reserve);
+    pthread_mutex_unlock(&reserve.lock);
+    reserve_serve(queue);
+    pthread_mutex_lock(&reserve.lock);
+  }
+  return arg;
+}
+
+int
+io_reserve_start(void)
+{
+  int err = 0;
+
+  pthread_mutex_lock(&reserve.lock);
+  if (!reserve.started)
+    err = start_thread(reserve_thread, NULL);
+  reserve.started |= err == 0;
+  pthread_mutex_unlock(&reserve.lock);
+  return -err;
+}
+
+/* The queue, which has no thread, is to be served.  Its lock is held, and work
+ * waits there; false: there is no reserve. */
+static bool
+reserve_call(struct io_queue *queue)
+{
+  pthread_mutex_lock(&reserve.lock);
+  const bool there = reserve.started;
+  if (there) {
+    queue->nthreads++;
+    STAILQ_INSERT_TAIL(&reserve.queues, queue, reserve);
+    pthread_cond_signal(&reserve.wake);
+  }
+  pthread_mutex_unlock(&reserve.lock);
+  return there;
 }
 
 void
@@ -135,9 +230,9 @@ io_queue_run(struct io_queue *queue, struct io_work *work)
   if (queue->nworks <= queue->nidle) {
     pthread_cond_signal(&queue->wake);
   } else if (queue->nthreads < IO_QUEUE_THREADS) {
-    if (start_thread(queue) == 0) {
+    if (start_thread(queue_thread, queue) == 0) {
       queue->nthreads++;
-    } else if (queue->nthreads == 0) {
+    } else if (queue->nthreads == 0 && !reserve_call(queue)) {
       STAILQ_REMOVE(&queue->works, work, io_work, link);
       queue->nworks--;
       here = true;

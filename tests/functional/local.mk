@@ -33,6 +33,7 @@ SERVER_TESTS = \
 	tests/functional/server-list.py \
 	tests/functional/server-many.py \
 	tests/functional/server-model.py \
+	tests/functional/server-no-threads.py \
 	tests/functional/server-no-uring.py \
 	tests/functional/server-restart.py \
 	tests/functional/server-space.py \
