@@ -258,6 +258,9 @@ start_confined(struct daemon *d, struct vhd_error *err)
   if (r == 0) {
     r = server_start(d->server, err);
     d->serving = r == 0;
+    if (r == 0) {
+      confine_threads(&d->options);
+    }
     if (r < 0 && err->code == VHD_BUSY) {
       server_free(d->server);
       d->server = NULL;

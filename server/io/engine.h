@@ -203,8 +203,16 @@ void io_watch_end(struct io_job *job);
 
 /* ---------------------------------------------------------------- io_uring */
 
+struct io_uring;
+
+/* Makes a ring that can read and write open files and nothing else, whoever
+ * uses it; the eventfd ready_fd tells of completions.  It belongs to the
+ * calling thread.  0 or -errno, as below. */
+int uring_open(struct io_uring *ring, int ready_fd);
+
 /* Gives the loop a ring.  On its thread.  0 or -errno: -ENOSYS or -EPERM where
- * the kernel refuses (or this was built without), and then threads do it. */
+ * the kernel refuses (or this was built without), -EINVAL before Linux 5.10;
+ * then threads do it. */
 int uring_attach(struct loop *loop);
 void uring_detach(struct loop *loop);
 

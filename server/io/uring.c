@@ -7,6 +7,10 @@
  * descriptor does not become readable for completions that wait for this thread
  * to fetch them.
  *
+ * A ring can do more than this process may: the kernel's operations to open,
+ * connect and the like never pass the system call filter.  So each ring is
+ * confined, before it is used, to reading and writing.
+ *
  * An export has at most IN_RINGS I/Os in all rings, so that one whose disk
  * hangs cannot fill them; more go to its threads.  Only files on local file
  * systems come here: others would occupy the kernel's workers, which all
@@ -23,6 +27,7 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define ENTRIES 512
@@ -157,6 +162,61 @@ port_free(struct io_port *port)
   free(port);
 }
 
+/* A ring that does nothing yet. */
+static int
+make_ring(struct io_uring *ring)
+{
+  int err = io_uring_queue_init(ENTRIES, ring,
+                                IORING_SETUP_R_DISABLED |
+                                  IORING_SETUP_SINGLE_ISSUER |
+                                  IORING_SETUP_DEFER_TASKRUN);
+  if (err == -EINVAL) /* before Linux 6.1 */
+    err = io_uring_queue_init(ENTRIES, ring, IORING_SETUP_R_DISABLED);
+  return err;
+}
+
+/* liburing has functions for this, which its library does not export before
+ * version 2.4. */
+static int
+register_with(const struct io_uring *ring, unsigned what, void *arg,
+              unsigned n)
+{
+  long r = syscall(SYS_io_uring_register, ring->ring_fd, what, arg, n);
+
+  return r < 0 ? -errno : 0;
+}
+
+/* What is not named here ends with EACCES from now on: other operations, any
+ * registration, flags of a submission.  The ring may be used then. */
+static int
+confine_ring(struct io_uring *ring)
+{
+  struct io_uring_restriction allowed[] = {
+    {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ},
+    {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE},
+  };
+  const unsigned n = sizeof allowed / sizeof *allowed;
+
+  int err = register_with(ring, IORING_REGISTER_RESTRICTIONS, allowed, n);
+  return err == 0 ? register_with(ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0)
+                  : err;
+}
+
+int
+uring_open(struct io_uring *ring, int ready_fd)
+{
+  int err = make_ring(ring);
+
+  if (err < 0)
+    return err;
+  err = io_uring_register_eventfd(ring, ready_fd);
+  if (err == 0)
+    err = confine_ring(ring);
+  if (err < 0)
+    io_uring_queue_exit(ring);
+  return err;
+}
+
 int
 uring_attach(struct loop *loop)
 {
@@ -164,28 +224,20 @@ uring_attach(struct loop *loop)
   if (!port)
     return -ENOMEM;
 
-  int err = io_uring_queue_init(
-    ENTRIES, &port->ring,
-    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
-  if (err == -EINVAL) /* before Linux 6.1 */
-    err = io_uring_queue_init(ENTRIES, &port->ring, 0);
+  port->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  int err = port->ready_fd < 0 ? -errno
+                               : uring_open(&port->ring, port->ready_fd);
   if (err < 0) {
+    if (port->ready_fd >= 0)
+      close(port->ready_fd);
     free(port);
     return err;
   }
-  port->ready_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  err = port->ready_fd < 0
-          ? -errno
-          : io_uring_register_eventfd(&port->ring, port->ready_fd);
-  if (err == 0) {
-    port->ready = event_new(loop->base, port->ready_fd, EV_READ | EV_PERSIST,
-                            on_ready, loop);
-    if (!port->ready || event_add(port->ready, NULL) < 0)
-      err = -ENOMEM;
-  }
-  if (err < 0) {
+  port->ready = event_new(loop->base, port->ready_fd, EV_READ | EV_PERSIST,
+                          on_ready, loop);
+  if (!port->ready || event_add(port->ready, NULL) < 0) {
     port_free(port);
-    return err;
+    return -ENOMEM;
   }
   loop->port = port;
   loop->settled = on_settled;
@@ -208,6 +260,14 @@ uring_detach(struct loop *loop)
 #else
 
 #include <errno.h>
+
+int
+uring_open(struct io_uring *ring, int ready_fd)
+{
+  (void)ring;
+  (void)ready_fd;
+  return -ENOSYS;
+}
 
 int
 uring_attach(struct loop *loop)

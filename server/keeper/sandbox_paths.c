@@ -21,7 +21,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "keeper/sandbox.h"
+#include "keeper/seccomp.h"
 
 static int
 allow_images(struct sandbox *sandbox, const struct options *opt)
@@ -151,4 +153,16 @@ confine(const struct options *opt, const struct listen_set *listen,
   int r = sandbox_enter(sandbox, &locks, err);
   sandbox_free(sandbox);
   return r;
+}
+
+void
+confine_threads(const struct options *opt)
+{
+  struct vhd_error why;
+
+  /* Where there is no filter at all, confine() has said so. */
+  if (!opt->no_sandbox && !opt->no_seccomp &&
+      filter_forbid_rings(&why) < 0) {
+    log_debug("new rings of io_uring are not forbidden: %s", why.message);
+  }
 }

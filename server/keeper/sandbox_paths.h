@@ -14,4 +14,8 @@
 int confine(const struct options *opt, const struct listen_set *listen,
             struct vhd_error *err);
 
+/* Once the server's threads have begun: what only their beginning needed is
+ * given up, too.  The main thread; binds all threads. */
+void confine_threads(const struct options *opt);
+
 #endif

@@ -8,8 +8,9 @@
  * with EPERM, clone3() with ENOSYS, upon which the C library falls back to
  * clone(), whose flags the filter can see.
  *
- * What the filter does not see is what io_uring does; the rings are made by
- * ourselves, and landlock holds for them as well.
+ * What the filter does not see is what io_uring does.  Our own rings can only
+ * read and write what is open (io/uring.c), and once they are made, nobody can
+ * make others.
  */
 #include "config.h"
 
@@ -63,16 +64,28 @@ static const int forbidden[] = {
   SCMP_SYS(setfsuid), SCMP_SYS(setfsgid), SCMP_SYS(capset),
 };
 
+static const int forbidden_rings[] = {
+  SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_register),
+};
+
+#define N(array) (sizeof (array) / sizeof *(array))
+
 static int
-add_rules(scmp_filter_ctx filter)
+forbid(scmp_filter_ctx filter, const int *calls, size_t n)
 {
-  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+  for (size_t i = 0; i < n; i++) {
     /* -EDOM, -EINVAL: this architecture or version does not have it. */
-    int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), forbidden[i], 0);
+    int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
     if (r < 0 && r != -EDOM && r != -EINVAL) {
       return r;
     }
   }
+  return 0;
+}
+
+static int
+forbid_processes(scmp_filter_ctx filter)
+{
 #ifndef SANITIZED
   /* Threads, but no processes. */
   int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
@@ -83,8 +96,21 @@ add_rules(scmp_filter_ctx filter)
   return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3),
                           0);
 #else
+  (void) filter;
   return 0;
 #endif
+}
+
+/* Loads what was built, or what went wrong with it. */
+static int
+enter(scmp_filter_ctx filter, int r, struct vhd_error *err)
+{
+  if (r == 0) {
+    r = seccomp_load(filter);
+  }
+  seccomp_release(filter);
+  return r < 0 ? fail_system(err, -r, "cannot enter the system call filter")
+               : 0;
 }
 
 int
@@ -94,22 +120,46 @@ filter_enter(struct vhd_error *err)
   if (filter == NULL) {
     return fail_system(err, ENOMEM, "cannot make a system call filter");
   }
-  int r = add_rules(filter);
+  int r = forbid(filter, forbidden, N(forbidden));
   if (r == 0) {
-    r = seccomp_load(filter);
+    r = forbid_processes(filter);
   }
-  seccomp_release(filter);
-  return r < 0 ? fail_system(err, -r, "cannot enter the system call filter")
-               : 0;
+  return enter(filter, r, err);
+}
+
+int
+filter_forbid_rings(struct vhd_error *err)
+{
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  if (filter == NULL) {
+    return fail_system(err, ENOMEM, "cannot make a system call filter");
+  }
+  int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+  if (r == 0) {
+    r = forbid(filter, forbidden_rings, N(forbidden_rings));
+  }
+  return enter(filter, r, err);
 }
 
 #else
 
-int
-filter_enter(struct vhd_error *err)
+static int
+without(struct vhd_error *err)
 {
   fail_argument(err, "this vhdkitd was built without a system call filter");
   return -EOPNOTSUPP;
+}
+
+int
+filter_enter(struct vhd_error *err)
+{
+  return without(err);
+}
+
+int
+filter_forbid_rings(struct vhd_error *err)
+{
+  return without(err);
 }
 
 #endif

@@ -15,4 +15,9 @@
  * or this kernel has no filters. */
 int filter_enter(struct vhd_error *err);
 
+/* From here on no thread of the process makes a ring of io_uring any more, or
+ * changes what one may do.  After filter_enter(); any number of threads may
+ * run, and all of them are confined. */
+int filter_forbid_rings(struct vhd_error *err);
+
 #endif

@@ -7,7 +7,7 @@ TESTS += tests/unit/test-sandbox
 tests_unit_test_sandbox_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_sandbox_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_sandbox_LDADD = server/libserver.la lib/libvhdkit.la \
-	$(CMOCKA_LIBS)
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_SOURCES = tests/unit/test-sandbox.c
 
 endif

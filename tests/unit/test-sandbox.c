@@ -29,6 +29,12 @@
 
 #include <cmocka.h>
 
+#ifdef HAVE_LIBURING
+#include <liburing.h>
+#include <sys/eventfd.h>
+#endif
+
+#include "io/engine.h"
 #include "keeper/seccomp.h"
 #include "keeper/landlock.h"
 #include "keeper/sandbox.h"
@@ -243,12 +249,141 @@ landlock_confines(void **state)
   in_child(landlock_body);
 }
 
+/* ------------------------------------------------------------------- rings */
+
+#ifdef HAVE_LIBURING
+
+/* What the operation that the next entry of the ring asks for comes to. */
+static int
+ring_try(struct io_uring *ring)
+{
+  struct io_uring_cqe *cqe;
+
+  if (io_uring_submit_and_wait(ring, 1) < 0 ||
+      io_uring_peek_cqe(ring, &cqe) < 0) {
+    return -EIO;
+  }
+  int res = cqe->res;
+  io_uring_cqe_seen(ring, cqe);
+  return res;
+}
+
+/* The system calls that no filter sees, one after the other. */
+static int
+ring_op(struct io_uring *ring, int fd, unsigned opcode)
+{
+  struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+  io_uring_prep_rw((int) opcode, sqe, fd, "/dev/null", 1, 0);
+  return ring_try(ring);
+}
+
+static int
+ring_body(void)
+{
+  static const unsigned forbidden[] = {
+    IORING_OP_NOP,      IORING_OP_OPENAT,   IORING_OP_OPENAT2,
+    IORING_OP_CONNECT,  IORING_OP_ACCEPT,   IORING_OP_SENDMSG,
+    IORING_OP_SEND,     IORING_OP_RECV,     IORING_OP_RENAMEAT,
+    IORING_OP_UNLINKAT, IORING_OP_STATX,    IORING_OP_CLOSE,
+    IORING_OP_FALLOCATE, 45 /* IORING_OP_SOCKET */,
+  };
+  struct io_uring ring;
+  char byte = 1;
+  int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+  if (uring_open(&ring, eventfd(0, EFD_CLOEXEC)) < 0) {
+    return CANNOT;
+  }
+  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+    if (ring_op(&ring, zero, forbidden[i]) != -EACCES) {
+      return FAILED(i);
+    }
+  }
+  if (io_uring_register_files(&ring, &zero, 1) != -EACCES) {
+    return FAILED(60);
+  }
+  io_uring_prep_read(io_uring_get_sqe(&ring), zero, &byte, 1, 0);
+  return ring_try(&ring) == 1 && byte == 0 ? FINE : FAILED(61);
+}
+
+static void
+ring_reads_and_writes_only(void **state)
+{
+  (void) state;
+  in_child(ring_body);
+}
+
+static int
+try_ring(void)
+{
+  struct io_uring ring;
+  int r = io_uring_queue_init(4, &ring, 0);
+
+  if (r == 0) {
+    io_uring_queue_exit(&ring);
+  }
+  return r;
+}
+
+/* A thread that runs before the others' rings are forbidden. */
+struct early {
+  pthread_barrier_t barrier;
+  int result;
+};
+
+static void *
+early_main(void *opaque)
+{
+  struct early *early = opaque;
+
+  pthread_barrier_wait(&early->barrier);
+  pthread_barrier_wait(&early->barrier);
+  early->result = try_ring();
+  return NULL;
+}
+
+static int
+no_more_rings_body(void)
+{
+  struct early early = {.result = 0};
+  struct vhd_error err;
+  pthread_t thread;
+
+  if (try_ring() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+      filter_enter(&err) < 0 || try_ring() < 0) {
+    return CANNOT;
+  }
+  pthread_barrier_init(&early.barrier, NULL, 2);
+  pthread_create(&thread, NULL, early_main, &early);
+  pthread_barrier_wait(&early.barrier);
+  int r = filter_forbid_rings(&err);
+  pthread_barrier_wait(&early.barrier);
+  pthread_join(thread, NULL);
+  return r == 0 && early.result == -EPERM && try_ring() == -EPERM
+           ? FINE
+           : FAILED(0);
+}
+
+static void
+no_more_rings(void **state)
+{
+  (void) state;
+  in_child(no_more_rings_body);
+}
+
+#endif
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(filter_forbids),
     cmocka_unit_test(landlock_confines),
+#ifdef HAVE_LIBURING
+    cmocka_unit_test(ring_reads_and_writes_only),
+    cmocka_unit_test(no_more_rings),
+#endif
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
