@@ -99,12 +99,16 @@ server_libserver_la_SOURCES = \
 	server/io/try.c \
 	server/io/uring.c \
 	server/io/watch.c \
+	server/keeper/early_stop.c \
+	server/keeper/early_stop.h \
 	server/keeper/holder_probe.c \
 	server/keeper/holder_probe.h \
 	server/keeper/landlock.c \
 	server/keeper/landlock.h \
 	server/keeper/notify.c \
 	server/keeper/notify.h \
+	server/keeper/pid_file.c \
+	server/keeper/pid_file.h \
 	server/keeper/sandbox.c \
 	server/keeper/sandbox.h \
 	server/keeper/sandbox_paths.c \

@@ -23,16 +23,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config/resolve.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/log_cause.h"
-#include "keeper/notify.h"
-#include "keeper/sandbox_paths.h"
-#include "net/listen.h"
 #include "config/command_line.h"
+#include "config/resolve.h"
+#include "keeper/early_stop.h"
 #include "keeper/holder_probe.h"
+#include "keeper/notify.h"
+#include "keeper/pid_file.h"
+#include "keeper/sandbox_paths.h"
 #include "keeper/user.h"
+#include "net/listen.h"
 #include "server.h"
 #ifdef HAVE_TLS
 #include "net/tls/context.h"
@@ -56,7 +58,8 @@ struct daemon {
   struct event *events[5]; /* SIGTERM, SIGINT, SIGHUP, idle, time */
   int idle_fd;             /* becomes readable when the last client leaves */
   int notify_fd;
-  int pid_fd; /* of the pid file */
+  struct pid_file pid_file;
+  struct early_stop early;
 };
 
 /* ---------------------------------------------------- what the server calls */
@@ -158,6 +161,16 @@ make_events(struct daemon *d, struct vhd_error *err)
 
 /* ----------------------------------------------------------------- start-up */
 
+/* What others would find of us if a signal ended the start. */
+static void
+tidy(void *opaque)
+{
+  const struct daemon *d = opaque;
+
+  listen_unlink(d->listen);
+  pid_file_remove(&d->pid_file);
+}
+
 /* Started by inetd, standard error is the client: nothing of ours belongs
  * there. */
 static void
@@ -172,28 +185,6 @@ spare_client(int fd)
       (null = open("/dev/null", O_WRONLY)) >= 0) {
     dup2(null, STDERR_FILENO);
     close(null);
-  }
-}
-
-static int
-open_pid_file(struct daemon *d, struct vhd_error *err)
-{
-  const char *path = d->options.pid_file;
-
-  if (path == NULL) {
-    return 0;
-  }
-  d->pid_fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-  return d->pid_fd < 0 ? fail_system(err, errno, "cannot write %s", path) : 0;
-}
-
-static void
-write_pid_file(const struct daemon *d)
-{
-  if (d->pid_fd >= 0 &&
-      (ftruncate(d->pid_fd, 0) < 0 ||
-       dprintf(d->pid_fd, "%ld\n", (long) getpid()) < 0)) {
-    log_warning("cannot write %s: %s", d->options.pid_file, strerror(errno));
   }
 }
 
@@ -228,7 +219,7 @@ start_privileged(struct daemon *d, struct vhd_error *err)
     r = load_tls(d, err);
   }
   if (r == 0) {
-    r = open_pid_file(d, err);
+    r = pid_file_open(&d->pid_file, d->options.pid_file, err);
   }
   return r;
 }
@@ -253,6 +244,8 @@ start_confined(struct daemon *d, struct vhd_error *err)
   witness_start(&d->witness, &d->config);
   r = confine(&d->options, d->listen, err);
   if (r == 0) {
+    d->early = (struct early_stop){.tidy = tidy, .opaque = d};
+    early_stop_begin(&d->early);
     r = server_new(&d->config, &d->server, err);
   }
   if (r == 0) {
@@ -275,6 +268,9 @@ static int
 start(struct daemon *d, struct vhd_error *err)
 {
   signal(SIGPIPE, SIG_IGN);
+  /* Keys are not loaded again while they are being loaded, nor at the end; but
+   * that is nothing to die of. */
+  signal(SIGHUP, SIG_IGN);
   spare_client(d->options.fd);
   d->notify_fd = notify_open();
   d->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -285,11 +281,12 @@ start(struct daemon *d, struct vhd_error *err)
   if (r == 0) {
     r = make_events(d, err);
   }
+  early_stop_end(&d->early);
   if (r == 0) {
     r = listen_start(d->listen, d->base, on_accepted, d, err);
   }
   if (r == 0) {
-    write_pid_file(d);
+    pid_file_write(&d->pid_file);
     notify_send(d->notify_fd, "READY=1\n");
   }
   return r;
@@ -314,10 +311,8 @@ stop(struct daemon *d, struct vhd_error *err)
   int r = d->serving ? server_stop(d->server, err) : 0;
   log_cause_tell(true);
   server_free(d->server);
-  if (d->pid_fd >= 0) {
-    unlink(d->options.pid_file);
-    close(d->pid_fd);
-  }
+  pid_file_remove(&d->pid_file);
+  pid_file_close(&d->pid_file);
   if (d->base != NULL) {
     event_base_free(d->base);
   }
@@ -355,7 +350,7 @@ run(struct daemon *d)
 int
 main(int argc, char **argv)
 {
-  struct daemon d = {.idle_fd = -1, .notify_fd = -1, .pid_fd = -1};
+  struct daemon d = {.idle_fd = -1, .notify_fd = -1, .pid_file.fd = -1};
   char message[1024];
   int status = EXIT_SUCCESS;
 

@@ -323,6 +323,14 @@ listen_start(struct listen_set *set, struct event_base *base,
 }
 
 void
+listen_unlink(const struct listen_set *set)
+{
+  for (size_t i = 0; i < set->n; i++) {
+    socket_unlink(&set->listeners[i].socket);
+  }
+}
+
+void
 listen_stop(struct listen_set *set)
 {
   for (size_t i = 0; i < set->n; i++) {

@@ -43,6 +43,10 @@ int listen_start(struct listen_set *set, struct event_base *base,
                  listen_accepted *accepted, void *opaque,
                  struct vhd_error *err);
 
+/* Removes the files of the Unix sockets, and nothing else: for an end in a
+ * hurry.  Any thread, while nobody stops it. */
+void listen_unlink(const struct listen_set *set);
+
 void listen_stop(struct listen_set *set);
 
 /* Stops first if that has not been done.  NULL is fine. */

@@ -389,18 +389,25 @@ socket_listen_unix(const char *path, const struct socket_unix_options *opt,
 }
 
 void
-socket_close(struct socket *sock)
+socket_unlink(const struct socket *sock)
 {
   struct stat st;
 
-  /* Somebody may have replaced it: an inode alone can have been used again, its
-   * time of change not. */
+  /* Somebody may have replaced it: an inode alone can have been used again.
+   * Its time of modification has not: it is that of its making, which chmod and
+   * chown leave alone. */
   if (sock->path != NULL && lstat(sock->path, &st) == 0 &&
       st.st_dev == sock->made.st_dev && st.st_ino == sock->made.st_ino &&
-      st.st_ctim.tv_sec == sock->made.st_ctim.tv_sec &&
-      st.st_ctim.tv_nsec == sock->made.st_ctim.tv_nsec) {
+      st.st_mtim.tv_sec == sock->made.st_mtim.tv_sec &&
+      st.st_mtim.tv_nsec == sock->made.st_mtim.tv_nsec) {
     unlink(sock->path);
   }
+}
+
+void
+socket_close(struct socket *sock)
+{
+  socket_unlink(sock);
   free(sock->path);
   if (sock->fd >= 0) {
     close(sock->fd);

@@ -69,6 +69,10 @@ void socket_name(int fd, char *buf, size_t size);
 /* The same for whom it is connected to. */
 void socket_peer_name(int fd, char *buf, size_t size);
 
+/* Removes a Unix socket's file if it is still the one we made.  Any thread,
+ * while nobody closes it. */
+void socket_unlink(const struct socket *socket);
+
 /* Closes it, and removes a Unix socket's file if it is still the one we
  * made. */
 void socket_close(struct socket *socket);

@@ -7,7 +7,8 @@ import signal
 import time
 
 from fronttest import (GREETING, VHDKITD, Server, connect_unix, greeting,
-                       image, serving)
+                       image,
+                       refused, serving)
 from tooltest import case, check, content, equal, program, run
 
 
@@ -48,6 +49,24 @@ def _():
         equal(text, f"{server.pid}\n")
         equal(greeting(connect_unix("s.sock")), GREETING)
     check(not os.path.exists("pid"), "removed")
+
+
+@case("the pid file is its server's alone")
+def _():
+    image("other.vhd")
+    with serving("--unix", "s.sock", "--pid-file", "pid", image()):
+        refused("--unix", "t.sock", "--pid-file", "pid", "other.vhd",
+                says="pid is in use")
+        check(os.path.exists("pid"), "the first one's is there")
+        check(not os.path.exists("t.sock"), "the second one left no socket")
+    check(not os.path.exists("pid"), "removed")
+
+
+@case("a socket whose mode was changed is removed at the end all the same")
+def _():
+    with serving("--unix", "s.sock", image()):
+        os.chmod("s.sock", 0o666)
+    check(not os.path.exists("s.sock"), "the socket is gone")
 
 
 @case("SIGHUP is no reason to stop")

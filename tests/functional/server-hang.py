@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 
+from fronttest import Server
 from mounttest import end, goes_with_us, root_or_skip, unmount
 from servertest import connect, nbd, need_nbd, served
 from tooltest import MiB, Skip, case, equal, need, run, vhdkit
@@ -66,6 +67,12 @@ def local_image():
             f.write(os.urandom(15 * MiB))
         stack.callback(fuse.send_signal, signal.SIGCONT)
         yield fuse
+
+
+def appears(path, server):
+    while not os.path.exists(path):
+        equal(server.process.poll(), None, server.log())
+        time.sleep(0.02)
 
 
 def forget(*paths):
@@ -215,6 +222,31 @@ def _():
 @case("the same, from the first request on")
 def _():
     hung_local(False)
+
+
+@case("signals while the server starts and stops upon a hung disk")
+def _():
+    with fuse_image() as fuse:
+        fuse.send_signal(signal.SIGSTOP)
+        server = Server(["--unix", "s.sock", "--pid-file", "pid", "slow.vhd"])
+        appears("s.sock", server)
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        equal(server.process.poll(), None, "SIGHUP ends no start")
+        equal(server.stop(), -signal.SIGTERM)
+        equal(sorted(os.listdir()), ["slow.raw", "slow.vhd", "vhdkitd.log"])
+        fuse.send_signal(signal.SIGCONT)
+        with served("slow.vhd") as server:
+            connect().pwrite(b"s" * 4096, 0)
+            fuse.send_signal(signal.SIGSTOP)
+            server.process.send_signal(signal.SIGTERM)
+            while os.path.exists("s.sock"):
+                time.sleep(0.02)
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.3)
+            equal(server.process.poll(), None, "SIGHUP ends no stop")
+            fuse.send_signal(signal.SIGCONT)
+            equal(server.wait(), 0)
 
 
 goes_with_us()
