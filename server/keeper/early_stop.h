@@ -2,8 +2,8 @@
  *
  * SIGTERM and SIGINT while the server starts: opening images can take long, or
  * hang with their disk, and the event loop that handles signals does not run
- * yet.  A thread waits for them instead.  It tidies up, and the signal then ends
- * the process as if nobody had handled it.
+ * yet.  A thread waits for them instead.  It tidies up, and then the signal
+ * ends the process as if nobody had handled it.
  *
  * The main thread.
  */
