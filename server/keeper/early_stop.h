@@ -17,6 +17,7 @@
 struct early_stop {
   void (*tidy)(void *opaque); /* on the thread */
   void *opaque;
+  int over_fd, signal_fd;
   pthread_t thread;
   bool waits;
   sigset_t signals;
