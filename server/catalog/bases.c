@@ -19,7 +19,8 @@ struct base {
   const char *name, *path;
   size_t folder; /* length of its folder's path, 0: "." */
   unsigned char id[16];
-  bool warned;
+  struct vhd_image *image;
+  bool asked; /* the library, for its children */
 };
 
 struct bases {
@@ -48,7 +49,8 @@ add_base(struct bases *bases, const struct generation *gen)
   if (info.type == VHD_RAW)
     return; /* it has no id */
   const char *slash = strrchr(info.path, '/');
-  *base = (struct base){ .name = gen->name, .path = info.path };
+  *base = (struct base){ .name = gen->name, .path = info.path,
+                         .image = gen->export.image };
   base->folder = slash ? (size_t)(slash - info.path) + 1 : 0;
   memcpy(base->id, info.id, sizeof base->id);
   bases->n++;
@@ -89,19 +91,6 @@ read_parent_id(struct catalog *catalog, const char *path, unsigned char *id)
   return child;
 }
 
-static void
-warn_of(struct base *base, size_t n, const char *path,
-        const unsigned char *parent_id)
-{
-  for (size_t i = 0; i < n; i++)
-    if (!base[i].warned && memcmp(base[i].id, parent_id, 16) == 0) {
-      log_warning("export '%s': it is the parent of '%s', which is damaged by "
-                  "any change to it; --readonly would protect it",
-                  base[i].name, path);
-      base[i].warned = true; /* one is enough */
-    }
-}
-
 /* A file of the folder that nobody is served? */
 static bool
 is_bystander(struct catalog *catalog, const char *path)
@@ -112,6 +101,40 @@ is_bystander(struct catalog *catalog, const char *path)
     return false;
   const struct file_id file = { st.st_dev, st.st_ino };
   return !generations_find(&catalog->live, &file);
+}
+
+struct asking {
+  struct catalog *catalog;
+  const struct base *base;
+};
+
+static int
+found_child(void *opaque, const char *path)
+{
+  const struct asking *a = opaque;
+
+  if (!is_bystander(a->catalog, path))
+    return 0;
+  log_warning("export '%s': it is the parent of '%s', which is damaged by any "
+              "change to it; --readonly would protect it", a->base->name,
+              path);
+  return 1; /* one is enough */
+}
+
+/* Something names this id as its parent's: whether it means the base, and not a
+ * copy of it, the library knows. */
+static void
+warn_of(struct catalog *catalog, struct base *base, size_t n,
+        const unsigned char *parent_id)
+{
+  for (size_t i = 0; i < n; i++) {
+    struct asking asking = { catalog, &base[i] };
+    if (base[i].asked || memcmp(base[i].id, parent_id, 16) != 0)
+      continue;
+    base[i].asked = true;
+    vhd_find_children(base[i].image, NULL, VHD_FIND_LIMIT, found_child,
+                      &asking);
+  }
 }
 
 static void
@@ -131,7 +154,7 @@ look_into(struct catalog *catalog, const char *folder, struct base *base,
       continue;
     left--;
     if (read_parent_id(catalog, path, id))
-      warn_of(base, n, path, id);
+      warn_of(catalog, base, n, id);
   }
   if (dir)
     closedir(dir);
