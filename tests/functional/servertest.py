@@ -54,6 +54,15 @@ def connect(name="", structured=True, contexts=("base:allocation",)):
     return h
 
 
+def not_served(name):
+    """No client gets this export."""
+    try:
+        connect(name)
+    except nbd.Error:
+        return
+    raise AssertionError(f"{name!r} was served")
+
+
 class Model:
     """Random requests on a range of an export, `depth` of them in flight, none
     of which overlaps another.  Each read is compared with what is known; at
