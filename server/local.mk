@@ -18,6 +18,7 @@ server_libserver_la_LIBADD = server/libnbdproto.la $(SERVER_LIBS)
 server_libserver_la_SOURCES = \
 	server/base/buffer.c \
 	server/base/buffer.h \
+	server/base/clock.h \
 	server/base/container.h \
 	server/base/error.c \
 	server/base/error.h \

@@ -52,12 +52,13 @@ is_hidden(const struct catalog *catalog, const struct entry *entry,
                : catalog->hides && !asker->tls;
 }
 
-void
+bool
 catalog_get(struct catalog *catalog, const struct asker *asker,
             const char *name, struct export_ticket *ticket)
 {
   struct io_work *work = NULL;
   struct io_queue *queue = NULL;
+  bool answered = true;
 
   if (name[0] == '/')
     name++;
@@ -67,20 +68,22 @@ catalog_get(struct catalog *catalog, const struct asker *asker,
   if (!entry)
     entry = entry_on_demand(catalog, name);
   if (is_hidden(catalog, entry, asker)) {
-    entry_answer(ticket, EXPORT_TLS_ONLY);
+    ticket->refusal = EXPORT_TLS_ONLY;
     if (entry)
       entry_forget(entry);
   } else if (!entry) {
-    entry_answer(ticket, EXPORT_UNKNOWN);
+    ticket->refusal = EXPORT_UNKNOWN;
   } else if (entry->origin.stays && entry->current) {
-    entry_answer_current(entry, ticket);
+    entry_fill_current(entry, ticket);
   } else {
+    answered = false;
     queue = entry->queue;
     work = entry_wait(entry, ticket);
   }
   pthread_mutex_unlock(&catalog->live.lock);
   if (work)
     io_queue_run(queue, work);
+  return answered;
 }
 
 /* -------------------------------------------------------------- start, end */

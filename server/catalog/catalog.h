@@ -44,12 +44,12 @@ enum export_want {
   EXPORT_EXISTS, /* whether there is an image of that name, sound or not */
 };
 
-/* Somebody who waits for an export.  Set .loop, .want and .done.run. */
+/* Somebody who asks for an export.  Set .loop, .want and .done.run. */
 struct export_ticket {
   STAILQ_ENTRY(export_ticket) link;
   struct loop *loop;
   enum export_want want;
-  struct task done; /* posted to .loop, always, when the answer is below */
+  struct task done; /* posted to .loop when the answer is below */
   enum export_refusal refusal;
   struct export *export; /* OPENED: with a reference that is the asker's */
   struct export_facts facts; /* but for EXISTS */
@@ -59,8 +59,9 @@ struct export_ticket {
  * he must know.  The log names files, folders and processes. */
 const char *export_refusal_text(enum export_refusal refusal);
 
-/* Any thread.  A leading slash in name is ignored. */
-void catalog_get(struct catalog *catalog, const struct asker *asker,
+/* Any thread.  A leading slash in name is ignored.  True: the ticket has its
+ * answer, and .done will not run; else it will. */
+bool catalog_get(struct catalog *catalog, const struct asker *asker,
                  const char *name, struct export_ticket *ticket);
 
 /* No image is opened yet. */

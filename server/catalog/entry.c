@@ -95,15 +95,16 @@ entry_forget(struct entry *entry)
 
 /* ------------------------------------------------------------------ answers */
 
-void
-entry_answer(struct export_ticket *ticket, enum export_refusal refusal)
+/* Any thread: the ticket's way back to its loop. */
+static void
+answer(struct export_ticket *ticket, enum export_refusal refusal)
 {
   ticket->refusal = refusal;
   loop_post(ticket->loop, &ticket->done);
 }
 
 void
-entry_answer_current(struct entry *entry, struct export_ticket *ticket)
+entry_fill_current(struct entry *entry, struct export_ticket *ticket)
 {
   struct generation *gen = entry->current;
 
@@ -117,7 +118,7 @@ entry_answer_current(struct entry *entry, struct export_ticket *ticket)
     gen->refs++;
     ticket->export = &gen->export;
   }
-  entry_answer(ticket, EXPORT_FINE);
+  ticket->refusal = EXPORT_FINE;
 }
 
 /* The lock is held. */
@@ -128,7 +129,8 @@ answer_all_current(struct entry *entry, struct export_tickets *tickets)
 
   while ((ticket = STAILQ_FIRST(tickets)) != NULL) {
     STAILQ_REMOVE_HEAD(tickets, link);
-    entry_answer_current(entry, ticket);
+    entry_fill_current(entry, ticket);
+    loop_post(ticket->loop, &ticket->done);
   }
 }
 
@@ -141,7 +143,7 @@ answer_all(struct export_tickets *tickets, enum export_refusal refusal,
   while ((ticket = STAILQ_FIRST(tickets)) != NULL) {
     STAILQ_REMOVE_HEAD(tickets, link);
     ticket->facts = *facts;
-    entry_answer(ticket, refusal);
+    answer(ticket, refusal);
   }
 }
 
@@ -351,7 +353,7 @@ answer_existence(struct export_tickets *tickets)
   while ((ticket = STAILQ_FIRST(tickets)) != NULL) {
     STAILQ_REMOVE_HEAD(tickets, link);
     if (ticket->want == EXPORT_EXISTS)
-      entry_answer(ticket, EXPORT_FINE);
+      answer(ticket, EXPORT_FINE);
     else
       STAILQ_INSERT_TAIL(&others, ticket, link);
   }

@@ -66,10 +66,9 @@ bool entry_forget(struct entry *entry);
  * is to be given to .queue without the lock. */
 struct io_work *entry_wait(struct entry *entry, struct export_ticket *ticket);
 
-/* Any thread: the ticket's way back to its loop. */
-void entry_answer(struct export_ticket *ticket, enum export_refusal refusal);
-/* The lock is held.  Answers at once, with what is current. */
-void entry_answer_current(struct entry *entry, struct export_ticket *ticket);
+/* The lock is held.  The answer is what is current; the ticket is not sent back
+ * to its loop. */
+void entry_fill_current(struct entry *entry, struct export_ticket *ticket);
 
 /* The lock is held.  Of all that is waited for, nothing is under way? */
 bool entry_is_idle(const struct entry *entry);

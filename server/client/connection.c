@@ -104,8 +104,8 @@ secure(struct connection *conn)
   act(conn, negotiate_tls_up(conn->negotiation));
 }
 
-/* An export is always waited for: what is behind the option that asks for it
- * is held, and not looked at before SERVING. */
+/* What is behind the option that asks for an export is held: it is for whoever
+ * takes bytes when the export is there. */
 static enum receive_verdict
 take_options(void *of, struct buf *input, const unsigned char *p, size_t n,
              size_t *used)
@@ -122,6 +122,8 @@ take_options(void *of, struct buf *input, const unsigned char *p, size_t n,
   case CONNECTION_SECURING:
     /* Bytes behind STARTTLS were not encrypted: somebody put them there. */
     return *used < n ? RECEIVE_FAULT : RECEIVE_MORE;
+  case CONNECTION_SERVING:
+    return RECEIVE_HOLD;
   default:
     return RECEIVE_END;
   }
@@ -173,20 +175,30 @@ schedule(struct connection *conn)
   }
 }
 
+/* Options, and the requests behind them, or requests. */
+static enum receive_verdict
+receive_some(struct connection *conn)
+{
+  struct client *c = &conn->client;
+  bool only_held = conn->stopping;
+
+  if (conn->state != CONNECTION_SERVING) {
+    const enum receive_verdict verdict =
+      receive(&conn->receiver, c, &options_consumer, conn, false);
+    if (conn->state != CONNECTION_SERVING)
+      return verdict;
+    only_held = true;
+  }
+  requests_begin_turn(&conn->requests);
+  return receive(&conn->receiver, c, &requests_consumer, &conn->requests,
+                 only_held);
+}
+
 static void
 read_some(struct connection *conn)
 {
   struct client *c = &conn->client;
-
-  enum receive_verdict verdict;
-
-  if (conn->state == CONNECTION_SERVING) {
-    requests_begin_turn(&conn->requests);
-    verdict = receive(&conn->receiver, c, &requests_consumer, &conn->requests,
-                      conn->stopping);
-  } else {
-    verdict = receive(&conn->receiver, c, &options_consumer, conn, false);
-  }
+  const enum receive_verdict verdict = receive_some(conn);
 
   if (conn->receiver.at_end)
     atomic_store_explicit(&c->cancelled, true, memory_order_relaxed);
@@ -200,18 +212,6 @@ read_some(struct connection *conn)
 }
 
 /* ------------------------------------------------------------------ events */
-
-static void
-want(struct event *ev, bool *added, bool wanted)
-{
-  if (wanted == *added)
-    return;
-  *added = wanted;
-  if (wanted)
-    event_add(ev, NULL);
-  else
-    event_del(ev);
-}
 
 /* Waits for what the state says. */
 static void
@@ -237,10 +237,11 @@ set_interest(struct connection *conn)
     else
       out = true;
   }
-  want(&conn->readable, &conn->awaits_in, in);
-  want(&conn->writable, &conn->awaits_out, out);
-  want(&conn->gone, &conn->awaits_gone,
-       c->account.waits || (conn->state == CONNECTION_NEGOTIATING && !in));
+  connection_await(&conn->readable, &conn->awaits_in, in);
+  connection_await(&conn->writable, &conn->awaits_out, out);
+  connection_await(&conn->gone, &conn->awaits_gone,
+                   c->account.waits ||
+                     (conn->state == CONNECTION_NEGOTIATING && !in));
 }
 
 static bool

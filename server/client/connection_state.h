@@ -39,6 +39,19 @@ struct connection {
   struct event gone; /* the client has, while nothing is read from it */
 };
 
+/* Waits for one of the three, or does not. */
+static inline void
+connection_await(struct event *ev, bool *added, bool wanted)
+{
+  if (wanted == *added)
+    return;
+  *added = wanted;
+  if (wanted)
+    event_add(ev, NULL);
+  else
+    event_del(ev);
+}
+
 static inline void
 connection_set_timer(struct connection *conn, unsigned msec)
 {

@@ -29,9 +29,9 @@ ending_kill(struct connection *conn)
     log_debug("a client is cut off: %s", c->why);
   client_fail(c, "it is over");
   conn->state = CONNECTION_DEAD;
-  event_del(&conn->readable);
-  event_del(&conn->writable);
-  event_del(&conn->gone);
+  connection_await(&conn->readable, &conn->awaits_in, false);
+  connection_await(&conn->writable, &conn->awaits_out, false);
+  connection_await(&conn->gone, &conn->awaits_gone, false);
   event_del(&conn->timer);
   receive_clear(&conn->receiver, c);
   requests_clear(&conn->requests);

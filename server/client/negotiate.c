@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "client/negotiate.h"
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
@@ -19,7 +20,6 @@
 #include "client/client.h"
 #include "client/host.h"
 #include "config/server_config.h"
-#include "io/engine.h"
 #include "nbd/handshake.h"
 
 struct negotiation {
@@ -69,7 +69,7 @@ start_clock(struct negotiation *n)
     .tv_usec = (suseconds_t)(n->left_ns % 1000000000 / 1000),
   };
 
-  n->since_ns = io_now_ns();
+  n->since_ns = clock_ns();
   evtimer_add(&n->deadline, &left);
 }
 
@@ -77,7 +77,7 @@ start_clock(struct negotiation *n)
 static void
 stop_clock(struct negotiation *n)
 {
-  const uint64_t spent = io_now_ns() - n->since_ns;
+  const uint64_t spent = clock_ns() - n->since_ns;
 
   n->left_ns -= spent < n->left_ns ? spent : n->left_ns;
   event_del(&n->deadline);
@@ -201,22 +201,30 @@ drop_opened(struct negotiation *n)
   n->opened = NULL;
 }
 
+/* What the ticket has come to. */
+static enum nbd_event
+answer(struct negotiation *n)
+{
+  const bool fine = n->ticket.refusal == EXPORT_FINE;
+
+  if (fine && n->ticket.want == EXPORT_OPENED)
+    n->opened = n->ticket.export;
+  if (client_has_failed(n->client))
+    return NBD_EVENT_CLOSE;
+  return fine ? describe(n) : refuse(n);
+}
+
 static void
 on_export(struct task *task)
 {
   struct negotiation *n = CONTAINER_OF(task, struct negotiation, ticket.done);
-  const bool fine = n->ticket.refusal == EXPORT_FINE;
-  enum nbd_event event = NBD_EVENT_CLOSE;
 
   n->waiting = false;
-  if (fine && n->ticket.want == EXPORT_OPENED)
-    n->opened = n->ticket.export;
-  if (!client_has_failed(n->client))
-    event = fine ? describe(n) : refuse(n);
-  go_on(n, event);
+  go_on(n, answer(n));
 }
 
-static void
+/* An image that stays open needs no waiting. */
+static enum negotiate_event
 begin_export(struct negotiation *n)
 {
   static const enum export_want want[] = {
@@ -229,13 +237,16 @@ begin_export(struct negotiation *n)
   const struct asker asker = asker_of(n);
 
   drop_opened(n);
-  stop_clock(n);
-  n->waiting = true;
   n->ticket.loop = n->client->loop;
   n->ticket.want = want[n->hs.want.purpose];
   n->ticket.facts = (struct export_facts){ .size = 0 };
   n->ticket.done.run = on_export;
-  catalog_get(n->client->host->catalog, &asker, n->hs.want.name, &n->ticket);
+  if (catalog_get(n->client->host->catalog, &asker, n->hs.want.name,
+                  &n->ticket))
+    return settle(n, answer(n));
+  stop_clock(n);
+  n->waiting = true;
+  return NEGOTIATE_WAIT;
 }
 
 /* ------------------------------------------------------------------ events */
@@ -269,8 +280,7 @@ settle(struct negotiation *n, enum nbd_event event)
     begin_list(n);
     return NEGOTIATE_WAIT;
   case NBD_EVENT_EXPORT:
-    begin_export(n);
-    return NEGOTIATE_WAIT;
+    return begin_export(n);
   case NBD_EVENT_STARTTLS:
     return NEGOTIATE_TLS;
   case NBD_EVENT_READY:

@@ -3,9 +3,8 @@
  * for; who finds enough memory takes none. */
 #include "config.h"
 
-#include <time.h>
-
 #include "disk/budget.h"
+#include "base/clock.h"
 
 /* How often it is looked whether the clients go on; */
 #define LOOK_MSEC 1000
@@ -291,12 +290,9 @@ void
 budget_press(struct budget *budget)
 {
   struct account *account;
-  struct timespec ts;
   uint64_t largest = 0;
 
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  const uint64_t now =
-    (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+  const uint64_t now = clock_ns() / 1000000;
   pthread_mutex_lock(&budget->lock);
   if (now - budget->looked >= LOOK_MSEC) {
     const bool long_ago = now - budget->looked > LOOKS_APART_MSEC;

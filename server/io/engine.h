@@ -187,9 +187,6 @@ void io_job_done(struct io_job *job);
 
 /* ------------------------------------------------------------------ watch */
 
-/* Monotonic. */
-uint64_t io_now_ns(void);
-
 /* Any thread.  May a loop not read, or write, by itself what lies on a local
  * disk, since that may hang?  Whoever waits for pages that are being read or
  * written is to ask as for writing.  Three relaxed loads where nothing

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "io/engine.h"
 
 /* What a loop may be held up by; time slices of other processes included. */
@@ -35,7 +36,7 @@ pace_ok(const struct io_pace *pace, uint64_t now)
 static void
 pace_note(struct io_pace *pace, uint64_t began, uint64_t len)
 {
-  const uint64_t now = io_now_ns();
+  const uint64_t now = clock_ns();
   const uint64_t last =
     atomic_load_explicit(&pace->last_slow, memory_order_relaxed);
 
@@ -93,7 +94,7 @@ static bool
 try_timed(struct io_queue *queue, enum io_class class, struct io_pace *pace,
           struct vhd_io *io)
 {
-  const uint64_t began = io_now_ns();
+  const uint64_t began = clock_ns();
 
   if (!pace_ok(pace, began))
     return false;

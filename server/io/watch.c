@@ -21,23 +21,13 @@
  *      it.  That a hole was made says nothing: it may be in the journal. */
 #include "config.h"
 
-#include <time.h>
-
+#include "base/clock.h"
 #include "io/engine.h"
 
 #define QUIET_NS UINT64_C(50000000)
 /* So many may wait for a disk not heard of, well below the number of requests
  * that one accepts: one more waits for a place there, where it is made. */
 #define UNHEARD_MAX 32
-
-uint64_t
-io_now_ns(void)
-{
-  struct timespec ts;
-
-  clock_gettime(CLOCK_MONOTONIC, &ts);
-  return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static unsigned
 waiting(const struct io_watch *watch)
@@ -81,7 +71,7 @@ io_doubts_read(const struct io_queue *queue)
 {
   if (is_idle(queue))
     return false;
-  const uint64_t now = io_now_ns();
+  const uint64_t now = clock_ns();
   return ((waiting(&queue->erased) > 0 ||
            waiting(&queue->asked) > UNHEARD_MAX) &&
           unheard(&queue->asked, now)) ||
@@ -93,7 +83,7 @@ io_doubts_write(const struct io_queue *queue)
 {
   if (is_idle(queue))
     return false;
-  const uint64_t now = io_now_ns();
+  const uint64_t now = clock_ns();
   return (waiting(&queue->erased) > 0 && unheard(&queue->erased, now)) ||
          (waiting(&queue->asked) > 0 && unheard(&queue->asked, now)) ||
          stuck(&queue->other, now);
@@ -139,7 +129,7 @@ io_watch_begin(struct io_job *job)
   job->watch = watch_of(queue, job);
   struct io_watch *watch = job->watch;
   if (waiting(watch) == 0)
-    atomic_store_explicit(&watch->began, io_now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&watch->began, clock_ns(), memory_order_relaxed);
   atomic_fetch_add_explicit(&watch->n, 1, memory_order_relaxed);
 }
 
@@ -149,6 +139,6 @@ io_watch_end(struct io_job *job)
   struct io_watch *watch = job->watch;
 
   if (job->tells)
-    atomic_store_explicit(&watch->heard, io_now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&watch->heard, clock_ns(), memory_order_relaxed);
   atomic_fetch_sub_explicit(&watch->n, 1, memory_order_relaxed);
 }

@@ -5,8 +5,11 @@
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 
+from fronttest import read_all
 from servertest import connect, nbd, need_nbd, served, uri
 from tooltest import MiB, case, check, contains, equal, need, program, run, \
     vhdkit
@@ -294,6 +297,40 @@ def _():
     done = program(os.environ["VHDKITD"], "--unix", "s.sock", "a=a.vhd",
                    "a=a.vhd", code=None)
     check(done.returncode != 0, "a name given twice was accepted")
+
+
+@case("requests that came with the option that asks for the export")
+def _():
+    os.mkdir("dir")
+    make("named.vhd", text=b"N" * 512)
+    make("dir/found.vhd", text=b"F" * 512)
+    for args, name, text in [(("a=named.vhd",), b"a", b"N"),
+                             (("dir",), b"found", b"F")]:
+        for count in (1, 2000):
+            go = struct.pack(">I", len(name)) + name + struct.pack(">H", 0)
+            sent = struct.pack(">I", 3) + struct.pack(
+                ">8sII", b"IHAVEOPT", 7, len(go)) + go
+            for i in range(count):
+                sent += struct.pack(">IHHQQI", 0x25609513, 0, 0, i, 0, 512)
+            with served(*args) as server, \
+                    socket.socket(socket.AF_UNIX) as sock:
+                sock.connect("s.sock")
+                sock.settimeout(60)
+                read_all(sock, 18)
+                sock.sendall(sent)
+                kind = None
+                while kind != 1:  # NBD_REP_ACK
+                    kind, n = struct.unpack(">12xII", read_all(sock, 20))
+                    check(kind in (1, 3), server.log())
+                    read_all(sock, n)
+                seen = set()
+                for _ in range(count):
+                    error, cookie = struct.unpack(">4xIQ",
+                                                  read_all(sock, 16))
+                    equal(error, 0)
+                    equal(read_all(sock, 512), text * 512)
+                    seen.add(cookie)
+                equal(len(seen), count)
 
 
 run()
