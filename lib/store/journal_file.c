@@ -45,30 +45,6 @@ struct head {
   uint64_t bytes;
 };
 
-#ifndef BCACHEFS_SUPER_MAGIC
-#define BCACHEFS_SUPER_MAGIC 0xca451a4e
-#endif
-#define JFS_MAGIC 0x3153464a
-#define ZFS_MAGIC 0x2fc12fc1
-
-/* File systems of this machine alone, whose times the kernel keeps.  Elsewhere
- * another machine could change an image without our seeing it. */
-static bool
-is_local(const struct statfs *fs)
-{
-  static const unsigned long local[] = {
-    EXT4_SUPER_MAGIC,  XFS_SUPER_MAGIC,   BTRFS_SUPER_MAGIC,
-    TMPFS_MAGIC,       RAMFS_MAGIC,       F2FS_SUPER_MAGIC,
-    OVERLAYFS_SUPER_MAGIC, REISERFS_SUPER_MAGIC, NILFS_SUPER_MAGIC,
-    BCACHEFS_SUPER_MAGIC,  JFS_MAGIC,     ZFS_MAGIC,
-  };
-
-  for (size_t i = 0; i < sizeof local / sizeof *local; i++)
-    if ((unsigned long)fs->f_type == local[i])
-      return true;
-  return false;
-}
-
 /* Device numbers may change with the next mount; the file system's own id does
  * not.  -ENOENT: this file is not fit for a journal. */
 static int
@@ -77,7 +53,7 @@ fill_head(struct head *head, struct vhd_file *file, const uint8_t *id)
   struct statfs fs;
 
   memset(head, 0, sizeof *head);
-  if (file->fd < 0 || fstatfs(file->fd, &fs) < 0 || !is_local(&fs))
+  if (!journal_suits(file, &fs))
     return -ENOENT;
   memcpy(head->magic, magic, sizeof magic);
   memcpy(&head->fs, &fs.f_fsid, sizeof head->fs);

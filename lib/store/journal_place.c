@@ -17,8 +17,15 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "store/folder.h"
 #include "store/journal_place.h"
 #include "vhdkit.h"
+
+#ifndef BCACHEFS_SUPER_MAGIC
+#define BCACHEFS_SUPER_MAGIC 0xca451a4e
+#endif
+#define JFS_MAGIC 0x3153464a
+#define ZFS_MAGIC 0x2fc12fc1
 
 /* Where the journals of all users lie. */
 static const char *const of_all[] = {
@@ -92,6 +99,47 @@ journal_places_each(int (*each)(void *opaque, const char *dir), void *opaque)
     globfree(&found);
   }
   return r;
+}
+
+/* ------------------------------------------------ which images may have one */
+
+/* File systems of this machine alone, whose times the kernel keeps.  Elsewhere
+ * another machine could change an image without our seeing it. */
+static bool
+is_local(const struct statfs *fs)
+{
+  static const unsigned long local[] = {
+    EXT4_SUPER_MAGIC,  XFS_SUPER_MAGIC,   BTRFS_SUPER_MAGIC,
+    TMPFS_MAGIC,       RAMFS_MAGIC,       F2FS_SUPER_MAGIC,
+    OVERLAYFS_SUPER_MAGIC, REISERFS_SUPER_MAGIC, NILFS_SUPER_MAGIC,
+    BCACHEFS_SUPER_MAGIC,  JFS_MAGIC,     ZFS_MAGIC,
+  };
+
+  for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+    if ((unsigned long)fs->f_type == local[i])
+      return true;
+  return false;
+}
+
+/* An overlay whose layers lie on several file systems numbers files as it finds
+ * them, and anew after it was mounted again.  It shows: there a file's device
+ * is not that of its folder. */
+static bool
+is_steady(const struct vhd_file *file, const struct statfs *fs)
+{
+  struct stat folder;
+
+  if ((unsigned long)fs->f_type != OVERLAYFS_SUPER_MAGIC)
+    return true;
+  CLEANUP_FREE char *path = folder_of(file->path);
+  return path && stat(path, &folder) == 0 && folder.st_dev == file->dev;
+}
+
+bool
+journal_suits(const struct vhd_file *file, struct statfs *fs)
+{
+  return file->fd >= 0 && fstatfs(file->fd, fs) == 0 && is_local(fs) &&
+         is_steady(file, fs);
 }
 
 /* ------------------------------------------------------------------- public */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* journal_place.h: the folders in which journals lie.
+/* journal_place.h: the folders in which journals lie, and whose.
  *
  * What lies there must go with the power and be nobody else's to change: a
  * folder of our own on a file system in memory.  Blocks; any thread. */
@@ -7,6 +7,9 @@
 #define STORE_JOURNAL_PLACE_H
 
 #include <stdbool.h>
+#include <sys/vfs.h>
+
+#include "store/file.h"
 
 /* The i-th place of our own, best first; the caller's to free.  NULL past the
  * last, "" for one that does not apply. */
@@ -16,6 +19,9 @@ char *journal_place(unsigned i);
 bool journal_place_usable(const char *dir);
 /* Is this folder, by descriptor, ours alone and in memory? */
 bool journal_place_ours(int folder);
+
+/* May the image have a journal, where its file lies?  Fills in fs if so. */
+bool journal_suits(const struct vhd_file *file, struct statfs *fs);
 
 /* Calls back for each folder, of ours and of other users, in which a journal
  * may lie, until it returns not 0. */
