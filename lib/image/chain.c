@@ -114,7 +114,8 @@ try_candidate(struct chain *c, const char *name)
   struct vhd_file *file;
   struct layer *layer;
 
-  int e = file_beside(child->file, name, &c->roots, &file, &c->why);
+  int e = file_beside(child->file, name, c->search.nth, &c->roots, &file,
+                      &c->why);
   if (e == -ENOENT)
     return parent_search_missed(&c->search), 1;
   if (e < 0 && c->why.code == VHD_PARENT_DENIED)

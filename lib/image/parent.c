@@ -116,7 +116,18 @@ parent_search_end(struct parent_search *s)
 const char *
 parent_search_next(struct parent_search *s)
 {
+  s->nth = s->again ? s->nth + 1 : 0;
+  if (s->again) {
+    s->again = false;
+    return s->name[s->at - 1];
+  }
   return s->at < s->n ? s->name[s->at++] : NULL;
+}
+
+void
+parent_search_more(struct parent_search *s)
+{
+  s->again = s->nth + 1 < PARENT_SPELLINGS;
 }
 
 void
@@ -126,6 +137,8 @@ parent_search_missed(struct parent_search *s)
   const char *name = s->name[s->at - 1];
   const char *path = s->child->path, *slash = strrchr(path, '/');
 
+  if (s->nth > 0)
+    return;
   if (name[0] == '/' || !slash)
     snprintf(s->looked + used, sizeof s->looked - used, "%s'%s'",
              used ? ", " : "", name);
@@ -139,6 +152,7 @@ parent_search_denied(struct parent_search *s)
 {
   s->denied = true;
   parent_search_missed(s);
+  parent_search_more(s);
 }
 
 void
@@ -147,6 +161,7 @@ parent_search_refused(struct parent_search *s, const struct vhd_error *why)
   if (s->refused.code == VHD_OK)
     s->refused = *why;
   parent_search_missed(s);
+  parent_search_more(s);
 }
 
 int

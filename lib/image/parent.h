@@ -13,11 +13,15 @@
 
 /* Each locator twice, and the stored name. */
 #define PARENT_CANDIDATES (2 * LOCATOR_COUNT + 1)
+/* Files whose names are the same but for upper and lower case. */
+#define PARENT_SPELLINGS 64
 
 struct parent_search {
   const struct layer *child;
   char *name[PARENT_CANDIDATES];
   unsigned n, at;           /* at: the next to try */
+  unsigned nth;             /* which file of that name; see file_beside() */
+  bool again;               /* the next is the same name, and another file */
   bool denied;              /* something was there, outside the roots */
   char looked[600];         /* "a, b, c" */
   struct vhd_error refused; /* why the first that was there is not the parent */
@@ -27,8 +31,11 @@ struct parent_search {
 int parent_search_begin(struct parent_search *s, const struct layer *child);
 void parent_search_end(struct parent_search *s);
 
-/* The next candidate; NULL: that was all. */
+/* The next candidate, with .nth; NULL: that was all. */
 const char *parent_search_next(struct parent_search *s);
+/* The last one was there: others may be that have the same name but for upper
+ * and lower case. */
+void parent_search_more(struct parent_search *s);
 /* The last one was not there; outside the roots; or is not the parent. */
 void parent_search_missed(struct parent_search *s);
 void parent_search_denied(struct parent_search *s);

@@ -14,6 +14,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,20 +74,25 @@ names_id(struct vhd_file *file, const uint8_t *id)
          memcmp(header.parent_id, id, sizeof header.parent_id) == 0;
 }
 
-enum place { LEADS_NOWHERE, LEADS_TO_COPY, LEADS_TO_PARENT };
+enum place {
+  LEADS_NOWHERE,
+  LEADS_ELSEWHERE,
+  LEADS_TO_COPY,
+  LEADS_TO_PARENT,
+};
 
 /* What a place that the child names leads to. */
 static enum place
 look_at_place(const struct search *search, struct vhd_file *child,
-              const char *name)
+              const char *name, unsigned nth)
 {
   static char top[] = "/", *everywhere[] = { top };
   static const struct file_roots roots = { everywhere, 1 };
-  enum place place = LEADS_NOWHERE;
+  enum place place = LEADS_ELSEWHERE;
   struct footer footer;
   struct vhd_file *file;
 
-  if (file_beside(child, name, &roots, &file, NULL) < 0)
+  if (file_beside(child, name, nth, &roots, &file, NULL) < 0)
     return LEADS_NOWHERE;
   if (file_same(file, search->parent))
     place = LEADS_TO_PARENT;
@@ -108,7 +114,9 @@ is_of_copy(const struct search *search, struct layer *child)
   if (parent_search_begin(&places, child) == 0)
     while (best != LEADS_TO_PARENT &&
            (name = parent_search_next(&places)) != NULL) {
-      enum place place = look_at_place(search, child->file, name);
+      enum place place = look_at_place(search, child->file, name, places.nth);
+      if (place != LEADS_NOWHERE)
+        parent_search_more(&places);
       if (place > best)
         best = place;
     }
@@ -182,7 +190,7 @@ children_refuse_loss(struct vhd_file *file, struct vhd_error *err)
   if (read_footer(file, &footer) < 0)
     return 0;
   struct search search = { file, footer.id, refuse, &why };
-  if (folder_each(folder, VHD_FIND_LIMIT, look, &search) != -EBUSY)
+  if (folder_each(folder, UINT_MAX, look, &search) != -EBUSY)
     return 0;
   return vhd_fail(err, why.code, why.sys, "%s: %s", file->path, why.message);
 }

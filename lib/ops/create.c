@@ -36,8 +36,9 @@
 #include "format/geometry.h"
 #include "format/guid.h"
 #include "format/header.h"
-#include "ops/children.h"
 #include "image/image.h"
+#include "image/parent_time.h"
+#include "ops/children.h"
 #include "ops/parent_ref.h"
 #include "store/newfile.h"
 #include "vhdkit.h"
@@ -401,5 +402,7 @@ vhd_create(const char *path, const struct vhd_create_options *opt,
   r = write_image(&plan, &file, err);
   if (r < 0)
     return r;
+  if (parent)
+    parent_time_outlast(parent->top, file.fd);
   return newfile_commit(&file, err);
 }

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/utf.h"
 #include "format/footer.h"
+#include "image/parent_time.h"
 #include "ops/parent_ref.h"
 #include "store/lookup.h"
 #include "store/newfile.h"
@@ -72,10 +73,7 @@ parent_ref_make(struct parent_ref *ref, const char *child, const char *parent,
   int r = lookup_real(parent, real, &mtime);
   if (r < 0)
     return vhd_fail_sys(err, -r, "%s", parent);
-  /* 0 means that it is not recorded. */
-  if (mtime > VHD_EPOCH)
-    ref->timestamp = (uint32_t)(mtime - VHD_EPOCH);
-
+  ref->timestamp = parent_time_record(mtime);
   r = record_name(ref, real, err);
   if (r == 0)
     r = record_path(&ref->path[0], LOCATOR_W2KU, real, err);

@@ -99,12 +99,12 @@ file_lock(struct vhd_file *file, bool writer, struct vhd_error *err)
 }
 
 int
-file_beside(struct vhd_file *from, const char *name,
+file_beside(struct vhd_file *from, const char *name, unsigned nth,
             const struct file_roots *roots, struct vhd_file **file,
             struct vhd_error *err)
 {
   if (from->ops->beside)
-    return from->ops->beside(from, name, roots, file, err);
+    return from->ops->beside(from, name, nth, roots, file, err);
   if (err)
     err->code = VHD_OK;
   return -ENOENT;

@@ -36,7 +36,7 @@ struct file_ops {
   /* See file_lock() and file_beside(); NULL: there is nobody to keep out, and
    * no other file. */
   int (*lock)(struct vhd_file *file, bool writer, struct vhd_error *err);
-  int (*beside)(struct vhd_file *from, const char *name,
+  int (*beside)(struct vhd_file *from, const char *name, unsigned nth,
                 const struct file_roots *roots, struct vhd_file **file,
                 struct vhd_error *err);
   /* See file_probe(); NULL: there is nothing to find out. */
@@ -92,12 +92,14 @@ file_same(const struct vhd_file *a, const struct vhd_file *b)
  * fails with VHD_BUSY. */
 int file_lock(struct vhd_file *file, bool writer, struct vhd_error *err);
 
-/* Opens, for reading and without a lock, the regular file that a name stored in
+/* Opens, for reading and without a lock, a regular file that a name stored in
  * `from` leads to: relative to the folder of `from`, or absolute; upper and
- * lower case may differ.  The name is hostile: links resolved, the file must
+ * lower case may differ, and so there may be several: nth counts them from 0,
+ * and the one that has the name to the letter is the first.  The name is
+ * hostile: links resolved, the file must
  * lie below one of the roots.  -ENOENT: there is none, with err->code VHD_OK;
  * -EACCES with VHD_PARENT_DENIED: it lies elsewhere. */
-int file_beside(struct vhd_file *from, const char *name,
+int file_beside(struct vhd_file *from, const char *name, unsigned nth,
                 const struct file_roots *roots, struct vhd_file **file,
                 struct vhd_error *err);
 

@@ -33,12 +33,13 @@ folder_each(const char *folder, unsigned limit,
 
   if (dir == NULL)
     return -errno;
-  while (r == 0 && limit-- > 0 && (entry = readdir(dir)) != NULL) {
+  while (r == 0 && limit > 0 && (entry = readdir(dir)) != NULL) {
     CLEANUP_FREE char *path = NULL;
     if (asprintf(&path, "%s/%s", folder, entry->d_name) < 0) {
       path = NULL;
       r = -ENOMEM;
     } else if (is_regular(entry, path)) {
+      limit--;
       r = each(opaque, path);
     }
   }

@@ -281,12 +281,12 @@ local_lock(struct vhd_file *file, bool writer, struct vhd_error *err)
 }
 
 static int
-local_beside(struct vhd_file *from, const char *name,
+local_beside(struct vhd_file *from, const char *name, unsigned nth,
              const struct file_roots *roots, struct vhd_file **file,
              struct vhd_error *err)
 {
   CLEANUP_FREE char *path = NULL;
-  int r = lookup_beside(from->path, name, roots, &path, err);
+  int r = lookup_beside(from->path, name, nth, roots, &path, err);
 
   if (r == 0)
     r = local_open(path, LOCAL_UNLOCKED, file, err);

@@ -75,9 +75,10 @@ below_root(const struct file_roots *roots, const char *path)
 
 /* -------------------------------------------------------------------- names */
 
-/* The entry of a folder whose name is `name` but for upper and lower case. */
+/* The nth entry of a folder whose name is `name` but for upper and lower
+ * case. */
 static char *
-match_nocase(const char *folder, const char *name)
+match_nocase(const char *folder, const char *name, unsigned nth)
 {
   DIR *d = opendir(folder);
   struct dirent *e;
@@ -86,7 +87,8 @@ match_nocase(const char *folder, const char *name)
   if (!d)
     return NULL;
   while (!found && (e = readdir(d)) != NULL)
-    if (strcasecmp(e->d_name, name) == 0)
+    if (strcasecmp(e->d_name, name) == 0 && strcmp(e->d_name, name) != 0 &&
+        nth-- == 0)
       found = strdup(e->d_name);
   closedir(d);
   return found;
@@ -112,7 +114,7 @@ resolve(const char *path)
     if (asprintf(&next, "%s/%s", have, part) < 0)
       return NULL;
     if (lstat(next, &st) < 0) {
-      CLEANUP_FREE char *other = match_nocase(have, part);
+      CLEANUP_FREE char *other = match_nocase(have, part, 0);
       free(next);
       if (!other || asprintf(&next, "%s/%s", have, other) < 0)
         return NULL;
@@ -123,8 +125,29 @@ resolve(const char *path)
   return have ? realpath(have, NULL) : NULL;
 }
 
+/* The nth file that may be meant: those behind the first have another case in
+ * the last name, not in the folders'. */
+static char *
+resolve_nth(const char *path, unsigned nth)
+{
+  if (nth == 0)
+    return resolve(path);
+
+  CLEANUP_FREE char *dir = folder_of(path);
+  CLEANUP_FREE char *folder = dir ? resolve(dir) : NULL;
+  CLEANUP_FREE char *exact = NULL, *match = NULL, *other = NULL;
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  struct stat st;
+  if (!folder || asprintf(&exact, "%s/%s", folder, name) < 0)
+    return NULL;
+  other = match_nocase(folder, name, lstat(exact, &st) < 0 ? nth : nth - 1);
+  if (!other || asprintf(&match, "%s/%s", folder, other) < 0)
+    return NULL;
+  return realpath(match, NULL);
+}
+
 int
-lookup_beside(const char *from, const char *name,
+lookup_beside(const char *from, const char *name, unsigned nth,
               const struct file_roots *roots, char **path,
               struct vhd_error *err)
 {
@@ -141,7 +164,7 @@ lookup_beside(const char *from, const char *name,
     if (asprintf(&joined, "%s/%s", folder, name) < 0)
       return vhd_fail_sys(err, ENOMEM, "%s", from);
   }
-  real = resolve(joined ? joined : name);
+  real = resolve_nth(joined ? joined : name, nth);
   if (!real)
     return -ENOENT;
   if (!below_root(roots, real))

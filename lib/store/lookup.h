@@ -14,7 +14,7 @@ int lookup_roots(const char *path, const char *const *folder, size_t n,
 void lookup_roots_free(struct file_roots *roots);
 
 /* file_beside() for paths: the canonical path of a regular file, malloc()ed. */
-int lookup_beside(const char *from, const char *name,
+int lookup_beside(const char *from, const char *name, unsigned nth,
                   const struct file_roots *roots, char **path,
                   struct vhd_error *err);
 

@@ -3,6 +3,7 @@
 #ifndef STORE_TIMES_H
 #define STORE_TIMES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "store/file.h"
@@ -20,5 +21,12 @@ struct file_times {
 
 /* 0 or -errno; -ENOTSUP for what is no local file. */
 int file_times(const struct vhd_file *file, struct file_times *times);
+
+/* Is it recorded when the file `fd` was made, and by the clock that dates
+ * `other`? */
+bool file_birth_tells(int fd, const struct vhd_file *other);
+
+/* Sleeps until a file that is changed has another second than this one. */
+void file_time_outlast(int64_t sec);
 
 #endif

@@ -5,9 +5,10 @@ it happens, and not done by mistake."""
 
 import os
 import shutil
+import tempfile
 
 from servertest import connect, served
-from tooltest import (MiB, case, check, contains, equal, read_json, refused,
+from tooltest import (MiB, Skip, case, check, contains, equal, read_json, refused,
                       run, vhdkit)
 from vhdimage import EPOCH, Image
 
@@ -176,6 +177,76 @@ def _():
     os.utime("base.vhd", (future, future))
     with served("--readonly", "grandchild.vhd") as server:
         contains(server.log(), "child.vhd: the parent")
+
+
+@case("times of a parent that a child cannot record are first and last ones")
+def _():
+    for at in (1, EPOCH - 10, EPOCH, EPOCH + 2 ** 32 + 100):
+        vhdkit("create", "--size", "4M", "base.vhd")
+        os.utime("base.vhd", (at, at))
+        vhdkit("create", "--parent", "base.vhd", "child.vhd")
+        sound("child.vhd")
+        if at <= EPOCH:
+            vhdkit("write", "base.vhd", data=b"change")
+            doubtful("child.vhd")
+        os.remove("base.vhd")
+        os.remove("child.vhd")
+
+
+@case("a base on another file system, written to within the same second")
+def _():
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        child = os.path.join(other, "child.vhd")
+        if os.stat(other).st_dev == os.stat(".").st_dev:
+            raise Skip("one file system only")
+        # A second has its end, so that the two may fall into different ones.
+        for _ in range(3):
+            vhdkit("create", "--size", "4M", "base.vhd")
+            vhdkit("create", "--root", "/", "--parent", "base.vhd", child)
+            vhdkit("write", "base.vhd", data=b"change")
+            contains(vhdkit("check", "--root", "/", child, code=4).out,
+                     "was changed after")
+            os.remove("base.vhd")
+            os.remove(child)
+
+
+@case("of parents that differ in case, the one with the right id is it")
+def _():
+    vhdkit("create", "--size", "4M", "Base.vhd")
+    vhdkit("create", "--parent", "Base.vhd", "child.vhd")
+    os.rename("Base.vhd", "right")
+    others = ["BASE.vhd", "base.VHD", "base.vhd", "BAse.vhd"]
+    for name in others:
+        vhdkit("create", "--size", "4M", name)
+    for name in ("bASE.vhd", "baSe.vhd", "BaSe.vhd"):
+        os.rename("right", name)
+        sound("child.vhd")
+        contains(vhdkit("write", name, data=b"").err, "the parent of")
+        equal(vhdkit("write", "BASE.vhd", data=b"").err, "")
+        os.rename(name, "right")
+    # To the letter, and yet another image.
+    vhdkit("create", "--size", "4M", "Base.vhd")
+    os.rename("right", "bASE.vhd")
+    sound("child.vhd")
+    os.remove("bASE.vhd")
+    contains(vhdkit("check", "child.vhd", code=None).out, "has the id")
+
+
+@case("--overwrite looks for children in a large folder, too")
+def _():
+    family()
+    vhdkit("create", "--size", "1M", "other.vhd")
+    for i in range(1500):
+        with open(f"{i}.txt", "wb"):
+            pass
+    # Where in the folder a name comes is up to the file system.
+    for i in range(12):
+        os.rename("child.vhd", f"child-{i}.vhd")
+        refused("create", "--size", "1M", "--overwrite", "base.vhd",
+                says="parent of")
+        refused("read", "--overwrite", "other.vhd", "base.vhd",
+                says="parent of")
+        os.rename(f"child-{i}.vhd", "child.vhd")
 
 
 @case("--overwrite does not replace an image that has a child beside it")
