@@ -218,7 +218,7 @@ layout_find_slots(struct layout *l)
 
 /* So many entries at a time stay in the processor's cache until they are taken
  * over. */
-#define PIECE (16U * BAT_PAGE)
+#define PIECE (64U * BAT_PAGE)
 
 static int
 read_entries(struct reader *r, uint64_t table)
