@@ -347,6 +347,18 @@ run(struct daemon *d)
   return status;
 }
 
+/* A standard file that is not there must not become an image, into which
+ * messages would then go. */
+static void
+fill_standard_files(void)
+{
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+      _exit(EXIT_FAILURE);
+    }
+  }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -354,6 +366,7 @@ main(int argc, char **argv)
   char message[1024];
   int status = EXIT_SUCCESS;
 
+  fill_standard_files();
   switch (options_parse(&d.options, argc, argv, message, sizeof message)) {
   case OPTIONS_WRONG:
     log_error("%s", message);

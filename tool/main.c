@@ -5,10 +5,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "message.h"
 #include "options.h"
@@ -136,9 +138,22 @@ finish(int status)
   return status;
 }
 
+/* A standard file that is not there must not become an image, into which
+ * messages would then go.  What takes its place fails when it is used, as the
+ * missing one would: input cannot be read, output not be written. */
+static void
+fill_standard_files(void)
+{
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0 &&
+        open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+      _exit(EXIT_FAILED);
+}
+
 int
 main(int argc, char **argv)
 {
+  fill_standard_files();
   /* For the width of characters in tables; numbers stay as they are. */
   setlocale(LC_CTYPE, "");
 

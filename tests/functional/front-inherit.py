@@ -14,7 +14,7 @@ import sys
 from fronttest import (GREETING, PATIENCE, VHDKITD, Server, abort,
                        connect_tcp, connect_unix, greeting, image, refused,
                        serving)
-from tooltest import case, check, contains, equal, run
+from tooltest import case, check, contains, equal, run, without
 
 # Puts descriptors to 3 and following, says for whom, and becomes the server.
 LAUNCHER = """
@@ -169,6 +169,22 @@ def _():
             pass_fds=[theirs.fileno()], says=["connected", "--unix"])
     ours.close()
     theirs.close()
+
+
+@case("started without standard files, others take their place: /dev/null's")
+def _():
+    for closed in "2>&-", "<&- >&- 2>&-":
+        listener = tcp_listener()
+        fd = listener.fileno()
+        command = without(closed, VHDKITD, "--fd", str(fd), image())
+        server = Server(command[1:], executable=command[0], pass_fds=[fd])
+        try:
+            equal(greeting(connect_tcp(*listener.getsockname())), GREETING)
+            for number in (0, 1, 2) if "<" in closed else (2,):
+                equal(os.readlink(f"/proc/{server.pid}/fd/{number}"),
+                      "/dev/null", f"descriptor {number}")
+        finally:
+            equal(server.stop(), 0, "status")
 
 
 @case("systemd is told when we are ready, and when we stop")

@@ -5,8 +5,8 @@
 import os
 import subprocess
 
-from tooltest import (MiB, VHDKIT, case, check, contains, equal, need, refused,
-                      run, vhdkit)
+from tooltest import (MiB, VHDKIT, case, check, contains, content, equal, need,
+                      program, refused, run, vhdkit, without)
 
 VERBS = ("create", "info", "map", "check", "read", "write", "help", "version")
 
@@ -125,6 +125,24 @@ def _():
         finally:
             writer.stdin.close()
             writer.wait(timeout=60)
+
+
+@case("started without standard files: no image takes the place of one")
+def _():
+    vhdkit("create", "--type", "fixed", "--size", "1M", "a.vhd")
+    vhdkit("create", "--parent", "a.vhd", "child.vhd")
+    vhdkit("write", "a.vhd", data=b"b" * MiB)
+    # Of the child there is a warning, which must go nowhere.
+    for closed in "2>&-", ">&- 2>&-", "2>&- >&-":
+        program(*without(closed, VHDKIT, "write", "--offset", "4096", "a.vhd"),
+                data=b"new")
+        equal(content("a.vhd"), b"b" * 4096 + b"new" + b"b" * (MiB - 4099))
+    for closed, verb, says in (("<&-", "write", "cannot read"),
+                               (">&-", "read", "cannot write"),
+                               (">&-", "info", "cannot write")):
+        done = program(*without(closed, VHDKIT, verb, "a.vhd"), code=1)
+        contains(done.err, says)
+    equal(content("a.vhd")[:4096], b"b" * 4096)
 
 
 run()

@@ -114,6 +114,14 @@ def program(*args, code=0, data=None, env=None, **more):
     return done
 
 
+def without(closed, *args):
+    """The command of a program that is started as a shell does with `closed`,
+    such as "2>&-".  Libtool's scripts, which lie where the programs would in a
+    build tree, open descriptors of their own: they are gone round."""
+    return [os.path.join(os.environ["BUILDDIR"], "libtool"), "--mode=execute",
+            "sh", "-c", f'exec "$@" {closed}', "sh", *args]
+
+
 def vhdkit(*args, **more):
     return program(VHDKIT, *args, **more)
 
