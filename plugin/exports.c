@@ -25,6 +25,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "children.h"
 #include "exports.h"
 #include "folder.h"
 
@@ -77,16 +78,12 @@ image_path(const char *name)
   return params.dir ? folder_path(params.dir, name) : strdup(params.file);
 }
 
-/* The child is called as the image is. */
-static char *
-child_path(const char *image)
+static void
+tell_out_of_sight(int r)
 {
-  if (!params.child || !image)
-    return NULL;
-  const char *slash = strrchr(image, '/');
-  const char *base = slash ? slash + 1 : image;
-  char *path;
-  return asprintf(&path, "%s/%s", params.child, base) < 0 ? NULL : path;
+  nbdkit_error("%s: cannot look for children there: %s; child= must be a "
+               "folder that nbdkit may search", params.child, strerror(-r));
+  nbdkit_set_error(-r);
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -216,7 +213,13 @@ open_child(struct export *e, bool readonly)
 static bool
 open_export(struct export *e)
 {
-  if (e->child && access(e->child, F_OK) == 0) {
+  const int made = children_find(e->child);
+
+  if (made < 0) {
+    tell_out_of_sight(made);
+    return false;
+  }
+  if (made) {
     e->image = open_child(e, e->readonly);
     e->changeable = !e->readonly;
   } else {
@@ -253,7 +256,7 @@ new_export(char *name, bool readonly)
   e->name = name;
   e->readonly = readonly;
   e->path = image_path(name);
-  e->child = child_path(e->path);
+  e->child = children_path(params.child, e->path);
   e->refs = 1;
   if (!e->path || (params.child && !e->child)) {
     nbdkit_error("%s", strerror(ENOMEM));
@@ -378,9 +381,13 @@ make_child(struct export *e)
     .nroots = params.nroots,
   };
   struct vhd_error err;
+  const int made = children_find(e->child);
 
-  if (access(e->child, F_OK) < 0 &&
-      vhd_create(e->child, &opt, &err) < 0) {
+  if (made < 0) {
+    tell_out_of_sight(made);
+    return false;
+  }
+  if (!made && vhd_create(e->child, &opt, &err) < 0) {
     tell(&err);
     return false;
   }
@@ -451,9 +458,14 @@ is_free(struct vhd_image *image, bool to_write)
 static bool
 looks_fine(const char *name, const char *path, const char *child)
 {
-  const bool made = child && access(child, F_OK) == 0;
+  const int made = children_find(child);
   const bool to_write = !params.readonly && (made || !child);
   struct vhd_error err = { .message = "somebody has it in use" };
+
+  if (made < 0) {
+    nbdkit_debug("export '%s' is not listed: %s", name, strerror(-made));
+    return false;
+  }
   struct vhd_image *image =
     open_with(made ? child : path, made ? path : NULL,
               VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED, &err);
@@ -473,7 +485,7 @@ can_show(const char *name)
   pthread_mutex_unlock(&exports_lock);
   if (open)
     return true;
-  char *path = image_path(name), *child = child_path(path);
+  char *path = image_path(name), *child = children_path(params.child, path);
   const bool fine = path && (child || !params.child) &&
                     looks_fine(name, path, child);
   free(path);
@@ -505,6 +517,12 @@ export_list(int (*each)(void *opaque, const char *name), void *opaque)
 int
 export_probe(void)
 {
+  const int there = children_search(params.child);
+
+  if (there < 0) {
+    tell_out_of_sight(there);
+    return -1;
+  }
   if (params.dir) {
     DIR *d = opendir(params.dir);
     if (!d) {

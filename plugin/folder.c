@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "folder.h"
 
@@ -32,13 +32,16 @@ join(const char *folder, const char *name, const char *suffix)
   return asprintf(&path, "%s/%s%s", folder, name, suffix) < 0 ? NULL : path;
 }
 
-/* The path of what is there under that name; NULL: nothing. */
+/* The path of what is there under that name; NULL: nothing.  What cannot be
+ * looked at is there: whoever opens it is told why that does not go. */
 static char *
 find(const char *folder, const char *name)
 {
+  struct stat st;
+
   for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
     char *path = join(folder, name, suffixes[i]);
-    if (path && access(path, F_OK) == 0)
+    if (path && (lstat(path, &st) == 0 || errno != ENOENT))
       return path;
     free(path);
   }

@@ -8,6 +8,8 @@ plugin_nbdkit_vhd_plugin_la_LDFLAGS = $(AM_LDFLAGS) \
 	-module -avoid-version -shared
 plugin_nbdkit_vhd_plugin_la_LIBADD = lib/libvhdkit.la
 plugin_nbdkit_vhd_plugin_la_SOURCES = \
+	plugin/children.c \
+	plugin/children.h \
 	plugin/exports.c \
 	plugin/exports.h \
 	plugin/folder.c \

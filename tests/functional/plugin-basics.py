@@ -7,8 +7,8 @@ import json
 import os
 import tempfile
 
-from plugintest import captive, command, environment, need_plugin, \
-    plugin_serving
+from plugintest import captive, command, environment, log_text, \
+    need_plugin, plugin_serving
 from tooltest import KiB, MiB, case, check, contains, content, equal, \
     program, read_json, run, same_bytes, vhdkit
 from vhdimage import write_fixed
@@ -222,6 +222,47 @@ def _():
             CLIENTS.clear()
         with open(f"{folder}/a.vhd", "rb") as file:
             check(file.read() == before, f"{folder}/a.vhd has changed")
+
+
+@case("child=: a child out of sight is not taken for one that is not there")
+def _():
+    os.mkdir("golden")
+    os.mkdir("children")
+    vhdkit("create", "--size", "8M", "golden/a.vhd")
+    with plugin_serving("dir=golden", "child=children"):
+        connect("a").pwrite(b"change", 0)
+        leave()
+    with plugin_serving("dir=golden", "child=children"):
+        # As a file system that is no longer mounted, and as one that fails.
+        os.rename("children", "away")
+        for hide in lambda: None, lambda: os.symlink("children", "children"):
+            hide()
+            try:
+                connect("a")
+            except Exception:  # pylint: disable=broad-except
+                CLIENTS.clear()
+                continue
+            raise AssertionError("the image was served in the child's place")
+        contains(log_text(), "children: cannot look for children there: "
+                 "No such file")
+        os.remove("children")
+        os.rename("away", "children")
+        equal(connect("a").pread(6, 0), b"change")
+        leave()
+    for image in "dir=golden", "golden/a.vhd":
+        refused(image, "child=nowhere", says=["nowhere", "No such file"])
+        refused(image, "child=golden/a.vhd", says=["Not a directory"])
+    # The same of a name in the folder of images.
+    vhdkit("create", "--size", "8M", "golden/b.VHD")
+    os.symlink("b.vhd", "golden/b.vhd")
+    with plugin_serving("dir=golden"):
+        try:
+            connect("b")
+        except Exception:  # pylint: disable=broad-except
+            CLIENTS.clear()
+        else:
+            raise AssertionError("b.VHD was served in the place of b.vhd")
+        leave()
 
 
 @case("refusals say what, where and what to do")
