@@ -107,7 +107,8 @@ warn_of_child(void *opaque, const char *child)
   return 1; /* one is enough */
 }
 
-/* What opening noticed, of the image and of all that it stands on. */
+/* What opening noticed, of the image and of all that it stands on: who does
+ * not debug must hear of it too, and of nbdkit's messages that is an error. */
 static void
 tell_warnings(struct vhd_image *image)
 {
@@ -116,7 +117,7 @@ tell_warnings(struct vhd_image *image)
     const char *warning;
     vhd_get_info(image, &info);
     for (unsigned i = 0; (warning = vhd_warning(image, i)) != NULL; i++)
-      nbdkit_debug("%s: warning: %s", info.path, warning);
+      nbdkit_error("warning: %s: %s", info.path, warning);
   }
 }
 

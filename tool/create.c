@@ -47,18 +47,21 @@ static const struct option_spec options[] = {
   { .name = NULL },
 };
 
-/* A child whose parent lies elsewhere exists, but opens only with a root. */
+/* A child whose parent lies elsewhere exists, but opens only with a root; and
+ * what is amiss below it is so for the child, too. */
 static void
-warn_if_unusable(const char *path)
+warn_of_child(const char *path)
 {
   struct vhd_open_options opt = image_open_options(VHD_OPEN_READONLY);
   struct vhd_error err = { 0 };
   struct vhd_image *image;
 
-  if (vhd_open(path, &opt, &image, &err) == 0)
-    vhd_close(image, NULL);
-  else
+  if (vhd_open(path, &opt, &image, &err) < 0) {
     complain("created, but it does not open as things are: %s", err.message);
+    return;
+  }
+  image_warn(image);
+  image_close(image);
 }
 
 static int
@@ -99,7 +102,7 @@ run(char **args)
     return EXIT_FAILED;
   }
   if (parent != NULL)
-    warn_if_unusable(args[0]);
+    warn_of_child(args[0]);
   return EXIT_DONE;
 }
 

@@ -174,6 +174,7 @@ run(char **args)
 
   if (image == NULL)
     return EXIT_FAILED;
+  image_warn(image);
   int status = print_map(image);
   if (image_close(image) < 0)
     status = EXIT_FAILED;

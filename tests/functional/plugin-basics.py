@@ -265,6 +265,22 @@ def _():
         leave()
 
 
+@case("what is amiss with a chain is told, not only to who debugs")
+def _():
+    os.mkdir("golden")
+    os.mkdir("children")
+    vhdkit("create", "--size", "8M", "golden/a.vhd")
+    with plugin_serving("dir=golden", "child=children"):
+        connect("a").pwrite(b"change", 0)
+        leave()
+    os.utime("golden/a.vhd", (0, os.stat("golden/a.vhd").st_mtime + 100))
+    with plugin_serving("dir=golden", "child=children"):
+        connect("a").pread(6, 0)
+        leave()
+    contains(log_text(), "warning: ")
+    contains(log_text(), "golden/a.vhd' was changed after this child was made")
+
+
 @case("refusals say what, where and what to do")
 def _():
     refused(says="give an image (file=IMAGE) or a folder")

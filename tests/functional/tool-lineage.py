@@ -45,7 +45,9 @@ def _():
     vhdkit("write", "base.vhd", data=b"change")
     doubtful("child.vhd")
     contains(vhdkit("check", "child.vhd", code=4).out, "doubtful: child.vhd: ")
-    for verb in (("read", "child.vhd", "/dev/null"), ("info", "child.vhd")):
+    for verb in (("read", "child.vhd", "/dev/null"), ("info", "child.vhd"),
+                 ("map", "child.vhd"),
+                 ("create", "--parent", "child.vhd", "grandchild.vhd")):
         done = vhdkit(*verb)
         contains(done.out + done.err, "was changed after")
     contains(vhdkit("write", "child.vhd", data=b"x").err, "was changed after")
