@@ -457,10 +457,11 @@ is_free(struct vhd_image *image, bool to_write)
 /* Looks at what opening the export would open, without locks: nobody is locked
  * out, and nothing is changed. */
 static bool
-looks_fine(const char *name, const char *path, const char *child)
+looks_fine(const char *name, const char *path, const char *child,
+           bool readonly)
 {
   const int made = children_find(child);
-  const bool to_write = !params.readonly && (made || !child);
+  const bool to_write = !readonly && (made || !child);
   struct vhd_error err = { .message = "somebody has it in use" };
 
   if (made < 0) {
@@ -479,7 +480,7 @@ looks_fine(const char *name, const char *path, const char *child)
 }
 
 static bool
-can_show(const char *name)
+can_show(const char *name, bool readonly)
 {
   pthread_mutex_lock(&exports_lock);
   const bool open = find(name) != NULL;
@@ -488,7 +489,7 @@ can_show(const char *name)
     return true;
   char *path = image_path(name), *child = children_path(params.child, path);
   const bool fine = path && (child || !params.child) &&
-                    looks_fine(name, path, child);
+                    looks_fine(name, path, child, readonly);
   free(path);
   free(child);
   return fine;
@@ -497,7 +498,8 @@ can_show(const char *name)
 /* Clients that list ask for each name in turn, and take one refusal for the
  * failure of all: what cannot be opened is left out. */
 int
-export_list(int (*each)(void *opaque, const char *name), void *opaque)
+export_list(bool readonly, int (*each)(void *opaque, const char *name),
+            void *opaque)
 {
   struct folder_list list;
   int result = 0;
@@ -509,7 +511,7 @@ export_list(int (*each)(void *opaque, const char *name), void *opaque)
     return -1;
   }
   for (size_t i = 0; i < list.n && result == 0; i++)
-    if (can_show(list.name[i]))
+    if (can_show(list.name[i], readonly || params.readonly))
       result = each(opaque, list.name[i]);
   folder_list_free(&list);
   return result;
@@ -533,7 +535,9 @@ export_probe(void)
     closedir(d);
     return 0;
   }
-  struct export *e = export_get("", params.readonly);
+  /* nbdkit does not say yet whether it was told -r, or has a filter that keeps
+   * all changes to itself. */
+  struct export *e = export_get("", true);
   if (!e)
     return -1;
   export_put(e);

@@ -46,12 +46,13 @@ bool export_writable(const struct export *e);
 struct vhd_image *export_begin(struct export *e, bool change);
 void export_end(struct export *e);
 
-/* Calls each for every export there is, by its canonical name.  0, or -1 with
- * nbdkit told why. */
-int export_list(int (*each)(void *opaque, const char *name), void *opaque);
+/* Calls each for every export that could be opened, by its canonical name.  0,
+ * or -1 with nbdkit told why. */
+int export_list(bool readonly, int (*each)(void *opaque, const char *name),
+                void *opaque);
 
-/* Opens and closes what can be opened by now, so that what is wrong shows when
- * nbdkit starts.  0 or -1. */
+/* Opens for reading and closes what can be opened by now, so that what is wrong
+ * shows when nbdkit starts.  0 or -1. */
 int export_probe(void);
 
 #endif

@@ -171,9 +171,8 @@ add_export(void *exports, const char *name)
 static int
 vhd_list_exports(int readonly, int is_tls, struct nbdkit_exports *exports)
 {
-  (void)readonly;
   (void)is_tls;
-  return export_list(add_export, exports);
+  return export_list(readonly, add_export, exports);
 }
 
 static const char *

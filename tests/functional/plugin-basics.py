@@ -307,4 +307,20 @@ def _():
         leave()
 
 
+@case("whoever will not write shares the image with readers: -r, cow, readonly")
+def _():
+    os.mkdir("disks")
+    vhdkit("create", "--size", "8M", "disks/a.vhd")
+    with plugin_serving("disks/a.vhd", options=["-r"]):
+        connect()
+        for more in ({"options": ["-r"]}, {"filters": ["cow"]}):
+            out = captive('nbdinfo --size "$uri"', "disks/a.vhd", **more).out
+            equal(int(out), 8 * MiB, str(more))
+        out = captive('nbdinfo --list "$uri"', "dir=disks",
+                      options=["-r"]).out
+        contains(out, 'export="a"')
+        captive('nbdinfo "$uri"', "disks/a.vhd", code=1)
+        leave()
+
+
 run()
