@@ -152,6 +152,18 @@ plan_footer(struct plan *plan, enum vhd_type type, uint64_t size)
   guid_generate(footer->id);
 }
 
+/* A child that is as large as its parent is so too for those who take the size
+ * from the geometry, which programs compute in different ways. */
+static void
+inherit_geometry(struct footer *footer, const struct vhd_info *parent)
+{
+  if (parent->size != footer->current_size || parent->geometry_size == 0)
+    return;
+  footer->cylinders = (uint16_t)parent->cylinders;
+  footer->heads = (uint8_t)parent->heads;
+  footer->sectors = (uint8_t)parent->sectors_per_track;
+}
+
 /* Where everything lies in an image with blocks. */
 static int
 plan_blocks(struct plan *plan, const char *path, uint32_t block_size,
@@ -204,6 +216,7 @@ make_plan(struct plan *plan, const char *path,
           struct vhd_error *err)
 {
   enum vhd_type type;
+  struct vhd_info info;
   uint64_t size = opt->size;
   uint32_t block_size = opt->block_size;
 
@@ -211,7 +224,6 @@ make_plan(struct plan *plan, const char *path,
   if (r < 0)
     return r;
   if (parent != NULL) {
-    struct vhd_info info;
     vhd_get_info(parent, &info);
     if (info.depth >= VHD_MAX_DEPTH)
       return vhd_fail(err, VHD_LIMIT, ELOOP,
@@ -233,6 +245,8 @@ make_plan(struct plan *plan, const char *path,
 
   plan->full = opt->flags & VHD_CREATE_FULL;
   plan_footer(plan, type, size);
+  if (parent != NULL)
+    inherit_geometry(&plan->footer, &info);
   if (type == VHD_FIXED) {
     plan->end = size;
     return 0;

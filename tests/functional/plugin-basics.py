@@ -85,6 +85,30 @@ def _():
             leave()
 
 
+@case("size-chs=true and child=: the disk keeps its size with its child")
+def _():
+    os.mkdir("golden")
+    os.mkdir("children")
+    write_fixed("golden/a.vhd", bytes(10 * MiB), creator=b"vpc ",
+                cylinders=200, heads=4, sectors=17)
+    size = 200 * 4 * 17 * 512
+    args = "dir=golden", "child=children", "size-chs=true"
+    with plugin_serving(*args):
+        h = connect("a")
+        equal(h.get_size(), size)
+        h.pwrite(b"x" * 512, size - 512)
+        leave()
+    with plugin_serving(*args):
+        h = connect("a")
+        equal(h.get_size(), size, "the size with its child")
+        equal(h.pread(512, size - 512), b"x" * 512)
+        leave()
+    # Without size-chs it is as before, too.
+    with plugin_serving("dir=golden", "child=children"):
+        equal(connect("a").get_size(), 10 * MiB)
+        leave()
+
+
 @case("extents are what the map says")
 def _():
     vhdkit("create", "--size", "20M", "d.vhd")
