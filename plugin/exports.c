@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -28,6 +27,7 @@
 #include "children.h"
 #include "exports.h"
 #include "folder.h"
+#include "roots.h"
 
 struct params params;
 
@@ -88,17 +88,6 @@ tell_out_of_sight(int r)
 
 /* ------------------------------------------------------------------ opening */
 
-static char *
-folder_of(const char *path)
-{
-  char *real = realpath(path, NULL);
-  char *slash = real ? strrchr(real, '/') : NULL;
-
-  if (slash)
-    slash[slash == real] = '\0';
-  return real;
-}
-
 static int
 warn_of_child(void *opaque, const char *child)
 {
@@ -121,35 +110,42 @@ tell_warnings(struct vhd_image *image)
   }
 }
 
-/* Opens path; parents may lie beside it, in roots=, and beside `base`.  NULL
- * with *err. */
+/* The folders in which an image's parents may lie: its own, that of `base`, and
+ * those of roots=. */
+static bool
+find_roots(struct roots *roots, const char *path, const char *base)
+{
+  return roots_find(roots, path, base, (const char *const *)params.roots,
+                    params.nroots);
+}
+
+static void
+fail_memory(struct vhd_error *err)
+{
+  *err = (struct vhd_error){ .code = VHD_SYSTEM, .sys = ENOMEM,
+                             .message = "out of memory" };
+}
+
+/* NULL with *err. */
 static struct vhd_image *
 open_with(const char *path, const char *base, uint32_t flags,
           struct vhd_error *err)
 {
-  const char **roots = calloc(params.nroots + 2, sizeof *roots);
-  struct vhd_open_options opt = { .roots = roots };
   struct vhd_image *image = NULL;
+  struct roots roots;
 
-  if (!roots) {
-    *err = (struct vhd_error){ .code = VHD_SYSTEM, .sys = ENOMEM,
-                               .message = "out of memory" };
+  if (!find_roots(&roots, path, base)) {
+    fail_memory(err);
     return NULL;
   }
-  char *own = folder_of(path);
-  char *of_base = base ? folder_of(base) : NULL;
-  if (own)
-    roots[opt.nroots++] = own;
-  if (of_base)
-    roots[opt.nroots++] = of_base;
-  for (size_t i = 0; i < params.nroots; i++)
-    roots[opt.nroots++] = params.roots[i];
-  opt.flags = flags | (params.size_chs ? VHD_OPEN_SIZE_CHS : 0);
+  const struct vhd_open_options opt = {
+    .flags = flags | (params.size_chs ? VHD_OPEN_SIZE_CHS : 0),
+    .roots = roots.path,
+    .nroots = roots.n,
+  };
   if (vhd_open(path, &opt, &image, err) < 0)
     image = NULL;
-  free(own);
-  free(of_base);
-  free(roots);
+  roots_free(&roots);
   return image;
 }
 
@@ -372,26 +368,42 @@ export_writable(const struct export *e)
 
 /* ---------------------------------------------------------------- the child */
 
+/* A child of the image that is named, which may be a child itself. */
+static bool
+create_child(const struct export *e)
+{
+  struct vhd_error err;
+  struct roots roots;
+
+  if (!find_roots(&roots, e->path, NULL)) {
+    fail_memory(&err);
+    tell(&err);
+    return false;
+  }
+  const struct vhd_create_options opt = {
+    .parent = e->path,
+    .roots = roots.path,
+    .nroots = roots.n,
+  };
+  const int r = vhd_create(e->child, &opt, &err);
+  if (r < 0)
+    tell(&err);
+  roots_free(&roots);
+  return r == 0;
+}
+
 /* Puts the child in the image's place; the lock is held for writing. */
 static bool
 make_child(struct export *e)
 {
-  struct vhd_create_options opt = {
-    .parent = e->path,
-    .roots = (const char *const *)params.roots,
-    .nroots = params.nroots,
-  };
-  struct vhd_error err;
   const int made = children_find(e->child);
 
   if (made < 0) {
     tell_out_of_sight(made);
     return false;
   }
-  if (!made && vhd_create(e->child, &opt, &err) < 0) {
-    tell(&err);
+  if (!made && !create_child(e))
     return false;
-  }
   struct vhd_image *child = open_child(e, false);
   if (!child)
     return false;

@@ -14,6 +14,8 @@ plugin_nbdkit_vhd_plugin_la_SOURCES = \
 	plugin/exports.h \
 	plugin/folder.c \
 	plugin/folder.h \
+	plugin/roots.c \
+	plugin/roots.h \
 	plugin/vhd.c
 endif
 dist_man_MANS += plugin/nbdkit-vhd-plugin.1

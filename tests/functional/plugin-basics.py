@@ -227,6 +227,22 @@ def _():
         leave()
 
 
+@case("child=: a child of a child, with roots= and without")
+def _():
+    for folder in "golden", "children", "more", "elsewhere":
+        os.mkdir(folder)
+    vhdkit("create", "--size", "8M", "golden/a.vhd")
+    vhdkit("write", "golden/a.vhd", data=b"golden")
+    vhdkit("create", "--parent", "golden/a.vhd", "golden/b.vhd")
+    for folder, args in ("more", ()), ("children", ("roots=elsewhere",)):
+        with plugin_serving("dir=golden", f"child={folder}", *args):
+            h = connect("b")
+            h.pwrite(b"change", 6)
+            equal(h.pread(12, 0), b"goldenchange")
+            leave()
+        equal(os.listdir(folder), ["b.vhd"])
+
+
 @case("child=: what is there under a child's name and is none is not written to")
 def _():
     os.mkdir("golden")
