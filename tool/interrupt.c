@@ -8,6 +8,7 @@
 #include "interrupt.h"
 
 static volatile sig_atomic_t signalled;
+static bool pipe_is_deadly;
 
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 
@@ -24,6 +25,7 @@ interrupt_catch(void)
    * signal kills at once. */
   struct sigaction act = { .sa_handler = note, .sa_flags = SA_RESETHAND };
 
+  pipe_is_deadly = signal(SIGPIPE, SIG_IGN) == SIG_DFL;
   sigemptyset(&act.sa_mask);
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
     struct sigaction old;
@@ -37,6 +39,13 @@ bool
 interrupt_pending(void)
 {
   return signalled != 0;
+}
+
+void
+interrupt_output_gone(void)
+{
+  if (pipe_is_deadly && signalled == 0)
+    signalled = SIGPIPE;
 }
 
 void

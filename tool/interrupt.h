@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* interrupt.h: work that writes ends in order when it is told to stop (SIGINT,
  * SIGTERM, SIGHUP): it looks at interrupt_pending() between its pieces, closes
- * what it has open, and lets the signal take its course. */
+ * what it has open, and lets the signal take its course.  That whoever reads its
+ * messages or its output went first (SIGPIPE) is no reason to drop the work. */
 #ifndef TOOL_INTERRUPT_H
 #define TOOL_INTERRUPT_H
 
@@ -10,6 +11,9 @@
 /* From here on the signals are held. */
 void interrupt_catch(void);
 bool interrupt_pending(void);
+/* Nobody reads the output any more: work that has no other purpose is to end as
+ * SIGPIPE would have ended it, unless that was ignored from the beginning. */
+void interrupt_output_gone(void);
 /* Dies of the signal that came, if one did. */
 void interrupt_obey(void);
 

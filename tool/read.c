@@ -54,8 +54,11 @@ put(struct copy *copy, const char *p, size_t len)
     if (n < 0 && errno == EINTR && !interrupt_pending())
       continue;
     if (n < 0) {
+      const int sys = errno;
+      if (sys == EPIPE)
+        interrupt_output_gone();
       if (!interrupt_pending())
-        complain("%s: cannot write: %s", copy->name, strerror(errno));
+        complain("%s: cannot write: %s", copy->name, strerror(sys));
       return -1;
     }
     p += n;

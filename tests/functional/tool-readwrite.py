@@ -281,6 +281,37 @@ def _():
     vhdkit("check", "a.vhd")
 
 
+@case("interrupted when nobody reads its messages any more, it does the same")
+def _():
+    new("a.vhd", 100 * MiB)
+    with write_slowly("a.vhd") as writer:
+        # As by Ctrl-C in `vhdkit write ... 2>&1 | tee log`.
+        writer.stderr.close()
+        writer.send_signal(signal.SIGINT)
+        status = writer.wait(timeout=100)
+    equal(status, -signal.SIGINT, "status")
+    equal(set(content("a.vhd")[:8 * MiB]), {ord("w")}, "what was written")
+    vhdkit("check", "a.vhd")
+
+
+@case("a reader whose bytes nobody takes any more ends, as a pipe's writer does")
+def _():
+    new("a.vhd", 4 * MiB)
+    vhdkit("write", "a.vhd", data=b"x" * 4 * MiB)
+    for ignored, status, says in ((False, -signal.SIGPIPE, b""),
+                                  (True, 1, b"Broken pipe")):
+        command = "trap '' PIPE; " * ignored + 'exec "$@"'
+        reader = subprocess.Popen(["sh", "-c", command, "sh", VHDKIT, "read",
+                                   "a.vhd"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+        equal(reader.stdout.read(1), b"x")
+        reader.stdout.close()
+        message = reader.stderr.read()
+        reader.stderr.close()
+        equal(reader.wait(timeout=100), status, "status")
+        check(says in message and (says or not message), message)
+
+
 @case("killed, a writer leaves a sound image that can be written to again")
 def _():
     new("a.vhd", 100 * MiB)
