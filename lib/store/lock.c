@@ -21,6 +21,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,22 +98,73 @@ rate_process(const char *pid, int own_fd, const struct stat *file)
 }
 
 static void
-name_process(const char *pid, char *text, size_t size)
+read_name(const char *pid, char *name, size_t size)
 {
-  char path[64], name[64] = "";
+  char path[64];
   snprintf(path, sizeof path, "/proc/%.15s/comm", pid);
   FILE *comm = fopen(path, "re");
+  name[0] = '\0';
   if (comm != NULL) {
-    if (fgets(name, sizeof name, comm) != NULL)
+    if (fgets(name, (int)size, comm) != NULL)
       name[strcspn(name, "\n")] = '\0';
     fclose(comm);
   }
-  snprintf(text, size, "%s (pid %.15s)", name[0] ? name : "a process", pid);
+}
+
+/* What /proc tells of a process. */
+struct facts {
+  long parent;
+  bool dying;
+};
+
+#define EXITING 4 /* of the kernel's flags of a process */
+
+/* From the end of the name, which can hold anything, on: the state, numbers. */
+static void
+read_facts(const char *pid, struct facts *facts)
+{
+  char path[64], line[1024] = "";
+  snprintf(path, sizeof path, "/proc/%.15s/stat", pid);
+  FILE *stat = fopen(path, "re");
+  *facts = (struct facts){ 0, false };
+  if (stat == NULL)
+    return;
+  char *at = fgets(line, sizeof line, stat) ? strrchr(line, ')') : NULL;
+  fclose(stat);
+  at = at ? strchr(at, ' ') : NULL;
+  for (int field = 3; at != NULL; field++) {
+    const long value = strtol(at + 1, NULL, 10);
+    if (field == 4)
+      facts->parent = value;
+    if ((field == 9 && (value & EXITING)) || (field == 52 && value == SIGKILL))
+      facts->dying = true;
+    at = strchr(at + 1, ' ');
+  }
+}
+
+/* A process called "NAME-part" is a part of its parent, if that is "NAME", and
+ * it is the parent that people know and can stop. */
+static void
+name_process(const char *pid, char *text, size_t size)
+{
+  char name[64], whole[64], parent[16];
+  struct facts facts;
+
+  read_name(pid, name, sizeof name);
+  read_facts(pid, &facts);
+  snprintf(parent, sizeof parent, "%ld", facts.parent);
+  read_name(parent, whole, sizeof whole);
+  const size_t n = strlen(whole);
+  if (n > 0 && strncmp(name, whole, n) == 0 && name[n] == '-')
+    snprintf(text, size, "%s (pid %.15s)", whole, parent);
+  else
+    snprintf(text, size, "%s (pid %.15s)", name[0] ? name : "a process", pid);
 }
 
 /* Who has the file open?  The kernel does not say whose a description's lock
  * is, so all processes that we may look into are searched: for one whose
- * description holds locks, else for one that merely has the file open. */
+ * description holds locks, else for one that merely has the file open.  One
+ * that was killed does not count: it will be gone in a moment. */
 static bool
 find_holder(int fd, char *text, size_t size)
 {
@@ -131,7 +183,10 @@ find_holder(int fd, char *text, size_t size)
     if (!isdigit((unsigned char)entry->d_name[0]))
       continue;
     int rating = rate_process(entry->d_name, fd, &file);
-    if (rating > best) {
+    struct facts facts;
+    if (rating > best)
+      read_facts(entry->d_name, &facts);
+    if (rating > best && !facts.dying) {
       best = rating;
       name_process(entry->d_name, text, size);
     }

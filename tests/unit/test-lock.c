@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -207,6 +209,45 @@ test_lock_foreign(void **state)
   }
 }
 
+static void *
+open_later(void *opaque)
+{
+  struct vhd_error err;
+  struct vhd_file *file;
+  int *result = opaque;
+
+  *result = local_open(PATH, LOCAL_WRITE, &file, &err);
+  if (*result == 0)
+    file_close(file);
+  return NULL;
+}
+
+/* A process that was killed, but still has its files: it is waited for. */
+static void
+test_lock_dying(void **state)
+{
+  (void)state;
+  int status, result = 1;
+  pthread_t thread;
+
+  make_file(PATH, 1000, 0);
+  const pid_t pid = hold_elsewhere(PATH, LOCAL_WRITE);
+  if (ptrace(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACEEXIT) < 0) {
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    skip();
+  }
+  assert_int_equal(kill(pid, SIGKILL), 0);
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status >> 8, SIGTRAP | PTRACE_EVENT_EXIT << 8);
+  assert_int_equal(pthread_create(&thread, NULL, open_later, &result), 0);
+  usleep(200 * 1000);
+  assert_int_equal(ptrace(PTRACE_CONT, pid, 0, 0), 0);
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  pthread_join(thread, NULL);
+  assert_int_equal(result, 0);
+}
+
 int
 main(void)
 {
@@ -215,6 +256,7 @@ main(void)
     cmocka_unit_test(test_lock_many_readers),
     cmocka_unit_test(test_lock_names),
     cmocka_unit_test(test_lock_process),
+    cmocka_unit_test(test_lock_dying),
     cmocka_unit_test(test_lock_bytes),
     cmocka_unit_test(test_lock_foreign),
   };
