@@ -111,6 +111,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/file.h \
 	lib/store/folder.c \
 	lib/store/folder.h \
+	lib/store/holder.c \
+	lib/store/holder.h \
 	lib/store/journal_file.c \
 	lib/store/journal_file.h \
 	lib/store/journal_note.c \
