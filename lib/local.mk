@@ -113,6 +113,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/folder.h \
 	lib/store/holder.c \
 	lib/store/holder.h \
+	lib/store/host.c \
+	lib/store/host.h \
 	lib/store/journal_file.c \
 	lib/store/journal_file.h \
 	lib/store/journal_note.c \

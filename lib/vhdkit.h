@@ -163,6 +163,31 @@ int vhd_journal_places(bool make,
                        int (*each)(void *opaque, const char *folder),
                        void *opaque);
 
+/* How files are reached by their names, for a program that confines itself to
+ * what cannot, and lets another process do it.  Each may be called by any
+ * thread, and block.  folder: a descriptor that .open gave, or AT_FDCWD. */
+struct vhd_host {
+  void *opaque;
+  /* As openat(2), unlinkat(2), renameat(2) within a folder, and mkdir(2): a
+   * descriptor, with O_CLOEXEC, or 0; -errno. */
+  int (*open)(void *opaque, int folder, const char *path, int flags,
+              unsigned mode);
+  int (*unlink)(void *opaque, int folder, const char *name);
+  int (*rename)(void *opaque, int folder, const char *from, const char *to);
+  int (*mkdir)(void *opaque, const char *path, unsigned mode);
+  /* Writes into text[size] who has the file of fd open, but for descriptor
+   * `number` of the process pid: "qemu-img (pid 123)".  False: nobody is to be
+   * seen, and the text says "another program". */
+  bool (*holder)(void *opaque, int fd, long pid, int number, char *text,
+                 size_t size);
+};
+
+/* The one in use; at first it is the C library's. */
+const struct vhd_host *vhd_host(void);
+/* Uses another, which must outlive all images; NULL is the C library's.  Before
+ * anything is opened. */
+void vhd_set_host(const struct vhd_host *host);
+
 /* --------------------------------------------------------------- inspecting */
 
 /* How other opens of the file hold it, in this process or another. */

@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "store/folder.h"
+#include "store/host.h"
 
 static bool
 is_regular(const struct dirent *entry, const char *path)
@@ -27,7 +28,7 @@ int
 folder_each(const char *folder, unsigned limit,
             int (*each)(void *opaque, const char *path), void *opaque)
 {
-  DIR *dir = opendir(folder);
+  DIR *dir = host_opendir(folder);
   const struct dirent *entry;
   int r = 0;
 

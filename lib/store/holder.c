@@ -38,9 +38,17 @@ rate_descriptor(const char *pid, const char *name, const struct stat *file)
   return rating;
 }
 
-/* The best rating among the descriptors of a process, our own left out. */
+/* Whose file it is. */
+struct asker {
+  long pid;
+  int fd;
+};
+
+/* The best rating among the descriptors of a process, the asker's own left
+ * out. */
 static int
-rate_process(const char *pid, int own_fd, const struct stat *file)
+rate_process(const char *pid, const struct asker *asker,
+             const struct stat *file)
 {
   char path[64];
   snprintf(path, sizeof path, "/proc/%.15s/fd", pid);
@@ -48,11 +56,11 @@ rate_process(const char *pid, int own_fd, const struct stat *file)
   if (dir == NULL)
     return 0;
 
-  bool self = atoi(pid) == getpid();
+  bool self = atol(pid) == asker->pid;
   int best = 0;
   struct dirent *entry;
   while (best < 2 && (entry = readdir(dir)) != NULL) {
-    if (entry->d_name[0] == '.' || (self && atoi(entry->d_name) == own_fd))
+    if (entry->d_name[0] == '.' || (self && atoi(entry->d_name) == asker->fd))
       continue;
     int rating = rate_descriptor(pid, entry->d_name, file);
     if (rating > best)
@@ -131,8 +139,9 @@ name_process(const char *pid, char *text, size_t size)
  * description holds locks, else for one that merely has the file open.  One
  * that was killed does not count: it will be gone in a moment. */
 bool
-holder_find(int fd, char *text, size_t size)
+holder_find(int fd, long pid, int number, char *text, size_t size)
 {
+  const struct asker asker = { pid, number };
   snprintf(text, size, "another program");
   struct stat file;
   DIR *dir = opendir("/proc");
@@ -145,9 +154,10 @@ holder_find(int fd, char *text, size_t size)
   int best = 0;
   struct dirent *entry;
   while (best < 2 && (entry = readdir(dir)) != NULL) {
-    if (!isdigit((unsigned char)entry->d_name[0]))
+    if (!isdigit((unsigned char)entry->d_name[0]) ||
+        (pid != getpid() && atol(entry->d_name) == getpid()))
       continue;
-    int rating = rate_process(entry->d_name, fd, &file);
+    int rating = rate_process(entry->d_name, &asker, &file);
     struct facts facts;
     if (rating > best)
       read_facts(entry->d_name, &facts);

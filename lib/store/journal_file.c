@@ -22,6 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "store/host.h"
 #include "store/journal_file.h"
 #include "store/journal_note.h"
 #include "store/journal_place.h"
@@ -31,6 +32,7 @@
 #define LINGER_MS 2000
 #define LINGER_STEP_MS 5
 #define MOST (256U << 20) /* no journal is larger */
+#define OPEN_LEFT (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 
 /* Version 1 had no stamps (image/journal.h) in its second part. */
 static const char magic[16] = "vhdkit journal2";
@@ -260,9 +262,8 @@ open_left(const struct hunt *h, int folder, const char *name,
 
   if (why)
     return h->named ? unreadable(h, path, why) : 0;
-  CLEANUP_CLOSE int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW |
-                                O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  return fd < 0 ? unreadable(h, path, strerrordesc_np(errno))
+  CLEANUP_CLOSE int fd = host_open(folder, name, OPEN_LEFT, 0);
+  return fd < 0 ? unreadable(h, path, strerrordesc_np(-fd))
                 : examine(h, folder, fd, seen);
 }
 
@@ -273,12 +274,10 @@ look_at(struct hunt *h, char *path)
   struct journal_file *jf = h->jf;
   const char *name;
   struct stat seen;
-  int e = 0;
 
   CLEANUP_CLOSE int folder = journal_folder(path, &name);
-  if (folder < 0)
-    e = -folder;
-  else if (fstatat(folder, name, &seen, AT_SYMLINK_NOFOLLOW) < 0)
+  int e = folder < 0 ? -folder : 0;
+  if (e == 0 && fstatat(folder, name, &seen, AT_SYMLINK_NOFOLLOW) < 0)
     e = errno;
   if ((e == ENOENT || e == ENOTDIR) && !h->named) {
     free(path);
@@ -301,11 +300,14 @@ refuse_version1(void *opaque, const char *dir)
 {
   struct hunt *h = opaque;
   struct head head, want = *h->want;
+  const char *name;
 
   want.fs = h->file->dev; /* what it told file systems apart by */
   CLEANUP_FREE char *path = file_in(dir, &want, "");
-  CLEANUP_CLOSE int fd = path ? open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
-                                     O_CLOEXEC) : -1;
+  CLEANUP_CLOSE int folder =
+    path && access(path, F_OK) == 0 ? journal_folder(path, &name) : -1;
+  CLEANUP_CLOSE int fd =
+    folder < 0 ? -1 : host_open(folder, name, OPEN_LEFT, 0);
   if (fd < 0 || pread(fd, &head, sizeof head, 0) != sizeof head ||
       memcmp(head.magic, magic1, sizeof magic1) != 0 ||
       !same_image(&head, &want))
@@ -417,9 +419,9 @@ create_new(int folder, char *path, const char *name)
     if (getrandom(&random, sizeof random, 0) != sizeof random)
       return -1;
     sprintf(path + strlen(path) - TEMP_LEN, ".%08" PRIx32, random);
-    fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
-                O_CLOEXEC, 0600);
-    if (fd < 0 && errno != EEXIST)
+    fd = host_open(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
+                   0600);
+    if (fd < 0 && fd != -EEXIST)
       return -1;
   }
   return fd;
@@ -430,9 +432,11 @@ static bool
 is_taken(int folder, const char *name, size_t len)
 {
   CLEANUP_FREE char *last = strndup(name, len);
-  CLEANUP_CLOSE int old = last ? openat(folder, last, O_RDONLY | O_NOFOLLOW |
-                                        O_NONBLOCK | O_CLOEXEC) : -1;
+  struct stat st;
 
+  if (last && fstatat(folder, last, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return false;
+  CLEANUP_CLOSE int old = last ? host_open(folder, last, OPEN_LEFT, 0) : -1;
   return !last || (old >= 0 && in_use(old));
 }
 
@@ -457,7 +461,7 @@ make_in(const char *dir, const struct head *head, size_t first,
   if (fstat(fd, &st) == 0 && journal_pin(&jf->own_pin, folder, &st) == 0)
     e = fill_new(fd, head, first, jf);
   if (e < 0)
-    unlinkat(folder, name, 0);
+    host_unlink(folder, name);
   else
     jf->own_path = STEAL(temp);
   return e;
@@ -505,7 +509,7 @@ remove_others(void *opaque, const char *dir)
   CLEANUP_CLOSE int folder = path ? journal_folder(path, &name) : -1;
   if (folder >= 0 && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
       st.st_ino != jf->own_pin.file && S_ISREG(st.st_mode))
-    unlinkat(folder, name, 0);
+    host_unlink(folder, name);
   return 0;
 }
 

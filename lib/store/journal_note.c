@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "store/host.h"
 #include "store/journal_note.h"
 
 #define NAME "user.vhdkit.journal"
@@ -22,7 +23,7 @@ int
 boot_id(char boot[BOOT_ID_SIZE])
 {
   CLEANUP_CLOSE int fd =
-    open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    host_open(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
 
   memset(boot, 0, BOOT_ID_SIZE);
   ssize_t n = fd < 0 ? -1 : read(fd, boot, UUID_LEN);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "store/host.h"
 #include "store/journal_pin.h"
 
 int
@@ -24,8 +25,7 @@ journal_folder(const char *path, const char **name)
   *name = slash + 1;
   CLEANUP_FREE char *dir =
     strndup(path, slash == path ? 1 : (size_t)(slash - path));
-  int fd = dir ? open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-  return fd < 0 ? -errno : fd;
+  return dir ? host_open(AT_FDCWD, dir, O_PATH | O_DIRECTORY, 0) : -ENOMEM;
 }
 
 int
@@ -63,7 +63,7 @@ journal_pin_unlink(const struct journal_pin *pin, const char *path)
   const char *name;
 
   CLEANUP_CLOSE int fd = find(pin, path, &name);
-  return fd < 0 ? fd : unlinkat(fd, name, 0) < 0 ? -errno : 0;
+  return fd < 0 ? fd : host_unlink(fd, name);
 }
 
 int
@@ -73,5 +73,5 @@ journal_pin_rename(const struct journal_pin *pin, const char *path,
   const char *old;
 
   CLEANUP_CLOSE int fd = find(pin, path, &old);
-  return fd < 0 ? fd : renameat(fd, old, fd, name) < 0 ? -errno : 0;
+  return fd < 0 ? fd : host_rename(fd, old, name);
 }

@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "store/folder.h"
+#include "store/host.h"
 #include "store/journal_place.h"
 #include "vhdkit.h"
 
@@ -72,9 +73,11 @@ journal_place_ours(int folder)
 bool
 journal_place_usable(const char *dir)
 {
-  if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+  const int r = access(dir, F_OK) < 0 ? host_mkdir(dir, 0700) : 0;
+  if (r < 0 && r != -EEXIST)
     return false;
-  CLEANUP_CLOSE int folder = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  CLEANUP_CLOSE int folder =
+    host_open(AT_FDCWD, dir, O_PATH | O_DIRECTORY, 0);
   return folder >= 0 && journal_place_ours(folder) &&
          access(dir, W_OK | X_OK) == 0;
 }

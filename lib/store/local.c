@@ -25,6 +25,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "store/host.h"
 #include "store/local.h"
 #include "store/lock.h"
 #include "store/lookup.h"
@@ -451,9 +452,9 @@ open_regular(const char *path, int flags, struct vhd_error *err)
     return r;
 
   CLEANUP_CLOSE int fd =
-    open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    host_open(AT_FDCWD, path, flags | O_NONBLOCK | O_NOCTTY, 0);
   if (fd < 0)
-    return vhd_fail_sys(err, errno, "%s", path);
+    return vhd_fail_sys(err, -fd, "%s", path);
   if (fstat(fd, &st) < 0)
     return vhd_fail_sys(err, errno, "%s: fstat", path);
   r = check_kind(&st, path, err);
@@ -488,14 +489,14 @@ int
 local_create(const char *path, struct vhd_file **file, struct vhd_error *err)
 {
   CLEANUP_CLOSE int fd =
-    open(path, O_RDWR | O_CREAT | O_EXCL | O_NOCTTY | O_CLOEXEC, 0666);
+    host_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_NOCTTY, 0666);
   if (fd < 0)
-    return vhd_fail_sys(err, errno, "%s", path);
+    return vhd_fail_sys(err, -fd, "%s", path);
   int r = lock_take(fd, true, path, err);
   if (r == 0)
     r = local_new(&fd, path, file, err);
   if (r < 0)
-    unlink(path);
+    host_unlink(AT_FDCWD, path);
   return r;
 }
 

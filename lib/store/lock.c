@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "store/holder.h"
+#include "store/host.h"
 #include "store/lock.h"
 
 #define BYTE_USED 100
@@ -138,7 +138,7 @@ lock_take(int fd, bool writer, const char *path, struct vhd_error *err)
     r = hold(fd, denies, BYTE_DENIED);
   /* Nobody takes a write lock of these bytes but who is ill-mannered. */
   if (r == -EAGAIN || r == -EACCES) {
-    holder_find(fd, holder, sizeof holder);
+    host_holder(fd, holder, sizeof holder);
     return fail_busy("exclusively", holder, path, err);
   }
   const uint64_t begun = now_ms();
@@ -146,7 +146,7 @@ lock_take(int fd, bool writer, const char *path, struct vhd_error *err)
     r = in_conflict(fd, uses, denies, &what);
     if (r == 0)
       return 0;
-    if (r > 0 && !holder_find(fd, holder, sizeof holder) &&
+    if (r > 0 && !host_holder(fd, holder, sizeof holder) &&
         now_ms() - begun < LINGER_MS) {
       usleep(LINGER_STEP_MS * 1000);
       r = 0;

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "store/folder.h"
+#include "store/host.h"
 #include "store/lookup.h"
 
 /* -------------------------------------------------------------------- roots */
@@ -80,7 +81,7 @@ below_root(const struct file_roots *roots, const char *path)
 static char *
 match_nocase(const char *folder, const char *name, unsigned nth)
 {
-  DIR *d = opendir(folder);
+  DIR *d = host_opendir(folder);
   struct dirent *e;
   char *found = NULL;
 
