@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +20,23 @@
 #define UUID_LEN 36
 #define NOTE_SIZE (UUID_LEN + 1 + PATH_MAX)
 
+/* It does not change while we live: read once. */
 int
 boot_id(char boot[BOOT_ID_SIZE])
 {
-  CLEANUP_CLOSE int fd =
-    host_open(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  static char known[BOOT_ID_SIZE];
 
-  memset(boot, 0, BOOT_ID_SIZE);
-  ssize_t n = fd < 0 ? -1 : read(fd, boot, UUID_LEN);
-  return n < UUID_LEN ? -ENOENT : 0;
+  pthread_mutex_lock(&lock);
+  if (known[0] == '\0') {
+    CLEANUP_CLOSE int fd =
+      host_open(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+    if (fd < 0 || read(fd, known, UUID_LEN) < UUID_LEN)
+      memset(known, 0, sizeof known);
+  }
+  memcpy(boot, known, sizeof known);
+  pthread_mutex_unlock(&lock);
+  return boot[0] == '\0' ? -ENOENT : 0;
 }
 
 int
