@@ -116,7 +116,10 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/host.c \
 	lib/store/host.h \
 	lib/store/journal_file.c \
+	lib/store/journal_find.c \
+	lib/store/journal_head.c \
 	lib/store/journal_file.h \
+	lib/store/journal_head.h \
 	lib/store/journal_note.c \
 	lib/store/journal_note.h \
 	lib/store/journal_pin.c \

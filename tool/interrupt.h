@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* interrupt.h: work that writes ends in order when it is told to stop (SIGINT,
  * SIGTERM, SIGHUP): it looks at interrupt_pending() between its pieces, closes
- * what it has open, and lets the signal take its course.  That whoever reads its
- * messages or its output went first (SIGPIPE) is no reason to drop the work. */
+ * what it has open, and lets the signal take its course.  That whoever reads
+ * its messages or its output went first (SIGPIPE) is no reason to drop the
+ * work. */
 #ifndef TOOL_INTERRUPT_H
 #define TOOL_INTERRUPT_H
 

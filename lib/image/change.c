@@ -138,6 +138,34 @@ find_room(struct vhd_request *req)
                          : request_make_room(req, gather);
 }
 
+/* Records are to be appended, and no byte of the file changed for it, by whose
+ * time it would be told that they go with it (journal.h): adds the writing of
+ * one that is there. */
+static void
+add_date(struct vhd_request *req)
+{
+  static char first_of_header[] = "c";
+  const struct layer *top = req->image->top;
+
+  for (unsigned i = 0; i < req->nio; i++)
+    if (req->io[i].kind != VHD_IO_EXTEND)
+      return;
+  machine_of(req)->dated = true;
+  request_add_io(req, top->file, VHD_IO_WRITE, top->footer.data_offset, 1,
+                 first_of_header, 0);
+}
+
+/* For want of space nothing is given up that would make some. */
+static enum vhd_step
+dated(struct vhd_request *req)
+{
+  int result = request_io_result(req);
+
+  if (result < 0 && !request_lacks_space(result))
+    return request_done(req, result);
+  return request_next(req, gather);
+}
+
 /* What stops the gathering when nothing has been gathered. */
 static __attribute__((noinline)) enum vhd_step
 clear_the_way(struct vhd_request *req, enum decision d)
@@ -157,6 +185,10 @@ clear_the_way(struct vhd_request *req, enum decision d)
     return wait_for_bitmap(req, blk);
   case NO_ROOM:
     return find_room(req);
+  case UNDATED:
+    req->nio = 0;
+    add_date(req);
+    return request_io(req, dated);
   default:
     return request_call(req, grow_begin, grown);
   }
@@ -387,6 +419,8 @@ data_io(struct vhd_request *req)
   req->nio = 0;
   for (unsigned i = 0; i < m->npiece; i++)
     add_piece_io(req, &m->piece[i]);
+  if (m->release && req->image->pulse && !m->dated)
+    add_date(req);
   if (!RULE(PUBLISH))
     change_publish(req);
   return req->nio > 0 ? request_io(req, data_done)

@@ -200,11 +200,14 @@ go_back(struct journal *j)
 {
   int64_t t = now(CLOCK_REALTIME);
   int64_t changed = atomic_load_explicit(&j->changed, memory_order_relaxed);
+  int64_t written = atomic_load_explicit(&j->written, memory_order_relaxed);
 
   if (t < changed - SECOND)
     atomic_compare_exchange_strong(&j->changed, &changed, t);
   if (t - TICK < atomic_load_explicit(&j->since, memory_order_relaxed))
     atomic_store(&j->since, t - TICK);
+  if (t - TICK < written)
+    atomic_compare_exchange_strong(&j->written, &written, t - TICK);
   return t;
 }
 
@@ -249,24 +252,33 @@ journal_end(struct journal *j, int64_t begun, bool wrote)
 {
   /* Not the coarse one, as file systems may take the time of a change from the
    * fine one. */
-  note_time(j, CLOCK_REALTIME);
+  int64_t t = note_time(j, CLOCK_REALTIME);
   if (wrote)
-    raise_to(&j->written, begun - TICK);
+    raise_to(&j->written, MIN(begun, t) - TICK);
   atomic_fetch_sub(&j->inflight, 1);
+}
+
+/* Some file systems keep times in seconds. */
+static bool
+is_from(int64_t time, int64_t first)
+{
+  return time >= (time % SECOND == 0 ? first - first % SECOND : first);
 }
 
 /* To rename a file, or to change its owner or mode, changes its ctime alone.
  * Its mtime can be set to any time, as is done when a backup is restored; but a
- * backup whose mtime lies behind our last write has what we wrote. */
+ * backup whose mtime lies behind our last write has what we wrote.  A ctime
+ * before that is a file system's that was put back whole. */
 bool
 journal_fits(const struct journal *j, const struct file_stamp *stamp)
 {
   int64_t last = j->changed + (j->inflight ? GRACE : 0);
 
-  if (stamp->size < j->least_size || stamp->size > j->most_size)
+  if (stamp->size < j->least_size || stamp->size > j->most_size ||
+      !is_from(stamp->ctime, MAX(j->since, j->written)))
     return false;
-  if (stamp->ctime >= j->since && stamp->ctime <= last)
+  if (stamp->ctime <= last)
     return true;
-  return stamp->ctime > last && j->written > 0 &&
-         stamp->mtime >= j->written && stamp->mtime <= last;
+  return j->written > 0 && is_from(stamp->mtime, j->written) &&
+         stamp->mtime <= last;
 }

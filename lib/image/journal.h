@@ -23,11 +23,12 @@
  * file itself tells the two apart, for other programs leave our note at it
  * (store/journal_note.h) as it is.
  *
- * As long as the process changed no bytes of the file, but only its own records
- * (it trimmed whole blocks, say), a new ctime makes the two unfit, be it by
- * chmod(2) or rename(2): the mtime is then the one that a copy from before has
- * too, which somebody may have put back.  To date the file at opening would
- * part them, and would make a parent that nobody wrote look written to.
+ * What is replayed over must be what the last record was appended to.  So no
+ * record is appended but after bytes of the file were changed for it, and the
+ * file's times with them: a copy from before that, which somebody put back, or
+ * a whole file system as it was at that time, is then older than our last
+ * change.  A request that would change records alone (it trims whole blocks,
+ * say) writes a byte that is there already.
  *
  * Pure memory; the caller holds the image's lock but for journal_begin() and
  * journal_end().  Where the memory comes from is store/journal_file.h's

@@ -281,6 +281,8 @@ free_block(struct vhd_request *req, const struct look *l)
 
   if (l->state & (BLOCK_BUSY | BLOCK_LOADING))
     return WAIT;
+  if (img->pulse && !machine_of(req)->dated)
+    return UNDATED;
   if (!commit_reserve(img, &need, &lacking))
     return NO_ROOM;
   budgets_release(&img->commit.budgets, &need); /* used by what follows */

@@ -84,6 +84,7 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
   m->begun = 0;
   m->change_end = 0;
   m->changed = false;
+  m->dated = false;
   m->npiece = 0;
   return 0;
 }

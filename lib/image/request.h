@@ -76,6 +76,7 @@ struct machine {
   unsigned depth;           /* of .back */
   bool pinned;
   bool changed;             /* it changed the mapping */
+  bool dated;               /* it wrote to the file for that */
   uint64_t pos;             /* behind what is done or under way */
   unsigned nheld;           /* those that may lie in a slot */
   _Atomic uint32_t *hold;   /* nheld is 1: what counts it, if anything does */

@@ -26,17 +26,29 @@ boot_id(char boot[BOOT_ID_SIZE])
 {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static char known[BOOT_ID_SIZE];
+  int e = 0;
 
   pthread_mutex_lock(&lock);
   if (known[0] == '\0') {
     CLEANUP_CLOSE int fd =
       host_open(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
-    if (fd < 0 || read(fd, known, UUID_LEN) < UUID_LEN)
+    ssize_t n = fd < 0 ? fd : read(fd, known, UUID_LEN);
+    if (n < UUID_LEN) {
+      e = fd < 0 ? fd : n < 0 ? -errno : -EIO;
       memset(known, 0, sizeof known);
+    }
   }
   memcpy(boot, known, sizeof known);
   pthread_mutex_unlock(&lock);
-  return boot[0] == '\0' ? -ENOENT : 0;
+  return e;
+}
+
+int
+journal_note_there(struct vhd_file *file)
+{
+  if (fgetxattr(file->fd, NAME, NULL, 0) >= 0)
+    return 1;
+  return errno == ENODATA ? 0 : -errno;
 }
 
 int

@@ -14,9 +14,11 @@
 
 #define BOOT_ID_SIZE 40
 
-/* The id of this boot.  0 or -ENOENT. */
+/* The id of this boot.  0 or -errno. */
 int boot_id(char boot[BOOT_ID_SIZE]);
 
+/* Is there a note, of whatever boot?  1, 0 or -errno, as below. */
+int journal_note_there(struct vhd_file *file);
 /* 0 and the path, to be freed; -ENODATA: there is none, or of another boot, or
  * one that makes no sense; -EOPNOTSUPP: this file can have none; -errno. */
 int journal_note_read(struct vhd_file *file, const char *boot, char **path);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -127,7 +128,7 @@ is_local(const struct statfs *fs)
 /* An overlay whose layers lie on several file systems numbers files as it finds
  * them, and anew after it was mounted again.  It shows: there a file's device
  * is not that of its folder. */
-static bool
+static int
 is_steady(const struct vhd_file *file, const struct statfs *fs)
 {
   struct stat folder;
@@ -135,14 +136,45 @@ is_steady(const struct vhd_file *file, const struct statfs *fs)
   if ((unsigned long)fs->f_type != OVERLAYFS_SUPER_MAGIC)
     return true;
   CLEANUP_FREE char *path = folder_of(file->path);
-  return path && stat(path, &folder) == 0 && folder.st_dev == file->dev;
+  if (!path)
+    return -ENOMEM;
+  return stat(path, &folder) < 0 ? -errno : folder.st_dev == file->dev;
 }
 
-bool
+int
 journal_suits(const struct vhd_file *file, struct statfs *fs)
 {
-  return file->fd >= 0 && fstatfs(file->fd, fs) == 0 && is_local(fs) &&
-         is_steady(file, fs);
+  if (file->fd < 0)
+    return 0;
+  if (fstatfs(file->fd, fs) < 0)
+    return -errno;
+  return is_local(fs) ? is_steady(file, fs) : 0;
+}
+
+int
+journal_dev_mounted(dev_t dev)
+{
+  const int fd = host_open(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY, 0);
+  FILE *info = fd < 0 ? NULL : fdopen(fd, "r");
+  CLEANUP_FREE char *line = NULL;
+  size_t size = 0;
+  int found = 0;
+
+  if (fd < 0)
+    return fd;
+  if (!info) {
+    close(fd);
+    return -ENOMEM;
+  }
+  while (!found && getline(&line, &size, info) >= 0) {
+    unsigned major, minor;
+    found = sscanf(line, "%*u %*u %u:%u", &major, &minor) == 2 &&
+            makedev(major, minor) == dev;
+  }
+  if (ferror(info))
+    found = -EIO;
+  fclose(info);
+  return found;
 }
 
 /* ------------------------------------------------------------------- public */

@@ -20,8 +20,13 @@ bool journal_place_usable(const char *dir);
 /* Is this folder, by descriptor, ours alone and in memory? */
 bool journal_place_ours(int folder);
 
-/* May the image have a journal, where its file lies?  Fills in fs if so. */
-bool journal_suits(const struct vhd_file *file, struct statfs *fs);
+/* May the image have a journal, where its file lies?  1, and fs is filled in; 0
+ * or -errno. */
+int journal_suits(const struct vhd_file *file, struct statfs *fs);
+
+/* Is a file system of that device number mounted, as far as this process sees?
+ * 1, 0 or -errno. */
+int journal_dev_mounted(dev_t dev);
 
 /* Calls back for each folder, of ours and of other users, in which a journal
  * may lie, until it returns not 0. */

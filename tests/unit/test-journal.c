@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -125,6 +126,42 @@ test_clock_set_back(void **state)
   assert_true(fits(j, now));
   assert_false(fits(j, then));
   assert_false(fits(j, moved(now, -HOUR, -HOUR, 0)));
+}
+
+/* The file as it was before our last change of it. */
+static void
+test_put_back(void **state)
+{
+  (void)state;
+  struct file_stamp then = moved(stamp_now(), -HOUR, -HOUR, 0);
+  struct journal *j = stamped(&then);
+
+  int64_t begun = journal_begin(j, 4096);
+  struct file_stamp now = stamp_now();
+  journal_end(j, begun, true);
+  assert_true(fits(j, now));
+  assert_false(fits(j, moved(now, -SECOND, -SECOND, 0)));
+  assert_false(fits(j, then));
+  /* With the time of then, copied now. */
+  assert_false(fits(j, moved(now, -HOUR, HOUR, 0)));
+  assert_true(fits(j, moved(now, 0, HOUR, 0)));
+}
+
+/* A file system that keeps no more of a time. */
+static void
+test_seconds(void **state)
+{
+  (void)state;
+  struct file_stamp then = moved(stamp_now(), -HOUR, -HOUR, 0);
+  struct journal *j = stamped(&then);
+
+  int64_t begun = journal_begin(j, 4096);
+  struct file_stamp now = stamp_now();
+  journal_end(j, begun, true);
+  now = moved(now, -(now.mtime % SECOND), -(now.ctime % SECOND), 0);
+  assert_true(fits(j, now));
+  assert_true(fits(j, moved(now, 0, HOUR - now.ctime % SECOND, 0)));
+  assert_false(fits(j, moved(now, -SECOND, -SECOND, 0)));
 }
 
 static void
@@ -303,14 +340,72 @@ test_not_dying(void **state)
   assert_true(naps > 0);
 }
 
+/* -------------------------------------------------------- it cannot be told */
+
+static const struct vhd_host *plain;
+
+static int
+open_but_boot_id(void *failure, int folder, const char *path, int flags,
+                 unsigned mode)
+{
+  return strstr(path, "boot_id") ? -*(int *)failure
+                                 : plain->open(plain->opaque, folder, path,
+                                               flags, mode);
+}
+
+static int
+write_and_die(void)
+{
+  const struct vhd_create_options options = { .size = 16 << 20 };
+  struct vhd_image *image;
+  int status;
+
+  pid_t pid = fork();
+  if (pid == 0)
+    _exit(vhd_create("killed.vhd", &options, NULL) < 0 ||
+          vhd_open("killed.vhd", NULL, &image, NULL) < 0 ||
+          vhd_pwrite(image, "2", 1, 0, 0) < 0);
+  return pid < 0 || waitpid(pid, &status, 0) < 0 ? -1 : status;
+}
+
+/* This process has not learned the id of the boot yet. */
+static void
+test_unknown_boot(void **state)
+{
+  (void)state;
+  int failure[] = { EMFILE, EIO, ENOENT };
+  struct vhd_image *image;
+  struct vhd_error err;
+  char byte;
+
+  assert_int_equal(write_and_die(), 0);
+  plain = vhd_host();
+  struct vhd_host host = *plain;
+  host.open = open_but_boot_id;
+  for (size_t i = 0; i < sizeof failure / sizeof *failure; i++) {
+    host.opaque = &failure[i];
+    vhd_set_host(&host);
+    assert_true(vhd_open("killed.vhd", NULL, &image, &err) < 0);
+    assert_non_null(strstr(err.message, "cannot tell"));
+  }
+  vhd_set_host(NULL);
+  assert_int_equal(vhd_open("killed.vhd", NULL, &image, &err), 0);
+  assert_int_equal(vhd_pread(image, &byte, 1, 0), 0);
+  assert_int_equal(byte, '2');
+  assert_int_equal(vhd_close(image, &err), 0);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_unknown_boot),
     cmocka_unit_test(test_untouched),
     cmocka_unit_test(test_changed_by_us),
     cmocka_unit_test(test_in_flight),
     cmocka_unit_test(test_clock_set_back),
+    cmocka_unit_test(test_put_back),
+    cmocka_unit_test(test_seconds),
     cmocka_unit_test(test_copy),
     cmocka_unit_test(test_widen),
     cmocka_unit_test(test_exchanged),
