@@ -131,12 +131,19 @@ server_libserver_la_SOURCES = \
 	server/server.h
 if HAVE_TLS
 server_libserver_la_SOURCES += \
+	server/net/tls/bio.c \
+	server/net/tls/bio.h \
 	server/net/tls/context.c \
 	server/net/tls/context.h \
+	server/net/tls/handshake.c \
+	server/net/tls/handshake.h \
+	server/net/tls/identity.c \
+	server/net/tls/identity.h \
 	server/net/tls/psk.c \
 	server/net/tls/psk.h \
 	server/net/tls/stream.c \
-	server/net/tls/stream.h
+	server/net/tls/stream.h \
+	server/net/tls/stream_state.h
 endif
 
 sbin_PROGRAMS += server/vhdkitd

@@ -70,9 +70,12 @@ FORBIDDEN = {
 # floor that the server stands on, and not counted as foreign in "one a file".
 FLOOR = "libevent"
 LIBRARIES = [
-    # The credentials, and the stream made with them.
+    # The credentials, and the parts of the stream made with them.
     ("OpenSSL", r"openssl/", {"server/net/tls/context": 1,
-                             "server/net/tls/stream": 1}),
+                              "server/net/tls/bio": 1,
+                              "server/net/tls/handshake": 1,
+                              "server/net/tls/identity": 1,
+                              "server/net/tls/stream": 1}),
     ("liburing", r"liburing\.h", {"server/io": 1}),
     ("evhttp", r"event2/http", {"server": 1}),
     ("libevent", r"event2/(?!http)", {"server": None}),

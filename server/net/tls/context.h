@@ -16,7 +16,7 @@
 #include "net/tls/psk.h"
 #include "vhdkit.h"
 
-/* OpenSSL's, which only context.c and stream.c include. */
+/* OpenSSL's. */
 struct ssl_st;
 
 struct tls_config {

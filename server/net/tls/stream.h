@@ -3,9 +3,7 @@
  * The stream that is TLS: the server's side of a session straight on the
  * socket, as stream.h describes it.
  *
- * A stream's identity is "psk:IDENTITY" for a pre-shared key and "x509:NAME"
- * for a certificate that was asked for and verified, where NAME is the common
- * name of its subject, or else its first alternative name.
+ * A stream's identity is as identity.h has it.
  *
  * Made by any thread, then used by one.
  */

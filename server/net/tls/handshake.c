@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The handshake; see handshake.h.
+ */
+#include "config.h"
+
+#include "net/tls/handshake.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "net/tls/bio.h"
+#include "net/tls/context.h"
+#include "net/tls/identity.h"
+#include "net/tls/stream_state.h"
+
+#define TRIM_MIN 64
+
+static atomic_uint streams; /* that there are */
+
+static void
+log_failure(struct tls_stream *t)
+{
+  static struct log_limit limit;
+  char reason[256];
+  long verified = SSL_get_verify_result(t->ssl);
+
+  if (!log_limit_pass(&limit)) {
+    return;
+  }
+  if (verified != X509_V_OK) {
+    snprintf(reason, sizeof reason, "the client's certificate: %s",
+             X509_verify_cert_error_string(verified));
+  } else if (t->broken != 0) {
+    snprintf(reason, sizeof reason, "%s", strerror(-t->broken));
+  } else if (t->ended || ERR_peek_error() == 0) {
+    /* In order, with a close_notify: OpenSSL calls that no error. */
+    snprintf(reason, sizeof reason, "the client hung up");
+  } else {
+    tls_reason(reason, sizeof reason);
+  }
+  log_notice("TLS handshake with %s failed: %s", t->handshake->peer, reason);
+}
+
+/* A handshake takes up and gives back large pieces of memory, between which
+ * small ones stay: a heap full of holes.  Their pages go back to the system,
+ * each time that the streams have become an eighth more. */
+static void
+trim_heap(void)
+{
+  static atomic_uint made;
+
+  unsigned due = atomic_load(&streams) / 8;
+  if (atomic_fetch_add(&made, 1) + 1 >= (due > TRIM_MIN ? due : TRIM_MIN)) {
+    atomic_store(&made, 0);
+    malloc_trim(0);
+  }
+}
+
+void
+tls_handshake_count(int n)
+{
+  atomic_fetch_add(&streams, (unsigned) n);
+}
+
+static void
+established(struct tls_stream *t)
+{
+  t->identity = tls_identity_find(t->ssl, &t->handshake->claim);
+  log_debug("TLS with %s: %s, %s, %s", t->handshake->peer,
+            SSL_get_version(t->ssl), SSL_get_cipher_name(t->ssl),
+            t->identity != NULL ? t->identity : "nobody in particular");
+  free(t->handshake);
+  t->handshake = NULL;
+  SSL_set_app_data(t->ssl, NULL);
+  t->stream.recv_want = POLLIN;
+  trim_heap();
+}
+
+int
+tls_handshake(struct stream *s)
+{
+  struct tls_stream *t = tls_of(s);
+
+  if (t->handshake == NULL) {
+    return 0;
+  }
+  s->recv_want = POLLOUT;
+  int sent = tls_bio_flush(t, false);
+  if (sent < 0) {
+    return sent;
+  }
+  t->dry = false;
+  t->recvs = 0;
+  ERR_clear_error();
+  int r = SSL_do_handshake(t->ssl);
+  int error = SSL_get_error(t->ssl, r);
+  if (r != 1 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+    log_failure(t);
+    tls_bio_flush(t, false); /* the alert, which tells the client why */
+    ERR_clear_error();
+    return t->broken != 0 ? t->broken : -EPROTO;
+  }
+  sent = tls_bio_flush(t, false);
+  if (sent < 0) {
+    return sent;
+  }
+  if (r == 1) {
+    established(t);
+    return 0;
+  }
+  s->recv_want = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+  return -EAGAIN;
+}

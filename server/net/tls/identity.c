@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * From a session to a name; see identity.h.
+ */
+#include "config.h"
+
+#include "net/tls/identity.h"
+
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/tls/context.h"
+
+#define IDENTITY_SIZE 256
+
+/* The common name, or the first alternative name of a kind that is text.  A
+ * name with a zero byte in it is none. */
+static bool
+certificate_name(X509 *cert, char *buf, size_t size)
+{
+  const X509_NAME *subject = X509_get_subject_name(cert);
+  int i = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+  bool found = false;
+
+  if (i >= 0) {
+    const ASN1_STRING *data =
+      X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i));
+    unsigned char *text;
+    int len = ASN1_STRING_to_UTF8(&text, data);
+    if (len >= 0) {
+      found = len > 0 && (size_t) len < size &&
+              strlen((char *) text) == (size_t) len;
+      if (found) {
+        memcpy(buf, text, (size_t) len + 1);
+      }
+      OPENSSL_free(text);
+      return found;
+    }
+  }
+  GENERAL_NAMES *names =
+    X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+  for (i = 0; !found && i < sk_GENERAL_NAME_num(names); i++) {
+    int type;
+    const ASN1_STRING *data =
+      GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+    if (type == GEN_DNS || type == GEN_EMAIL || type == GEN_URI) {
+      size_t len = (size_t) ASN1_STRING_length(data);
+      const unsigned char *text = ASN1_STRING_get0_data(data);
+      found = len > 0 && len < size && memchr(text, '\0', len) == NULL;
+      if (found) {
+        memcpy(buf, text, len);
+        buf[len] = '\0';
+      }
+    }
+  }
+  GENERAL_NAMES_free(names);
+  return found;
+}
+
+/* A pre-shared key was used, not only named, if the handshake counts as the
+ * continuation of a session, or, in TLS 1.2, by the suite. */
+static bool
+used_psk(const SSL *ssl)
+{
+  return SSL_version(ssl) >= TLS1_3_VERSION
+           ? SSL_session_reused(ssl)
+           : SSL_get_psk_identity(ssl) != NULL;
+}
+
+char *
+tls_identity_find(const SSL *ssl, const struct tls_claim *claim)
+{
+  char name[IDENTITY_SIZE], *identity = NULL;
+
+  if (used_psk(ssl)) {
+    if (claim->identity[0] != '\0' &&
+        asprintf(&identity, "psk:%s", claim->identity) < 0) {
+      identity = NULL;
+    }
+    return identity;
+  }
+  X509 *cert = SSL_get0_peer_certificate(ssl);
+  if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK &&
+      certificate_name(cert, name, sizeof name) &&
+      asprintf(&identity, "x509:%s", name) < 0) {
+    identity = NULL;
+  }
+  return identity;
+}

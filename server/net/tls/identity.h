@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * Who a client has proved to be: "psk:IDENTITY" by a pre-shared key,
+ * "x509:NAME" by a certificate that was asked for and verified, where NAME is
+ * the common name of its subject, or else its first alternative name.
+ */
+#ifndef SERVER_NET_TLS_IDENTITY_H
+#define SERVER_NET_TLS_IDENTITY_H
+
+struct ssl_st;
+struct tls_claim;
+
+/* After the handshake, in which it claimed so; to be freed.  NULL: nobody. */
+char *tls_identity_find(const struct ssl_st *ssl,
+                        const struct tls_claim *claim);
+
+#endif
