@@ -28,6 +28,8 @@ server_libserver_la_SOURCES = \
 	server/base/log_cause.h \
 	server/base/loop.c \
 	server/base/loop.h \
+	server/base/turns.c \
+	server/base/turns.h \
 	server/catalog/bases.c \
 	server/catalog/bases.h \
 	server/catalog/catalog.c \

@@ -158,7 +158,10 @@ begin_loop(struct loop *loop)
 static void
 end_loop(struct loop *loop)
 {
+  struct worker *worker = loop->owner;
+
   uring_detach(loop);
+  turns_clear(&worker->turns);
   op_clear_spare(loop->owner);
   receive_clear_input(loop->owner);
 }
@@ -199,6 +202,8 @@ start_worker(struct server *server, unsigned i)
   *worker = (struct worker){ .host = &server->host };
   TAILQ_INIT(&worker->connections);
   worker->loop = loop_new(worker, i);
+  if (worker->loop)
+    turns_init(&worker->turns, worker->loop);
   const int r = worker->loop ? loop_start(worker->loop, begin_loop) : -ENOMEM;
   if (r < 0)
     loop_free(worker->loop);

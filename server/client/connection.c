@@ -86,7 +86,18 @@ act(struct connection *conn, enum negotiate_event event)
   return false;
 }
 
-/* Goes on with the negotiation of TLS. */
+/* Goes on with the negotiation of TLS, whose steps may take a loop for
+ * milliseconds: they have their turns. */
+static void
+await_turn(struct connection *conn)
+{
+  if (conn->state != CONNECTION_SECURING || conn->turn.waits ||
+      client_has_failed(&conn->client))
+    return;
+  negotiate_hold(conn->negotiation);
+  turns_wait(&conn->client.worker->turns, &conn->turn);
+}
+
 static void
 secure(struct connection *conn)
 {
@@ -94,6 +105,7 @@ secure(struct connection *conn)
   struct stream *s = c->stream;
   const int r = s->ops->handshake ? s->ops->handshake(s) : 0;
 
+  negotiate_unhold(conn->negotiation);
   if (r == -EAGAIN)
     return;
   if (r < 0) {
@@ -223,6 +235,8 @@ set_interest(struct connection *conn)
 
   if (conn->state == CONNECTION_LINGERING) {
     in = true;
+  } else if (conn->turn.waits) {
+    /* What has come is read when it has its turn. */
   } else if (conn->state == CONNECTION_SECURING ||
              (conn->state != CONNECTION_ENDING &&
               !is_held_up(conn) && !c->send.blocked)) {
@@ -240,7 +254,7 @@ set_interest(struct connection *conn)
   connection_await(&conn->readable, &conn->awaits_in, in);
   connection_await(&conn->writable, &conn->awaits_out, out);
   connection_await(&conn->gone, &conn->awaits_gone,
-                   c->account.waits ||
+                   c->account.waits || conn->turn.waits ||
                      (conn->state == CONNECTION_NEGOTIATING && !in));
 }
 
@@ -260,9 +274,7 @@ go_on(struct connection *conn, bool readable)
 {
   struct client *c = &conn->client;
 
-  if (conn->state == CONNECTION_SECURING)
-    secure(conn);
-  else if (conn->state == CONNECTION_NEGOTIATING)
+  if (conn->state == CONNECTION_NEGOTIATING)
     act(conn, negotiate_next(conn->negotiation));
   if (!send_is_empty(&c->send))
     client_send(c);
@@ -295,6 +307,8 @@ advance(struct connection *conn, bool readable)
 
   if (conn->state == CONNECTION_DEAD)
     return;
+  if (conn->state == CONNECTION_SERVING)
+    turns_note_served(&c->worker->turns);
   if (!client_has_failed(c))
     go_on(conn, readable);
   if (conn->state == CONNECTION_ENDING && !client_has_failed(c))
@@ -319,6 +333,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
   (void)fd;
   (void)what;
+  await_turn(conn);
   advance(conn, true);
   loop_settle(loop);
 }
@@ -331,12 +346,22 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
   (void)fd;
   (void)what;
+  await_turn(conn);
   advance(conn, conn->client.stream->recv_want == POLLOUT);
   loop_settle(loop);
 }
 
-/* It waits for memory, or for an image to be opened, and its end of the
- * connection is closed. */
+static void
+on_turn(struct turn *turn)
+{
+  struct connection *conn = CONTAINER_OF(turn, struct connection, turn);
+
+  secure(conn);
+  advance(conn, true);
+}
+
+/* It waits for memory, for its turn, or for an image to be opened, and its end
+ * of the connection is closed. */
 static void
 on_gone(evutil_socket_t fd, short what, void *arg)
 {
@@ -455,6 +480,7 @@ connection_new(struct worker *worker, struct stream *stream,
   }
   init_client(&conn->client, worker, stream);
   conn->peer = peer;
+  conn->turn.run = on_turn;
   requests_init(&conn->requests, &conn->client);
   TAILQ_INSERT_TAIL(&worker->connections, conn, link);
   assign_events(conn);

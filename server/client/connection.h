@@ -20,7 +20,8 @@
  *   any --error, deadline--> DEAD
  *
  *  1. Only NEGOTIATING, SECURING and SERVING read from the stream; SERVING does
- *     not when the server stops (.stopping).
+ *     not when the server stops (.stopping), SECURING only when it has its turn
+ *     (.turn), for which it waits when something has come.
  *  2. Nothing is read while replies wait that the client does not take
  *     (.send.blocked), or while bytes wait that may not be looked at yet.
  *  3. What waits there when the connection dies is never begun.  Who waits for

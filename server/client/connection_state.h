@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/turns.h"
 #include "client/client.h"
 #include "client/negotiate.h"
 #include "client/receive.h"
@@ -37,6 +38,7 @@ struct connection {
   bool awaits_in, awaits_out, awaits_gone; /* which of these is added */
   struct event readable, writable, timer;
   struct event gone; /* the client has, while nothing is read from it */
+  struct turn turn;  /* for a step of TLS, while SECURING */
 };
 
 /* Waits for one of the three, or does not. */

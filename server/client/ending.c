@@ -33,6 +33,7 @@ ending_kill(struct connection *conn)
   connection_await(&conn->writable, &conn->awaits_out, false);
   connection_await(&conn->gone, &conn->awaits_gone, false);
   event_del(&conn->timer);
+  turns_leave(&c->worker->turns, &conn->turn);
   receive_clear(&conn->receiver, c);
   requests_clear(&conn->requests);
   send_clear(&c->send);
@@ -101,6 +102,7 @@ ending_begin(struct connection *conn)
   if (conn->state >= CONNECTION_ENDING)
     return;
   conn->state = CONNECTION_ENDING;
+  turns_leave(&conn->client.worker->turns, &conn->turn);
   receive_clear(&conn->receiver, &conn->client);
   requests_clear(&conn->requests);
   budget_give_up(&conn->client.account);

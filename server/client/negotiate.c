@@ -83,6 +83,18 @@ stop_clock(struct negotiation *n)
   event_del(&n->deadline);
 }
 
+void
+negotiate_hold(struct negotiation *n)
+{
+  stop_clock(n);
+}
+
+void
+negotiate_unhold(struct negotiation *n)
+{
+  start_clock(n);
+}
+
 /* What was waited for has come. */
 static void
 go_on(struct negotiation *n, enum nbd_event event)

@@ -37,6 +37,9 @@ enum negotiate_event negotiate_next(struct negotiation *n);
  * wait.  True: there may be more, to be asked for when others have had their
  * turn. */
 bool negotiate_say_more(struct negotiation *n);
+/* The client waits for us, or does not any more: its time does not run. */
+void negotiate_hold(struct negotiation *n);
+void negotiate_unhold(struct negotiation *n);
 /* TLS is established. */
 enum negotiate_event negotiate_tls_up(struct negotiation *n);
 /* The server stops: options are refused. */

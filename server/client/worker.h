@@ -5,6 +5,8 @@
 
 #include <sys/queue.h>
 
+#include "base/turns.h"
+
 struct buf;
 struct connection;
 struct host;
@@ -18,6 +20,7 @@ struct worker {
   struct op *spare_ops; /* see op.c */
   unsigned nspare_ops;
   TAILQ_HEAD(connections, connection) connections; /* see connection.c */
+  struct turns turns; /* of those who negotiate TLS */
 };
 
 #endif

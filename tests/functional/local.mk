@@ -64,6 +64,7 @@ FRONT_TESTS = \
 	tests/functional/front-storm.py
 FRONT_TLS_TESTS = \
 	tests/functional/tls-clients.py \
+	tests/functional/tls-crowd.py \
 	tests/functional/tls-keyupdate.py \
 	tests/functional/tls-refusals.py \
 	tests/functional/tls-reload.py \
@@ -77,6 +78,12 @@ TSAN_TESTS += \
 	tests/functional/front-storm.py
 if HAVE_TLS
 TESTS += $(FRONT_TLS_TESTS)
+check_LTLIBRARIES += tests/functional/slow-tls.la
+# -rpath makes it a shared library although nobody installs it.
+tests_functional_slow_tls_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-shared -rpath /nowhere
+tests_functional_slow_tls_la_LIBADD = -ldl
+tests_functional_slow_tls_la_SOURCES = tests/functional/slow-tls.c
 TSAN_TESTS += \
 	tests/functional/tls-keyupdate.py \
 	tests/functional/tls-reload.py \
