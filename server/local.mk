@@ -137,10 +137,16 @@ server_libserver_la_SOURCES += \
 	server/net/tls/bio.h \
 	server/net/tls/context.c \
 	server/net/tls/context.h \
+	server/net/tls/credentials.c \
+	server/net/tls/credentials.h \
 	server/net/tls/handshake.c \
 	server/net/tls/handshake.h \
 	server/net/tls/identity.c \
 	server/net/tls/identity.h \
+	server/keeper/key_file.c \
+	server/keeper/key_file.h \
+	server/net/tls/keys.c \
+	server/net/tls/keys.h \
 	server/net/tls/psk.c \
 	server/net/tls/psk.h \
 	server/net/tls/stream.c \

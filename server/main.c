@@ -37,6 +37,7 @@
 #include "net/listen.h"
 #include "server.h"
 #ifdef HAVE_TLS
+#include "keeper/key_file.h"
 #include "net/tls/context.h"
 #include "net/tls/stream.h"
 #endif
@@ -69,6 +70,19 @@ static struct stream *
 make_tls_stream(void *opaque, int fd)
 {
   return tls_stream_new(opaque, fd);
+}
+
+/* For systemctl status. */
+static void
+tell_trouble(void *opaque, const char *trouble)
+{
+  const struct daemon *d = opaque;
+  char text[1024], state[1100];
+
+  log_sanitize(trouble, text, sizeof text);
+  snprintf(state, sizeof state, "STATUS=%s%s\n", text,
+           text[0] != '\0' ? " (the former keys stay in use)" : "");
+  notify_send(d->notify_fd, state);
 }
 #endif
 
@@ -197,9 +211,25 @@ load_tls(struct daemon *d, struct vhd_error *err)
     .certificates = opt->tls_certificates,
     .verify_peer = opt->tls_verify_peer,
     .psk = opt->tls_psk,
+    .read = key_file_read,
+    .tell = tell_trouble,
+    .tell_opaque = d,
   };
   if (opt->tls != OPTIONS_TLS_OFF) {
     return tls_context_new(&config, &d->tls, err);
+  }
+#endif
+  (void) d;
+  (void) err;
+  return 0;
+}
+
+static int
+watch_tls(struct daemon *d, struct vhd_error *err)
+{
+#ifdef HAVE_TLS
+  if (d->tls != NULL) {
+    return tls_context_start(d->tls, err);
   }
 #endif
   (void) d;
@@ -277,6 +307,9 @@ start(struct daemon *d, struct vhd_error *err)
   int r = start_privileged(d, err);
   if (r == 0) {
     r = start_confined(d, err);
+  }
+  if (r == 0) {
+    r = watch_tls(d, err);
   }
   if (r == 0) {
     r = make_events(d, err);

@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Certificates and keys that change while clients are connected."""
 
+import contextlib
 import os
+import pwd
 import shutil
 import signal
+import socket
+import tempfile
 import time
 
-from fronttest import image, serving
+from fronttest import PATIENCE, image, needs_root, serving
 from tlstest import (Authority, Raw, client_context, client_folder,
                      nbdinfo_fails, nbdinfo_size, psk_file, server_folder)
-from tooltest import MiB, case, check, equal, run
+from tooltest import MiB, case, check, contains, equal, run
 
 SIZE = 4 * MiB
 
@@ -132,6 +136,116 @@ def _():
         nbdinfo_size("s.sock", SIZE, user="bob", tls_psk_file=added)
         nbdinfo_fails("s.sock", "TLS", "alert", user="alice",
                       tls_psk_file="alice.psk")
+
+
+def hang_up(server):
+    server.process.send_signal(signal.SIGHUP)
+
+
+@case("the last key of all can be revoked, too")
+def _():
+    keys = psk_file("keys.psk", "alice")
+    shutil.copy(keys, "alice.psk")
+    with serving("--unix", "s.sock", "--tls=require", "--tls-psk", keys,
+                 image()) as server:
+        nbdinfo_size("s.sock", SIZE, user="alice", tls_psk_file=keys)
+        os.truncate(keys, 0)
+        hang_up(server)
+        server.wait_for("keys.psk holds no key any more")
+        nbdinfo_fails("s.sock", "TLS", "alert", user="alice",
+                      tls_psk_file="alice.psk")
+
+
+@case("a list of revocations that vanishes is an error, and stays in force")
+def _():
+    ca = Authority()
+    folder = server_folder(ca)
+    client = client_folder(ca, "alice")
+    ca.revoke(f"{folder}/ca-crl.pem", f"{client}/client-cert.pem")
+    with serving("--listen", "127.0.0.1:0", "--tls=require",
+                 "--tls-certificates", folder, "--tls-verify-peer",
+                 image()) as server:
+        nbdinfo_fails(server.tcp(), "TLS", "alert", tls_certificates=client)
+        os.unlink(f"{folder}/ca-crl.pem")
+        hang_up(server)
+        server.wait_for("error: .*ca-crl.pem is gone.*stay in use")
+        nbdinfo_fails(server.tcp(), "TLS", "alert", tls_certificates=client)
+        ca.revoke(f"{folder}/ca-crl.pem")
+        hang_up(server)
+        server.wait_for("loaded certificates and keys again")
+        nbdinfo_size(server.tcp(), SIZE, tls_certificates=client)
+
+
+@contextlib.contextmanager
+def supervisor():
+    """What would be systemd's end of NOTIFY_SOCKET."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind("notify")
+        os.chmod("notify", 0o777)
+        sock.settimeout(PATIENCE)
+        yield sock
+
+
+def told(sock, start):
+    while True:
+        message = sock.recv(8192).decode()
+        if message.startswith(start):
+            return message
+
+
+@case("a revocation that fails: an error, to systemd too, until it succeeds")
+def _():
+    needs_root()
+    nobody = pwd.getpwnam("nobody")
+    keys = psk_file("keys.psk", "alice", "bob")
+    shutil.copy(keys, "both.psk")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, \
+            supervisor() as systemd:
+        os.chmod(folder, 0o755)
+        path = image(os.path.join(folder, "disk.vhd"))
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        secret = os.path.join(folder, "keys.psk")
+        shutil.copy(keys, secret)
+        os.chmod(secret, 0o600)
+        env = dict(os.environ, NOTIFY_SOCKET=os.path.abspath("notify"))
+        with serving("--unix", "s.sock", "--tls=require", "--tls-psk", secret,
+                     "--user", "nobody", path, env=env) as server:
+            server.wait_for("warning: .*keys.psk: Permission denied.*restart")
+            both = {"tls_psk_file": "both.psk"}
+            nbdinfo_size("s.sock", SIZE, user="bob", **both)
+            with open(secret, encoding="ascii") as file:
+                alice = file.readline()
+            with open(secret, "w", encoding="ascii") as file:
+                file.write(alice)
+            hang_up(server)
+            server.wait_for("error: .*keys.psk: Permission denied.*stay in use")
+            contains(told(systemd, "STATUS="), "keys.psk: Permission denied")
+            nbdinfo_size("s.sock", SIZE, user="bob", **both)
+            os.chown(secret, nobody.pw_uid, nobody.pw_gid)
+            hang_up(server)
+            server.wait_for("loaded certificates and keys again")
+            equal(told(systemd, "STATUS="), "STATUS=\n")
+            nbdinfo_size("s.sock", SIZE, user="alice", **both)
+            nbdinfo_fails("s.sock", "TLS", "alert", user="bob", **both)
+
+
+@case("keys on a disk that hangs keep no client waiting")
+def _():
+    keys = psk_file("keys.psk", "alice")
+    shutil.copy(keys, "alice.psk")
+    alice = {"user": "alice", "tls_psk_file": "alice.psk"}
+    with serving("--unix", "s.sock", "--threads", "1", "--tls=on", "--tls-psk",
+                 keys, image()) as server:
+        good = Raw("s.sock")
+        good.go()
+        os.mkfifo("never")  # who opens it to read waits for a writer
+        os.rename("never", keys)
+        for i in range(3):
+            nbdinfo_size("s.sock", SIZE, **alice)
+            works(good)
+            if i == 0:
+                hang_up(server)
+        good.close()
 
 
 @case("a burst of clients during changes: each gets one whole certificate")

@@ -23,6 +23,7 @@
 #include "base/loop.h"
 #include "client/op.h"
 #include "client/receive.h"
+#include "keeper/key_file.h"
 #include "server.h"
 #include "net/tls/context.h"
 #include "net/tls/stream.h"
@@ -329,7 +330,10 @@ start_server(void)
     .tls = SERVER_TLS_ON,
     .tls_stream = make_tls_stream,
   };
-  static const struct tls_config tls_config = {.psk = "keys"};
+  static const struct tls_config tls_config = {
+    .psk = "keys",
+    .read = key_file_read,
+  };
   struct vhd_error err;
 
   FUZZ_ASSERT(tls_context_new(&tls_config, &tls, &err) == 0);

@@ -71,7 +71,7 @@ FORBIDDEN = {
 FLOOR = "libevent"
 LIBRARIES = [
     # The credentials, and the parts of the stream made with them.
-    ("OpenSSL", r"openssl/", {"server/net/tls/context": 1,
+    ("OpenSSL", r"openssl/", {"server/net/tls/credentials": 1,
                               "server/net/tls/bio": 1,
                               "server/net/tls/handshake": 1,
                               "server/net/tls/identity": 1,

@@ -10,4 +10,15 @@ tests_unit_test_sandbox_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_sandbox_SOURCES = tests/unit/test-sandbox.c
 
+if HAVE_TLS
+check_PROGRAMS += tests/unit/test-keys
+TESTS += tests/unit/test-keys
+TSAN_TESTS += tests/unit/test-keys
+tests_unit_test_keys_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_keys_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_keys_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_keys_SOURCES = tests/unit/test-keys.c
+endif
+
 endif

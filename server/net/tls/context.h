@@ -2,22 +2,22 @@
  *
  * Certificates and keys: loaded at start, looked at again when a client asks
  * for TLS (at most once a second) and loaded anew when the files have
- * changed.  Running connections keep what they began with; files that cannot
- * be loaded leave the former ones in use, and a warning.
+ * changed.  Running connections keep what they began with.
  *
- * struct tls_context is the configuration and its newest credentials; struct
- * tls_credentials one loaded set, shared and counted.  Any thread.
+ * Files are read, and made OpenSSL's, on a thread of the context's own: no
+ * client waits for a disk, nor for a long list of revocations.  What cannot be
+ * loaded leaves the former keys in use, among them those that were to be
+ * revoked: that is said as an error, again and again until it succeeds.
+ *
+ * Any thread, but for the functions that begin and end it.
  */
 #ifndef SERVER_NET_TLS_CONTEXT_H
 #define SERVER_NET_TLS_CONTEXT_H
 
 #include <stdbool.h>
 
-#include "net/tls/psk.h"
+#include "net/tls/keys.h"
 #include "vhdkit.h"
-
-/* OpenSSL's. */
-struct ssl_st;
 
 struct tls_config {
   /* ca-cert.pem (needed for verify_peer), server-cert.pem, server-key.pem,
@@ -25,35 +25,30 @@ struct tls_config {
   const char *certificates;
   bool verify_peer; /* clients must have a certificate */
   const char *psk;  /* a file as of psk.h; NULL: none */
+  key_reader *read; /* on any thread */
+  void *read_opaque;
+  /* What keeps the newest files from being in use, "" when nothing does any
+   * more.  On the context's thread.  May be NULL. */
+  void (*tell)(void *opaque, const char *trouble);
+  void *tell_opaque;
+  unsigned retry_sec; /* after a failure; 0: 60 */
 };
 
 struct tls_context;
 struct tls_credentials;
 
-/* The strings of config must outlive the context. */
+/* Loads them.  The strings of config must outlive the context. */
 int tls_context_new(const struct tls_config *config,
                     struct tls_context **context, struct vhd_error *err);
+/* From now on they are loaded again.  Once the process has given up its rights:
+ * what can then be read no more is warned of. */
+int tls_context_start(struct tls_context *context, struct vhd_error *err);
 void tls_context_free(struct tls_context *context);
 
-/* Loads everything again, changed or not (SIGHUP). */
+/* Has everything loaded again, changed or not (SIGHUP). */
 void tls_context_reload(struct tls_context *context);
 
 /* The newest credentials, for the caller to unref. */
 struct tls_credentials *tls_context_credentials(struct tls_context *context);
-void tls_credentials_unref(struct tls_credentials *credentials);
-
-/* The pre-shared key that a client has named, "" if it named none that we
- * know.  That it can use it, the end of the handshake shows. */
-struct tls_claim {
-  char identity[PSK_MAX_IDENTITY + 1];
-};
-
-/* A new server-side session; claim must live through its handshake.  NULL
- * where memory is short.  The credentials must outlive it. */
-struct ssl_st *tls_credentials_session(struct tls_credentials *credentials,
-                                       struct tls_claim *claim);
-
-/* Writes the oldest reason that OpenSSL has recorded in this thread. */
-void tls_reason(char *buf, size_t size);
 
 #endif

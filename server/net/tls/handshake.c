@@ -18,7 +18,7 @@
 
 #include "base/log.h"
 #include "net/tls/bio.h"
-#include "net/tls/context.h"
+#include "net/tls/credentials.h"
 #include "net/tls/identity.h"
 #include "net/tls/stream_state.h"
 

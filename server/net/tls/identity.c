@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/tls/context.h"
+#include "net/tls/credentials.h"
 
 #define IDENTITY_SIZE 256
 

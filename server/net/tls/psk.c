@@ -7,10 +7,8 @@
 #include "net/tls/psk.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -126,39 +124,38 @@ add_key(struct psk_file *file, const struct psk *psk)
   return 0;
 }
 
+/* One line, without its end. */
 static int
-read_keys(FILE *in, const char *path, struct psk_file *file,
-          struct vhd_error *err)
+read_line(const char *path, unsigned number, const unsigned char *text,
+          size_t len, struct psk_file *file, struct vhd_error *err)
 {
   char line[MAX_LINE];
   struct psk psk;
   int r = 0;
 
-  for (unsigned number = 1; r == 0 && fgets(line, sizeof line, in) != NULL;
-       number++) {
-    size_t len = strcspn(line, "\r\n");
-    if (line[len] == '\0' && !feof(in)) {
-      r = fail_argument(err, "%s: line %u is too long", path, number);
-      break;
-    }
-    line[len] = '\0';
-    if (len == 0) {
-      continue;
-    }
-    const char *wrong = parse_line(line, &psk);
-    if (wrong != NULL) {
-      r = fail_argument(err, "%s: line %u %s (psktool writes such files)", path,
-                        number, wrong);
-    } else {
-      if (psk.key_len < SHORT_KEY) {
-        log_warning("%s: the key in line %u has only %zu bytes", path, number,
-                    psk.key_len);
-      }
-      r = add_key(file, &psk) < 0 ? fail_system(err, ENOMEM, "%s", path) : 0;
-    }
+  if (len >= sizeof line) {
+    return fail_argument(err, "%s: line %u is too long", path, number);
   }
-  if (r == 0 && ferror(in)) {
-    r = fail_system(err, errno, "cannot read %s", path);
+  if (memchr(text, '\0', len) != NULL) {
+    return fail_argument(err, "%s: line %u has a zero byte", path, number);
+  }
+  memcpy(line, text, len);
+  line[len] = '\0';
+  len = strcspn(line, "\r");
+  line[len] = '\0';
+  if (len == 0) {
+    return 0;
+  }
+  const char *wrong = parse_line(line, &psk);
+  if (wrong != NULL) {
+    r = fail_argument(err, "%s: line %u %s (psktool writes such files)", path,
+                      number, wrong);
+  } else {
+    if (psk.key_len < SHORT_KEY) {
+      log_warning("%s: the key in line %u has only %zu bytes", path, number,
+                  psk.key_len);
+    }
+    r = add_key(file, &psk) < 0 ? fail_system(err, ENOMEM, "%s", path) : 0;
   }
   explicit_bzero(line, sizeof line);
   explicit_bzero(&psk, sizeof psk);
@@ -166,11 +163,27 @@ read_keys(FILE *in, const char *path, struct psk_file *file,
 }
 
 static int
+read_keys(const char *path, const unsigned char *text, size_t len,
+          struct psk_file *file, struct vhd_error *err)
+{
+  int r = 0;
+
+  for (unsigned number = 1; r == 0 && len > 0; number++) {
+    const unsigned char *end = memchr(text, '\n', len);
+    size_t n = end != NULL ? (size_t) (end - text) : len;
+    r = read_line(path, number, text, n, file, err);
+    n += end != NULL;
+    text += n;
+    len -= n;
+  }
+  return r;
+}
+
+static int
 check_keys(const char *path, struct psk_file *file, struct vhd_error *err)
 {
   if (file->n == 0) {
-    return fail_argument(err, "%s holds no key: psktool -u NAME -p %s adds one",
-                         path, path);
+    return 0;
   }
   qsort(file->keys, file->n, sizeof *file->keys, compare);
   for (size_t i = 1; i < file->n; i++) {
@@ -185,20 +198,12 @@ check_keys(const char *path, struct psk_file *file, struct vhd_error *err)
 }
 
 int
-psk_open(const char *path, struct psk_file **file, struct vhd_error *err)
+psk_parse(const char *path, const unsigned char *text, size_t len,
+          struct psk_file **file, struct vhd_error *err)
 {
-  struct stat st;
-  FILE *in = fopen(path, "re");
-  if (in == NULL) {
-    return fail_system(err, errno, "cannot read %s", path);
-  }
-  if (fstat(fileno(in), &st) == 0 && (st.st_mode & S_IRWXO) != 0) {
-    log_warning("%s: everybody can read these keys; chmod o= %s", path, path);
-  }
   *file = calloc(1, sizeof **file);
   int r = *file == NULL ? fail_system(err, ENOMEM, "%s", path)
-                        : read_keys(in, path, *file, err);
-  fclose(in);
+                        : read_keys(path, text, len, *file, err);
   if (r == 0) {
     r = check_keys(path, *file, err);
   }
@@ -207,6 +212,12 @@ psk_open(const char *path, struct psk_file **file, struct vhd_error *err)
     *file = NULL;
   }
   return r;
+}
+
+size_t
+psk_count(const struct psk_file *file)
+{
+  return file->n;
 }
 
 void

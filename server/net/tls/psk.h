@@ -19,9 +19,13 @@
 
 struct psk_file;
 
-/* Reads the whole file; an error names its line. */
-int psk_open(const char *path, struct psk_file **file, struct vhd_error *err);
+/* Reads len bytes of text; an error names the line, in the file at path.  There
+ * may be no key in it. */
+int psk_parse(const char *path, const unsigned char *text, size_t len,
+              struct psk_file **file, struct vhd_error *err);
 void psk_close(struct psk_file *file);
+
+size_t psk_count(const struct psk_file *file);
 
 /* The key that belongs to an identity, and its length; NULL if nobody is called
  * that. */

@@ -18,6 +18,7 @@
 
 #include "net/tls/bio.h"
 #include "net/tls/context.h"
+#include "net/tls/credentials.h"
 #include "net/tls/handshake.h"
 #include "net/tls/stream_state.h"
 

@@ -19,7 +19,7 @@
 
 #include "net/socket.h"
 #include "net/stream.h"
-#include "net/tls/context.h"
+#include "net/tls/credentials.h"
 
 #define TLS_RECORD 16384
 #define TLS_BATCH 5 /* records: 64 KiB of data, and the header before them */
