@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "keeper/sandbox.h"
 #include "keeper/seccomp.h"
+#include "net/tls/keys.h"
 
 static int
 allow_images(struct sandbox *sandbox, const struct options *opt)
@@ -101,15 +102,42 @@ allow_journals(struct sandbox *sandbox, const struct options *opt)
   return vhd_journal_places(!opt->readonly, allow_journal_place, sandbox);
 }
 
+/* A file of keys and its folder, and, where it is a link, the folder that it
+ * leads to, which is where the next one will be (certbot's are such links);
+ * but never, for a link's sake, the whole file system. */
+static int
+allow_key(struct sandbox *sandbox, const char *path)
+{
+  char *real = realpath(path, NULL);
+  bool below_root = real != NULL && strrchr(real, '/') == real;
+
+  int r = below_root ? sandbox_allow(sandbox, real, SANDBOX_READ)
+                     : sandbox_allow_folder(sandbox, path, SANDBOX_READ);
+  free(real);
+  return r;
+}
+
 static int
 allow_keys(struct sandbox *sandbox, const struct options *opt)
 {
+  static const char *const names[] = KEYS_NAMES;
   int r = 0;
+
   if (opt->tls_certificates != NULL) {
     r = sandbox_allow(sandbox, opt->tls_certificates, SANDBOX_READ);
   }
+  for (size_t i = 0; r == 0 && opt->tls_certificates != NULL &&
+                     i < sizeof names / sizeof *names;
+       i++) {
+    char *path;
+    if (asprintf(&path, "%s/%s", opt->tls_certificates, names[i]) < 0) {
+      return -ENOMEM;
+    }
+    r = allow_key(sandbox, path);
+    free(path);
+  }
   if (r == 0 && opt->tls_psk != NULL) {
-    r = sandbox_allow_folder(sandbox, opt->tls_psk, SANDBOX_READ);
+    r = allow_key(sandbox, opt->tls_psk);
   }
   return r;
 }

@@ -156,6 +156,37 @@ def _():
                       tls_psk_file="alice.psk")
 
 
+@case("certificates that are links, as certbot renews them")
+def _():
+    ca = Authority()
+    server_folder(ca, "new")
+    folder = server_folder(ca)
+    client_folder(ca)
+    os.makedirs("etc/live/x")
+    os.makedirs("etc/archive/x")
+    os.mkdir("images")  # what is beside an image can be read anyway
+
+    def renew(number, source):
+        for name in ("server-cert.pem", "server-key.pem"):
+            shutil.copy(f"{source}/{name}", f"etc/archive/x/{number}-{name}")
+            os.symlink(f"../../archive/x/{number}-{name}", "etc/live/x/new")
+            os.rename("etc/live/x/new", f"etc/live/x/{name}")
+
+    renew(1, folder)
+    for name in ("server-cert.pem", "server-key.pem"):
+        os.unlink(f"{folder}/{name}")
+        os.symlink(f"../etc/live/x/{name}", f"{folder}/{name}")
+    with serving("--listen", "127.0.0.1:0", "--tls=require",
+                 "--tls-certificates", folder,
+                 image("images/disk.vhd")) as server:
+        equal(serial(connect(server)), 102)
+        renew(2, "new")
+        hang_up(server)
+        server.wait_for("loaded certificates and keys again")
+        equal(serial(connect(server)), 101)
+        check("error" not in server.log(), server.log())
+
+
 @case("a list of revocations that vanishes is an error, and stays in force")
 def _():
     ca = Authority()
