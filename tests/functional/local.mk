@@ -66,6 +66,7 @@ FRONT_TLS_TESTS = \
 	tests/functional/tls-clients.py \
 	tests/functional/tls-crowd.py \
 	tests/functional/tls-keyupdate.py \
+	tests/functional/tls-psk.py \
 	tests/functional/tls-refusals.py \
 	tests/functional/tls-reload.py \
 	tests/functional/tls-session.py \

@@ -153,7 +153,7 @@ def _():
             qemu_fails("s.sock", psk_creds("wrong", user),
                        "TLS handshake failed", "fatal alert")
         failures(server, 2, "binder does not verify")
-        failures(server, 2, "no suitable signature algorithm")
+        failures(server, 2, "there is no pre-shared key for 'bob'")
         nbdinfo_size("s.sock", SIZE, user="alice", tls_psk_file=keys)
 
 

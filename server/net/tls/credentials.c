@@ -20,6 +20,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdatomic.h>
@@ -50,6 +51,7 @@ static const unsigned char aes_128_gcm_sha256[2] = {0x13, 0x01};
 struct tls_credentials {
   SSL_CTX *ssl_ctx;
   struct psk_file *psk; /* NULL: none */
+  unsigned char nobodys_key[PSK_MAX_KEY]; /* see claim_key() */
   atomic_uint refs;
 };
 
@@ -79,7 +81,9 @@ fail_tls(struct vhd_error *err, const char *what, const char *path)
 
 /* ---------------------------------------------------------- pre-shared keys */
 
-/* The key of identity, noted as the client's claim. */
+/* The key of identity, noted as the client's claim.  Whom we do not know gets a
+ * key that nobody has, and fails where a wrong key does, in the same way, after
+ * the same work.  NULL for what is no identity, as anybody can see. */
 static const unsigned char *
 claim_key(SSL *ssl, const void *identity, size_t identity_len,
           size_t *key_len)
@@ -87,14 +91,21 @@ claim_key(SSL *ssl, const void *identity, size_t identity_len,
   const struct tls_credentials *credentials =
     SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
   struct tls_claim *claim = SSL_get_app_data(ssl);
+
+  claim->identity[0] = '\0';
+  claim->unknown = false;
+  if (identity_len == 0 || identity_len > PSK_MAX_IDENTITY ||
+      memchr(identity, '\0', identity_len) != NULL) {
+    return NULL;
+  }
+  memcpy(claim->identity, identity, identity_len);
+  claim->identity[identity_len] = '\0';
   const unsigned char *key =
     psk_find(credentials->psk, identity, identity_len, key_len);
-
   if (key == NULL) {
-    claim->identity[0] = '\0';
-  } else {
-    memcpy(claim->identity, identity, identity_len);
-    claim->identity[identity_len] = '\0';
+    claim->unknown = true;
+    key = credentials->nobodys_key;
+    *key_len = psk_usual_length(credentials->psk);
   }
   return key;
 }
@@ -143,6 +154,10 @@ use_psk(struct tls_credentials *credentials, const struct key_bytes *bytes,
 {
   int r = psk_parse(bytes->path, bytes->data, bytes->len, &credentials->psk,
                     err);
+  if (r == 0 && RAND_priv_bytes(credentials->nobodys_key,
+                                sizeof credentials->nobodys_key) != 1) {
+    r = fail_tls(err, "no random bytes for", bytes->path);
+  }
   if (r == 0) {
     SSL_CTX_set_psk_server_callback(credentials->ssl_ctx, on_psk);
     SSL_CTX_set_psk_find_session_callback(credentials->ssl_ctx,
@@ -352,6 +367,7 @@ tls_credentials_unref(struct tls_credentials *credentials)
   if (credentials != NULL && --credentials->refs == 0) {
     SSL_CTX_free(credentials->ssl_ctx);
     psk_close(credentials->psk);
+    explicit_bzero(credentials->nobodys_key, sizeof credentials->nobodys_key);
     free(credentials);
   }
 }
@@ -420,7 +436,7 @@ tls_credentials_session(struct tls_credentials *credentials,
 {
   SSL *ssl = SSL_new(credentials->ssl_ctx);
   if (ssl != NULL) {
-    claim->identity[0] = '\0';
+    *claim = (struct tls_claim){.identity = ""};
     SSL_set_app_data(ssl, claim);
     SSL_set_accept_state(ssl);
   }

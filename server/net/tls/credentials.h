@@ -27,10 +27,12 @@ void tls_credentials_unref(struct tls_credentials *credentials);
 /* Its file of pre-shared keys is empty. */
 bool tls_credentials_have_no_psk(const struct tls_credentials *credentials);
 
-/* The pre-shared key that a client has named, "" if it named none that we
- * know.  That it can use it, the end of the handshake shows. */
+/* The pre-shared key that a client has named, "" if it named none.  That it can
+ * use it, the end of the handshake shows: nobody can use one that is unknown,
+ * but who does not have the key cannot tell that it is. */
 struct tls_claim {
   char identity[PSK_MAX_IDENTITY + 1];
+  bool unknown;
 };
 
 /* A new server-side session; claim must live through its handshake.  NULL

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/log_cause.h"
 #include "net/tls/bio.h"
 #include "net/tls/credentials.h"
 #include "net/tls/identity.h"
@@ -27,27 +28,45 @@
 static atomic_uint streams; /* that there are */
 
 static void
-log_failure(struct tls_stream *t)
+find_reason(const struct tls_stream *t, char *reason, size_t size)
 {
-  static struct log_limit limit;
-  char reason[256];
   long verified = SSL_get_verify_result(t->ssl);
 
-  if (!log_limit_pass(&limit)) {
-    return;
-  }
   if (verified != X509_V_OK) {
-    snprintf(reason, sizeof reason, "the client's certificate: %s",
+    snprintf(reason, size, "the client's certificate: %s",
              X509_verify_cert_error_string(verified));
   } else if (t->broken != 0) {
-    snprintf(reason, sizeof reason, "%s", strerror(-t->broken));
+    snprintf(reason, size, "%s", strerror(-t->broken));
   } else if (t->ended || ERR_peek_error() == 0) {
     /* In order, with a close_notify: OpenSSL calls that no error. */
-    snprintf(reason, sizeof reason, "the client hung up");
+    snprintf(reason, size, "the client hung up");
   } else {
-    tls_reason(reason, sizeof reason);
+    tls_reason(reason, size);
   }
-  log_notice("TLS handshake with %s failed: %s", t->handshake->peer, reason);
+}
+
+/* The log says what the client is not told: whether a key of that name exists.
+ * Strangers choose names and addresses, so neither is a cause. */
+static void
+log_failure(const struct tls_stream *t)
+{
+  const struct tls_claim *claim = &t->handshake->claim;
+  char reason[256];
+
+  find_reason(t, reason, sizeof reason);
+  if (!log_cause_pass("TLS handshakes that fail%s: %s",
+                      claim->unknown ? " for want of a key" : "", reason)) {
+    return;
+  }
+  if (claim->unknown) {
+    log_notice("TLS handshake with %s failed: there is no pre-shared key for "
+               "'%s'", t->handshake->peer, claim->identity);
+  } else if (claim->identity[0] != '\0') {
+    log_notice("TLS handshake with %s failed: %s, with the pre-shared key of "
+               "'%s'", t->handshake->peer, reason, claim->identity);
+  } else {
+    log_notice("TLS handshake with %s failed: %s", t->handshake->peer, reason);
+  }
 }
 
 /* A handshake takes up and gives back large pieces of memory, between which
@@ -85,6 +104,15 @@ established(struct tls_stream *t)
   trim_heap();
 }
 
+static int
+fail(struct tls_stream *t)
+{
+  log_failure(t);
+  tls_bio_flush(t, false); /* the alert, which tells the client why */
+  ERR_clear_error();
+  return t->broken != 0 ? t->broken : -EPROTO;
+}
+
 int
 tls_handshake(struct stream *s)
 {
@@ -103,11 +131,9 @@ tls_handshake(struct stream *s)
   ERR_clear_error();
   int r = SSL_do_handshake(t->ssl);
   int error = SSL_get_error(t->ssl, r);
-  if (r != 1 && error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
-    log_failure(t);
-    tls_bio_flush(t, false); /* the alert, which tells the client why */
-    ERR_clear_error();
-    return t->broken != 0 ? t->broken : -EPROTO;
+  if (r == 1 ? tls_identity_is_impossible(t->ssl, &t->handshake->claim)
+             : error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+    return fail(t);
   }
   sent = tls_bio_flush(t, false);
   if (sent < 0) {

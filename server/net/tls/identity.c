@@ -70,6 +70,12 @@ used_psk(const SSL *ssl)
            : SSL_get_psk_identity(ssl) != NULL;
 }
 
+bool
+tls_identity_is_impossible(const SSL *ssl, const struct tls_claim *claim)
+{
+  return claim->unknown && used_psk(ssl);
+}
+
 char *
 tls_identity_find(const SSL *ssl, const struct tls_claim *claim)
 {

@@ -7,8 +7,14 @@
 #ifndef SERVER_NET_TLS_IDENTITY_H
 #define SERVER_NET_TLS_IDENTITY_H
 
+#include <stdbool.h>
+
 struct ssl_st;
 struct tls_claim;
+
+/* Has the client come through with a key that it cannot have? */
+bool tls_identity_is_impossible(const struct ssl_st *ssl,
+                                const struct tls_claim *claim);
 
 /* After the handshake, in which it claimed so; to be freed.  NULL: nobody. */
 char *tls_identity_find(const struct ssl_st *ssl,

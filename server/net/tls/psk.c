@@ -15,6 +15,7 @@
 
 #define MAX_LINE (2 * PSK_MAX_IDENTITY + 2 * PSK_MAX_KEY + 16)
 #define SHORT_KEY 16 /* bytes; below, guessing becomes thinkable */
+#define PSKTOOL_KEY 32
 
 struct psk {
   unsigned char identity[PSK_MAX_IDENTITY];
@@ -232,26 +233,34 @@ psk_close(struct psk_file *file)
   }
 }
 
+size_t
+psk_usual_length(const struct psk_file *file)
+{
+  return file->n > 0 ? file->keys[0].key_len : PSKTOOL_KEY;
+}
+
 const unsigned char *
 psk_find(const struct psk_file *file, const void *identity,
          size_t identity_len, size_t *key_len)
 {
   size_t low = 0, high = file->n;
 
+  /* The first key that does not stand before it. */
   while (low < high) {
     size_t mid = low + (high - low) / 2;
     const struct psk *psk = &file->keys[mid];
-    int r = compare_identities(identity, identity_len, psk->identity,
-                               psk->identity_len);
-    if (r == 0) {
-      *key_len = psk->key_len;
-      return psk->key;
-    }
-    if (r < 0) {
-      high = mid;
-    } else {
+    if (compare_identities(psk->identity, psk->identity_len, identity,
+                           identity_len) < 0) {
       low = mid + 1;
+    } else {
+      high = mid;
     }
   }
-  return NULL;
+  const struct psk *psk = &file->keys[low];
+  if (low == file->n || compare_identities(psk->identity, psk->identity_len,
+                                           identity, identity_len) != 0) {
+    return NULL;
+  }
+  *key_len = psk->key_len;
+  return psk->key;
 }

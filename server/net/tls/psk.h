@@ -26,9 +26,11 @@ int psk_parse(const char *path, const unsigned char *text, size_t len,
 void psk_close(struct psk_file *file);
 
 size_t psk_count(const struct psk_file *file);
+/* Of the keys in it; of what psktool makes, where it is empty. */
+size_t psk_usual_length(const struct psk_file *file);
 
 /* The key that belongs to an identity, and its length; NULL if nobody is called
- * that. */
+ * that, after as many steps. */
 const unsigned char *psk_find(const struct psk_file *file,
                               const void *identity, size_t identity_len,
                               size_t *key_len);
