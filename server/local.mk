@@ -141,6 +141,8 @@ server_libserver_la_SOURCES += \
 	server/net/tls/credentials.h \
 	server/net/tls/handshake.c \
 	server/net/tls/handshake.h \
+	server/net/tls/hello.c \
+	server/net/tls/hello.h \
 	server/net/tls/identity.c \
 	server/net/tls/identity.h \
 	server/keeper/key_file.c \

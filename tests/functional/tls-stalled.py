@@ -22,6 +22,12 @@ EACH = 64 * KiB
 # The head of a record that announces 512 bytes, and of a ClientHello in it.
 HALF_HELLO = bytes.fromhex("1603010200" "010001fc0303") + bytes(32)
 
+# Records that are complete, with the beginning of a ClientHello of 130 KB; in
+# the second one, not even its length is.
+LONG_HELLOS = (bytes.fromhex("1603010026" "0101fc00" "0303") + bytes(32),
+               bytes.fromhex("1603010001" "01" "1603010025" "01fc00" "0303") +
+               bytes(32))
+
 
 def rss(server):
     return int(server.status()["VmRSS"].split()[0]) * KiB
@@ -73,6 +79,21 @@ def _():
               f"thrown out after {waited} s")
         served(keys)
         bounded(rss(server) - before, CLIENTS * EACH)
+
+
+@case(f"{CLIENTS} clients that announce a long message, and send its head")
+def _():
+    keys = psk_file("keys.psk", "alice")
+    with serving("--unix", "s.sock", "--tls=require", "--tls-psk", keys,
+                 image()) as server:
+        served(keys)
+        before = rss(server)
+        for head in LONG_HELLOS:
+            raws = [stalled("s.sock", head) for i in range(CLIENTS)]
+            served(keys)
+            bounded(rss(server) - before, CLIENTS * EACH)
+            for raw in raws:
+                raw.close()
 
 
 @case(f"{SCANS} that connect and close at once")

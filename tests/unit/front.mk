@@ -11,6 +11,14 @@ tests_unit_test_sandbox_LDADD = server/libserver.la lib/libvhdkit.la \
 tests_unit_test_sandbox_SOURCES = tests/unit/test-sandbox.c
 
 if HAVE_TLS
+check_PROGRAMS += tests/unit/test-hello
+TESTS += tests/unit/test-hello
+tests_unit_test_hello_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_hello_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_hello_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_hello_SOURCES = tests/unit/test-hello.c
+
 check_PROGRAMS += tests/unit/test-keys
 TESTS += tests/unit/test-keys
 TSAN_TESTS += tests/unit/test-keys

@@ -54,6 +54,9 @@ bio_write(BIO *bio, const char *data, int len)
   struct tls_stream *t = BIO_get_data(bio);
 
   BIO_clear_retry_flags(bio);
+  if (t->handshake != NULL) {
+    t->handshake->answered = true;
+  }
   if (t->out == NULL) {
     t->out = malloc(OUT_SIZE);
     if (t->out == NULL) {
@@ -81,6 +84,21 @@ bio_write(BIO *bio, const char *data, int len)
   return n;
 }
 
+/* 0 if OpenSSL may have these bytes, or -errno. */
+static int
+check_received(struct tls_stream *t, const char *buf, size_t len)
+{
+  struct tls_handshake *handshake = t->handshake;
+
+  if (handshake == NULL) {
+    return 0;
+  }
+  return hello_check(&handshake->hello, (const unsigned char *) buf, len,
+                     !handshake->answered                   ? HELLO_FIRST
+                     : SSL_version(t->ssl) < TLS1_3_VERSION ? HELLO_TLS_1_2
+                                                            : HELLO_TLS_1_3);
+}
+
 static int
 bio_read(BIO *bio, char *buf, int len)
 {
@@ -101,6 +119,10 @@ bio_read(BIO *bio, char *buf, int len)
     t->ended = true;
   } else if (n > 0) {
     t->dry = n < len;
+    t->broken = check_received(t, buf, (size_t) n);
+    if (t->broken != 0) {
+      return -1;
+    }
   } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
     t->dry = true;
     BIO_set_retry_read(bio);

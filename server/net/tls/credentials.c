@@ -44,6 +44,7 @@
   "DHE-PSK-AES128-GCM-SHA256:DHE-PSK-AES256-GCM-SHA384:" \
   "ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-CHACHA20-POLY1305:" \
   "PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:PSK-CHACHA20-POLY1305:"
+#define MAX_CERTIFICATES 32768 /* bytes that a stranger may announce */
 #define SECURITY_LEVEL 2 /* 112 bits: RSA and DH from 2048 on */
 
 static const unsigned char aes_128_gcm_sha256[2] = {0x13, 0x01};
@@ -349,6 +350,7 @@ make_ssl_ctx(bool certificates, bool psk)
                           SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_read_ahead(ctx, 1);
+  SSL_CTX_set_max_cert_list(ctx, MAX_CERTIFICATES);
   if (!SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) ||
       !SSL_CTX_set_max_proto_version(ctx, 0) ||
       !SSL_CTX_set_num_tickets(ctx, 0) ||

@@ -20,6 +20,7 @@
 #include "net/socket.h"
 #include "net/stream.h"
 #include "net/tls/credentials.h"
+#include "net/tls/hello.h"
 
 #define TLS_RECORD 16384
 #define TLS_BATCH 5 /* records: 64 KiB of data, and the header before them */
@@ -27,6 +28,8 @@
 /* What is known only while the handshake lasts. */
 struct tls_handshake {
   struct tls_claim claim;
+  struct hello hello;
+  bool answered; /* the server has said something */
   char peer[SOCKET_NAME_SIZE]; /* a dead socket does not tell any more */
 };
 
