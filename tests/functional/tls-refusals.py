@@ -141,6 +141,20 @@ def _():
         server.wait_for("failed: the client's certificate: .*purpose")
 
 
+@case("a list of revocations that has expired, which the log tells at once")
+def _():
+    ca = Authority()
+    folder = server_folder(ca)
+    good = client_folder(ca, "good", "good")
+    ca.revoke(f"{folder}/ca-crl.pem", dates=[
+        'crl_this_update_date = "2024-02-01 00:00:00"',
+        'crl_next_update_date = "2024-03-01 00:00:00"'])
+    with mutual(ca, folder) as server:
+        server.wait_for("warning: .*/ca-crl.pem has expired")
+        nbdinfo_fails(server.tcp(), "alert", tls_certificates=good)
+        failures(server, 1, "the client's certificate: CRL has expired")
+
+
 @case("a pre-shared key that is wrong, or of somebody unknown")
 def _():
     keys = psk_file("keys.psk", "alice")

@@ -60,8 +60,8 @@ class Authority:
                  "--load-ca-certificate", f"{self.name}-cert.pem",
                  "--template", info, "--outfile", f"{folder}/{role}-cert.pem")
 
-    def revoke(self, outfile, *certs):
-        template("crl.info", "crl_next_update = 30", "crl_number = 1")
+    def revoke(self, outfile, *certs, dates=("crl_next_update = 30",)):
+        template("crl.info", *dates, "crl_number = 1")
         args = []
         if certs:
             with open("revoked.pem", "wb") as out:

@@ -260,6 +260,17 @@ use_own(SSL_CTX *ssl_ctx, const struct keys *keys, struct vhd_error *err)
   return good ? 0 : fail_tls(err, "cannot load the private key", key->path);
 }
 
+static void
+warn_of_old_list(const X509_CRL *crl, const char *path)
+{
+  const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
+
+  if (next != NULL && X509_cmp_current_time(next) < 0) {
+    log_warning("%s has expired: clients' certificates will be refused until "
+                "there is a new one", path);
+  }
+}
+
 /* Clients are told the authorities' names, so that they know which of their
  * certificates to show. */
 static bool
@@ -288,6 +299,9 @@ trust_all(SSL_CTX *ssl_ctx, const struct key_bytes *bytes, int min_certs,
     const X509_INFO *info = sk_X509_INFO_value(all, i);
     min_certs -= info->x509 != NULL;
     min_crls -= info->crl != NULL;
+    if (info->crl != NULL) {
+      warn_of_old_list(info->crl, bytes->path);
+    }
     good = trust_one(ssl_ctx, info, tell);
   }
   sk_X509_INFO_pop_free(all, X509_INFO_free);
