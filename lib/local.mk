@@ -130,6 +130,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/local.h \
 	lib/store/lock.c \
 	lib/store/lock.h \
+	lib/store/loop.c \
+	lib/store/loop.h \
 	lib/store/lookup.c \
 	lib/store/lookup.h \
 	lib/store/newfile.c \

@@ -14,17 +14,24 @@
  *   reader        0         1 3           200 101 103
  *   writer        0 1 3     1 3           200 201 203 101 103
  *
- * which is what qemu does with a VHD and with any other image format. */
+ * which is what qemu does with a VHD and with any other image format.
+ *
+ * The kernel takes no such locks of what is mounted through a loop device: a
+ * writer looks for those by itself.  A reader does not, for a device that could
+ * write need never do so. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "store/host.h"
 #include "store/lock.h"
+#include "store/loop.h"
 
 #define BYTE_USED 100
 #define BYTE_DENIED 200
@@ -115,6 +122,22 @@ in_conflict(int fd, unsigned uses, unsigned denies, const char **what)
   return used != 0 || denied != 0;
 }
 
+/* Is the file the disk of a loop device?  Then that is its holder. */
+static int
+refuse_loop(int fd, const char *path, struct vhd_error *err)
+{
+  struct loop_user user;
+  struct stat file;
+  char holder[64];
+
+  if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) ||
+      !loop_find(&file, &user))
+    return 0;
+  snprintf(holder, sizeof holder, "the loop device %s", user.name);
+  return fail_busy(user.writes ? "for writing" : "for reading", holder, path,
+                   err);
+}
+
 /* To look for a holder may take long itself, where there are many processes. */
 static uint64_t
 now_ms(void)
@@ -145,7 +168,7 @@ lock_take(int fd, bool writer, const char *path, struct vhd_error *err)
   while (r == 0) {
     r = in_conflict(fd, uses, denies, &what);
     if (r == 0)
-      return 0;
+      return writer ? refuse_loop(fd, path, err) : 0;
     if (r > 0 && !host_holder(fd, holder, sizeof holder) &&
         now_ms() - begun < LINGER_MS) {
       usleep(LINGER_STEP_MS * 1000);

@@ -195,13 +195,17 @@ def refuses_device(device, image, part, path):
     """Neither is the device written to with the image's own bytes, nor is it
     read for them; both say which file it is."""
     before = slurp(path)
+    # An image that a loop device has is opened for writing by nobody else.
+    held = [part, "loop device"] if image == part else None
     refused("read", "--overwrite", image, device, says=[device, part])
     refused("read", "--overwrite", "--unlocked", "--length=512", image, device,
             says=[device, part])
     with open(device, "r+b") as file:
         to_stdout_refused(image, file, says=["standard output", part])
-        refused("write", image, stdin=file, says=["standard input", part])
-    refused("write", "--length=512", image, device, says=[device, part])
+        refused("write", image, stdin=file,
+                says=held or ["standard input", part])
+    refused("write", "--length=512", image, device,
+            says=held or [device, part])
     check(slurp(path) == before, f"{path} has changed")
 
 
@@ -224,6 +228,28 @@ def _():
     with loop_device("disk") as device:
         vhdkit("read", "--overwrite", "child.vhd", device)
         vhdkit("write", "--length=512", "child.vhd", device)
+
+
+@case("a file that a loop device has is in use: no writer, no replacement")
+def _():
+    new("a.vhd", "--type", "fixed")
+    for options, held in ((), "for writing"), (("--read-only",), "for reading"):
+        with loop_device("a.vhd", *options) as device:
+            before = slurp("a.vhd")
+            for args in (("write", "a.vhd"),
+                         ("create", "--size=1M", "--overwrite", "a.vhd")):
+                refused(*args, data=b"x",
+                        says=["a.vhd", f"held {held} by the loop device " +
+                              device])
+            new("b.vhd")
+            refused("read", "--overwrite", "b.vhd", "a.vhd",
+                    says=["a.vhd", device])
+            os.remove("b.vhd")
+            check(slurp("a.vhd") == before, "a.vhd has changed")
+            # Who only looks is welcome.
+            vhdkit("info", "a.vhd")
+            vhdkit("check", "a.vhd")
+    vhdkit("write", "a.vhd", data=b"x")
 
 
 @case("so is a loop device on a loop device on it")

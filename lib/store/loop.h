@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* loop.h: files that the kernel uses as disks, through loop devices.  It holds
+ * no lock of theirs, and no process has them open.  Blocks; any thread. */
+#ifndef STORE_LOOP_H
+#define STORE_LOOP_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+struct loop_user {
+  char name[32]; /* of the device, as "/dev/loop0" */
+  bool writes;   /* the file may be changed through it */
+};
+
+/* Is there a loop device on that regular file?  As far as /sys shows any. */
+bool loop_find(const struct stat *file, struct loop_user *user);
+
+#endif
