@@ -40,6 +40,7 @@ static const struct {
   {"/proc", SANDBOX_READ}, /* the library: names of its own descriptors, and
                             * of processes that hold an image */
   {"/sys/devices/system", SANDBOX_READ}, /* the C library: processors */
+  {"/sys/devices/virtual/block", SANDBOX_READ}, /* the library: loop devices */
   {"/lib", SANDBOX_READ},                /* libraries loaded late */
   {"/lib64", SANDBOX_READ},
   {"/usr/lib", SANDBOX_READ},

@@ -166,6 +166,21 @@ def _():
         pass
 
 
+@case("what a loop device has is seen to be in use in spite of the sandbox")
+def _():
+    need("losetup")
+    disk = image()
+    done = program("losetup", "--find", "--show", disk, code=None)
+    if done.returncode != 0:
+        raise Skip(f"no loop device: {done.err.strip()}")
+    device = done.out.strip()
+    try:
+        refused("--unix", "s.sock", disk,
+                says=[disk, f"held for writing by the loop device {device}"])
+    finally:
+        program("losetup", "--detach", device)
+
+
 @case("the journal's folder can be used, and is empty at the end")
 def _():
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
