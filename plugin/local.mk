@@ -7,6 +7,8 @@ plugin_nbdkit_vhd_plugin_la_CFLAGS = $(AM_CFLAGS) $(NBDKIT_CFLAGS)
 plugin_nbdkit_vhd_plugin_la_LDFLAGS = $(AM_LDFLAGS) \
 	-module -avoid-version -shared
 plugin_nbdkit_vhd_plugin_la_LIBADD = lib/libvhdkit.la
+# Libtool remembers the folder that it is linked for, which configure chooses.
+EXTRA_plugin_nbdkit_vhd_plugin_la_DEPENDENCIES = Makefile
 plugin_nbdkit_vhd_plugin_la_SOURCES = \
 	plugin/children.c \
 	plugin/children.h \

@@ -42,6 +42,14 @@ if [ -n "$VHDKIT_PLUGIN" ]; then
   verdict "installs the plugin"
 fi
 
+# Whoever owns the prefix can install, and needs no other folder; but things of
+# ours may go to nbdkit's and systemd's where these live in the same prefix.
+prefix=$(sed -n 's/^prefix = //p' "$BUILDDIR/Makefile")
+if [ "$prefix" != /usr ]; then
+  ! grep -v "^\.$prefix/" installed
+  verdict "installs nothing outside $prefix"
+fi
+
 pc=$(grep '/vhdkit\.pc$' installed | head -n 1)
 PKG_CONFIG_PATH=$(cd "$dest/$(dirname "$pc")" && pwd)
 export PKG_CONFIG_PATH
