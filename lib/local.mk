@@ -152,6 +152,21 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h
 
+# Where the library goes to a folder of the loader's own (/usr/local/lib, say),
+# libtool gives the programs no run path, and they start only once the loader's
+# cache knows it.  With DESTDIR it is to run on another machine; and who is not
+# root cannot do that.
+install-exec-hook:
+	@PATH="$$PATH:/usr/sbin:/sbin"; \
+	test -z "$(DESTDIR)" && test "`id -u`" = 0 || exit 0; \
+	for dir in `ldconfig -N -X -v 2>/dev/null | sed -n 's,^\(/[^:]*\):.*,\1,p'`; \
+	do \
+	  test "$$dir" -ef "$(libdir)" || continue; \
+	  echo " ldconfig"; \
+	  ldconfig; \
+	  break; \
+	done
+
 include_HEADERS += lib/vhdkit.h
 lib_LTLIBRARIES += lib/libvhdkit.la
 lib_libvhdkit_la_SOURCES =

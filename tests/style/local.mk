@@ -11,6 +11,7 @@ style_tests = \
 	tests/style/test-help.py \
 	tests/style/test-includes.py \
 	tests/style/test-install.sh \
+	tests/style/test-installed.sh \
 	tests/style/test-pod.sh \
 	tests/style/test-shell.sh \
 	tests/style/test-symbols.py \
