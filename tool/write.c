@@ -190,7 +190,8 @@ open_input(struct copy *copy, const char *path, struct stat *st)
                         copy->fd == STDIN_FILENO ? "/dev/stdin" : path, st,
                         "written"))
     return -1;
-  copy->regular = S_ISREG(st->st_mode);
+  /* Files of /proc say that they are empty, and are not. */
+  copy->regular = S_ISREG(st->st_mode) && st->st_size > 0;
   if (copy->regular) {
     off_t pos = lseek(copy->fd, 0, SEEK_CUR);
     if (pos < 0)

@@ -239,6 +239,18 @@ def _():
     equal(vhdkit("read", "--length", "4", "a.vhd").stdout, b"yyyx")
 
 
+@case("a file that says it is empty is read to its end all the same")
+def _():
+    new("a.vhd", MiB)
+    with open("/proc/version", "rb") as file:
+        version = file.read()
+    vhdkit("write", "a.vhd", "/proc/version")
+    equal(content("a.vhd")[:len(version) + 1], version + b"\0")
+    open("empty", "wb").close()
+    vhdkit("write", "a.vhd", "empty")
+    refused("write", "--length", "1", "a.vhd", "empty", says="empty")
+
+
 @case("standard output that cannot be written to is an error")
 def _():
     new("a.vhd", MiB)
