@@ -132,8 +132,8 @@ enum vhd_open_flags {
 
 struct vhd_open_options {
   uint32_t flags; /* enum vhd_open_flags */
-  /* Parents must lie below one of these folders.  With none given, the
-   * folder that holds the image itself. */
+  /* Parents must lie below one of these folders, of which some may be missing.
+   * With none given, the folder that holds the image itself. */
   const char *const *roots;
   size_t nroots;
   /* Where the journal of acknowledged but not yet ordered metadata is kept, so

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "image.h"
@@ -36,13 +37,25 @@ const struct option_spec look_options[] = {
   { .name = NULL },
 };
 
+/* The library passes over folders that are not there; but one that was just
+ * typed is a mistake. */
+static void
+check_given_roots(void)
+{
+  for (size_t i = 0; i < roots.n; i++)
+    if (access(roots.item[i], F_OK) < 0) {
+      complain("--root %s: %s", roots.item[i], strerror(errno));
+      exit(EXIT_FAILURE);
+    }
+}
+
 /* VHDKIT_ROOTS: folders with colons between them. */
 static void
 roots_from_environment(void)
 {
   const char *env = getenv("VHDKIT_ROOTS");
 
-  if (roots.n > 0 || env == NULL || *env == '\0')
+  if (env == NULL || *env == '\0')
     return;
   /* Both live as long as the program. */
   char *copy = strdup(env);
@@ -53,10 +66,22 @@ roots_from_environment(void)
     roots.item[roots.n++] = dir;
 }
 
+static void
+find_roots(void)
+{
+  static bool found;
+
+  if (!found && roots.n > 0)
+    check_given_roots();
+  else if (!found)
+    roots_from_environment();
+  found = true;
+}
+
 struct vhd_open_options
 image_open_options(uint32_t flags)
 {
-  roots_from_environment();
+  find_roots();
   if (size_chs)
     flags |= VHD_OPEN_SIZE_CHS;
   if (raw_parent)

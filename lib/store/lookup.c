@@ -45,10 +45,11 @@ lookup_roots(const char *path, const char *const *folder, size_t n,
     roots->n = 1;
   }
   for (size_t i = 0; i < n; i++) {
-    roots->path[i] = realpath(folder[i], NULL);
-    if (!roots->path[i])
+    roots->path[roots->n] = realpath(folder[i], NULL);
+    if (roots->path[roots->n])
+      roots->n++;
+    else if (errno == ENOMEM)
       return vhd_fail_sys(err, errno, "%s", folder[i]);
-    roots->n++;
   }
   return 0;
 }

@@ -7,8 +7,9 @@
 #include "store/file.h"
 
 /* The folders below which the parents of the image at path may lie: those that
- * are given, or the image's own.  Free with lookup_roots_free() also on
- * failure. */
+ * are given, or, with none given, the image's own.  One that cannot be looked
+ * at holds no parent, and stands in nobody's way.  Free with
+ * lookup_roots_free() also on failure. */
 int lookup_roots(const char *path, const char *const *folder, size_t n,
                  struct file_roots *roots, struct vhd_error *err);
 void lookup_roots_free(struct file_roots *roots);

@@ -318,4 +318,19 @@ def _():
     contains(vhdkit("write", "base.vhd", data=b"x").err, "the parent of")
 
 
+@case("a folder of VHDKIT_ROOTS that is not there stands in nobody's way")
+def _():
+    os.mkdir("in")
+    vhdkit("create", "--size", "1M", "out.vhd")
+    vhdkit("create", "--parent", "out.vhd", "in/child.vhd")
+    for roots, image in (("gone:.", "in/child.vhd"), ("gone", "out.vhd")):
+        stale = {"VHDKIT_ROOTS": roots}
+        for verb in "info", "check", "read", "map":
+            vhdkit(verb, image, env=stale)
+    vhdkit("create", "--parent", "in/child.vhd", "in/new.vhd",
+           env={"VHDKIT_ROOTS": "gone:."})
+    refused("read", "in/child.vhd", env={"VHDKIT_ROOTS": "gone"},
+            says="out.vhd")
+
+
 run()
