@@ -132,10 +132,8 @@ on_accepted(void *opaque, int fd, const struct sockaddr *peer,
             socklen_t peer_len)
 {
   struct daemon *d = opaque;
-  static struct log_limit limit;
-
   int r = server_accept(d->server, fd, peer, peer_len);
-  if (r < 0 && log_limit_pass(&limit)) {
+  if (r < 0 && log_cause_pass("refused connections")) {
     log_warning("refused a connection: %s",
                 r == -EMFILE ? "there are as many as are allowed"
                              : strerror(-r));

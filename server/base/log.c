@@ -8,12 +8,10 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOG_LINE 2048
@@ -148,23 +146,3 @@ DEFINE_LOG(log_error, LOG_LEVEL_ERROR)
 DEFINE_LOG(log_warning, LOG_LEVEL_WARNING)
 DEFINE_LOG(log_notice, LOG_LEVEL_NOTICE)
 DEFINE_LOG(log_debug, LOG_LEVEL_DEBUG)
-
-bool
-log_limit_pass(struct log_limit *limit)
-{
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  /* Interval 0 is what a zeroed limit has never seen. */
-  int64_t window = now.tv_sec / LOG_INTERVAL + 1;
-  int64_t seen = limit->window;
-
-  if (seen != window &&
-      atomic_compare_exchange_strong(&limit->window, &seen, window)) {
-    uint32_t count = atomic_exchange(&limit->count, 0);
-    if (count > LOG_BURST) {
-      log_notice("%u more messages like the next one were held back",
-                 count - LOG_BURST);
-    }
-  }
-  return limit->count++ < LOG_BURST;
-}

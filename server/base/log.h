@@ -11,7 +11,6 @@
 #define SERVER_BASE_LOG_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 /* The values are syslog's, as the journal expects them. */
 enum log_level {
@@ -31,20 +30,6 @@ void log_notice(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Only with --verbose. */
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool log_is_verbose(void);
-
-/* For messages that strangers can cause: at most LOG_BURST of one kind in
- * LOG_INTERVAL seconds.  The first that is let through after others were held
- * back says how many.  Zero-initialised and static. */
-#define LOG_BURST 10
-#define LOG_INTERVAL 10
-
-struct log_limit {
-  _Atomic int64_t window; /* the interval that is being counted */
-  _Atomic uint32_t count; /* of it so far */
-};
-
-/* True if the message may be written. */
-bool log_limit_pass(struct log_limit *limit);
 
 /* Writes text into buf[size] as log lines show it, always terminated. */
 void log_sanitize(const char *text, char *buf, unsigned size);

@@ -27,12 +27,27 @@ struct cause {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cause table[CAUSES]; /* the last is that of all the others */
 
-/* Its time is over: it is free, and what was held back in *told, to be told
- * without the lock.  Whether there was anything. */
+static int64_t
+now_sec(void)
+{
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec;
+}
+
+static bool
+is_free(const struct cause *cause)
+{
+  return cause->text[0] == '\0';
+}
+
+/* The lock is held.  Frees a cause; what was held back of it goes to *told, to
+ * be told without the lock.  Whether there was anything. */
 static bool
 end_cause(struct cause *cause, struct cause *told)
 {
-  const bool held = cause->count > LOG_CAUSE_BURST;
+  const bool held = !is_free(cause) && cause->count > LOG_CAUSE_BURST;
 
   *told = *cause;
   *cause = (struct cause){ .text = "" };
@@ -46,63 +61,71 @@ tell(const struct cause *told)
              told->count - LOG_CAUSE_BURST, told->text);
 }
 
-static int64_t
-now_sec(void)
+/* Ends the causes from *i on whose time is over, up to the first of which
+ * something was held back. */
+static bool
+end_next(size_t *i, bool all, struct cause *told)
 {
-  struct timespec now;
+  bool held = false;
 
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec;
+  pthread_mutex_lock(&lock);
+  const int64_t now = now_sec();
+  for (; !held && *i < CAUSES; ++*i)
+    if (all || table[*i].until <= now)
+      held = end_cause(&table[*i], told);
+  pthread_mutex_unlock(&lock);
+  return held;
 }
 
 void
 log_cause_tell(bool all)
 {
-  for (size_t i = 0; i < CAUSES; i++) {
-    struct cause told;
-    pthread_mutex_lock(&lock);
-    const bool held = table[i].text[0] != '\0' &&
-                      (all || table[i].until <= now_sec()) &&
-                      end_cause(&table[i], &told);
-    pthread_mutex_unlock(&lock);
-    if (held)
-      tell(&told);
-  }
+  struct cause told;
+  size_t i = 0;
+
+  while (end_next(&i, all, &told))
+    tell(&told);
 }
 
-/* With the lock held. */
+/* The lock is held.  Where a cause stands or may stand: its own place, or one
+ * that is free or whose time is over, or that of all the others. */
 static struct cause *
-find_cause(const char *text)
+find_place(const char *text, int64_t now)
 {
-  struct cause *unused = NULL;
+  struct cause *place = NULL;
 
   for (size_t i = 0; i < CAUSES - 1; i++) {
     if (strcmp(table[i].text, text) == 0)
       return &table[i];
-    if (!unused && table[i].text[0] == '\0')
-      unused = &table[i];
+    if (!place && (is_free(&table[i]) || table[i].until <= now))
+      place = &table[i];
   }
-  struct cause *cause = unused ? unused : &table[CAUSES - 1];
-  if (cause->text[0] == '\0') {
-    snprintf(cause->text, sizeof cause->text, "%s",
-             unused ? text : "other causes");
-    cause->until = now_sec() + LOG_CAUSE_SEC;
-  }
-  return cause;
+  return place ? place : &table[CAUSES - 1];
 }
 
 bool
 log_cause_pass(const char *fmt, ...)
 {
+  struct cause told;
   char text[CAUSE_SIZE];
+  bool held = false;
   va_list ap;
 
   va_start(ap, fmt);
   vsnprintf(text, sizeof text, fmt, ap);
   va_end(ap);
-  log_cause_tell(false);
   pthread_mutex_lock(&lock);
-  const bool pass = find_cause(text)->count++ < LOG_CAUSE_BURST;
+  const int64_t now = now_sec();
+  struct cause *cause = find_place(text, now);
+  if (is_free(cause) || cause->until <= now) {
+    held = end_cause(cause, &told);
+    snprintf(cause->text, sizeof cause->text, "%s",
+             cause < &table[CAUSES - 1] ? text : "other causes");
+    cause->until = now + LOG_CAUSE_SEC;
+  }
+  const bool pass = cause->count++ < LOG_CAUSE_BURST;
   pthread_mutex_unlock(&lock);
+  if (held)
+    tell(&told);
   return pass;
 }

@@ -10,6 +10,7 @@
 #include "client/connection.h"
 #include "base/container.h"
 #include "base/log.h"
+#include "base/log_cause.h"
 #include "client/connection_state.h"
 #include "client/ending.h"
 #include "client/host.h"
@@ -378,9 +379,7 @@ on_gone(evutil_socket_t fd, short what, void *arg)
 static void
 log_shed(uint64_t bytes)
 {
-  static struct log_limit limit;
-
-  if (log_limit_pass(&limit))
+  if (log_cause_pass("clients that hold memory"))
     log_warning("memory for clients is short: one that holds %" PRIu64
                 " KiB, and does not go on, is cut off", bytes >> 10);
 }

@@ -23,6 +23,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_cause.h"
 #include "net/socket.h"
 
 /* Accepted in one go before the loop looks for signals again. */
@@ -207,9 +208,8 @@ static void
 rest(struct listen_set *set, int sys)
 {
   static const struct timeval pause = {.tv_usec = REST_MSEC * 1000};
-  static struct log_limit limit;
 
-  if (log_limit_pass(&limit)) {
+  if (log_cause_pass("connections that cannot be accepted")) {
     log_warning("cannot accept connections for now: %s", strerror(sys));
   }
   for (size_t i = 0; i < set->n; i++) {

@@ -29,4 +29,11 @@ tests_unit_test_keys_LDADD = server/libserver.la lib/libvhdkit.la \
 tests_unit_test_keys_SOURCES = tests/unit/test-keys.c
 endif
 
+check_PROGRAMS += tests/unit/test-log-cause
+TESTS += tests/unit/test-log-cause
+tests_unit_test_log_cause_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_log_cause_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_log_cause_LDADD = server/libserver.la $(CMOCKA_LIBS)
+tests_unit_test_log_cause_SOURCES = tests/unit/test-log-cause.c $(UNIT_COMMON)
+
 endif
