@@ -20,6 +20,8 @@ server_libserver_la_SOURCES = \
 	server/base/buffer.h \
 	server/base/clock.h \
 	server/base/container.h \
+	server/base/descriptors.c \
+	server/base/descriptors.h \
 	server/base/error.c \
 	server/base/error.h \
 	server/base/log.c \

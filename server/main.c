@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/log_cause.h"
@@ -132,12 +133,16 @@ on_accepted(void *opaque, int fd, const struct sockaddr *peer,
             socklen_t peer_len)
 {
   struct daemon *d = opaque;
-  int r = server_accept(d->server, fd, peer, peer_len);
-  if (r < 0 && log_cause_pass("refused connections")) {
-    log_warning("refused a connection: %s",
-                r == -EMFILE ? "there are as many as are allowed"
-                             : strerror(-r));
-  }
+
+  server_accept(d->server, fd, peer, peer_len);
+}
+
+static void
+on_refused(void *opaque, int error)
+{
+  struct daemon *d = opaque;
+
+  server_refused(d->server, error);
 }
 
 static int
@@ -314,7 +319,8 @@ start(struct daemon *d, struct vhd_error *err)
   }
   early_stop_end(&d->early);
   if (r == 0) {
-    r = listen_start(d->listen, d->base, on_accepted, d, err);
+    descriptors_settle();
+    r = listen_start(d->listen, d->base, on_accepted, on_refused, d, err);
   }
   if (r == 0) {
     pid_file_write(&d->pid_file);

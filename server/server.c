@@ -11,8 +11,10 @@
 
 #include "server.h"
 #include "base/container.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/log_cause.h"
 #include "catalog/catalog.h"
 #include "catalog/start.h"
 #include "catalog/stop.h"
@@ -78,6 +80,7 @@ left(struct host *host, struct peer *peer)
 {
   struct server *server = CONTAINER_OF(host, struct server, host);
 
+  descriptors_drop_client();
   peers_leave(server->peers, peer);
   if (atomic_fetch_sub(&server->nconnections, 1) > 1)
     return;
@@ -260,6 +263,7 @@ on_arrival(struct task *task)
   connection_new(arrival.worker, arrival.stream, arrival.peer);
 }
 
+/* One limit after the other; those that were passed are given back. */
 static int
 admit(struct server *server, const struct sockaddr *addr, socklen_t len,
       struct peer **peer)
@@ -269,12 +273,35 @@ admit(struct server *server, const struct sockaddr *addr, socklen_t len,
   if (atomic_fetch_add(&server->nconnections, 1) >=
       server->config.limits.connections) {
     atomic_fetch_sub(&server->nconnections, 1);
-    return -EMFILE;
+    return -EUSERS;
   }
-  const int r = peers_enter(server->peers, addr, len, peer);
-  if (r < 0)
+  int r = descriptors_take_client() ? 0 : -EMFILE;
+  if (r < 0) {
     atomic_fetch_sub(&server->nconnections, 1);
+    return r;
+  }
+  r = peers_enter(server->peers, addr, len, peer);
+  if (r < 0) {
+    descriptors_drop_client();
+    atomic_fetch_sub(&server->nconnections, 1);
+  }
   return r;
+}
+
+void
+server_refused(struct server *server, int error)
+{
+  const char *why = descriptors_explain(error);
+
+  (void)server;
+  if (error == -EUSERS)
+    why = "there are as many as --max-connections allows";
+  else if (error == -EDQUOT)
+    why = "its address has as many as --max-connections-per-address allows";
+  else if (!why)
+    why = strerror(-error);
+  if (log_cause_pass("refused connections: %s", why))
+    log_warning("refused a connection: %s", why);
 }
 
 int
@@ -286,6 +313,7 @@ server_accept(struct server *server, int fd, const struct sockaddr *addr,
 
   if (r < 0) {
     close(fd);
+    server_refused(server, r);
     return r;
   }
   struct arrival *arrival = malloc(sizeof *arrival);
@@ -297,6 +325,7 @@ server_accept(struct server *server, int fd, const struct sockaddr *addr,
     else
       close(fd);
     left(&server->host, peer);
+    server_refused(server, -ENOMEM);
     return -ENOMEM;
   }
   const unsigned i =

@@ -58,10 +58,15 @@ int server_new(const struct server_config *config, struct server **server,
 int server_start(struct server *server, struct vhd_error *err);
 
 /* Takes a connected socket over: it is served, or closed at once where the
- * limits say so (0 or -errno: -EMFILE, -ENOMEM, -ESHUTDOWN).  peer may be NULL
- * (not known).  Main thread. */
+ * limits say so, which the log tells (0, or as server_refused()).  peer may be
+ * NULL (not known).  Main thread. */
 int server_accept(struct server *server, int fd, const struct sockaddr *peer,
                   socklen_t peer_len);
+
+/* Somebody was not served because of a limit: -EUSERS, of connections; -EDQUOT,
+ * of those of one address; -EMFILE and -ENFILE, of descriptors, the process's
+ * and the system's; -ENOMEM; -ESHUTDOWN. */
+void server_refused(struct server *server, int error);
 
 /* Ends the service: options are answered with ERR_SHUTDOWN, commands that were
  * received are finished and answered, whereupon their connection is closed,

@@ -21,6 +21,8 @@ export_refusal_text(enum export_refusal refusal)
     [EXPORT_UNKNOWN] = "there is no export of that name",
     [EXPORT_TLS_ONLY] = "there is no export of that name without TLS",
     [EXPORT_BUSY] = "the image is in use elsewhere",
+    [EXPORT_SHORT] = "the server has no file descriptors left to open the "
+                     "image with; try again later",
     [EXPORT_BROKEN] = "the image cannot be opened; the server's log says why",
     [EXPORT_SHUTDOWN] = "the server is about to end",
   };

@@ -31,6 +31,7 @@ enum export_refusal {
                     * learns names that he may not see, those that do not
                     * exist are refused alike where there are such exports */
   EXPORT_BUSY,     /* somebody else holds the image */
+  EXPORT_SHORT,    /* it cannot be opened now: there are no descriptors left */
   EXPORT_BROKEN,   /* it cannot be opened */
   EXPORT_SHUTDOWN,
 };

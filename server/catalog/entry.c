@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/log_cause.h"
@@ -153,9 +154,13 @@ explain(const struct entry *entry, int r, const struct vhd_error *err)
 {
   if (r == -ENOENT && err->code != VHD_PARENT_MISSING)
     return EXPORT_UNKNOWN;
+  const char *limit = descriptors_explain(r);
   if (log_cause_pass("the export '%s', which cannot be opened", entry->name))
-    log_warning("export '%s': %s", entry->name, err->message);
-  return err->code == VHD_BUSY ? EXPORT_BUSY : EXPORT_BROKEN;
+    log_warning("export '%s': %s%s%s", entry->name, err->message,
+                limit ? "; " : "", limit ? limit : "");
+  return err->code == VHD_BUSY ? EXPORT_BUSY
+         : limit               ? EXPORT_SHORT
+                               : EXPORT_BROKEN;
 }
 
 /* -------------------------------------------------------------------- desks */

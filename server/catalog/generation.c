@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/container.h"
 
@@ -56,6 +57,7 @@ generation_free(struct generation *gen)
   if (!gen)
     return;
   io_queue_free(gen->export.queue);
+  descriptors_drop_image(gen->files.n);
   free(gen->files.id);
   free(gen->name);
   free(gen);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/log_cause.h"
@@ -208,6 +209,7 @@ image_open(const struct opening *how, struct generation *gen,
     vhd_close(image, NULL);
     return fail_system(err, -r, "%s", how->path);
   }
+  descriptors_take_image(gen->files.n);
   gen->stays = how->origin->stays;
   gen->export.image = image;
   gen->export.description = how->origin->description;

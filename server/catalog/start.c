@@ -20,10 +20,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "catalog/bases.h"
@@ -100,9 +102,15 @@ note_failure(struct start *s, const struct candidate *c, int r,
 {
   if (c->order >= s->failed)
     return;
+  const char *limit = descriptors_explain(r);
+
   s->failed = c->order;
   s->result = r;
   *s->err = *err;
+  if (limit)
+    snprintf(s->err->message, sizeof s->err->message, "%.*s; %s",
+             (int)(sizeof s->err->message - strlen(limit) - 3), err->message,
+             limit);
 }
 
 /* -------------------------------------------------------------- the rounds */

@@ -9,37 +9,11 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
-
-/* Descriptors that are not clients: images, journals, loops. */
-#define OTHER_DESCRIPTORS 256
-#define MAX_CLIENTS 1000000
-
-/* As many descriptors as we may have: each client is one.  Returns for how many
- * clients they last; 0 if that cannot be told. */
-static unsigned
-raise_descriptors(void)
-{
-  struct rlimit limit;
-
-  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
-    return 0;
-  }
-  if (limit.rlim_cur < limit.rlim_max) {
-    struct rlimit raised = {limit.rlim_max, limit.rlim_max};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
-      limit = raised;
-    }
-  }
-  rlim_t n = limit.rlim_cur > 2 * OTHER_DESCRIPTORS
-               ? limit.rlim_cur - OTHER_DESCRIPTORS
-               : limit.rlim_cur / 2 + 1;
-  return n < MAX_CLIENTS ? (unsigned) n : MAX_CLIENTS;
-}
 
 static bool
 is_directory(const char *path)
@@ -90,14 +64,13 @@ set_exports(const struct options *opt, struct server_config *config,
 static void
 set_limits(const struct options *opt, struct server_limits *limits)
 {
-  unsigned clients = raise_descriptors();
-
-  limits->connections =
-    opt->max_connections != 0 ? opt->max_connections : clients;
-  if (clients != 0 && opt->max_connections > clients) {
-    log_warning("--max-connections %u: descriptors last for %u; raise the "
-                "limit (ulimit -n, LimitNOFILE=)",
-                opt->max_connections, clients);
+  descriptors_raise();
+  limits->connections = opt->max_connections != 0 ? opt->max_connections
+                                                  : descriptors_limit();
+  if (opt->max_connections > descriptors_for_clients()) {
+    log_warning("--max-connections %u: file descriptors last for %u at most; "
+                "raise the limit (ulimit -n, LimitNOFILE=)",
+                opt->max_connections, descriptors_for_clients());
   }
   limits->connections_per_address = opt->max_connections_per_address;
   limits->handshake_sec = opt->handshake_timeout;

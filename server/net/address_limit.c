@@ -101,7 +101,7 @@ peers_enter(struct peers *peers, const struct sockaddr *addr, socklen_t len,
   if (!peer)
     r = -ENOMEM;
   else if (peer->count >= peers->max)
-    r = -EMFILE;
+    r = -EDQUOT;
   else
     peer->count++;
   pthread_mutex_unlock(&peers->lock);

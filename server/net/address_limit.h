@@ -15,7 +15,7 @@ struct peers *peers_new(unsigned max); /* for one address; 0: any number */
 void peers_free(struct peers *peers);
 
 /* One more of this address.  0 with *peer, or NULL in *peer where addresses do
- * not count (a Unix socket, no limit); -EMFILE, -ENOMEM. */
+ * not count (a Unix socket, no limit); -EDQUOT, -ENOMEM. */
 int peers_enter(struct peers *peers, const struct sockaddr *addr,
                 socklen_t len, struct peer **peer);
 /* One less.  NULL is fine. */

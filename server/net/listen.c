@@ -6,9 +6,11 @@
  * with any storm of clients, and who comes is dealt out evenly whichever socket
  * they come by.
  *
- * Where no descriptor is to be had, a listening socket stays readable, and a
- * loop that asks again at once spins.  So all of them rest for a moment; the
- * clients wait in the kernel's queues.
+ * Where no descriptor is to be had, clients would wait in the kernel's queues
+ * and never learn why.  So one is kept for them: it is given up, the client
+ * accepted and closed, and the descriptor taken again.  Where even that fails
+ * (another thread was quicker), or memory is short, the listening sockets,
+ * which stay readable, rest for a moment: a loop that asks again at once spins.
  */
 #include "config.h"
 
@@ -19,6 +21,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -41,7 +44,9 @@ struct listen_set {
   struct listener *listeners;
   size_t n;
   struct event *rest; /* ends the pause after descriptors have run out */
+  int spare; /* a descriptor to turn clients away with; -1: gone */
   listen_accepted *accepted;
+  listen_refused *refused;
   void *opaque;
 };
 
@@ -167,6 +172,7 @@ listen_open(const struct options *opt, uid_t uid, gid_t gid,
   if (*set == NULL) {
     return fail_system(err, ENOMEM, "cannot listen");
   }
+  (*set)->spare = -1;
   int r = open_all(*set, opt, uid, gid, err);
   if (r < 0) {
     listen_free(*set);
@@ -204,6 +210,35 @@ listen_path(const struct listen_set *set, size_t i)
 
 /* --------------------------------------------------------------- accepting */
 
+/* A file of its own, so that the system has one more when it is closed. */
+static void
+take_spare(struct listen_set *set)
+{
+  if (set->spare < 0) {
+    set->spare = eventfd(0, EFD_CLOEXEC);
+  }
+}
+
+/* Turns one client away; false: nothing can be done for now. */
+static bool
+refuse_one(struct listen_set *set, int fd, int sys)
+{
+  if (set->spare < 0 || (sys != EMFILE && sys != ENFILE)) {
+    return false;
+  }
+  close(set->spare);
+  set->spare = -1;
+  int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+  if (client >= 0) {
+    close(client);
+  }
+  take_spare(set);
+  if (client >= 0) {
+    set->refused(set->opaque, -sys);
+  }
+  return client >= 0;
+}
+
 static void
 rest(struct listen_set *set, int sys)
 {
@@ -227,11 +262,56 @@ rested(evutil_socket_t fd, short what, void *opaque)
 
   (void) fd;
   (void) what;
+  take_spare(set);
   for (size_t i = 0; i < set->n; i++) {
     if (set->listeners[i].event != NULL) {
       event_add(set->listeners[i].event, NULL);
     }
   }
+}
+
+/* What accept(2) reports of a client that has gone again, of its network or of
+ * a firewall: the next one is not to blame. */
+static bool
+is_clients_fault(int sys)
+{
+  static const int faults[] = {
+    ECONNABORTED, EPROTO, EPERM, ETIMEDOUT, ENETDOWN, ENETUNREACH, EHOSTDOWN,
+    EHOSTUNREACH, ENOPROTOOPT, EOPNOTSUPP, ENONET,
+  };
+
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    if (faults[i] == sys) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Whether there may be more. */
+static bool
+accept_one(struct listen_set *set, int fd)
+{
+  struct sockaddr_storage peer;
+  socklen_t len = sizeof peer;
+  int client = accept4(fd, (struct sockaddr *) &peer, &len,
+                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+  int sys = errno;
+
+  if (client >= 0) {
+    if (peer.ss_family == AF_UNIX)
+      socket_tune(client);
+    set->accepted(set->opaque, client, (struct sockaddr *) &peer, len);
+    return true;
+  }
+  if (sys == EAGAIN || sys == EINTR) {
+    return false;
+  }
+  if (is_clients_fault(sys) || refuse_one(set, fd, sys)) {
+    return true;
+  }
+  rest(set, sys);
+  return false;
 }
 
 static void
@@ -240,39 +320,7 @@ acceptable(evutil_socket_t fd, short what, void *opaque)
   struct listen_set *set = ((struct listener *) opaque)->set;
 
   (void) what;
-  for (int i = 0; i < ACCEPT_BATCH; i++) {
-    struct sockaddr_storage peer;
-    socklen_t len = sizeof peer;
-    int client = accept4(fd, (struct sockaddr *) &peer, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (client >= 0) {
-      if (peer.ss_family == AF_UNIX)
-        socket_tune(client);
-      set->accepted(set->opaque, client, (struct sockaddr *) &peer, len);
-      continue;
-    }
-    switch (errno) {
-    case EAGAIN:
-    case EINTR:
-      return;
-    case ECONNABORTED:
-    case EPROTO:
-    case EPERM:
-    case ETIMEDOUT:
-    case ENETDOWN:
-    case ENETUNREACH:
-    case EHOSTDOWN:
-    case EHOSTUNREACH:
-    case ENOPROTOOPT:
-    case EOPNOTSUPP:
-    case ENONET:
-      /* That client has gone again, or its network has, or a firewall forbids
-       * it: accept(2) reports it here.  The next one is not to blame. */
-      continue;
-    default: /* EMFILE, ENFILE, ENOMEM... */
-      rest(set, errno);
-      return;
-    }
+  for (int i = 0; i < ACCEPT_BATCH && accept_one(set, fd); i++) {
   }
 }
 
@@ -294,9 +342,12 @@ start_one(struct listener *listener, struct event_base *base,
 
 int
 listen_start(struct listen_set *set, struct event_base *base,
-             listen_accepted *accepted, void *opaque, struct vhd_error *err)
+             listen_accepted *accepted, listen_refused *refused, void *opaque,
+             struct vhd_error *err)
 {
   set->accepted = accepted;
+  set->refused = refused;
+  take_spare(set);
   set->opaque = opaque;
   set->rest = evtimer_new(base, rested, set);
   if (set->rest == NULL) {
@@ -343,6 +394,10 @@ listen_stop(struct listen_set *set)
   if (set->rest != NULL) {
     event_free(set->rest);
     set->rest = NULL;
+  }
+  if (set->spare >= 0) {
+    close(set->spare);
+    set->spare = -1;
   }
 }
 

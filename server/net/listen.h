@@ -24,6 +24,8 @@ struct listen_set;
 /* Takes over a connected, non-blocking socket.  peer may be NULL. */
 typedef void listen_accepted(void *opaque, int fd, const struct sockaddr *peer,
                              socklen_t peer_len);
+/* Somebody was turned away for want of a descriptor: -EMFILE or -ENFILE. */
+typedef void listen_refused(void *opaque, int error);
 
 /* Unix sockets will belong to uid and gid, where these are not -1.  Nothing is
  * left open on an error. */
@@ -40,8 +42,8 @@ size_t listen_listening(const struct listen_set *set);
 const char *listen_path(const struct listen_set *set, size_t i);
 
 int listen_start(struct listen_set *set, struct event_base *base,
-                 listen_accepted *accepted, void *opaque,
-                 struct vhd_error *err);
+                 listen_accepted *accepted, listen_refused *refused,
+                 void *opaque, struct vhd_error *err);
 
 /* Removes the files of the Unix sockets, and nothing else: for an end in a
  * hurry.  Any thread, while nobody stops it. */

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Many clients at once, and more than there are descriptors for."""
 
+import os
 import resource
 import select
 import socket
 import time
 
 from fronttest import (GREETING, PATIENCE, abort, connect_tcp, connect_unix,
-                       greeting, image, read_all, serving)
-from tooltest import Skip, case, check, contains, equal, run
+                       greeting, image, read_all, refused, serving)
+from rawclient import GO, NBD_INFO, READ, Client
+from tooltest import Skip, case, check, contains, equal, run, vhdkit
 
 STORM = 500
 
@@ -66,27 +68,117 @@ def busy_seconds(pid):
     return (int(ran) + int(waited)) / 1e9
 
 
-@case("where descriptors run out, clients wait and nothing spins")
+def few_descriptors():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+def is_greeted(sock):
+    """Whether it is; who is not must be closed at once."""
+    try:
+        got = read_all(sock, 18)[:16]
+    except ConnectionResetError:
+        got = b""
+    check(got in (GREETING, b""), got)
+    return got == GREETING
+
+
+def fill(server):
+    """Takes all the places that there are; the clients who got one."""
+    socks = [connect_unix("s.sock") for _ in range(100)]
+    served = [s for s in socks if is_greeted(s)]
+    server.wait_for("refused a connection.*: all file descriptors that this "
+                    r"process may have are in use; raise .*LimitNOFILE=")
+    check(0 < len(served) < 64, f"{len(served)} served")
+    for sock in set(socks) - set(served):
+        sock.close()
+    return served
+
+
+def comes_in():
+    """Somebody is let in, at once or as soon as another has left."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        sock = connect_unix("s.sock")
+        if is_greeted(sock):
+            return sock
+        sock.close()
+        time.sleep(0.05)
+    raise AssertionError("the place that was left stays empty")
+
+
+@case("where descriptors run out, clients are refused and nothing spins")
 def _():
-    def few():
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     with serving("--unix", "s.sock", "--max-connections", "1000",
-                 image(), preexec_fn=few) as server:
+                 image(), preexec_fn=few_descriptors) as server:
         contains(server.log(), "--max-connections 1000")
-        socks = [connect_unix("s.sock") for _ in range(100)]
-        server.wait_for("cannot accept connections for now")
+        served = fill(server)
         before = busy_seconds(server.pid)
         time.sleep(2)
         used = busy_seconds(server.pid) - before
         check(used < 1, f"busy for {used} s of 2 s")
-        served = [s for s in socks if select.select([s], [], [], 0)[0]]
-        check(0 < len(served) < 64, f"{len(served)} served")
-        equal(greeting(served[0]), GREETING)
-        # Each that leaves makes room for one that waits.
-        for sock in socks:
-            equal(greeting(sock) if sock is not served[0] else GREETING,
-                  GREETING)
+        for sock in served:
+            abort(sock)
+        for sock in [comes_in() for _ in served]:
             sock.close()
+
+
+def chain(folder, depth):
+    """A folder with a chain of so many images; the name of the top."""
+    os.mkdir(folder)
+    vhdkit("create", "--size", "1M", f"{folder}/0.vhd")
+    for i in range(1, depth):
+        vhdkit("create", "--parent", f"{folder}/{i - 1}.vhd",
+               f"{folder}/{i}.vhd")
+    return f"{depth - 1}"
+
+
+@case("who was let in can open images, however many are there")
+def _():
+    top = chain("dir", 8)
+    with serving("--unix", "s.sock", "--threads", "1", "dir",
+                 preexec_fn=few_descriptors) as server:
+        client = Client()
+        served = fill(server)
+        client.go(top)
+        equal(client.request(READ, 0, 512), 0)
+        for sock in served:
+            sock.close()
+        client.disconnect()
+
+
+@case("descriptors that images take are not given to clients")
+def _():
+    with serving("--unix", "s.sock", "--threads", "1", image(),
+                 preexec_fn=few_descriptors) as server:
+        alone = fill(server)
+        for sock in alone:
+            sock.close()
+    chain("dir", 20)
+    with serving("--unix", "s.sock", "--threads", "1", "dir/19.vhd",
+                 preexec_fn=few_descriptors) as server:
+        beside = fill(server)
+        for sock in beside:
+            sock.close()
+        check(len(beside) in range(len(alone) - 20, len(alone) - 17),
+              f"{len(alone)} beside one file, {len(beside)} beside 20")
+
+
+@case("an image for which there are no descriptors: client and log are told")
+def _():
+    top = chain("dir", 64)
+    with serving("--unix", "s.sock", "--threads", "1", "dir",
+                 preexec_fn=few_descriptors) as server:
+        client = Client()
+        client.ask_info(top, GO)
+        contains(client.error(), "no file descriptors left")
+        server.wait_for(rf"warning: export '{top}': .*Too many open files; all "
+                        "file descriptors that this process may have .*"
+                        "LimitNOFILE")
+        client.ask_info("3", GO)
+        equal(client.reply()[0], NBD_INFO)
+        client.close()
+    refused("--unix", "s.sock", f"dir/{top}.vhd", says="LimitNOFILE",
+            preexec_fn=few_descriptors)
 
 
 @case("--max-connections: one more is closed, and welcome when another leaves")
@@ -98,16 +190,9 @@ def _():
             equal(greeting(sock), GREETING)
         extra = connect_unix("s.sock")
         equal(read_all(extra, 1), b"", "the fourth")
-        server.wait_for("refused a connection")
+        server.wait_for("refused a connection.*: .*--max-connections allows")
         abort(socks.pop())
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            sock = connect_unix("s.sock")
-            if greeting(sock) == GREETING:
-                return
-            sock.close()
-            time.sleep(0.05)
-        raise AssertionError("the place that was left stays empty")
+        comes_in()
 
 
 @case("--max-connections-per-address counts addresses, each for itself")

@@ -52,6 +52,7 @@ TSAN_TESTS += \
 dist_check_DATA += \
 	tests/functional/mounttest.py \
 	tests/functional/qmp.py \
+	tests/functional/rawclient.py \
 	tests/functional/servertest.py
 
 # The server's front: options, sockets, sandbox, and TLS.

@@ -6,60 +6,12 @@ memory and of log, and tells them no more than they must know."""
 import contextlib
 import os
 import re
-import struct
 import subprocess
 
-from fronttest import connect_unix, read_all
+from rawclient import ERROR, GO, LIST, SERVER, Client
 from servertest import SOCKET, connect, need_nbd, served
 from tooltest import MiB, case, check, contains, equal, need, run, vhdkit
 from vhdimage import write_dynamic
-
-LIST, INFO = 3, 6
-ACK, SERVER, NBD_INFO, ERROR = 1, 2, 3, 1 << 31
-
-
-class Client:
-    """A handshake, an option at a time."""
-
-    def __init__(self):
-        self.sock = connect_unix(SOCKET)
-        equal(read_all(self.sock, 18)[:8], b"NBDMAGIC")
-        self.sock.sendall(struct.pack(">I", 3))
-
-    def ask(self, option, data=b""):
-        self.sock.sendall(struct.pack(">8sII", b"IHAVEOPT", option,
-                                      len(data)) + data)
-
-    def ask_info(self, name):
-        name = name.encode()
-        self.ask(INFO, struct.pack(">I", len(name)) + name + b"\0\0")
-
-    def reply(self):
-        head = read_all(self.sock, 20)
-        equal(len(head), 20, "the server has hung up")
-        _, _, kind, size = struct.unpack(">QIII", head)
-        return kind, read_all(self.sock, size)
-
-    def names(self):
-        while True:
-            kind, data = self.reply()
-            if kind == ACK:
-                return
-            equal(kind, SERVER)
-            size = struct.unpack_from(">I", data)[0]
-            yield data[4:4 + size].decode()
-
-    def error(self):
-        """The text of a refusal."""
-        while True:
-            kind, data = self.reply()
-            check(kind != ACK, "not refused")
-            if kind & ERROR:
-                return data.decode()
-
-    def close(self):
-        self.sock.close()
-
 
 @contextlib.contextmanager
 def clients(n):
@@ -185,8 +137,7 @@ def _():
             qemu.stdin.write("write 0 512\n")
             qemu.stdin.flush()
             contains(qemu.stdout.readline(), "wrote 512")
-            name = b"busy"
-            client.ask(7, struct.pack(">I", len(name)) + name + b"\0\0")
+            client.ask_info("busy", GO)
             texts["busy"] = client.error()
             qemu.stdin.close()
         pid = str(qemu.pid)
