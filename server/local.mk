@@ -131,6 +131,8 @@ server_libserver_la_SOURCES = \
 	server/net/socket.c \
 	server/net/socket.h \
 	server/net/stream.h \
+	server/net/visitor.c \
+	server/net/visitor.h \
 	server/server.c \
 	server/server.h
 if HAVE_TLS

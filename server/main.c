@@ -129,20 +129,19 @@ on_time(evutil_socket_t fd, short what, void *opaque)
 }
 
 static void
-on_accepted(void *opaque, int fd, const struct sockaddr *peer,
-            socklen_t peer_len)
+on_accepted(void *opaque, int fd, const struct visitor *visitor)
 {
   struct daemon *d = opaque;
 
-  server_accept(d->server, fd, peer, peer_len);
+  server_accept(d->server, fd, visitor);
 }
 
 static void
-on_refused(void *opaque, int error)
+on_refused(void *opaque, int error, const struct visitor *visitor)
 {
   struct daemon *d = opaque;
 
-  server_refused(d->server, error);
+  server_refused(d->server, error, visitor);
 }
 
 static int

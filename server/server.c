@@ -25,6 +25,7 @@
 #include "nbd/handshake.h"
 #include "net/address_limit.h"
 #include "net/stream.h"
+#include "net/visitor.h"
 
 #define MAX_LOOPS 256
 
@@ -265,7 +266,7 @@ on_arrival(struct task *task)
 
 /* One limit after the other; those that were passed are given back. */
 static int
-admit(struct server *server, const struct sockaddr *addr, socklen_t len,
+admit(struct server *server, const struct visitor *visitor,
       struct peer **peer)
 {
   if (atomic_load(&server->host.stopping))
@@ -280,7 +281,7 @@ admit(struct server *server, const struct sockaddr *addr, socklen_t len,
     atomic_fetch_sub(&server->nconnections, 1);
     return r;
   }
-  r = peers_enter(server->peers, addr, len, peer);
+  r = peers_enter(server->peers, visitor, peer);
   if (r < 0) {
     descriptors_drop_client();
     atomic_fetch_sub(&server->nconnections, 1);
@@ -289,31 +290,33 @@ admit(struct server *server, const struct sockaddr *addr, socklen_t len,
 }
 
 void
-server_refused(struct server *server, int error)
+server_refused(struct server *server, int error, const struct visitor *visitor)
 {
   const char *why = descriptors_explain(error);
+  char name[VISITOR_NAME_SIZE];
 
   (void)server;
   if (error == -EUSERS)
     why = "there are as many as --max-connections allows";
   else if (error == -EDQUOT)
-    why = "its address has as many as --max-connections-per-address allows";
+    why = "its address (user, virtual machine) has as many as "
+          "--max-connections-per-address allows";
   else if (!why)
     why = strerror(-error);
+  visitor_name(visitor, name, sizeof name);
   if (log_cause_pass("refused connections: %s", why))
-    log_warning("refused a connection: %s", why);
+    log_warning("refused a connection from %s: %s", name, why);
 }
 
 int
-server_accept(struct server *server, int fd, const struct sockaddr *addr,
-              socklen_t len)
+server_accept(struct server *server, int fd, const struct visitor *visitor)
 {
   struct peer *peer;
-  int r = admit(server, addr, len, &peer);
+  int r = admit(server, visitor, &peer);
 
   if (r < 0) {
     close(fd);
-    server_refused(server, r);
+    server_refused(server, r, visitor);
     return r;
   }
   struct arrival *arrival = malloc(sizeof *arrival);
@@ -325,7 +328,7 @@ server_accept(struct server *server, int fd, const struct sockaddr *addr,
     else
       close(fd);
     left(&server->host, peer);
-    server_refused(server, -ENOMEM);
+    server_refused(server, -ENOMEM, visitor);
     return -ENOMEM;
   }
   const unsigned i =

@@ -22,7 +22,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "client/host.h"
 #include "client/worker.h"
@@ -33,6 +32,7 @@
 struct catalog;
 struct nbd_policy;
 struct peers;
+struct visitor;
 
 struct server {
   struct server_config config; /* defaults filled in */
@@ -58,15 +58,16 @@ int server_new(const struct server_config *config, struct server **server,
 int server_start(struct server *server, struct vhd_error *err);
 
 /* Takes a connected socket over: it is served, or closed at once where the
- * limits say so, which the log tells (0, or as server_refused()).  peer may be
- * NULL (not known).  Main thread. */
-int server_accept(struct server *server, int fd, const struct sockaddr *peer,
-                  socklen_t peer_len);
+ * limits say so, which the log tells (0, or as server_refused()).  Main
+ * thread. */
+int server_accept(struct server *server, int fd,
+                  const struct visitor *visitor);
 
 /* Somebody was not served because of a limit: -EUSERS, of connections; -EDQUOT,
  * of those of one address; -EMFILE and -ENFILE, of descriptors, the process's
  * and the system's; -ENOMEM; -ESHUTDOWN. */
-void server_refused(struct server *server, int error);
+void server_refused(struct server *server, int error,
+                    const struct visitor *visitor);
 
 /* Ends the service: options are answered with ERR_SHUTDOWN, commands that were
  * received are finished and answered, whereupon their connection is closed,

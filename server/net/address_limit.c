@@ -5,17 +5,33 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef HAVE_LINUX_VM_SOCKETS_H
+#include <linux/vm_sockets.h>
+#endif
 
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #include "net/address_limit.h"
+#include "net/visitor.h"
+
+/* Of one kind of address; the rest is zeros. */
+struct key {
+  int family;
+  union {
+    struct in6_addr ip;
+    uint32_t number; /* a user, a virtual machine */
+  } of;
+};
 
 struct peer {
   UT_hash_handle hh;
-  struct in6_addr key;
+  struct key key;
   unsigned count;
 };
 
@@ -51,39 +67,59 @@ peers_free(struct peers *peers)
   free(peers);
 }
 
-static int
-make_key(const struct sockaddr *addr, socklen_t len, struct in6_addr *key)
+static void
+key_of_ip(const struct visitor *visitor, struct key *key)
 {
-  struct sockaddr_in in;
-  struct sockaddr_in6 in6;
+  struct in6_addr *ip = &key->of.ip;
 
+  key->family = AF_INET6;
+  if (visitor_family(visitor) == AF_INET) {
+    memset(ip->s6_addr + 10, 0xff, 2);
+    memcpy(ip->s6_addr + 12, &visitor->address.in.sin_addr, 4);
+    return;
+  }
+  *ip = visitor->address.in6.sin6_addr;
+  if (!IN6_IS_ADDR_V4MAPPED(ip) && !IN6_IS_ADDR_LOOPBACK(ip))
+    memset(ip->s6_addr + 8, 0, 8);
+}
+
+/* False: it is not known who that is. */
+static bool
+make_key(const struct visitor *visitor, struct key *key)
+{
   memset(key, 0, sizeof *key);
-  if (addr && addr->sa_family == AF_INET && len >= sizeof in) {
-    memcpy(&in, addr, sizeof in);
-    memset(key->s6_addr + 10, 0xff, 2);
-    memcpy(key->s6_addr + 12, &in.sin_addr, 4);
-    return 0;
+  key->family = visitor_family(visitor);
+  switch (key->family) {
+  case AF_INET:
+  case AF_INET6:
+    key_of_ip(visitor, key);
+    return true;
+  case AF_UNIX:
+    key->of.number = visitor->uid;
+    return visitor->uid != (uid_t)-1;
+#ifdef HAVE_LINUX_VM_SOCKETS_H
+  case AF_VSOCK: {
+    struct sockaddr_vm vm = { .svm_cid = 0 };
+    memcpy(&vm, &visitor->address, sizeof vm);
+    key->of.number = vm.svm_cid;
+    return true;
   }
-  if (addr && addr->sa_family == AF_INET6 && len >= sizeof in6) {
-    memcpy(&in6, addr, sizeof in6);
-    *key = in6.sin6_addr;
-    if (!IN6_IS_ADDR_V4MAPPED(key) && !IN6_IS_ADDR_LOOPBACK(key))
-      memset(key->s6_addr + 8, 0, 8);
-    return 0;
+#endif
+  default:
+    return false;
   }
-  return -EAFNOSUPPORT;
 }
 
 int
-peers_enter(struct peers *peers, const struct sockaddr *addr, socklen_t len,
+peers_enter(struct peers *peers, const struct visitor *visitor,
             struct peer **out)
 {
-  struct in6_addr key;
+  struct key key;
   struct peer *peer;
   int r = 0;
 
   *out = NULL;
-  if (peers->max == 0 || make_key(addr, len, &key) < 0)
+  if (peers->max == 0 || !make_key(visitor, &key))
     return 0;
   pthread_mutex_lock(&peers->lock);
   HASH_FIND(hh, peers->table, &key, sizeof key, peer);

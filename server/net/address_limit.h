@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* address_limit.h: how many connections each IP address has.  Addresses are
+/* address_limit.h: how many connections each address has.  IP addresses are
  * compared as numbers, whole; an IPv4 address mapped into IPv6 is that IPv4
  * address; of IPv6 the first 64 bits count, which is what one customer has.
- * Any thread. */
+ * What an address is to a network, a user is to a Unix socket, and to vsock a
+ * virtual machine.  Any thread. */
 #ifndef SERVER_NET_ADDRESS_LIMIT_H
 #define SERVER_NET_ADDRESS_LIMIT_H
 
-#include <sys/socket.h>
-
 struct peers;
 struct peer;
+struct visitor;
 
 struct peers *peers_new(unsigned max); /* for one address; 0: any number */
 void peers_free(struct peers *peers);
 
 /* One more of this address.  0 with *peer, or NULL in *peer where addresses do
- * not count (a Unix socket, no limit); -EDQUOT, -ENOMEM. */
-int peers_enter(struct peers *peers, const struct sockaddr *addr,
-                socklen_t len, struct peer **peer);
+ * not count (it is unknown, no limit); -EDQUOT, -ENOMEM. */
+int peers_enter(struct peers *peers, const struct visitor *visitor,
+                struct peer **peer);
 /* One less.  NULL is fine. */
 void peers_leave(struct peers *peers, struct peer *peer);
 

@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/log_cause.h"
 #include "net/socket.h"
+#include "net/visitor.h"
 
 /* Accepted in one go before the loop looks for signals again. */
 #define ACCEPT_BATCH 64
@@ -210,6 +211,20 @@ listen_path(const struct listen_set *set, size_t i)
 
 /* --------------------------------------------------------------- accepting */
 
+static int
+accept_visitor(int fd, struct visitor *visitor)
+{
+  struct sockaddr_storage peer;
+  socklen_t len = sizeof peer;
+  int client = accept4(fd, (struct sockaddr *) &peer, &len,
+                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+  if (client >= 0) {
+    visitor_init(visitor, client, (struct sockaddr *) &peer, len);
+  }
+  return client;
+}
+
 /* A file of its own, so that the system has one more when it is closed. */
 static void
 take_spare(struct listen_set *set)
@@ -228,13 +243,14 @@ refuse_one(struct listen_set *set, int fd, int sys)
   }
   close(set->spare);
   set->spare = -1;
-  int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+  struct visitor visitor;
+  int client = accept_visitor(fd, &visitor);
   if (client >= 0) {
     close(client);
   }
   take_spare(set);
   if (client >= 0) {
-    set->refused(set->opaque, -sys);
+    set->refused(set->opaque, -sys, &visitor);
   }
   return client >= 0;
 }
@@ -292,16 +308,15 @@ is_clients_fault(int sys)
 static bool
 accept_one(struct listen_set *set, int fd)
 {
-  struct sockaddr_storage peer;
-  socklen_t len = sizeof peer;
-  int client = accept4(fd, (struct sockaddr *) &peer, &len,
-                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+  struct visitor visitor;
+  int client = accept_visitor(fd, &visitor);
   int sys = errno;
 
   if (client >= 0) {
-    if (peer.ss_family == AF_UNIX)
+    if (visitor_family(&visitor) == AF_UNIX) {
       socket_tune(client);
-    set->accepted(set->opaque, client, (struct sockaddr *) &peer, len);
+    }
+    set->accepted(set->opaque, client, &visitor);
     return true;
   }
   if (sys == EAGAIN || sys == EINTR) {
@@ -364,10 +379,11 @@ listen_start(struct listen_set *set, struct event_base *base,
       int fd = sock->fd;
       sock->fd = -1;
       struct sockaddr_storage peer;
+      struct visitor visitor;
       socklen_t len = sizeof peer;
       bool known = getpeername(fd, (struct sockaddr *) &peer, &len) == 0;
-      accepted(opaque, fd, known ? (struct sockaddr *) &peer : NULL,
-               known ? len : 0);
+      visitor_init(&visitor, fd, known ? (struct sockaddr *) &peer : NULL, len);
+      accepted(opaque, fd, &visitor);
     }
   }
   return 0;

@@ -12,7 +12,6 @@
 #define SERVER_NET_LISTEN_H
 
 #include <stddef.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "config/command_line.h"
@@ -20,12 +19,14 @@
 
 struct event_base;
 struct listen_set;
+struct visitor;
 
-/* Takes over a connected, non-blocking socket.  peer may be NULL. */
-typedef void listen_accepted(void *opaque, int fd, const struct sockaddr *peer,
-                             socklen_t peer_len);
+/* Takes over a connected, non-blocking socket. */
+typedef void listen_accepted(void *opaque, int fd,
+                             const struct visitor *visitor);
 /* Somebody was turned away for want of a descriptor: -EMFILE or -ENFILE. */
-typedef void listen_refused(void *opaque, int error);
+typedef void listen_refused(void *opaque, int error,
+                            const struct visitor *visitor);
 
 /* Unix sockets will belong to uid and gid, where these are not -1.  Nothing is
  * left open on an error. */

@@ -38,6 +38,11 @@
 #define KEEPALIVE_IDLE 60 /* seconds of silence before the first probe */
 #define KEEPALIVE_INTERVAL 15
 #define KEEPALIVE_COUNT 4
+/* Probes are sent while nothing is under way.  What was sent and is not
+ * acknowledged, or waits since the client takes nothing, may take as long; by
+ * itself TCP tries for a quarter of an hour. */
+#define UNACKNOWLEDGED_MSEC \
+  ((KEEPALIVE_IDLE + KEEPALIVE_COUNT * KEEPALIVE_INTERVAL) * 1000)
 
 /* TCP finds out by itself how much it should buffer.  A Unix socket has 208
  * KiB, so that a reply of 1 MiB takes five turns of client and server; with
@@ -55,6 +60,7 @@ socket_tune(int fd)
     {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE},
     {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL},
     {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MSEC},
   };
   int domain;
   socklen_t len = sizeof domain;
@@ -77,13 +83,13 @@ socket_tune(int fd)
 
 /* ------------------------------------------------------------------ naming */
 
-static void
-address_name(const struct sockaddr_storage *address, socklen_t len, char *buf,
-             size_t size)
+void
+socket_address_name(const struct sockaddr *address, socklen_t len, char *buf,
+                    size_t size)
 {
   char host[NI_MAXHOST], port[NI_MAXSERV];
 
-  switch (address->ss_family) {
+  switch (address->sa_family) {
   case AF_UNIX: {
     const struct sockaddr_un *sun = (const struct sockaddr_un *) address;
     size_t path_len = len > offsetof(struct sockaddr_un, sun_path)
@@ -108,15 +114,15 @@ address_name(const struct sockaddr_storage *address, socklen_t len, char *buf,
 #endif
   case AF_INET:
   case AF_INET6:
-    if (getnameinfo((const struct sockaddr *) address, len, host, sizeof host,
-                    port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
-      snprintf(buf, size, address->ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+    if (getnameinfo(address, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+      snprintf(buf, size, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
                host, port);
       return;
     }
     break;
   }
-  snprintf(buf, size, "a socket of family %d", (int) address->ss_family);
+  snprintf(buf, size, "a socket of family %d", (int) address->sa_family);
 }
 
 void
@@ -127,7 +133,7 @@ socket_name(int fd, char *buf, size_t size)
   if (getsockname(fd, (struct sockaddr *) &address, &len) < 0) {
     snprintf(buf, size, "an unknown address");
   } else {
-    address_name(&address, len, buf, size);
+    socket_address_name((struct sockaddr *) &address, len, buf, size);
   }
 }
 
@@ -145,7 +151,7 @@ socket_peer_name(int fd, char *buf, size_t size)
   } else if (getpeername(fd, (struct sockaddr *) &address, &len) < 0) {
     snprintf(buf, size, "an unknown address");
   } else {
-    address_name(&address, len, buf, size);
+    socket_address_name((struct sockaddr *) &address, len, buf, size);
   }
 }
 

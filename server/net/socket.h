@@ -63,6 +63,9 @@ int socket_activation(struct vhd_error *err);
  * from the listening one; Unix sockets do not. */
 void socket_tune(int fd);
 
+/* An address as a person writes it. */
+void socket_address_name(const struct sockaddr *address, socklen_t len,
+                         char *buf, size_t size);
 /* What it is bound to, as a person writes it: "127.0.0.1:10809",
  * "[::1]:10809", "unix:/run/vhd.sock", "vsock:10809". */
 void socket_name(int fd, char *buf, size_t size);

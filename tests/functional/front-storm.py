@@ -9,7 +9,8 @@ import socket
 import time
 
 from fronttest import (GREETING, PATIENCE, abort, connect_tcp, connect_unix,
-                       greeting, image, read_all, refused, serving)
+                       greeting, image, needs_root, read_all, refused,
+                       serving)
 from rawclient import GO, NBD_INFO, READ, Client
 from tooltest import Skip, case, check, contains, equal, run, vhdkit
 
@@ -215,6 +216,28 @@ def _():
             except ConnectionResetError:
                 pass
         equal(greeting(connect("127.0.0.100")), GREETING)
+
+
+@case("--max-connections-per-address counts the users of a Unix socket")
+def _():
+    needs_root()
+    os.chmod(".", 0o711)
+    with serving("--unix", "s.sock", "--unix-mode", "666",
+                 "--max-connections-per-address", "2", image()) as server:
+        kept = [connect_unix("s.sock"), connect_unix("s.sock")]
+        for sock in kept:
+            equal(greeting(sock), GREETING)
+        check(not is_greeted(connect_unix("s.sock")), "the third of root")
+        server.wait_for("refused a connection from process \\d+ of user 0: "
+                        ".*--max-connections-per-address allows")
+        os.seteuid(65534)
+        try:
+            other = connect_unix("s.sock")
+        finally:
+            os.seteuid(0)
+        equal(greeting(other), GREETING)
+        kept.pop().close()
+        comes_in()
 
 
 @case("--handshake-timeout: who never chooses an export is put out")

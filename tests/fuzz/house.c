@@ -27,6 +27,7 @@
 #include "server.h"
 #include "net/tls/context.h"
 #include "net/tls/stream.h"
+#include "net/visitor.h"
 #include "unit/forge.h"
 #include "vhdkit.h"
 
@@ -360,6 +361,7 @@ int
 house_connect(int sndbuf)
 {
   const int much = 1 << 20;
+  struct visitor nobody;
   int fd[2];
 
   FUZZ_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
@@ -368,7 +370,8 @@ house_connect(int sndbuf)
     setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
   /* So that much can be sent at once. */
   setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &much, sizeof much);
-  FUZZ_ASSERT(server_accept(server, fd[0], NULL, 0) == 0);
+  visitor_init(&nobody, fd[0], NULL, 0);
+  FUZZ_ASSERT(server_accept(server, fd[0], &nobody) == 0);
   return fd[1];
 }
 

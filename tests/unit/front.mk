@@ -36,4 +36,11 @@ tests_unit_test_log_cause_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_log_cause_LDADD = server/libserver.la $(CMOCKA_LIBS)
 tests_unit_test_log_cause_SOURCES = tests/unit/test-log-cause.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-visitor
+TESTS += tests/unit/test-visitor
+tests_unit_test_visitor_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_visitor_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_visitor_LDADD = server/libserver.la $(CMOCKA_LIBS)
+tests_unit_test_visitor_SOURCES = tests/unit/test-visitor.c $(UNIT_COMMON)
+
 endif
