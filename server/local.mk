@@ -65,6 +65,7 @@ server_libserver_la_SOURCES = \
 	server/client/connection_state.h \
 	server/client/ending.c \
 	server/client/ending.h \
+	server/client/fact.h \
 	server/client/host.h \
 	server/client/negotiate.c \
 	server/client/negotiate.h \
@@ -92,6 +93,8 @@ server_libserver_la_SOURCES = \
 	server/config/resolve.c \
 	server/config/resolve.h \
 	server/config/server_config.h \
+	server/control/facts.c \
+	server/control/facts.h \
 	server/disk/budget.c \
 	server/disk/budget.h \
 	server/io/engine.c \

@@ -14,7 +14,6 @@
 #include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/log_cause.h"
 #include "catalog/catalog.h"
 #include "catalog/start.h"
 #include "catalog/stop.h"
@@ -75,6 +74,12 @@ make_policy(const struct server_config *config)
   return policy;
 }
 
+static void
+tell(struct host *host, const struct fact *fact)
+{
+  facts_note(&CONTAINER_OF(host, struct server, host)->facts, fact);
+}
+
 /* A connection has gone for good. */
 static void
 left(struct host *host, struct peer *peer)
@@ -100,6 +105,7 @@ fill_host(struct server *server)
     .policy = server->policy,
     .catalog = server->catalog,
     .budget = &server->budget,
+    .tell = tell,
     .left = left,
   };
 }
@@ -126,7 +132,8 @@ server_new(const struct server_config *config, struct server **out,
   server->peers = peers_new(server->config.limits.connections_per_address);
   server->workers = calloc(server->config.threads, sizeof *server->workers);
   int r = 0;
-  if (!server->policy || !server->peers || !server->workers)
+  if (!server->policy || !server->peers || !server->workers ||
+      !facts_init(&server->facts, server->config.threads))
     r = fail_system(err, ENOMEM, "cannot start");
   else
     r = catalog_new(&server->config, &server->catalog, err);
@@ -203,7 +210,10 @@ start_worker(struct server *server, unsigned i)
 {
   struct worker *worker = &server->workers[i];
 
-  *worker = (struct worker){ .host = &server->host };
+  *worker = (struct worker){
+    .host = &server->host,
+    .tally = &server->facts.tallies[i],
+  };
   TAILQ_INIT(&worker->connections);
   worker->loop = loop_new(worker, i);
   if (worker->loop)
@@ -252,6 +262,7 @@ struct arrival {
   struct task task;
   struct worker *worker;
   struct stream *stream;
+  struct visitor visitor;
   struct peer *peer;
 };
 
@@ -261,7 +272,8 @@ on_arrival(struct task *task)
   struct arrival arrival = *(struct arrival *)task;
 
   free(task);
-  connection_new(arrival.worker, arrival.stream, arrival.peer);
+  connection_new(arrival.worker, arrival.stream, &arrival.visitor,
+                 arrival.peer);
 }
 
 /* One limit after the other; those that were passed are given back. */
@@ -289,23 +301,37 @@ admit(struct server *server, const struct visitor *visitor,
   return r;
 }
 
+static enum fact_limit
+limit_of(int error)
+{
+  switch (error) {
+  case -EUSERS:
+    return FACT_LIMIT_CONNECTIONS;
+  case -EDQUOT:
+    return FACT_LIMIT_ADDRESS;
+  case -EMFILE:
+    return FACT_LIMIT_PROCESS_FILES;
+  case -ENFILE:
+    return FACT_LIMIT_SYSTEM_FILES;
+  case -ESHUTDOWN:
+    return FACT_LIMIT_STOPPING;
+  default:
+    return FACT_LIMIT_MEMORY;
+  }
+}
+
 void
 server_refused(struct server *server, int error, const struct visitor *visitor)
 {
-  const char *why = descriptors_explain(error);
-  char name[VISITOR_NAME_SIZE];
+  char buf[CLIENT_IDENTITY_SIZE];
+  const struct fact fact = {
+    .kind = FACT_REFUSED,
+    .visitor = visitor,
+    .identity = visitor_identity(visitor, buf, sizeof buf),
+    .limit = limit_of(error),
+  };
 
-  (void)server;
-  if (error == -EUSERS)
-    why = "there are as many as --max-connections allows";
-  else if (error == -EDQUOT)
-    why = "its address (user, virtual machine) has as many as "
-          "--max-connections-per-address allows";
-  else if (!why)
-    why = strerror(-error);
-  visitor_name(visitor, name, sizeof name);
-  if (log_cause_pass("refused connections: %s", why))
-    log_warning("refused a connection from %s: %s", name, why);
+  facts_note(&server->facts, &fact);
 }
 
 int
@@ -337,6 +363,7 @@ server_accept(struct server *server, int fd, const struct visitor *visitor)
     .task.run = on_arrival,
     .worker = &server->workers[i],
     .stream = stream,
+    .visitor = *visitor,
     .peer = peer,
   };
   loop_post(arrival->worker->loop, &arrival->task);
@@ -411,6 +438,7 @@ server_stop(struct server *server, struct vhd_error *err)
     }
   }
   stop_loops(server);
+  facts_log(&server->facts);
   const int r = catalog_stop(server->catalog, limits->stop_sec, err);
   server->abandoned = r == -ETIMEDOUT;
   return r;
@@ -428,6 +456,7 @@ server_free(struct server *server)
   free(server->policy);
   free(server->workers);
   budget_destroy(&server->budget);
+  facts_destroy(&server->facts);
   pthread_cond_destroy(&server->changed);
   pthread_mutex_destroy(&server->lock);
   free(server);

@@ -26,6 +26,7 @@
 #include "client/host.h"
 #include "client/worker.h"
 #include "config/server_config.h"
+#include "control/facts.h"
 #include "disk/budget.h"
 #include "vhdkit.h"
 
@@ -40,6 +41,7 @@ struct server {
   struct peers *peers; /* connections by address */
   struct nbd_policy *policy;
   struct budget budget;
+  struct facts facts;
   struct host host; /* all that, for the connections */
   struct worker *workers; /* one for each loop */
   unsigned nworkers;

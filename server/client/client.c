@@ -5,6 +5,9 @@
 #include <errno.h>
 
 #include "client/client.h"
+#include "base/clock.h"
+#include "client/host.h"
+#include "net/stream.h"
 
 void
 client_kick(struct client *c)
@@ -41,4 +44,25 @@ client_send(struct client *c)
   if (r < 0 && r != -EAGAIN)
     client_fail(c, "its replies cannot be sent");
   return r == 0;
+}
+
+const char *
+client_identity(const struct client *c, char buf[CLIENT_IDENTITY_SIZE])
+{
+  struct stream *s = c->stream;
+  const char *identity = s->ops->identity ? s->ops->identity(s) : NULL;
+
+  return identity ? identity
+                  : visitor_identity(&c->visitor, buf, CLIENT_IDENTITY_SIZE);
+}
+
+void
+client_tell(const struct client *c, struct fact *fact)
+{
+  char buf[CLIENT_IDENTITY_SIZE];
+
+  fact->visitor = &c->visitor;
+  fact->identity = client_identity(c, buf);
+  fact->nsec = clock_ns() - c->since_ns;
+  c->host->tell(c->host, fact);
 }

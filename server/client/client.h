@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "base/loop.h"
+#include "client/fact.h"
 #include "client/send.h"
 #include "disk/budget.h"
 #include "nbd/session.h"
@@ -31,6 +32,10 @@ struct client {
   struct nbd_session session;
   struct account account;
   struct sender send;
+
+  struct visitor visitor;
+  struct fact_tally *tally; /* of the loop */
+  uint64_t since_ns, read, written, nfailed; /* see fact.h */
 
   unsigned nops;   /* requests in flight; they refer to the client */
   const char *why; /* it must be, or was, cut off; for the log */
@@ -58,5 +63,28 @@ void client_kick(struct client *c);
 
 /* Sends what the client takes.  False: it does not take all, or has failed. */
 bool client_send(struct client *c);
+
+/* Who it has proved to be, by TLS or (into buf) its socket; NULL: nobody. */
+#define CLIENT_IDENTITY_SIZE 32
+const char *client_identity(const struct client *c,
+                            char buf[CLIENT_IDENTITY_SIZE]);
+/* Tells the host a fact, to which who it is about is added, and how long it has
+ * been there.  The client is not cut off yet. */
+void client_tell(const struct client *c, struct fact *fact);
+
+/* It has read, or written, so many bytes of its export. */
+static inline void
+client_has_read(struct client *c, uint64_t n)
+{
+  c->read += n;
+  fact_add(&c->tally->read, n);
+}
+
+static inline void
+client_has_written(struct client *c, uint64_t n)
+{
+  c->written += n;
+  fact_add(&c->tally->written, n);
+}
 
 #endif

@@ -4,13 +4,12 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "client/connection.h"
+#include "base/clock.h"
 #include "base/container.h"
-#include "base/log.h"
-#include "base/log_cause.h"
+#include "catalog/generation.h"
 #include "client/connection_state.h"
 #include "client/ending.h"
 #include "client/host.h"
@@ -37,7 +36,7 @@ connections_hurry(struct worker *worker)
 
   TAILQ_FOREACH(conn, &worker->connections, link)
     if (conn->state < CONNECTION_SERVING)
-      ending_begin(conn);
+      ending_begin(conn, ending_by_stop);
 }
 
 /* --------------------------------------------------------------- handshake */
@@ -62,6 +61,18 @@ begin_tls(struct connection *conn)
   conn->state = CONNECTION_SECURING;
 }
 
+static void
+tell(const struct connection *conn, enum fact_kind kind)
+{
+  const struct client *c = &conn->client;
+  struct fact fact = {
+    .kind = kind,
+    .export = c->export ? c->export->name : NULL,
+  };
+
+  client_tell(c, &fact);
+}
+
 /* What the handshake has come to; whether it takes more bytes. */
 static bool
 act(struct connection *conn, enum negotiate_event event)
@@ -77,11 +88,12 @@ act(struct connection *conn, enum negotiate_event event)
   case NEGOTIATE_READY:
     conn->state = CONNECTION_SERVING;
     connection_drop_negotiation(conn);
+    tell(conn, FACT_CHOSE);
     if (conn->stopping)
-      ending_begin(conn);
+      ending_begin(conn, ending_by_stop);
     return false;
   case NEGOTIATE_CLOSE:
-    ending_begin(conn);
+    ending_begin(conn, negotiate_why(conn->negotiation));
     return false;
   }
   return false;
@@ -207,6 +219,14 @@ receive_some(struct connection *conn)
                  only_held);
 }
 
+static const char *
+fault_of(const struct receiver *r)
+{
+  return r->at_end  ? "it has gone"
+         : r->broken ? "the connection broke"
+                     : "its bytes make no sense";
+}
+
 static void
 read_some(struct connection *conn)
 {
@@ -217,9 +237,10 @@ read_some(struct connection *conn)
     atomic_store_explicit(&c->cancelled, true, memory_order_relaxed);
   if (verdict == RECEIVE_FAULT ||
       (verdict == RECEIVE_END && conn->state < CONNECTION_SERVING))
-    client_fail(c, "its bytes make no sense, or it has gone");
+    client_fail(c, fault_of(&conn->receiver));
   else if (verdict == RECEIVE_END)
-    ending_begin(conn);
+    ending_begin(conn, conn->receiver.at_end ? "it has gone without a word"
+                                             : "it has disconnected");
   if (!client_has_failed(c))
     schedule(conn);
 }
@@ -376,14 +397,6 @@ on_gone(evutil_socket_t fd, short what, void *arg)
   loop_settle(loop);
 }
 
-static void
-log_shed(uint64_t bytes)
-{
-  if (log_cause_pass("clients that hold memory"))
-    log_warning("memory for clients is short: one that holds %" PRIu64
-                " KiB, and does not go on, is cut off", bytes >> 10);
-}
-
 /* There is memory, or this client is to make room. */
 static void
 on_woken(struct task *task)
@@ -397,8 +410,8 @@ on_woken(struct task *task)
   advance(conn, true);
   if (shed && account->moved == moved && account->stalled &&
       conn->state != CONNECTION_DEAD) {
-    log_shed(budget_bytes(account));
-    client_fail(&conn->client, "others need the memory that it holds");
+    client_fail(&conn->client, "it did not go on while others needed the "
+                               "memory that it holds");
     advance(conn, false);
   }
   if (conn->state == CONNECTION_DEAD)
@@ -461,6 +474,8 @@ init_client(struct client *c, struct worker *worker, struct stream *stream)
   c->worker = worker;
   c->host = worker->host;
   c->stream = stream;
+  c->tally = worker->tally;
+  c->since_ns = clock_ns();
   budget_join(worker->host->budget, &c->account, worker->loop, on_woken);
   send_init(&c->send, &c->account);
   c->kick.run = on_kick;
@@ -468,7 +483,7 @@ init_client(struct client *c, struct worker *worker, struct stream *stream)
 
 void
 connection_new(struct worker *worker, struct stream *stream,
-               struct peer *peer)
+               const struct visitor *visitor, struct peer *peer)
 {
   struct connection *conn = calloc(1, sizeof *conn);
 
@@ -478,8 +493,10 @@ connection_new(struct worker *worker, struct stream *stream,
     return;
   }
   init_client(&conn->client, worker, stream);
+  conn->client.visitor = *visitor;
   conn->peer = peer;
   conn->turn.run = on_turn;
+  tell(conn, FACT_CAME);
   requests_init(&conn->requests, &conn->client);
   TAILQ_INSERT_TAIL(&worker->connections, conn, link);
   assign_events(conn);

@@ -43,12 +43,13 @@
 
 struct peer;
 struct stream;
+struct visitor;
 struct worker;
 
 /* Takes the stream and the peer over, whatever becomes of it.  On the thread of
  * the worker's loop. */
 void connection_new(struct worker *worker, struct stream *stream,
-                    struct peer *peer);
+                    const struct visitor *visitor, struct peer *peer);
 
 /* For all connections of a worker, on its loop's thread.  The server stops:
  * from now on options are refused, and commands are not read any more. */

@@ -35,6 +35,7 @@ struct connection {
   uint8_t state; /* enum connection_state */
   bool yielding; /* goes on when the others have had their turn */
   bool stopping; /* the server is */
+  const char *end; /* why it is ending, in order; for the log */
   bool awaits_in, awaits_out, awaits_gone; /* which of these is added */
   struct event readable, writable, timer;
   struct event gone; /* the client has, while nothing is read from it */

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "client/ending.h"
-#include "base/log.h"
 #include "catalog/generation.h"
 #include "client/connection_state.h"
 #include "client/host.h"
@@ -18,6 +17,24 @@
 /* and to acknowledge them and close its end. */
 #define LINGER_MSEC 500
 
+static void
+tell_left(const struct connection *conn)
+{
+  const struct client *c = &conn->client;
+  struct fact fact = {
+    .kind = FACT_LEFT,
+    .export = c->export ? c->export->name : NULL,
+    .why = conn->end ? conn->end : c->why,
+    .read = c->read,
+    .written = c->written,
+    .nfailed = c->nfailed,
+  };
+
+  client_tell(c, &fact);
+}
+
+const char *const ending_by_stop = "the server stops";
+
 void
 ending_kill(struct connection *conn)
 {
@@ -25,9 +42,8 @@ ending_kill(struct connection *conn)
 
   if (conn->state == CONNECTION_DEAD)
     return;
-  if (client_has_failed(c))
-    log_debug("a client is cut off: %s", c->why);
   client_fail(c, "it is over");
+  tell_left(conn);
   conn->state = CONNECTION_DEAD;
   connection_await(&conn->readable, &conn->awaits_in, false);
   connection_await(&conn->writable, &conn->awaits_out, false);
@@ -97,12 +113,13 @@ ending_finish(struct connection *conn)
 }
 
 void
-ending_begin(struct connection *conn)
+ending_begin(struct connection *conn, const char *why)
 {
   if (conn->state >= CONNECTION_ENDING)
     return;
   conn->state = CONNECTION_ENDING;
   turns_leave(&conn->client.worker->turns, &conn->turn);
+  conn->end = why;
   receive_clear(&conn->receiver, &conn->client);
   requests_clear(&conn->requests);
   budget_give_up(&conn->client.account);
@@ -116,7 +133,7 @@ ending_stop(struct connection *conn)
 {
   if (conn->stopping && conn->state == CONNECTION_SERVING &&
       !receive_is_holding(&conn->receiver))
-    ending_begin(conn);
+    ending_begin(conn, ending_by_stop);
 }
 
 void

@@ -5,8 +5,10 @@
 
 struct connection;
 
-/* No more input: it dies when all is finished and sent. */
-void ending_begin(struct connection *conn);
+/* No more input: it dies when all is finished and sent.  why: a literal, for
+ * the log. */
+void ending_begin(struct connection *conn, const char *why);
+extern const char *const ending_by_stop;
 /* Goes on with that, if all is. */
 void ending_finish(struct connection *conn);
 

@@ -8,6 +8,7 @@
 
 struct budget;
 struct catalog;
+struct fact;
 struct nbd_policy;
 struct peer;
 struct server_config;
@@ -17,6 +18,8 @@ struct host {
   const struct nbd_policy *policy;
   struct catalog *catalog;
   struct budget *budget;
+  /* Something has happened to a connection.  On any loop's thread. */
+  void (*tell)(struct host *host, const struct fact *fact);
   /* A connection has gone for good.  On a loop's thread. */
   void (*left)(struct host *host, struct peer *peer);
   atomic_bool stopping;

@@ -14,7 +14,6 @@
 #include "client/negotiate.h"
 #include "base/clock.h"
 #include "base/container.h"
-#include "base/log.h"
 #include "catalog/catalog.h"
 #include "catalog/list.h"
 #include "client/client.h"
@@ -31,6 +30,7 @@ struct negotiation {
   struct export *opened;
   struct export_ticket ticket;
   struct export_list list;
+  uint32_t ntold; /* of .hs.nerrors, the host knows */
   bool waiting; /* for .ticket or .list */
   bool listing; /* .list is being sent */
   enum negotiate_event next;
@@ -38,6 +38,52 @@ struct negotiation {
 
 static enum negotiate_event settle(struct negotiation *n,
                                    enum nbd_event event);
+
+/* ------------------------------------------------------------------- facts */
+
+static const char *
+without_prefix(const char *name)
+{
+  return strncmp(name, "NBD_", 4) == 0 ? name + 8 : name; /* _OPT_, _REP_ */
+}
+
+/* An option got an error.  export, why: NULL where that is not known. */
+static void
+tell_error(struct negotiation *n, uint32_t option, uint32_t error,
+           const char *export, const char *why, enum fact_weight weight)
+{
+  struct client *c = n->client;
+  struct fact fact = {
+    .kind = FACT_FAILED,
+    .export = export,
+    .request = without_prefix(nbd_opt_name(option)),
+    .error = without_prefix(nbd_rep_name(error)),
+    .why = why,
+    .weight = weight,
+  };
+
+  c->nfailed++;
+  client_tell(c, &fact);
+}
+
+/* Errors that the handshake gave by itself.  Of several at a time the last. */
+static void
+tell_own_errors(struct negotiation *n)
+{
+  const struct nbd_handshake *hs = &n->hs;
+
+  if (n->ntold == hs->nerrors || client_has_failed(n->client))
+    return;
+  n->ntold = hs->nerrors;
+  const bool notable = hs->error == NBD_REP_ERR_TLS_REQD ||
+                       hs->error == NBD_REP_ERR_INVALID ||
+                       hs->error == NBD_REP_ERR_TOO_BIG;
+  tell_error(n, hs->error_option, hs->error, NULL,
+             hs->error == NBD_REP_ERR_TLS_REQD ? "TLS is required"
+             : notable                         ? "the option is malformed"
+                                               : "it is not to be had here",
+             notable ? FACT_NOTABLE : FACT_ORDINARY);
+}
 
 /* What the handshake has to say joins the client's output. */
 static void
@@ -106,10 +152,18 @@ go_on(struct negotiation *n, enum nbd_event event)
 
 /* -------------------------------------------------------------------- list */
 
+/* buf: for the identity. */
 static struct asker
-asker_of(const struct negotiation *n)
+asker_of(const struct negotiation *n, char buf[CLIENT_IDENTITY_SIZE])
 {
-  return (struct asker){ .tls = n->hs.tls };
+  const struct visitor *visitor = &n->client->visitor;
+
+  return (struct asker){
+    .identity = client_identity(n->client, buf),
+    .tls = n->hs.tls,
+    .address = visitor->len > 0 ? &visitor->address.any : NULL,
+    .address_len = visitor->len,
+  };
 }
 
 static void
@@ -159,7 +213,8 @@ on_listed(struct task *task)
 static void
 begin_list(struct negotiation *n)
 {
-  const struct asker asker = asker_of(n);
+  char identity[CLIENT_IDENTITY_SIZE];
+  const struct asker asker = asker_of(n, identity);
 
   stop_clock(n);
   n->waiting = true;
@@ -201,9 +256,16 @@ refuse(struct negotiation *n)
     [EXPORT_SHUTDOWN] = NBD_REP_ERR_SHUTDOWN,
   };
 
-  return nbd_handshake_refuse(&n->hs, reply[n->ticket.refusal],
-                              export_refusal_text(n->ticket.refusal),
-                              &n->out);
+  const enum export_refusal refusal = n->ticket.refusal;
+
+  tell_error(n, n->hs.option, reply[refusal], n->hs.want.name,
+             export_refusal_text(refusal),
+             refusal == EXPORT_SHUTDOWN ? FACT_ORDINARY : FACT_NOTABLE);
+  const enum nbd_event event =
+    nbd_handshake_refuse(&n->hs, reply[refusal], export_refusal_text(refusal),
+                         &n->out);
+  n->ntold = n->hs.nerrors;
+  return event;
 }
 
 static void
@@ -247,7 +309,8 @@ begin_export(struct negotiation *n)
     [NBD_WANT_META] = EXPORT_EXISTS,
   };
 
-  const struct asker asker = asker_of(n);
+  char identity[CLIENT_IDENTITY_SIZE];
+  const struct asker asker = asker_of(n, identity);
 
   drop_opened(n);
   n->ticket.loop = n->client->loop;
@@ -280,6 +343,7 @@ settle(struct negotiation *n, enum nbd_event event)
 {
   struct client *c = n->client;
 
+  tell_own_errors(n);
   if (!client_has_failed(c))
     move_output(n);
   if (client_has_failed(c))
@@ -301,7 +365,6 @@ settle(struct negotiation *n, enum nbd_event event)
   case NBD_EVENT_CLOSE:
     break;
   }
-  log_debug("handshake: %s", nbd_close_name((enum nbd_close)n->hs.reason));
   return NEGOTIATE_CLOSE;
 }
 
@@ -344,6 +407,12 @@ void
 negotiate_shutdown(struct negotiation *n)
 {
   nbd_handshake_shutdown(&n->hs);
+}
+
+const char *
+negotiate_why(const struct negotiation *n)
+{
+  return nbd_close_name((enum nbd_close)n->hs.reason);
 }
 
 bool

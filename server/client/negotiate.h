@@ -45,6 +45,9 @@ enum negotiate_event negotiate_tls_up(struct negotiation *n);
 /* The server stops: options are refused. */
 void negotiate_shutdown(struct negotiation *n);
 
+/* After CLOSE: why, for the log. */
+const char *negotiate_why(const struct negotiation *n);
+
 /* An answer of another thread is under way. */
 bool negotiate_is_waiting(const struct negotiation *n);
 

@@ -10,7 +10,6 @@
 #include "client/op.h"
 #include "catalog/generation.h"
 #include "client/reply.h"
-#include "nbd/reply.h"
 #include "client/worker.h"
 
 /* A loop keeps so many for the next requests. */
@@ -233,7 +232,9 @@ op_run(struct op *op)
 void
 op_answer(struct op *op, int err)
 {
-  reply_error(op->client, &op->req,
-              err ? nbd_error_from_errno(&op->req, err) : NBD_SUCCESS, NULL);
+  if (err)
+    reply_errno(op->client, &op->req, err);
+  else
+    reply_ok(op->client, &op->req);
   op_free(op);
 }

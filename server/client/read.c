@@ -155,6 +155,7 @@ try_small(struct op *op)
   send_commit(&c->send, n);
   if (n == 0)
     return false;
+  client_has_read(c, op->req.len);
   op_free(op);
   return true;
 }
@@ -315,7 +316,9 @@ try_send(struct op *op)
   if (op->in_flight)
     client_kick(c); /* nobody else would send it */
   op_suspend(op);
-  if (!put_pieces(op))
+  if (put_pieces(op))
+    client_has_read(c, op->req.len);
+  else
     client_fail(c, "an answer that was begun cannot be finished");
   piece_sent(op);
   return true;
@@ -358,7 +361,9 @@ finish_read(struct op *op)
   op_end(op);
   if (!client_has_failed(c)) {
     op->buf = NULL;
-    if (!send_buf(&c->send, buf, op->reply, (size_t)(op->fill - op->reply)))
+    if (send_buf(&c->send, buf, op->reply, (size_t)(op->fill - op->reply)))
+      client_has_read(c, op->req.len);
+    else
       client_fail(c, "no memory for a reply");
   }
   op_free(op);

@@ -123,6 +123,7 @@ no_bytes(struct receiver *r, ssize_t n)
   if (n == -EAGAIN)
     return RECEIVE_MORE;
   r->at_end = n == 0;
+  r->broken = n < 0;
   return n == 0 ? RECEIVE_END : RECEIVE_FAULT;
 }
 

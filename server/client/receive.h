@@ -45,6 +45,7 @@ struct receiver {
   bool waits;
   bool places; /* the consumer has said PLACE */
   bool at_end; /* the client will not say more */
+  bool broken; /* nothing can be received any more */
 };
 
 /* Receives, and has the consumer take, what there is, but not so much that

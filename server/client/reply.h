@@ -8,10 +8,14 @@
 struct client;
 struct nbd_request;
 
-/* error: an enum nbd_error, NBD_SUCCESS among them; text: for a person, or
- * NULL.  Nothing is said to a client that has failed. */
+/* Nothing is said to a client that has failed.  Each error is a fact that the
+ * host is told. */
+
+/* error: an enum nbd_error; text: for a person, or NULL. */
 void reply_error(struct client *c, const struct nbd_request *req,
                  uint32_t error, const char *text);
+/* err: a negative errno. */
+void reply_errno(struct client *c, const struct nbd_request *req, int err);
 void reply_ok(struct client *c, const struct nbd_request *req);
 
 #endif

@@ -9,6 +9,7 @@
 
 struct buf;
 struct connection;
+struct fact_tally;
 struct host;
 struct loop;
 struct op;
@@ -16,6 +17,7 @@ struct op;
 struct worker {
   struct loop *loop;
   struct host *host;
+  struct fact_tally *tally;
   struct buf *input;    /* where receiving begins; see receive.c */
   struct op *spare_ops; /* see op.c */
   unsigned nspare_ops;

@@ -17,6 +17,8 @@ finish(struct op *op)
 {
   struct client *c = op->client;
 
+  if (op->vr.result == 0 && op->vr.op == VHD_WRITE)
+    client_has_written(c, op->req.len);
   export_reclaim(c->export);
   op_answer(op, op->vr.result);
 }

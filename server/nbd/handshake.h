@@ -118,11 +118,14 @@ struct nbd_export_info {
 };
 
 /* Read by the owner: .want after EXPORT, .session after READY, .reason after
- * CLOSE, .tls always.  All else is private. */
+ * CLOSE, .tls, .nerrors and what is of the last one always.  All else is
+ * private. */
 struct nbd_handshake {
   struct nbd_want want;
   struct nbd_session session;
   const struct nbd_policy *policy;
+  uint32_t nerrors; /* options that were answered with one, */
+  uint32_t error, error_option; /* and the last of them */
   unsigned char *payload; /* of the option at hand */
   char *context_name;     /* the export that session.contexts belong to */
   uint64_t drained;

@@ -85,6 +85,9 @@ nbd_option_error(struct nbd_handshake *hs, struct nbd_out *out, uint32_t type,
   /* Invariant 5 of handshake.c. */
   assert(type != NBD_REP_ERR_TLS_REQD ||
          (!hs->tls && hs->policy->tls != NBD_TLS_OFF));
+  hs->nerrors++;
+  hs->error = type;
+  hs->error_option = hs->option;
   nbd_option_head(hs, out, type, (uint32_t)len);
   nbd_out_put(out, clean, len);
   return end_option(hs, out);

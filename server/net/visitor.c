@@ -43,6 +43,15 @@ visitor_family(const struct visitor *visitor)
   return visitor->len > 0 ? visitor->address.any.sa_family : AF_UNSPEC;
 }
 
+const char *
+visitor_identity(const struct visitor *visitor, char *buf, size_t size)
+{
+  if (visitor->uid == (uid_t)-1)
+    return NULL;
+  snprintf(buf, size, "uid:%lu", (unsigned long)visitor->uid);
+  return buf;
+}
+
 void
 visitor_name(const struct visitor *visitor, char *buf, size_t size)
 {
@@ -51,10 +60,7 @@ visitor_name(const struct visitor *visitor, char *buf, size_t size)
   else if (visitor_family(visitor) != AF_UNIX)
     socket_address_name(&visitor->address.any, visitor->len, buf, size);
   else if (visitor->pid > 0)
-    snprintf(buf, size, "process %ld of user %ld", (long)visitor->pid,
-             (long)visitor->uid);
-  else if (visitor->uid != (uid_t)-1)
-    snprintf(buf, size, "user %ld", (long)visitor->uid);
+    snprintf(buf, size, "process %ld", (long)visitor->pid);
   else
-    snprintf(buf, size, "a Unix socket");
+    snprintf(buf, size, "a process");
 }

@@ -31,8 +31,12 @@ void visitor_init(struct visitor *visitor, int fd, const struct sockaddr *addr,
 /* AF_INET, AF_INET6, AF_UNIX, AF_VSOCK..., AF_UNSPEC where that is unknown. */
 int visitor_family(const struct visitor *visitor);
 
+/* Who the kernel vouches for: "uid:1000"; NULL: nobody. */
+const char *visitor_identity(const struct visitor *visitor, char *buf,
+                             size_t size);
+
 /* As a person writes it: "192.0.2.1:4242", "[2001:db8::1]:4242",
- * "vsock:3:1024", "process 4242 of user 1000". */
+ * "vsock:3:1024", "process 4242". */
 void visitor_name(const struct visitor *visitor, char *buf, size_t size);
 
 #endif

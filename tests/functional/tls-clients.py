@@ -141,6 +141,20 @@ def _():
     same_bytes(content("disk.vhd"), data)
 
 
+@case("the log names who was there, by his key or certificate")
+def _():
+    ca = Authority()
+    keys = psk_file("keys.psk", "alice")
+    with serving("--listen", "127.0.0.1:0", "--unix", "s.sock",
+                 "--tls=require", "--tls-certificates", server_folder(ca),
+                 "--tls-verify-peer", "--tls-psk", keys, image()) as server:
+        nbdinfo_size("s.sock", SIZE, user="alice", tls_psk_file=keys)
+        server.wait_for(r"export '': process \d+ \(psk:alice\) has left")
+        nbdinfo_size(server.tcp(), SIZE,
+                     tls_certificates=client_folder(ca, "carol"))
+        server.wait_for(r"export '': 127\.0\.0\.1:\d+ \(x509:carol\) has left")
+
+
 @case("a pre-shared key works with TLS 1.3, and where TLS 1.3 is switched off")
 def _():
     need("nbdinfo")

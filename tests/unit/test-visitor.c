@@ -127,9 +127,10 @@ a_unix_client_has_a_process(void **state)
   close(fd[0]);
   close(fd[1]);
   visitor_name(&visitor, name, sizeof name);
-  snprintf(wanted, sizeof wanted, "process %ld of user %ld", (long)getpid(),
-           (long)geteuid());
+  snprintf(wanted, sizeof wanted, "process %ld", (long)getpid());
   assert_string_equal(name, wanted);
+  snprintf(wanted, sizeof wanted, "uid:%lu", (unsigned long)geteuid());
+  assert_string_equal(visitor_identity(&visitor, name, sizeof name), wanted);
 }
 
 /* A peer that has vanished is noticed whether or not something was sent. */
