@@ -111,6 +111,7 @@ entry_fill_current(struct entry *entry, struct export_ticket *ticket)
 
   ticket->facts = (struct export_facts){
     .description = gen->export.description,
+    .note = gen->export.note,
     .size = gen->export.size,
     .readonly = gen->export.readonly,
     .tls_only = gen->export.tls_only,

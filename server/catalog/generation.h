@@ -32,6 +32,7 @@ struct export {
   const char *description; /* or NULL; lives as long as the configuration */
   struct vhd_image *image;
   struct io_queue *queue;
+  const char *note; /* for clients, why it is read-only; a literal, or NULL */
   uint64_t size;
   bool readonly;
   bool tls_only;

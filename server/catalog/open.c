@@ -81,14 +81,48 @@ wants_readonly(const struct opening *how)
   return how->readonly || how->origin->readonly;
 }
 
+/* What a client is told who may have wanted to write: no names. */
+static const char *
+note_of(int error)
+{
+  switch (error) {
+  case -EACCES:
+  case -EPERM:
+    return "read-only: the server may not write to this image; its log says "
+           "why, and what to do";
+  case -EROFS:
+    return "read-only: the image lies on a file system that is read-only";
+  default:
+    return NULL;
+  }
+}
+
+/* An image of root's, say, that somebody made with sudo. */
+static void
+log_readonly(const struct opening *how, int r, const struct vhd_error *why)
+{
+  if (!log_cause_pass("'%s' is served read-only", how->path))
+    return;
+  if (r == -EACCES)
+    log_warning("%s; serving it read-only.  If it is to be written, give it "
+                "to the user that vhdkitd runs as (chown %lu %s), or run "
+                "vhdkitd as its owner (--user)", why->message,
+                (unsigned long)geteuid(), how->path);
+  else
+    log_notice("%s; serving it read-only", why->message);
+}
+
+/* *note: see struct export. */
 static int
 try_open(const struct opening *how, struct vhd_image **image,
-         struct vhd_error *err)
+         const char **note, struct vhd_error *err)
 {
   struct vhd_error why = { .code = 0 };
+  int for_writing = 0;
 
+  *note = NULL;
   if (!wants_readonly(how)) {
-    const int r = open_as(how, 0, image, &why);
+    const int r = for_writing = open_as(how, 0, image, &why);
     const bool busy = r < 0 && why.code == VHD_BUSY && !how->origin->stays;
     if ((r != -EACCES && r != -EROFS && r != -EPERM && !busy) ||
         (busy && in_vain(how))) {
@@ -97,9 +131,10 @@ try_open(const struct opening *how, struct vhd_image **image,
     }
   }
   const int r = open_as(how, VHD_OPEN_READONLY, image, err);
-  if (r == 0 && !wants_readonly(how) &&
-      log_cause_pass("'%s' is served read-only", how->path))
-    log_notice("%s; serving it read-only", why.message);
+  if (r == 0 && for_writing < 0) {
+    *note = note_of(for_writing);
+    log_readonly(how, for_writing, &why);
+  }
   return r;
 }
 
@@ -181,10 +216,13 @@ image_look(const struct opening *how, struct export_facts *facts,
   if (r < 0)
     return r;
   vhd_get_info(image, &info);
+  const int denied =
+    wants_readonly(how) || access(how->path, W_OK) == 0 ? 0 : -errno;
   *facts = (struct export_facts){
     .description = how->origin->description,
+    .note = note_of(denied),
     .size = info.size,
-    .readonly = wants_readonly(how) || access(how->path, W_OK) < 0 ||
+    .readonly = wants_readonly(how) || denied < 0 ||
                 info.held != VHD_HELD_BY_NOBODY || is_written(image),
     .tls_only = how->origin->tls_only,
     .depth = info.depth,
@@ -199,7 +237,8 @@ image_open(const struct opening *how, struct generation *gen,
 {
   struct vhd_image *image;
   struct vhd_info info;
-  int r = try_open(how, &image, err);
+  const char *note;
+  int r = try_open(how, &image, &note, err);
 
   if (r < 0)
     return r;
@@ -213,6 +252,7 @@ image_open(const struct opening *how, struct generation *gen,
   gen->stays = how->origin->stays;
   gen->export.image = image;
   gen->export.description = how->origin->description;
+  gen->export.note = note;
   gen->export.size = info.size;
   gen->export.readonly = info.read_only;
   gen->export.tls_only = how->origin->tls_only;

@@ -10,6 +10,7 @@
 /* What a client is told before it uses an export. */
 struct export_facts {
   const char *description; /* or NULL; lives as long as the configuration */
+  const char *note;        /* why it is read-only; a literal, or NULL */
   uint64_t size;
   bool readonly; /* that is how it would be opened now */
   bool tls_only;

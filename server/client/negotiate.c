@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,14 +226,22 @@ begin_list(struct negotiation *n)
 
 /* ------------------------------------------------------------------ export */
 
+/* With a note behind it; what the protocol cannot carry is cut off later. */
+#define DESCRIPTION_SIZE (NBD_MAX_STRING + 256)
+
 static enum nbd_event
 describe(struct negotiation *n)
 {
   const struct export_facts *facts = &n->ticket.facts;
   const char *name = n->hs.want.name;
+  const char *description = facts->description ? facts->description : "";
+  char text[DESCRIPTION_SIZE];
+
+  snprintf(text, sizeof text, facts->note && *description ? "%s (%s)" : "%s%s",
+           description, facts->note ? facts->note : "");
   const struct nbd_export_info info = {
     .name = name + (name[0] == '/'),
-    .description = facts->description,
+    .description = text,
     .size = facts->size,
     .flags = NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_TRIM |
              NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_SEND_FAST_ZERO |

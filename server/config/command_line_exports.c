@@ -189,7 +189,8 @@ options_check_exports(struct options *opt, struct complaint *complaint)
   for (size_t i = 0; i < opt->nexports; i++) {
     if (opt->exports[i].name == NULL && opt->nexports > 1) {
       return complain(complaint,
-                      "'%s' is not alone, so it needs a name: NAME=%s",
+                      "'%s' is not alone, so it needs a name: NAME=%s; or, if "
+                      "it is a folder, leave out the others",
                       opt->exports[i].path, opt->exports[i].path);
     }
   }
