@@ -4,6 +4,7 @@
 why; each error that a client got; and no flood."""
 
 import os
+import pwd
 import re
 import resource
 import signal
@@ -12,8 +13,9 @@ import struct
 import subprocess
 
 from fronttest import (PATIENCE, connect_tcp, connect_unix, greeting, image,
-                       read_all, serving)
+                       needs_root, read_all, serving)
 from rawclient import ABORT, FLUSH, GO, READ, SOCKET, WRITE, Client
+from servertest import nbd, need_nbd
 from tooltest import MiB, Skip, case, check, contains, equal, need, run
 
 US = rf"process {os.getpid()} \(uid:{os.geteuid()}\)"
@@ -218,6 +220,46 @@ def _():
         tracer.terminate()
         tracer.wait(PATIENCE)
         client.disconnect()
+
+
+@case("an image that the server may not write to: log and client are told why")
+def _():
+    needs_root()
+    need_nbd()
+    os.chmod(".", 0o755)
+    os.chmod("..", 0o755)
+    os.mkdir("dir")
+    image("dir/disk.vhd")
+    os.chmod("dir/disk.vhd", 0o644)
+    told = []
+    with serving("--unix", SOCKET, "--user", "nobody", "--description",
+                 "named=of root's", "named=dir/disk.vhd") as server:
+        h = nbd.NBD()
+        h.set_opt_mode(True)
+        h.set_full_info(True)
+        h.set_export_name("named")
+        h.connect_unix(SOCKET)
+        h.opt_info()
+        told.append(h.get_export_description())
+        h.opt_go()
+        told.append(h.get_export_description())
+        check(h.is_read_only(), "who can write to a file of root's?")
+        h.shutdown()
+        contains(server.log(), f"chown {pwd.getpwnam('nobody').pw_uid} "
+                               "dir/disk.vhd")
+    with serving("--unix", SOCKET, "--user", "nobody", "dir"):
+        h = nbd.NBD()
+        h.set_opt_mode(True)
+        h.set_full_info(True)
+        h.set_export_name("disk")
+        h.connect_unix(SOCKET)
+        h.opt_info()  # nobody has opened it
+        told.append(h.get_export_description())
+        h.opt_abort()
+    for text in told:
+        contains(text, "the server may not write to this image")
+    for text in told[:2]:
+        contains(text, "of root's (")
 
 
 @case("many that leave are held back, and others have their say")

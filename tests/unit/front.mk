@@ -43,4 +43,11 @@ tests_unit_test_visitor_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_visitor_LDADD = server/libserver.la $(CMOCKA_LIBS)
 tests_unit_test_visitor_SOURCES = tests/unit/test-visitor.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-facts
+TESTS += tests/unit/test-facts
+tests_unit_test_facts_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_facts_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_facts_LDADD = server/libserver.la $(CMOCKA_LIBS)
+tests_unit_test_facts_SOURCES = tests/unit/test-facts.c $(UNIT_COMMON)
+
 endif
