@@ -323,11 +323,9 @@ limit_of(int error)
 void
 server_refused(struct server *server, int error, const struct visitor *visitor)
 {
-  char buf[CLIENT_IDENTITY_SIZE];
   const struct fact fact = {
     .kind = FACT_REFUSED,
     .visitor = visitor,
-    .identity = visitor_identity(visitor, buf, sizeof buf),
     .limit = limit_of(error),
   };
 

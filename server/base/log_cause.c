@@ -26,6 +26,7 @@ struct cause {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cause table[CAUSES]; /* the last is that of all the others */
+static size_t nused;               /* behind them all are free, but the last */
 
 static int64_t
 now_sec(void)
@@ -73,6 +74,8 @@ end_next(size_t *i, bool all, struct cause *told)
   for (; !held && *i < CAUSES; ++*i)
     if (all || table[*i].until <= now)
       held = end_cause(&table[*i], told);
+  while (nused > 0 && is_free(&table[nused - 1]))
+    nused--;
   pthread_mutex_unlock(&lock);
   return held;
 }
@@ -94,12 +97,14 @@ find_place(const char *text, int64_t now)
 {
   struct cause *place = NULL;
 
-  for (size_t i = 0; i < CAUSES - 1; i++) {
+  for (size_t i = 0; i < nused; i++) {
     if (strcmp(table[i].text, text) == 0)
       return &table[i];
     if (!place && (is_free(&table[i]) || table[i].until <= now))
       place = &table[i];
   }
+  if (!place && nused < CAUSES - 1)
+    place = &table[nused++];
   return place ? place : &table[CAUSES - 1];
 }
 

@@ -47,22 +47,18 @@ client_send(struct client *c)
 }
 
 const char *
-client_identity(const struct client *c, char buf[CLIENT_IDENTITY_SIZE])
+client_identity(const struct client *c)
 {
   struct stream *s = c->stream;
-  const char *identity = s->ops->identity ? s->ops->identity(s) : NULL;
 
-  return identity ? identity
-                  : visitor_identity(&c->visitor, buf, CLIENT_IDENTITY_SIZE);
+  return s->ops->identity ? s->ops->identity(s) : NULL;
 }
 
 void
 client_tell(const struct client *c, struct fact *fact)
 {
-  char buf[CLIENT_IDENTITY_SIZE];
-
   fact->visitor = &c->visitor;
-  fact->identity = client_identity(c, buf);
+  fact->identity = client_identity(c);
   fact->nsec = clock_ns() - c->since_ns;
   c->host->tell(c->host, fact);
 }

@@ -64,10 +64,8 @@ void client_kick(struct client *c);
 /* Sends what the client takes.  False: it does not take all, or has failed. */
 bool client_send(struct client *c);
 
-/* Who it has proved to be, by TLS or (into buf) its socket; NULL: nobody. */
-#define CLIENT_IDENTITY_SIZE 32
-const char *client_identity(const struct client *c,
-                            char buf[CLIENT_IDENTITY_SIZE]);
+/* Who it has proved to be by TLS; NULL: nobody. */
+const char *client_identity(const struct client *c);
 /* Tells the host a fact, to which who it is about is added, and how long it has
  * been there.  The client is not cut off yet. */
 void client_tell(const struct client *c, struct fact *fact);

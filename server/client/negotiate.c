@@ -32,6 +32,7 @@ struct negotiation {
   struct export_ticket ticket;
   struct export_list list;
   uint32_t ntold; /* of .hs.nerrors, the host knows */
+  char user[VISITOR_IDENTITY_SIZE]; /* the identity without TLS; "": unknown */
   bool waiting; /* for .ticket or .list */
   bool listing; /* .list is being sent */
   enum negotiate_event next;
@@ -153,14 +154,19 @@ go_on(struct negotiation *n, enum nbd_event event)
 
 /* -------------------------------------------------------------------- list */
 
-/* buf: for the identity. */
+/* Without TLS a Unix socket's client is known by its user. */
 static struct asker
-asker_of(const struct negotiation *n, char buf[CLIENT_IDENTITY_SIZE])
+asker_of(struct negotiation *n)
 {
   const struct visitor *visitor = &n->client->visitor;
+  const char *identity = client_identity(n->client);
 
+  if (!identity && n->user[0] != '\0')
+    identity = n->user;
+  else if (!identity)
+    identity = visitor_identity(visitor, n->user, sizeof n->user);
   return (struct asker){
-    .identity = client_identity(n->client, buf),
+    .identity = identity,
     .tls = n->hs.tls,
     .address = visitor->len > 0 ? &visitor->address.any : NULL,
     .address_len = visitor->len,
@@ -214,8 +220,7 @@ on_listed(struct task *task)
 static void
 begin_list(struct negotiation *n)
 {
-  char identity[CLIENT_IDENTITY_SIZE];
-  const struct asker asker = asker_of(n, identity);
+  const struct asker asker = asker_of(n);
 
   stop_clock(n);
   n->waiting = true;
@@ -318,8 +323,7 @@ begin_export(struct negotiation *n)
     [NBD_WANT_META] = EXPORT_EXISTS,
   };
 
-  char identity[CLIENT_IDENTITY_SIZE];
-  const struct asker asker = asker_of(n, identity);
+  const struct asker asker = asker_of(n);
 
   drop_opened(n);
   n->ticket.loop = n->client->loop;

@@ -52,11 +52,14 @@ facts_bytes(const struct facts *facts, uint64_t *read, uint64_t *written)
 static const char *
 who(const struct fact *fact, char buf[WHO_SIZE])
 {
-  char name[VISITOR_NAME_SIZE];
+  char name[VISITOR_NAME_SIZE], user[VISITOR_IDENTITY_SIZE];
+  const char *identity = fact->identity;
 
   visitor_name(fact->visitor, name, sizeof name);
-  if (fact->identity)
-    snprintf(buf, WHO_SIZE, "%s (%.128s)", name, fact->identity);
+  if (!identity)
+    identity = visitor_identity(fact->visitor, user, sizeof user);
+  if (identity)
+    snprintf(buf, WHO_SIZE, "%s (%.128s)", name, identity);
   else
     snprintf(buf, WHO_SIZE, "%s", name);
   return buf;
@@ -145,13 +148,16 @@ log_fact(const struct fact *fact)
 
   switch (fact->kind) {
   case FACT_CAME:
-    log_debug("%s has come", who(fact, buf));
+    if (log_is_verbose())
+      log_debug("%s has come", who(fact, buf));
     break;
   case FACT_REFUSED:
     log_refused(fact);
     break;
   case FACT_CHOSE:
-    log_debug("export '%s': %s has chosen it", fact->export, who(fact, buf));
+    if (log_is_verbose())
+      log_debug("export '%s': %s has chosen it", fact->export,
+                who(fact, buf));
     break;
   case FACT_FAILED:
     log_failed(fact);

@@ -10,8 +10,9 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* What visitor_name() needs at most. */
+/* What visitor_name() and visitor_identity() need at most. */
 #define VISITOR_NAME_SIZE 64
+#define VISITOR_IDENTITY_SIZE 32
 
 struct visitor {
   union {
