@@ -17,7 +17,7 @@ set -eu
 suite=bookworm
 mirror=http://deb.debian.org/debian
 packages=systemd,systemd-sysv,procps,python3,python3-libnbd,openssl
-packages=$packages,libevent-2.1-7,libseccomp2,liburing2,libssl3,libjansson4
+packages=$packages,libevent-core-2.1-7,libseccomp2,liburing2,libssl3,libjansson4
 packages=$packages,libsmartcols1
 seconds=180
 
