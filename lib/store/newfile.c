@@ -3,15 +3,21 @@
  *
  * Order, so that a crash at any point leaves the old file or the new one, never
  * part of one: content -> fsync of the file -> link or rename -> fsync of the
- * folder. */
+ * folder.
+ *
+ * A file that has a temporary name is locked (flock()) as long as it has it, so
+ * that what a killed process left is told from what is still being made: by
+ * whoever needs such a name in that folder next, who removes it. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,6 +80,77 @@ look_at_old(struct newfile *file, bool overwrite, struct stat *st,
   return local_open(file->path, LOCAL_WRITE, &file->old, err);
 }
 
+/* ---------------------------------------------------------- temporary names */
+
+#define TEMP_BEFORE ".vhdkit-"
+#define TEMP_DIGITS 16
+#define TEMP_BEHIND ".tmp"
+
+static bool
+is_temporary(const char *name)
+{
+  const size_t n = sizeof TEMP_BEFORE - 1;
+
+  return strncmp(name, TEMP_BEFORE, n) == 0 &&
+         strspn(name + n, "0123456789abcdef") == TEMP_DIGITS &&
+         strcmp(name + n + TEMP_DIGITS, TEMP_BEHIND) == 0;
+}
+
+static int
+make_temporary_name(char *name, size_t size)
+{
+  uint64_t random;
+
+  if (getrandom(&random, sizeof random, 0) != sizeof random)
+    return -EIO;
+  snprintf(name, size, TEMP_BEFORE "%016" PRIx64 TEMP_BEHIND, random);
+  return 0;
+}
+
+/* Removes a file that nobody is making any more. */
+static void
+remove_left(int folder, const char *name)
+{
+  const int fd = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK |
+                                        O_NOCTTY | O_CLOEXEC);
+  struct stat st;
+
+  if (fd < 0)
+    return;
+  if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+      flock(fd, LOCK_EX | LOCK_NB) == 0)
+    unlinkat(folder, name, 0);
+  close(fd);
+}
+
+static void
+remove_all_left(int folder)
+{
+  const int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+  const struct dirent *entry;
+
+  while (dir != NULL && (entry = readdir(dir)) != NULL)
+    if (is_temporary(entry->d_name))
+      remove_left(folder, entry->d_name);
+  if (dir != NULL)
+    closedir(dir);
+  else if (fd >= 0)
+    close(fd);
+}
+
+/* Locks a new file.  False: one who cleans up came between, and its name is, or
+ * will be, gone.  Where there are no locks, nobody cleans up either. */
+static bool
+claim(int fd)
+{
+  struct stat st;
+
+  if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+    return errno != EWOULDBLOCK;
+  return fstat(fd, &st) < 0 || st.st_nlink > 0;
+}
+
 static int
 open_temporary(struct newfile *file)
 {
@@ -85,18 +162,23 @@ open_temporary(struct newfile *file)
       errno != EINVAL)
     return -errno;
 
+  remove_all_left(file->dir);
   for (int i = 0; i < 100; i++) {
-    uint64_t random;
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-      return -EIO;
-    snprintf(file->temp, sizeof file->temp, ".vhdkit-%016" PRIx64 ".tmp",
-             random);
+    int r = make_temporary_name(file->temp, sizeof file->temp);
+    if (r < 0)
+      return r;
     file->fd = openat(file->dir, file->temp,
                       O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
-    if (file->fd >= 0)
+    if (file->fd >= 0 && claim(file->fd))
       return 0;
-    if (errno != EEXIST)
+    if (file->fd < 0 && errno != EEXIST)
       break;
+    if (file->fd >= 0) {
+      unlinkat(file->dir, file->temp, 0);
+      close(file->fd);
+      file->fd = -1;
+      errno = EEXIST;
+    }
   }
   file->temp[0] = '\0';
   return -errno;
@@ -223,12 +305,13 @@ static int
 replace_old(struct newfile *file)
 {
   if (file->temp[0] == '\0') {
-    uint64_t random;
     char temp[sizeof file->temp];
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-      return -EIO;
-    snprintf(temp, sizeof temp, ".vhdkit-%016" PRIx64 ".tmp", random);
-    int r = link_nameless(file, temp);
+    remove_all_left(file->dir);
+    int r = make_temporary_name(temp, sizeof temp);
+    if (r < 0)
+      return r;
+    flock(file->fd, LOCK_EX | LOCK_NB); /* nobody else can have it */
+    r = link_nameless(file, temp);
     if (r < 0)
       return r;
     memcpy(file->temp, temp, sizeof temp);
@@ -256,6 +339,8 @@ newfile_commit(struct newfile *file, struct vhd_error *err)
   if (r < 0)
     return vhd_fail_sys(err, -r, "%s: cannot give the new file its name",
                         file->path);
+
+  flock(file->fd, LOCK_UN);
 
   /* Some file systems do not sync folders: nothing to wait for there. */
   if (fsync(file->dir) < 0 && errno != EINVAL && errno != EROFS)

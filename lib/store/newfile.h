@@ -5,7 +5,7 @@
  * The caller fills .fd and commits.  Until then nobody sees the file: it has no
  * name (O_TMPFILE) or, on file systems that know no such thing, a hidden
  * temporary one.  A process that dies half way leaves nothing in the first
- * case.  One thread. */
+ * case, and in the second what the next one removes.  One thread. */
 #ifndef STORE_NEWFILE_H
 #define STORE_NEWFILE_H
 

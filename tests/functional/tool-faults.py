@@ -3,6 +3,7 @@
 """vhdkit create where the system refuses or fails: strace makes a system call
 fail, and the image is whole or not there at all."""
 
+import fcntl
 import os
 import subprocess
 
@@ -114,6 +115,33 @@ def _():
     with open(LOG, encoding="utf-8", errors="replace") as log:
         contains(log.read(), "killed by SIGKILL")
     only()
+
+
+@case("killed without O_TMPFILE: the next to make a file there tidies up")
+def _():
+    need("strace")
+    kill = ["strace", "-f", "-o", LOG, "-P", os.getcwd(), "-e",
+            "trace=openat,renameat2", "-e",
+            "inject=openat:error=EOPNOTSUPP:when=1", "-e",
+            "inject=renameat2:error=EIO:signal=SIGKILL"]
+    subprocess.run([*kill, VHDKIT, "create", "--size", "1M", "a.vhd"],
+                   check=False, timeout=100,
+                   env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
+    left = os.listdir()
+    equal(len(left), 1, f"what is left, {left}")
+    check(left[0].startswith(".vhdkit-"), left[0])
+    # What somebody is still making stays, and so does what is none of ours.
+    ours, theirs = ".vhdkit-0123456789abcdef.tmp", ".vhdkit-notes.tmp"
+    open(theirs, "wb").close()
+    with open(ours, "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        faulty("openat:error=EOPNOTSUPP:when=1", "create", "--size", "1M",
+               "a.vhd", code=0)
+        only("a.vhd", ours, theirs)
+    # A name that is there for a moment only does not stay either.
+    vhdkit("create", "--size", "2M", "--overwrite", "a.vhd")
+    only("a.vhd", theirs)
+    vhdkit("check", "a.vhd")
 
 
 run()
