@@ -116,7 +116,7 @@ def check_tool(tap):
                           f"{(out + err)[:200]!r}")
         options = set(OPTION.findall(out))
         # What several verbs take may be described once, in vhdkit(1).
-        listed = page_options(read(f"tool/vhdkit-{verb}.pod")) | {"--help"}
+        listed = page_options(read(f"tool/vhdkit-{verb}.pod"))
         faults += difference(options - (common - listed), "--help", listed,
                              "the page")
         used |= options
