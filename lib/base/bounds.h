@@ -40,6 +40,9 @@
 /* How far a layer with a parent looks ahead over blocks it does not have: the
  * parent may cut the range short, and looking again costs as much. */
 #define LOOK_AHEAD BOUND(64, 2)
+/* Layers and entries of tables that one step of a request looks at, and a few
+ * more: then others have their turn. */
+#define LOOKS_AT_ONCE BOUND(4096, 8)
 /* How often the metadata of a file is read that others write meanwhile. */
 #define TORN_TRIES 20
 /* Pieces that a request gathers; at most half of VHD_REQUEST_IOS. */
@@ -56,6 +59,7 @@
   BOUND_ROW(RETIRED, "slots that call for a commit")                          \
   BOUND_ROW(RECLAIM, "slots whose space is given back at once")               \
   BOUND_ROW(PIECES, "pieces of one request")                                  \
+  BOUND_ROW(LOOKS, "what one step looks at")                                  \
   BOUND_ROW(SPARE, "blocks past the end, one by one")
 
 enum bound {

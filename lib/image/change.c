@@ -39,13 +39,26 @@ end_change(struct vhd_request *req)
   return request_done(req, 0);
 }
 
-/* Everything is done; durable too? */
+/* Is there anything dirty? */
+static bool
+disk_is_dirty(struct vhd_image *img)
+{
+  pthread_mutex_lock(&img->top->lock);
+  bool dirty = img->commit.ndirty > 0;
+  pthread_mutex_unlock(&img->top->lock);
+  return dirty;
+}
+
+/* Everything is done; durable too?  A range longer than all that can be dirty
+ * is not gone through. */
 static bool
 range_is_dirty(const struct vhd_request *req)
 {
   const struct layer *l = req->image->top;
   uint64_t end = req->off + req->len;
 
+  if (req->len >> l->block_shift > DIRTY_MAX)
+    return disk_is_dirty(req->image);
   for (uint64_t blk = req->off >> l->block_shift;
        blk << l->block_shift < end; blk++)
     if (l->state[blk] & BLOCK_DIRTY)
@@ -189,6 +202,8 @@ clear_the_way(struct vhd_request *req, enum decision d)
     req->nio = 0;
     add_date(req);
     return request_io(req, dated);
+  case LONG:
+    return request_look_later(req, gather);
   default:
     return request_call(req, grow_begin, grown);
   }
@@ -247,10 +262,8 @@ gather(struct vhd_request *req)
   while (m->pos < end && m->npiece < REQUEST_PIECES) {
     struct piece *p = &m->piece[m->npiece];
     enum decision d = change_plan(req, p, &m->need);
-    if (d == PIECE || d == NOTHING) {
+    if (d == PIECE) {
       m->pos += p->len;
-      if (d == NOTHING)
-        continue;
       m->npiece++;
       dirty |= p->punch_first;
       if (p->kind != PIECE_IN_PLACE)
@@ -258,6 +271,13 @@ gather(struct vhd_request *req)
       if (p->edge[0] || p->edge[1])
         return request_next(req, edges);
       continue;
+    }
+    if (d == NOTHING) {
+      m->pos += p->len;
+      m->need.looked++;
+      if (!map_is_long(&m->need))
+        continue;
+      d = LONG;
     }
     if (m->npiece == 0)
       return clear_the_way(req, d);
@@ -287,7 +307,7 @@ edges(struct vhd_request *req)
   struct vhd_image *img = req->image;
   struct machine *m = machine_of(req);
   const struct piece *p = &m->piece[0];
-  struct map_need need;
+  struct map_need *need = &m->need;
   struct vhd_run run;
 
   req->nio = 0;
@@ -298,8 +318,8 @@ edges(struct vhd_request *req)
     memset(m->edge[e], 0, 512);
     if (!image_is_child(img))
       continue;
-    if (!map_from(machine_of(req)->layers, 1, off, 512, &run, &need))
-      return request_load(req, need.layer, need.blk, edges);
+    if (!map_from(m->layers, 1, off, 512, &run, need))
+      return request_load(req, need->layer, need->blk, edges);
     if (run.kind == VHD_RUN_DATA)
       request_add_io(req, run.file, VHD_IO_READ, run.file_off, 512, m->edge[e],
                      0);

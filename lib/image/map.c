@@ -41,18 +41,20 @@ look_at_bitmap(struct layer *l, uint32_t blk, uint32_t sec, uint32_t *nsec)
  * below it. */
 static enum verdict
 look_at_block(struct layer *l, bool last, uint64_t off, uint64_t *len,
-              uint64_t *file_off, uint32_t *blk)
+              uint64_t *file_off, struct map_need *need)
 {
   uint64_t bs = 1ULL << l->block_shift;
   uint64_t in = off & (bs - 1);
   uint8_t state;
 
-  *blk = (uint32_t)(off >> l->block_shift);
-  uint32_t slot = layer_peek(l, *blk, &state);
+  need->blk = (uint32_t)(off >> l->block_shift);
+  uint32_t slot = layer_peek(l, need->blk, &state);
   uint64_t n = MIN(*len, bs - in);
   if (slot == NO_SLOT) {
-    uint32_t end = last ? l->nblk : MIN(l->nblk - *blk, LOOK_AHEAD) + *blk;
-    for (uint32_t next = *blk + 1; n < *len && next < end; next++) {
+    uint32_t ahead = last ? LOOKS_AT_ONCE : LOOK_AHEAD;
+    uint32_t end = MIN(l->nblk - need->blk, ahead) + need->blk;
+    for (uint32_t next = need->blk + 1; n < *len && next < end; next++) {
+      need->looked++;
       if (bat_load(&l->bat, next) != NO_SLOT)
         break;
       n = MIN(*len, n + bs);
@@ -71,7 +73,7 @@ look_at_block(struct layer *l, bool last, uint64_t off, uint64_t *len,
   case BITS_MIXED: {
     uint32_t sec = (uint32_t)(in / 512);
     uint32_t nsec = (uint32_t)((in + n + 511) / 512) - sec;
-    v = look_at_bitmap(l, *blk, sec, &nsec);
+    v = look_at_bitmap(l, need->blk, sec, &nsec);
     if (v == LOAD)
       return LOAD;
     n = MIN(n, ((uint64_t)sec + nsec) * 512 - in);
@@ -107,11 +109,12 @@ map_from(const struct layers *layers, unsigned from, uint64_t off,
     enum verdict v = DATA;
 
     uint64_t file_off = off;
+    need->looked++;
     if (off >= l->size) /* the layer above is larger */
       return set_empty(run, VHD_RUN_HOLE, i, len);
     len = MIN(len, l->size - off);
     if (!l->fixed)
-      v = look_at_block(l, last, off, &len, &file_off, &need->blk);
+      v = look_at_block(l, last, off, &len, &file_off, need);
     if (v == DATA)
       return map_set_data(run, l, i, file_off, len);
     if (v == LOAD) {
@@ -123,19 +126,21 @@ map_from(const struct layers *layers, unsigned from, uint64_t off,
   }
 }
 
-int
-map_ancestor_holds(const struct layers *layers, uint64_t off, uint64_t len,
+enum map_holds
+map_ancestor_holds(const struct layers *layers, uint64_t *off, uint64_t end,
                    struct map_need *need)
 {
   struct vhd_run run;
 
   if (layers->n == 1)
-    return 0;
-  for (uint64_t end = off + len; off < end; off += run.len) {
-    if (!map_from(layers, 1, off, end - off, &run, need))
-      return -1;
+    return MAP_HOLDS_NONE;
+  for (; *off < end; *off += run.len) {
+    if (map_is_long(need))
+      return MAP_HOLDS_LONG;
+    if (!map_from(layers, 1, *off, end - *off, &run, need))
+      return MAP_HOLDS_LOAD;
     if (run.kind == VHD_RUN_DATA)
-      return 1;
+      return MAP_HOLDS_DATA;
   }
-  return 0;
+  return MAP_HOLDS_NONE;
 }

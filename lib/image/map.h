@@ -10,14 +10,25 @@
 #include <stdint.h>
 
 #include "base/arith.h"
+#include "base/bounds.h"
 #include "image/image.h"
 #include "vhdkit.h"
 
-/* A bitmap that must be loaded before the question can be answered. */
+/* A bitmap that must be loaded before the question can be answered.  And what
+ * the answers cost: .looked grows by the layers and the entries of their tables
+ * that were looked at, but for what map_next() answers by itself. */
 struct map_need {
   struct layer *layer;
   uint32_t blk;
+  uint32_t looked;
 };
+
+/* The caller has looked at enough for one step (LOOKS_AT_ONCE). */
+static inline bool
+map_is_long(const struct map_need *need)
+{
+  return need->looked >= LOOKS_AT_ONCE;
+}
 
 /* The run that begins at off, as seen from one layer down, no longer than len;
  * off may lie beyond the end of a layer below the top.  len > 0.  Its depth
@@ -67,9 +78,16 @@ map_next(const struct layers *layers, uint64_t off, uint64_t len,
   return map_from(layers, i, off, len, run, need);
 }
 
-/* Does any layer below the top hold data in the range?  0 no, 1 yes, -1
- * *need. */
-int map_ancestor_holds(const struct layers *layers, uint64_t off, uint64_t len,
-                       struct map_need *need);
+enum map_holds {
+  MAP_HOLDS_NONE,
+  MAP_HOLDS_DATA,
+  MAP_HOLDS_LOAD, /* *need must be loaded */
+  MAP_HOLDS_LONG, /* map_is_long(): go on later */
+};
+
+/* Does any layer below the top hold data in [*off, end)?  Before *off, which
+ * moves on, none does. */
+enum map_holds map_ancestor_holds(const struct layers *layers, uint64_t *off,
+                                  uint64_t end, struct map_need *need);
 
 #endif

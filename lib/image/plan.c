@@ -305,7 +305,8 @@ decide(struct vhd_request *req, struct look *l, struct piece *p,
     /* As if some of the sectors were here. */
     l->none = l->slot == NO_SLOT || summary_of(l->state) == BITS_NONE;
   } else if (!look_at_bits(img, l)) {
-    *need = (struct map_need){ img->top, l->blk };
+    need->layer = img->top;
+    need->blk = l->blk;
     return LOAD;
   }
   enum action action =
@@ -325,22 +326,31 @@ decide(struct vhd_request *req, struct look *l, struct piece *p,
   }
 }
 
+/* Ancestors do not change: this needs no lock, and what was found out of the
+ * piece in a former step is true. */
+static enum map_holds
+look_at_ancestors(struct machine *m, const struct piece *p,
+                  struct map_need *need)
+{
+  if (m->clear_from != p->off)
+    m->clear_from = m->clear_to = p->off;
+  return map_ancestor_holds(m->layers, &m->clear_to, p->off + p->len, need);
+}
+
 enum decision
 change_plan_mapping(struct vhd_request *req, struct piece *p,
                     struct map_need *need)
 {
   struct vhd_image *img = req->image;
-  struct machine *m = machine_of(req);
   struct look l = { .blk = p->blk };
 
   look_at_range(img, &l, p->off & ((1ULL << img->top->block_shift) - 1),
                 p->len);
   if (req->op != VHD_WRITE) {
-    /* Ancestors do not change: this needs no lock. */
-    int holds = map_ancestor_holds(m->layers, p->off, p->len, need);
-    if (holds < 0)
-      return LOAD;
-    l.ancestor_holds = holds;
+    enum map_holds holds = look_at_ancestors(machine_of(req), p, need);
+    if (holds == MAP_HOLDS_LOAD || holds == MAP_HOLDS_LONG)
+      return holds == MAP_HOLDS_LOAD ? LOAD : LONG;
+    l.ancestor_holds = holds == MAP_HOLDS_DATA;
   }
   pthread_mutex_lock(&img->top->lock);
   enum decision d = decide(req, &l, p, need);

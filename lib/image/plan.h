@@ -29,6 +29,7 @@ enum decision {
   CROWDED, /* the bitmap cache is in use: wait for it */
   UNDATED, /* bytes of the file must be changed first: see add_date() */
   NO_ROOM, /* a budget has no room for it: commit, or wait for others */
+  LONG,    /* enough has been looked at for one step */
   GROW,    /* no slot is to be had: lengthen the runway first */
 };
 

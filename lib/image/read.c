@@ -18,16 +18,15 @@ read_gather(struct vhd_request *req)
 {
   struct machine *m = machine_of(req);
   uint64_t end = req->off + req->len;
-  struct map_need need;
   struct vhd_run run;
 
   request_pin(req);
   req->nio = 0;
   while (m->pos < end && req->nio < VHD_REQUEST_IOS) {
-    if (!map_next(m->layers, m->pos, end - m->pos, &run, &need)) {
+    if (!map_next(m->layers, m->pos, end - m->pos, &run, &m->need)) {
       if (req->nio > 0)
         break;
-      return request_load(req, need.layer, need.blk, read_gather);
+      return request_load(req, m->need.layer, m->need.blk, read_gather);
     }
     char *to = (char *)req->buf + (m->pos - req->off);
     if (run.kind == VHD_RUN_DATA)
@@ -35,8 +34,13 @@ read_gather(struct vhd_request *req)
     else
       memset(to, 0, run.len);
     m->pos += run.len;
+    if (m->pos < end && map_is_long(&m->need))
+      break;
   }
-  return req->nio > 0 ? request_io(req, read_arrived) : request_done(req, 0);
+  if (req->nio > 0)
+    return request_io(req, read_arrived);
+  return m->pos < end ? request_look_later(req, read_gather)
+                      : request_done(req, 0);
 }
 
 static enum vhd_step
@@ -141,6 +145,8 @@ map_gather(struct vhd_request *req)
     else
       break;
     m->pos += len;
+    if (m->pos < end && map_is_long(&m->need))
+      return request_look_later(req, map_gather);
   }
   if (req->flags & VHD_PIN)
     hold_runs(req);

@@ -85,6 +85,8 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
   m->change_end = 0;
   m->changed = false;
   m->dated = false;
+  m->need = (struct map_need){ 0 };
+  m->clear_from = m->clear_to = 0;
   m->npiece = 0;
   return 0;
 }

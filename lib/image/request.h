@@ -65,7 +65,7 @@ struct machine {
   struct waiter waiter;
   phase_fn *phase;
   phase_fn *back[REQUEST_DEPTH]; /* where the detours under way return to */
-  /* From here to .changed it begins as zero. */
+  /* From here to .clear_to it begins as zero. */
   /* Gives back what the request holds, should it end now; or NULL. */
   void (*release)(struct vhd_request *req);
   struct layers *held;      /* its runs are held (VHD_PIN) */
@@ -77,12 +77,13 @@ struct machine {
   bool pinned;
   bool changed;             /* it changed the mapping */
   bool dated;               /* it wrote to the file for that */
+  struct map_need need;     /* what the map lacks; looked at by this step */
+  uint64_t clear_from, clear_to; /* there no ancestor holds data */
   uint64_t pos;             /* behind what is done or under way */
   unsigned nheld;           /* those that may lie in a slot */
   _Atomic uint32_t *hold;   /* nheld is 1: what counts it, if anything does */
   uint32_t epoch;
   struct layers *layers;    /* while pinned: what it reads from */
-  struct map_need need;     /* what the map lacks */
   struct vhd_run next_run;  /* for which there is no room in .runs */
   /* Loading a bitmap. */
   struct layer *load_layer;
@@ -122,6 +123,14 @@ request_step_back(struct vhd_request *req, phase_fn *phase)
 {
   machine_of(req)->phase = phase;
   return STEP_BACK;
+}
+/* The same, as it has looked at enough for now. */
+static inline enum vhd_step
+request_look_later(struct vhd_request *req, phase_fn *phase)
+{
+  REACHED(BOUND_LOOKS);
+  machine_of(req)->need.looked = 0;
+  return request_step_back(req, phase);
 }
 /* Takes a detour, which ends with request_return(), to `back`. */
 enum vhd_step request_call(struct vhd_request *req, phase_fn *phase,

@@ -40,6 +40,14 @@ tests_unit_test_machine_LDADD = $(UNIT_LIBS)
 tests_unit_test_machine_SOURCES = tests/unit/test-machine.c $(UNIT_COMMON) \
 	$(UNIT_MACHINE)
 
+check_PROGRAMS += tests/unit/test-steps
+TESTS += tests/unit/test-steps
+tests_unit_test_steps_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_steps_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_steps_LDADD = $(UNIT_LIBS)
+tests_unit_test_steps_SOURCES = tests/unit/test-steps.c $(UNIT_COMMON) \
+	$(UNIT_MACHINE)
+
 check_PROGRAMS += tests/unit/test-wakes
 TESTS += tests/unit/test-wakes
 tests_unit_test_wakes_CPPFLAGS = $(UNIT_CPPFLAGS)
