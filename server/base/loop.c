@@ -17,6 +17,11 @@
 /* Buffers that nobody has needed for so long are given back. */
 static const struct timeval trim_interval = { .tv_sec = 2 };
 
+/* So many rounds of tasks are run before the loop looks at its descriptors
+ * again: what steps and steps back must not keep the other clients waiting. */
+#define TURN_ROUNDS 16
+static const struct timeval at_once = { 0 };
+
 static _Thread_local struct loop *current_loop;
 
 struct loop *
@@ -48,20 +53,42 @@ loop_post(struct loop *loop, struct task *task)
   }
 }
 
+/* Runs the tasks that are there; those that they post are the next round. */
+static void
+run_round(struct loop *loop)
+{
+  struct tasks ready = STAILQ_HEAD_INITIALIZER(ready);
+  struct task *task;
+
+  STAILQ_CONCAT(&ready, &loop->run);
+  while ((task = STAILQ_FIRST(&ready)) != NULL) {
+    STAILQ_REMOVE_HEAD(&ready, link);
+    task->run(task);
+  }
+}
+
+/* A loop that ends has no other turn. */
+static bool
+may_go_on(struct loop *loop, unsigned round)
+{
+  return round < TURN_ROUNDS || event_base_got_break(loop->base);
+}
+
 void
 loop_settle(struct loop *loop)
 {
-  struct task *task;
+  unsigned round = 0;
 
   do {
-    while ((task = STAILQ_FIRST(&loop->run)) != NULL) {
-      STAILQ_REMOVE_HEAD(&loop->run, link);
-      task->run(task);
-    }
+    for (; !STAILQ_EMPTY(&loop->run) && may_go_on(loop, round); round++)
+      run_round(loop);
     if (loop->settled)
       loop->settled(loop);
-  } while (!STAILQ_EMPTY(&loop->run));
+  } while (!STAILQ_EMPTY(&loop->run) && may_go_on(loop, round));
 
+  /* Timers come after what is ready by then. */
+  if (!STAILQ_EMPTY(&loop->run))
+    evtimer_add(loop->again, &at_once);
   if (loop->bufs.cached > 0 && !evtimer_pending(loop->trim, NULL))
     evtimer_add(loop->trim, &trim_interval);
 }
@@ -79,6 +106,14 @@ on_wake(evutil_socket_t fd, short what, void *arg)
   STAILQ_CONCAT(&loop->run, &loop->inbox);
   pthread_mutex_unlock(&loop->lock);
   loop_settle(loop);
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+  (void)fd;
+  (void)what;
+  loop_settle(arg);
 }
 
 static void
@@ -119,8 +154,10 @@ loop_new(void *owner, unsigned index)
     goto fail;
   loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST,
                          on_wake, loop);
+  loop->again = evtimer_new(loop->base, on_again, loop);
   loop->trim = evtimer_new(loop->base, on_trim, loop);
-  if (!loop->wake || !loop->trim || event_add(loop->wake, NULL) < 0)
+  if (!loop->wake || !loop->again || !loop->trim ||
+      event_add(loop->wake, NULL) < 0)
     goto fail;
   return loop;
 
@@ -222,6 +259,8 @@ loop_free(struct loop *loop)
   assert(!loop->started);
   if (loop->wake)
     event_free(loop->wake);
+  if (loop->again)
+    event_free(loop->again);
   if (loop->trim)
     event_free(loop->trim);
   if (loop->base)

@@ -7,8 +7,9 @@
  *
  * Posting from the loop's own thread puts the task on a run queue, which is
  * drained when the running callback has finished: so a task never runs inside
- * the function that posted it.  Posting from elsewhere takes a lock and, if the
- * loop may be asleep, writes to an eventfd. */
+ * the function that posted it.  Where tasks post tasks without end, the loop's
+ * other events have their turn in between.  Posting from elsewhere takes a lock
+ * and, if the loop may be asleep, writes to an eventfd. */
 #ifndef SERVER_BASE_LOOP_H
 #define SERVER_BASE_LOOP_H
 
@@ -39,8 +40,10 @@ struct loop {
   struct tasks run;
   struct bufs bufs;
   struct io_port *port; /* the engine's part of this loop, or NULL */
-  /* Called when the run queue is empty: the engine submits what it has. */
+  /* Called when the run queue is empty, or has had its turn: the engine submits
+   * what it has. */
   void (*settled)(struct loop *);
+  struct event *again; /* a timer: the run queue's next turn */
   struct event *trim;
 
   /* Of all threads, under .lock. */

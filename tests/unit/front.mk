@@ -50,4 +50,12 @@ tests_unit_test_facts_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_facts_LDADD = server/libserver.la $(CMOCKA_LIBS)
 tests_unit_test_facts_SOURCES = tests/unit/test-facts.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-loop
+TESTS += tests/unit/test-loop
+tests_unit_test_loop_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_loop_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_loop_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_loop_SOURCES = tests/unit/test-loop.c
+
 endif
