@@ -77,27 +77,43 @@ below_root(const struct file_roots *roots, const char *path)
 
 /* -------------------------------------------------------------------- names */
 
-/* The nth entry of a folder whose name is `name` but for upper and lower
- * case. */
+/* No file can be there, however often somebody looks.  After any other error
+ * nobody knows, and what lies elsewhere must not take its place. */
+static bool
+is_absence(int e)
+{
+  return e == ENOENT || e == ENOTDIR || e == ENAMETOOLONG || e == ELOOP;
+}
+
+/* The nth entry of a folder whose name is `name` but for upper and lower case;
+ * NULL with errno.  In a folder that must not be listed, only the name to the
+ * letter leads to a file. */
 static char *
 match_nocase(const char *folder, const char *name, unsigned nth)
 {
   DIR *d = host_opendir(folder);
-  struct dirent *e;
+  const struct dirent *entry;
   char *found = NULL;
 
-  if (!d)
+  if (!d) {
+    errno = errno == EACCES || errno == EPERM ? ENOENT : errno;
     return NULL;
-  while (!found && (e = readdir(d)) != NULL)
-    if (strcasecmp(e->d_name, name) == 0 && strcmp(e->d_name, name) != 0 &&
-        nth-- == 0)
-      found = strdup(e->d_name);
+  }
+  do {
+    errno = 0;
+    entry = readdir(d);
+    if (entry && strcasecmp(entry->d_name, name) == 0 &&
+        strcmp(entry->d_name, name) != 0 && nth-- == 0)
+      found = strdup(entry->d_name);
+  } while (entry && errno == 0 && !found);
+  int e = errno != 0 ? errno : ENOENT;
   closedir(d);
+  errno = e;
   return found;
 }
 
 /* Windows does not tell case apart; its paths may not match ours to the
- * letter.  Returns an existing canonical path, or NULL. */
+ * letter.  Returns an existing canonical path, or NULL with errno. */
 static char *
 resolve(const char *path)
 {
@@ -116,7 +132,8 @@ resolve(const char *path)
     if (asprintf(&next, "%s/%s", have, part) < 0)
       return NULL;
     if (lstat(next, &st) < 0) {
-      CLEANUP_FREE char *other = match_nocase(have, part, 0);
+      CLEANUP_FREE char *other =
+        errno == ENOENT ? match_nocase(have, part, 0) : NULL;
       free(next);
       if (!other || asprintf(&next, "%s/%s", have, other) < 0)
         return NULL;
@@ -127,8 +144,8 @@ resolve(const char *path)
   return have ? realpath(have, NULL) : NULL;
 }
 
-/* The nth file that may be meant: those behind the first have another case in
- * the last name, not in the folders'. */
+/* The nth file that may be meant, or NULL with errno: those behind the first
+ * have another case in the last name, not in the folders'. */
 static char *
 resolve_nth(const char *path, unsigned nth)
 {
@@ -146,6 +163,15 @@ resolve_nth(const char *path, unsigned nth)
   if (!other || asprintf(&match, "%s/%s", folder, other) < 0)
     return NULL;
   return realpath(match, NULL);
+}
+
+static int
+not_found(const char *from, const char *name, int e, struct vhd_error *err)
+{
+  if (is_absence(e))
+    return -ENOENT;
+  return vhd_fail_sys(err, e, "%s: whether its parent is '%s' cannot be told",
+                      from, name);
 }
 
 int
@@ -168,11 +194,13 @@ lookup_beside(const char *from, const char *name, unsigned nth,
   }
   real = resolve_nth(joined ? joined : name, nth);
   if (!real)
-    return -ENOENT;
+    return not_found(from, name, errno, err);
   if (!below_root(roots, real))
     return vhd_fail(err, VHD_PARENT_DENIED, EACCES,
                     "%s: '%s' lies outside the allowed folders", from, real);
-  if (stat(real, &st) < 0 || !S_ISREG(st.st_mode))
+  if (stat(real, &st) < 0)
+    return not_found(from, name, errno, err);
+  if (!S_ISREG(st.st_mode))
     return -ENOENT;
   *path = STEAL(real);
   return 0;

@@ -7,9 +7,10 @@ import os
 import shutil
 import tempfile
 
+from fronttest import needs_root
 from servertest import connect, served
-from tooltest import (MiB, Skip, case, check, contains, equal, read_json, refused,
-                      run, vhdkit)
+from tooltest import (MiB, VHDKIT, Skip, case, check, contains, equal, need,
+                      program, read_json, refused, run, vhdkit)
 from vhdimage import EPOCH, Image
 
 
@@ -331,6 +332,60 @@ def _():
            env={"VHDKIT_ROOTS": "gone:."})
     refused("read", "in/child.vhd", env={"VHDKIT_ROOTS": "gone"},
             says="out.vhd")
+
+
+def by_nobody(*args, **more):
+    """vhdkit, run by a user who owns nothing."""
+    done = program("setpriv", "--reuid=65534", "--regid=65534",
+                   "--clear-groups", VHDKIT, *args, **more)
+    if done.returncode in (126, 127):
+        raise Skip("the build is not readable for others")
+    return done
+
+
+@case("an old copy does not take the place of a parent that cannot be seen")
+def _():
+    needs_root()
+    need("setpriv")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        os.mkdir(f"{folder}/bases")
+        base, child = f"{folder}/bases/base.vhd", f"{folder}/child.vhd"
+        vhdkit("create", "--size", "4M", base)
+        vhdkit("write", base, data=b"1" * 512)
+        shutil.copy2(base, f"{folder}/base.vhd")
+        vhdkit("write", base, data=b"2" * 512)
+        vhdkit("create", "--root", folder, "--parent", base, child)
+        for path in (base, f"{folder}/base.vhd", child):
+            os.chmod(path, 0o644)
+
+        def reads(mark):
+            equal(by_nobody("read", "--length", "512", child, "-").stdout,
+                  mark * 512)
+        reads(b"2")
+        os.chmod(f"{folder}/bases", 0o744)  # to be listed, not searched
+        done = by_nobody("read", "--length", "512", child, "-", code=1)
+        for part in (child, "bases/base.vhd", "cannot be told",
+                     "Permission denied"):
+            contains(done.err, part)
+        os.chmod(f"{folder}/bases", 0o711)  # and the other way round
+        reads(b"2")
+        # Here it is known not to be there.
+        os.rename(base, f"{folder}/bases/other.vhd")
+        reads(b"1")
+
+
+@case("a link in a circle leads to no file, and so does a file as a folder")
+def _():
+    os.mkdir("bases")
+    vhdkit("create", "--size", "4M", "bases/base.vhd")
+    vhdkit("create", "--root", ".", "--parent", "bases/base.vhd", "child.vhd")
+    shutil.move("bases/base.vhd", "base.vhd")
+    os.symlink("base.vhd", "bases/base.vhd")
+    vhdkit("read", "child.vhd", "/dev/null")
+    os.rename("bases", "gone")
+    with open("bases", "wb"):
+        vhdkit("read", "child.vhd", "/dev/null")
 
 
 run()
