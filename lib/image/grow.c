@@ -113,18 +113,25 @@ cleaned(struct vhd_request *req)
   return grow_end(req, result);
 }
 
+/* The runway could not be lengthened; perhaps by less it can. */
+static enum vhd_step
+try_less(struct vhd_request *req, int result)
+{
+  struct vhd_image *img = req->image;
+
+  pthread_mutex_lock(&img->top->lock);
+  bool again = request_lacks_space(result) && space_shorten_step(img);
+  pthread_mutex_unlock(&img->top->lock);
+  return again ? request_next(req, grow_begin) : grow_end(req, result);
+}
+
 static enum vhd_step
 reserved(struct vhd_request *req)
 {
-  struct vhd_image *img = req->image;
   int result = request_io_result(req);
 
-  if (result < 0) {
-    pthread_mutex_lock(&img->top->lock);
-    bool again = request_lacks_space(result) && space_shorten_step(img);
-    pthread_mutex_unlock(&img->top->lock);
-    return again ? request_next(req, grow_begin) : grow_end(req, result);
-  }
+  if (result < 0)
+    return try_less(req, result);
   add_footer(req, 0);
   return request_io(req, placed);
 }
@@ -155,7 +162,7 @@ placed(struct vhd_request *req)
 static enum vhd_step
 taken_back(struct vhd_request *req)
 {
-  return grow_end(req, machine_of(req)->grow_result);
+  return try_less(req, machine_of(req)->grow_result);
 }
 
 static enum vhd_step

@@ -233,11 +233,12 @@ enum vhd_step request_wait_epoch(struct vhd_request *req, phase_fn *again);
 /* Detours.  Growing sees to it that there is a slot, or sets .grow_result;
  * reclaiming gives the space of a few slots back. */
 phase_fn grow_begin, reclaim_begin;
-/* Was it for want of space that an I/O failed? */
+/* Was it for want of space that an I/O failed, be it of space below the length
+ * that the format or the file system allows to a file? */
 static inline bool
 request_lacks_space(int result)
 {
-  return result == -ENOSPC || result == -EDQUOT;
+  return result == -ENOSPC || result == -EDQUOT || result == -EFBIG;
 }
 
 /* Reclaims all there is to reclaim; blocks. */

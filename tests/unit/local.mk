@@ -48,6 +48,14 @@ tests_unit_test_steps_LDADD = $(UNIT_LIBS)
 tests_unit_test_steps_SOURCES = tests/unit/test-steps.c $(UNIT_COMMON) \
 	$(UNIT_MACHINE)
 
+check_PROGRAMS += tests/unit/test-limit
+TESTS += tests/unit/test-limit
+tests_unit_test_limit_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_limit_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_limit_LDADD = $(UNIT_LIBS)
+tests_unit_test_limit_SOURCES = tests/unit/test-limit.c $(UNIT_COMMON) \
+	$(UNIT_MACHINE)
+
 check_PROGRAMS += tests/unit/test-wakes
 TESTS += tests/unit/test-wakes
 tests_unit_test_wakes_CPPFLAGS = $(UNIT_CPPFLAGS)
