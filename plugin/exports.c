@@ -9,7 +9,12 @@
  * waits for their threads, though not for all (one that was just accepted) nor,
  * in some versions, for ever, and then says that it is over.  exports_finish()
  * closes every image, after the requests that are under way; those that still
- * come find none and are told so.  What they look at is therefore not freed. */
+ * come find none and are told so.  What they look at is therefore not freed.
+ *
+ * exports_lock is held over no opening and no closing but those of the very
+ * end: a disk that hangs under one export keeps nobody from another.  An export
+ * that is being opened or closed stands in the list as busy, and whoever wants
+ * that one waits. */
 #include "config.h"
 
 #include <assert.h>
@@ -37,15 +42,19 @@ struct export {
   char *path;              /* of the image that is named */
   char *child;             /* of its child, or NULL */
   bool readonly;
-  unsigned refs;           /* under exports_lock */
+  unsigned refs;           /* this and the next two under exports_lock */
+  bool busy;               /* it is being opened, or closed */
+  bool over;               /* exports_finish() has closed it */
   pthread_rwlock_t lock;   /* guards the image's identity, not its use */
   struct vhd_image *image; /* NULL once exports_finish() has closed it */
   bool changeable;         /* .image may be written to */
 };
 
 static pthread_mutex_t exports_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t exports_changed = PTHREAD_COND_INITIALIZER;
+/* Under exports_lock. */
 static struct export *exports;
-static bool finished; /* under exports_lock */
+static bool finished;
 
 static void
 tell_finished(void)
@@ -229,9 +238,6 @@ open_export(struct export *e)
 static void
 free_export(struct export *e)
 {
-  if (!e)
-    return;
-  close_image(e->image);
   pthread_rwlock_destroy(&e->lock);
   free(e->name);
   free(e->path);
@@ -239,28 +245,24 @@ free_export(struct export *e)
   free(e);
 }
 
+/* Not open yet. */
 static struct export *
-new_export(char *name, bool readonly)
+new_export(const char *name, bool readonly)
 {
   struct export *e = calloc(1, sizeof *e);
 
   if (!e) {
-    free(name);
     nbdkit_error("%s", strerror(ENOMEM));
     return NULL;
   }
   pthread_rwlock_init(&e->lock, NULL);
-  e->name = name;
+  e->name = strdup(name);
   e->readonly = readonly;
   e->path = image_path(name);
   e->child = children_path(params.child, e->path);
   e->refs = 1;
-  if (!e->path || (params.child && !e->child)) {
+  if (!e->name || !e->path || (params.child && !e->child)) {
     nbdkit_error("%s", strerror(ENOMEM));
-    free_export(e);
-    return NULL;
-  }
-  if (!open_export(e)) {
     free_export(e);
     return NULL;
   }
@@ -279,6 +281,24 @@ find(const char *name)
   return e;
 }
 
+static void
+unlink_export(struct export *e)
+{
+  struct export **link = &exports;
+
+  while (*link != e)
+    link = &(*link)->next;
+  *link = e->next;
+}
+
+/* What was done to it, with exports_lock let go, is over. */
+static void
+no_longer_busy(struct export *e)
+{
+  e->busy = false;
+  pthread_cond_broadcast(&exports_changed);
+}
+
 /* A client that asks for a read-only view of an export that is open for writing
  * shares it; nbdkit refuses its writes. */
 static struct export *
@@ -293,9 +313,45 @@ share(struct export *e, bool readonly)
   return e;
 }
 
-/* Under exports_lock. */
+/* Under exports_lock, which is let go meanwhile. */
+static struct export *
+open_new(const char *name, bool readonly)
+{
+  struct export *e = new_export(name, readonly);
+
+  if (!e)
+    return NULL;
+  e->next = exports;
+  exports = e;
+  e->busy = true;
+  pthread_mutex_unlock(&exports_lock);
+  const bool opened = open_export(e);
+  pthread_mutex_lock(&exports_lock);
+  no_longer_busy(e);
+  if (opened)
+    return e;
+  unlink_export(e);
+  free_export(e);
+  return NULL;
+}
+
+/* Under exports_lock, which may be let go meanwhile. */
 static struct export *
 find_or_open(const char *name, bool readonly)
+{
+  struct export *e;
+
+  while (!finished && (e = find(name)) != NULL && e->busy)
+    pthread_cond_wait(&exports_changed, &exports_lock);
+  if (finished) {
+    tell_finished();
+    return NULL;
+  }
+  return e ? share(e, readonly) : open_new(name, readonly);
+}
+
+struct export *
+export_get(const char *name, bool readonly)
 {
   char *canonical = canonical_name(name);
 
@@ -304,30 +360,10 @@ find_or_open(const char *name, bool readonly)
     nbdkit_set_error(ENOENT);
     return NULL;
   }
-  struct export *e = find(canonical);
-  if (e) {
-    free(canonical);
-    return share(e, readonly);
-  }
-  e = new_export(canonical, readonly);
-  if (e) {
-    e->next = exports;
-    exports = e;
-  }
-  return e;
-}
-
-struct export *
-export_get(const char *name, bool readonly)
-{
-  struct export *e = NULL;
-
   pthread_mutex_lock(&exports_lock);
-  if (finished)
-    tell_finished();
-  else
-    e = find_or_open(name, readonly || params.readonly);
+  struct export *e = find_or_open(canonical, readonly || params.readonly);
   pthread_mutex_unlock(&exports_lock);
+  free(canonical);
   return e;
 }
 
@@ -335,27 +371,59 @@ void
 export_put(struct export *e)
 {
   pthread_mutex_lock(&exports_lock);
-  assert(e->refs > 0);
-  if (--e->refs == 0) {
-    struct export **link = &exports;
-    while (*link != e)
-      link = &(*link)->next;
-    *link = e->next;
-    free_export(e);
+  assert(e->refs > 0 && !e->busy);
+  const bool last = --e->refs == 0;
+  if (last) {
+    e->busy = true;
+    pthread_mutex_unlock(&exports_lock);
+    close_image(e->image);
+    pthread_mutex_lock(&exports_lock);
+    unlink_export(e);
+    no_longer_busy(e);
   }
   pthread_mutex_unlock(&exports_lock);
+  if (last)
+    free_export(e);
 }
 
+/* The first that is busy, or that is open; NULL: there is none. */
+static struct export *
+find_state(bool busy)
+{
+  struct export *e = exports;
+
+  while (e && (busy ? !e->busy : e->busy || e->over))
+    e = e->next;
+  return e;
+}
+
+/* Under exports_lock. */
+static void
+close_at_end(struct export *e)
+{
+  e->over = true;
+  pthread_rwlock_wrlock(&e->lock);
+  close_image(e->image);
+  e->image = NULL;
+  pthread_rwlock_unlock(&e->lock);
+}
+
+/* What is busy is waited for last: it may take long. */
 void
 exports_finish(void)
 {
+  struct export *e;
+
   pthread_mutex_lock(&exports_lock);
   finished = true;
-  for (struct export *e = exports; e; e = e->next) {
-    pthread_rwlock_wrlock(&e->lock);
-    close_image(e->image);
-    e->image = NULL;
-    pthread_rwlock_unlock(&e->lock);
+  pthread_cond_broadcast(&exports_changed);
+  for (;;) {
+    if ((e = find_state(false)) != NULL)
+      close_at_end(e);
+    else if (find_state(true))
+      pthread_cond_wait(&exports_changed, &exports_lock);
+    else
+      break;
   }
   pthread_mutex_unlock(&exports_lock);
 }

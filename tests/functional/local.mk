@@ -102,6 +102,7 @@ PLUGIN_TESTS = \
 	tests/functional/plugin-as-server.sh \
 	tests/functional/plugin-basics.py \
 	tests/functional/plugin-filters.py \
+	tests/functional/plugin-hang.py \
 	tests/functional/plugin-list.py \
 	tests/functional/plugin-quit.py
 TESTS += $(PLUGIN_TESTS)
@@ -110,6 +111,7 @@ dist_check_SCRIPTS += \
 	tests/functional/plugin-as-server.sh \
 	tests/functional/plugin-basics.py \
 	tests/functional/plugin-filters.py \
+	tests/functional/plugin-hang.py \
 	tests/functional/plugin-list.py \
 	tests/functional/plugin-quit.py
 dist_check_DATA += tests/functional/plugintest.py
