@@ -15,7 +15,10 @@
  * other.
  *
  * Nothing is sent before all is there, so an error can always be told; save
- * that a file which was truncated under us cuts the client off. */
+ * that a page which is gone again, or which nobody could read though it stands
+ * in the cache, cuts the client off.  From then on all of this export is read
+ * before a header says that it comes, as it is once the engine has failed to
+ * read some of it: so who comes back is told. */
 #include "config.h"
 
 #include <assert.h>
@@ -245,11 +248,13 @@ put_copy(struct op *op, const struct vhd_run *run, uint64_t skip, uint64_t len)
 
 /* A piece of output has been sent, or dropped. */
 static void
-piece_sent(void *of)
+piece_sent(void *of, bool failed)
 {
   struct op *op = of;
 
   assert(op->pieces > 0);
+  if (failed)
+    io_read_failed(op->client->export->queue);
   if (--op->pieces == 0)
     op_free(op);
 }
@@ -320,7 +325,7 @@ try_send(struct op *op)
     client_has_read(c, op->req.len);
   else
     client_fail(c, "an answer that was begun cannot be finished");
-  piece_sent(op);
+  piece_sent(op, false);
   return true;
 }
 

@@ -42,7 +42,7 @@ piece_free_first(struct sender *s)
   if (piece->buf)
     budget_put(s->account, piece->buf);
   if (piece->sent)
-    piece->sent(piece->of);
+    piece->sent(piece->of, piece->failed);
   free(piece);
 }
 
@@ -100,7 +100,7 @@ send_buf(struct sender *s, struct buf *buf, unsigned char *at,
 
 bool
 send_file(struct sender *s, int fd, uint64_t off, size_t len,
-          void (*sent)(void *of), void *of)
+          void (*sent)(void *of, bool failed), void *of)
 {
   struct piece *piece = piece_new(s);
   if (!piece)
@@ -116,6 +116,13 @@ send_file(struct sender *s, int fd, uint64_t off, size_t len,
 
 /* ---------------------------------------------------------------- sending */
 
+/* No socket gives these errors. */
+static bool
+is_of_file(ssize_t result)
+{
+  return result == -EIO || result == -EUCLEAN;
+}
+
 static ssize_t
 send_file_piece(struct sender *s, struct stream *stream, struct piece *piece)
 {
@@ -130,6 +137,8 @@ send_file_piece(struct sender *s, struct stream *stream, struct piece *piece)
     budget_moved(s->account, (uint64_t)n);
     if (piece->len == 0)
       piece_free_first(s);
+  } else {
+    piece->failed = is_of_file(n);
   }
   return n;
 }

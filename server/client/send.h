@@ -21,11 +21,13 @@ struct piece {
   unsigned char *at;
   size_t len;  /* not sent yet */
   size_t room; /* behind the bytes, for more */
-  /* File: called when it has been sent, or dropped. */
-  void (*sent)(void *of);
+  /* File: called when it has been sent, or dropped; failed: because it could
+   * not be read. */
+  void (*sent)(void *of, bool failed);
   void *of;
   uint64_t off;
   int fd;
+  bool failed;
 };
 
 struct sender {
@@ -56,9 +58,9 @@ void send_commit(struct sender *s, size_t n);
 bool send_buf(struct sender *s, struct buf *buf, unsigned char *at,
               size_t len);
 
-/* A range of a file.  sent(of) is called, unless this returns false. */
+/* A range of a file.  sent() is called, unless this returns false. */
 bool send_file(struct sender *s, int fd, uint64_t off, size_t len,
-               void (*sent)(void *of), void *of);
+               void (*sent)(void *of, bool failed), void *of);
 
 /* Sends what the stream takes.  0: all; -EAGAIN: not all, .blocked is set; else
  * the stream is broken. */

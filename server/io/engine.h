@@ -99,6 +99,7 @@ struct io_queue {
   struct io_watch asked;  /* what waits for the disk */
   struct io_watch erased; /* holes and growth, which lock the file */
   struct io_watch other;
+  atomic_bool unreadable; /* a read has failed */
 
   /* Those who wait for a sync, under .lock. */
   struct io_works sync_waiting;
@@ -174,8 +175,12 @@ bool io_is_cached(enum io_class class, int fd, uint64_t off, uint64_t len);
 bool io_reads_first(struct io_queue *queue, const struct vhd_io *io);
 
 /* Whether the range [off, off + len) of a file is in memory, so that reading
- * it, by sendfile for instance, does not wait for a disk that may hang. */
+ * it, by sendfile for instance, does not wait for a disk that may hang, nor
+ * fail.  A page that could not be read stays in the cache like any other, so
+ * that nothing counts as resident any more once a read has failed. */
 bool io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len);
+/* A read has failed that the engine does not know of.  Any thread. */
+void io_read_failed(struct io_queue *queue);
 
 /* Carries out .jobs[0 .. n-1].io, where each .io has been set; the rest of the
  * jobs is the engine's.  On .loop's thread; .done is always posted, never

@@ -23,6 +23,8 @@ io_job_done(struct io_job *job)
 {
   struct io_batch *batch = job->batch;
 
+  if (job->io->kind == VHD_IO_READ && job->io->result < 0)
+    io_read_failed(batch->queue);
   io_watch_end(job);
   if (atomic_fetch_sub_explicit(&batch->left, 1, memory_order_acq_rel) == 1)
     loop_post(batch->loop, &batch->done);

@@ -80,13 +80,20 @@ try_read(struct io_queue *queue, enum io_class class, struct vhd_io *io)
   return false; /* whatever it is, the engine will see it again */
 }
 
+void
+io_read_failed(struct io_queue *queue)
+{
+  atomic_store_explicit(&queue->unreadable, true, memory_order_relaxed);
+}
+
 /* A page counts as cached from when its reading begins. */
 bool
 io_resident(struct io_queue *queue, int fd, uint64_t off, uint64_t len)
 {
   const enum io_class class = io_class_of(queue, fd);
 
-  return io_is_cached(class, fd, off, len) &&
+  return !atomic_load_explicit(&queue->unreadable, memory_order_relaxed) &&
+         io_is_cached(class, fd, off, len) &&
          (class == IO_MEMORY || !io_doubts_write(queue));
 }
 

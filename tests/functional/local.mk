@@ -40,7 +40,8 @@ SERVER_TESTS = \
 	tests/functional/server-restart.py \
 	tests/functional/server-space.py \
 	tests/functional/server-stop.py \
-	tests/functional/server-strangers.py
+	tests/functional/server-strangers.py \
+	tests/functional/server-unreadable.py
 dist_check_SCRIPTS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 TSAN_TESTS += \
@@ -49,7 +50,8 @@ TSAN_TESTS += \
 	tests/functional/server-exports.py \
 	tests/functional/server-model.py \
 	tests/functional/server-stop.py \
-	tests/functional/server-strangers.py
+	tests/functional/server-strangers.py \
+	tests/functional/server-unreadable.py
 dist_check_DATA += \
 	tests/functional/mounttest.py \
 	tests/functional/qmp.py \
