@@ -396,6 +396,10 @@ struct vhd_request {
   void *buf;      /* READ: filled; WRITE: only read.  Must last until done. */
   uint32_t flags; /* enum vhd_request_flags */
   uint8_t op;     /* enum vhd_op */
+  /* While it is parked: it has been woken already, and is about to do for
+   * others what it does for itself.  More may join it until its next step,
+   * which can wait a little for them, and be taken by another thread. */
+  bool leads;
   /* Set by the caller after vhd_request_start(), before the first step. */
   /* MAP: where to put the runs, how many fit; nruns says how many came. */
   struct vhd_run *runs;

@@ -101,9 +101,9 @@ server_libserver_la_SOURCES = \
 	server/io/engine.h \
 	server/io/file_class.c \
 	server/io/job.c \
+	server/io/lead.c \
 	server/io/page_cache.c \
 	server/io/queue.c \
-	server/io/sync.c \
 	server/io/try.c \
 	server/io/uring.c \
 	server/io/watch.c \

@@ -123,6 +123,7 @@ begin(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;
 
+  req->leads = false;
   pthread_mutex_lock(&img->top->lock);
   img->commit.gathering = false;
   freeze(img);

@@ -65,6 +65,7 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
     return -ENOTSUP;
   req->image = image;
   req->op = (uint8_t)op;
+  req->leads = false;
   req->flags = flags;
   req->off = off;
   req->len = len;

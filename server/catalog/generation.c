@@ -230,19 +230,8 @@ export_unref(struct export *export)
 
 /* --------------------------------------------------------------- reclaiming */
 
-/* A hole that is being punched locks the file: the loops are to know. */
-static void
-perform_watched(struct generation *gen, struct vhd_io *io)
-{
-  struct io_batch batch = { .queue = gen->export.queue };
-  struct io_job job = { .batch = &batch, .io = io };
-
-  io_watch_begin(&job);
-  vhd_io_perform(io);
-  io_watch_end(&job);
-}
-
-/* What a step needs done; such a request never waits for another one. */
+/* What a step needs done; such a request never waits for another one.  A hole
+ * that is being punched locks the file, of which the loops are to know. */
 static void
 reclaim_some(struct generation *gen)
 {
@@ -253,7 +242,7 @@ reclaim_some(struct generation *gen)
     return;
   while (vhd_request_step(&req) == VHD_STEP_IO)
     for (unsigned i = 0; i < req.nio; i++)
-      perform_watched(gen, &req.io[i]);
+      io_perform(gen->export.queue, &req.io[i]);
 }
 
 /* On a thread of the generation's queue. */

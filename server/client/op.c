@@ -97,10 +97,34 @@ op_suspend(struct op *op)
 
 /* --------------------------------------------------------------- stepping */
 
+static void perform_and_run(struct op *op);
+
+/* It has led a commit. */
+static void
+on_back(struct task *task)
+{
+  struct op *op = OP_OF(task, lead.back);
+
+  if (op->lead.step == VHD_STEP_DONE)
+    op->finish(op);
+  else
+    perform_and_run(op);
+}
+
 static void
 on_woken(struct task *task)
 {
-  op_run(OP_OF(task, woken));
+  struct op *op = OP_OF(task, woken);
+
+  if (!op->vr.leads) {
+    op_run(op);
+    return;
+  }
+  op->lead.req = &op->vr;
+  op->lead.queue = op->client->export->queue;
+  op->lead.loop = op->client->loop;
+  op->lead.back.run = on_back;
+  io_lead(&op->lead);
 }
 
 static void
@@ -206,6 +230,13 @@ perform(struct op *op)
     return true;
   submit(op, n, on_stepped);
   return false;
+}
+
+static void
+perform_and_run(struct op *op)
+{
+  if (perform(op))
+    op_run(op);
 }
 
 void

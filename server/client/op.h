@@ -4,7 +4,7 @@
  *   op_new() --> the kind's begin: vhd_request_start(), op_run()
  *      op_run() steps the library's request: I/Os are tried at once, the rest
  *      goes to the engine; it comes back by itself when they are done or when
- *      the request is unparked
+ *      the request is unparked; a commit that it leads is the engine's
  *   .finish(op) is called when the request is done, and puts the reply out
  *   op_free()
  *
@@ -50,6 +50,7 @@ struct op {
   unsigned pieces;   /* READ: of output that refer to this op */
 
   struct task woken;
+  struct io_lead lead;
   struct io_work work; /* CACHE */
   struct task worked;
   struct io_batch batch;

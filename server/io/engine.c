@@ -45,9 +45,19 @@ io_submit(struct io_batch *batch, unsigned n)
         batch->loop->settled)
       batch->loop->settled(batch->loop);
     io_watch_begin(job);
-    if (job->io->kind == VHD_IO_SYNC)
-      io_sync(job);
-    else if (is_durable(job->io) || !uring_take(job))
+    if (is_durable(job->io) || !uring_take(job))
       io_queue_run(batch->queue, &job->work);
   }
+}
+
+void
+io_perform(struct io_queue *queue, struct vhd_io *io)
+{
+  struct io_batch batch = { .queue = queue };
+  struct io_job job = { .batch = &batch, .io = io };
+
+  io_class_find(queue, io->fd);
+  io_watch_begin(&job);
+  vhd_io_perform(io);
+  io_watch_end(&job);
 }

@@ -23,11 +23,11 @@
  * while nothing waits for it: a write may then find the kernel waiting for that
  * disk already, and holds up its loop.
  *
- * Syncs are shared: all that wait for one while another is under way are served
- * together by the next.  A durable write waits on a thread, for its own bytes
- * alone.
+ * A request that leads a commit, of its own and of others, goes on on a thread
+ * (lead.c).  A durable write waits on a thread, for its own bytes alone.
  *
- * The engine knows no protocol, and of images no more than struct vhd_io. */
+ * The engine knows no protocol, and of images no more than struct vhd_io and
+ * that requests have steps. */
 #ifndef IO_ENGINE_H
 #define IO_ENGINE_H
 
@@ -52,9 +52,6 @@ STAILQ_HEAD(io_works, io_work);
 
 /* No queue ever has more threads. */
 #define IO_QUEUE_THREADS 16
-
-/* So many syncs may be under way at once. */
-#define IO_SYNCERS 2
 
 /* What is known of an open file: see io/file_class.c. */
 enum io_class {
@@ -100,15 +97,6 @@ struct io_queue {
   struct io_watch erased; /* holes and growth, which lock the file */
   struct io_watch other;
   atomic_bool unreadable; /* a read has failed */
-
-  /* Those who wait for a sync, under .lock. */
-  struct io_works sync_waiting;
-  struct io_syncer {
-    struct io_work work; /* first */
-    struct io_queue *queue;
-    bool running;
-  } syncers[IO_SYNCERS];
-  bool sync_starting; /* one of them, which has not taken its jobs yet */
 };
 
 struct io_queue *io_queue_new(void);
@@ -138,7 +126,6 @@ struct io_job {
   struct io_work work; /* first */
   struct io_batch *batch;
   struct vhd_io *io;
-  struct task start; /* of a sync */
   uint32_t done; /* bytes of it, by io_uring */
   struct io_watch *watch; /* of the queue, where it is counted */
   bool tells;    /* its end is one of those that .heard is about */
@@ -190,6 +177,9 @@ void io_submit(struct io_batch *batch, unsigned n);
 /* For the ways to do it: job's io has its result.  Any thread. */
 void io_job_done(struct io_job *job);
 
+/* Carries one I/O out, on a thread of the queue, and lets the watch know. */
+void io_perform(struct io_queue *queue, struct vhd_io *io);
+
 /* ------------------------------------------------------------------ watch */
 
 /* Any thread.  May a loop not read, or write, by itself what lies on a local
@@ -222,11 +212,21 @@ void uring_detach(struct loop *loop);
  * already). */
 bool uring_take(struct io_job *job);
 
-/* ------------------------------------------------------------------- syncs */
+/* ----------------------------------------------------------------- commits */
 
-/* Sets the job's result once a sync that began after this call has ended, and
- * calls io_job_done().  Any thread; on a loop the sync begins when the loop has
- * settled, so that all requests of a batch share it. */
-void io_sync(struct io_job *job);
+/* A request that leads others, while it does. */
+struct io_lead {
+  struct io_work work; /* first */
+  struct vhd_request *req;
+  struct io_queue *queue;
+  struct loop *loop;
+  struct task back; /* posted to .loop when .step has been taken */
+  enum vhd_step step; /* DONE, or IO that is to be carried out */
+};
+
+/* The request has been parked with .leads set, and woken.  It is stepped on a
+ * thread until it is done, asks for other I/O than a commit's, or is parked;
+ * then .wake is called, and .back is not posted. */
+void io_lead(struct io_lead *lead);
 
 #endif

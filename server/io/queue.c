@@ -49,7 +49,6 @@ io_queue_new(void)
   pthread_condattr_destroy(&attr);
   pthread_mutex_init(&queue->lock, NULL);
   STAILQ_INIT(&queue->works);
-  STAILQ_INIT(&queue->sync_waiting);
   return queue;
 }
 

@@ -27,6 +27,7 @@ SERVER_TESTS = \
 	tests/functional/server-exports.py \
 	tests/functional/server-extended.py \
 	tests/functional/server-facts.py \
+	tests/functional/server-flush.py \
 	tests/functional/server-generations.py \
 	tests/functional/server-hang.py \
 	tests/functional/server-journal.py \
