@@ -239,6 +239,15 @@ perform_and_run(struct op *op)
     op_run(op);
 }
 
+/* It waits, mostly for a commit where it wants one. */
+static void
+parked(struct op *op)
+{
+  op_suspend(op);
+  if (!op->vr.leads && (op->vr.op == VHD_FLUSH || op->vr.flags & VHD_FUA))
+    io_join(op->client->export->queue);
+}
+
 void
 op_run(struct op *op)
 {
@@ -248,7 +257,7 @@ op_run(struct op *op)
       op->finish(op);
       return;
     case VHD_STEP_PARKED:
-      op_suspend(op);
+      parked(op);
       return;
     case VHD_STEP_IO:
       if (!perform(op))

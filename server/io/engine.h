@@ -24,7 +24,8 @@
  * disk already, and holds up its loop.
  *
  * A request that leads a commit, of its own and of others, goes on on a thread
- * (lead.c).  A durable write waits on a thread, for its own bytes alone.
+ * (lead.c), as soon as those have joined it who are expected.  A durable write
+ * waits on a thread, for its own bytes alone.
  *
  * The engine knows no protocol, and of images no more than struct vhd_io and
  * that requests have steps. */
@@ -77,6 +78,20 @@ struct io_watch {
   _Atomic uint64_t heard; /* when one was last done */
 };
 
+/* Those who wait for a commit: see io/lead.c (times: monotonic ns). */
+struct io_gather {
+  pthread_mutex_t lock;
+  pthread_cond_t complete; /* monotonic: all who are expected have joined */
+  unsigned joined;    /* for the next commit, so far */
+  unsigned served;    /* by the one under way, or the last */
+  unsigned expected;  /* for the next */
+  unsigned in_vain;   /* so many leaders do not wait, once one has in vain */
+  unsigned hurry;     /* so many are left of those */
+  bool waiting;       /* a leader does */
+  uint64_t ended;     /* when the last commit was over */
+  uint64_t sync_ns;   /* what a sync takes, on the average */
+};
+
 struct io_queue {
   pthread_mutex_t lock;
   pthread_cond_t wake;
@@ -97,6 +112,8 @@ struct io_queue {
   struct io_watch erased; /* holes and growth, which lock the file */
   struct io_watch other;
   atomic_bool unreadable; /* a read has failed */
+
+  struct io_gather gather;
 };
 
 struct io_queue *io_queue_new(void);
@@ -228,5 +245,8 @@ struct io_lead {
  * thread until it is done, asks for other I/O than a commit's, or is parked;
  * then .wake is called, and .back is not posted. */
 void io_lead(struct io_lead *lead);
+
+/* A request waits for a commit.  Any thread. */
+void io_join(struct io_queue *queue);
 
 #endif

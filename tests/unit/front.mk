@@ -57,5 +57,12 @@ tests_unit_test_loop_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_loop_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_loop_SOURCES = tests/unit/test-loop.c
+check_PROGRAMS += tests/unit/test-lead
+TESTS += tests/unit/test-lead
+tests_unit_test_lead_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_lead_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_lead_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_lead_SOURCES = tests/unit/test-lead.c $(UNIT_COMMON)
 
 endif
