@@ -136,6 +136,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/lookup.h \
 	lib/store/newfile.c \
 	lib/store/newfile.h \
+	lib/store/syncs.c \
+	lib/store/syncs.h \
 	lib/store/times.c \
 	lib/store/times.h \
 	lib/ops/check.c \

@@ -28,7 +28,9 @@ struct file_roots {
 };
 
 struct file_ops {
-  /* Carries out one I/O of any kind; returns 0 or -errno. */
+  /* Carries out one I/O of any kind; returns 0 or -errno.  Each sync that ends
+   * after something written before it began was lost says so, and so does each
+   * that ends later than one that failed. */
   int (*perform)(struct vhd_file *file, struct vhd_io *io);
   int (*size)(struct vhd_file *file, uint64_t *size);
   /* See file_next_data(); NULL: it does not tell. */

@@ -29,10 +29,12 @@
 #include "store/local.h"
 #include "store/lock.h"
 #include "store/lookup.h"
+#include "store/syncs.h"
 
 struct local_file {
   struct vhd_file file; /* first */
   pthread_mutex_t resize;
+  struct syncs syncs;
 };
 
 /* The largest single write of zeros, where the file system cannot punch. */
@@ -234,9 +236,19 @@ do_resize(struct local_file *local, const struct vhd_io *io)
   return r;
 }
 
+/* Its error may be that of somebody else's bytes. */
+static int
+do_durable_write(struct local_file *local, const struct vhd_io *io)
+{
+  syncs_begin_own(&local->syncs);
+  int r = do_write(local->file.fd, io->buf, io->len, io->off, true);
+  return syncs_end_own(&local->syncs, r);
+}
+
 static int
 local_perform(struct vhd_file *file, struct vhd_io *io)
 {
+  struct local_file *local = (struct local_file *)file;
   int fd = file->fd;
   /* What the kernel takes as offsets; nothing valid comes near. */
   if (!range_fits(io->off, io->len, INT64_MAX))
@@ -246,16 +258,17 @@ local_perform(struct vhd_file *file, struct vhd_io *io)
   case VHD_IO_READ:
     return do_read(fd, io->buf, io->len, io->off);
   case VHD_IO_WRITE:
-    return do_write(fd, io->buf, io->len, io->off,
-                    io->flags & VHD_IO_DURABLE);
+    return io->flags & VHD_IO_DURABLE
+             ? do_durable_write(local, io)
+             : do_write(fd, io->buf, io->len, io->off, false);
   case VHD_IO_SYNC:
-    return fdatasync(fd) < 0 ? -errno : 0;
+    return syncs_run(&local->syncs);
   case VHD_IO_PUNCH:
   case VHD_IO_ZERO:
     return do_clear(fd, io);
   case VHD_IO_EXTEND:
   case VHD_IO_TRUNCATE:
-    return do_resize((struct local_file *)file, io);
+    return do_resize(local, io);
   }
   return -EINVAL;
 }
@@ -333,6 +346,7 @@ local_probe(struct vhd_file *file)
   case BTRFS_SUPER_MAGIC:
   case F2FS_SUPER_MAGIC:
     file->can_punch = file->can_zero = true;
+    syncs_allow_several(&((struct local_file *)file)->syncs);
     break;
   case TMPFS_MAGIC:
     file->can_punch = true;
@@ -350,6 +364,7 @@ local_close(struct vhd_file *file)
 {
   struct local_file *local = (struct local_file *)file;
   pthread_mutex_destroy(&local->resize);
+  syncs_destroy(&local->syncs);
   close(file->fd);
   free(file->path);
   free(local);
@@ -391,6 +406,7 @@ local_new(int *fd, const char *path, struct vhd_file **file,
     .ino = st.st_ino,
   };
   pthread_mutex_init(&local->resize, NULL);
+  syncs_init(&local->syncs, *fd);
   *fd = -1;
   *file = &local->file;
   return 0;

@@ -72,6 +72,13 @@ tests_unit_test_syncs_LDADD = $(UNIT_LIBS)
 tests_unit_test_syncs_SOURCES = tests/unit/test-syncs.c $(UNIT_COMMON) \
 	$(UNIT_MACHINE)
 
+check_PROGRAMS += tests/unit/test-fdatasync
+TESTS += tests/unit/test-fdatasync
+tests_unit_test_fdatasync_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_fdatasync_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fdatasync_LDADD = $(UNIT_LIBS)
+tests_unit_test_fdatasync_SOURCES = tests/unit/test-fdatasync.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-bat
 TESTS += tests/unit/test-bat
 tests_unit_test_bat_CPPFLAGS = $(UNIT_CPPFLAGS)
