@@ -32,6 +32,7 @@
 #include "children.h"
 #include "exports.h"
 #include "folder.h"
+#include "image.h"
 #include "roots.h"
 
 struct params params;
@@ -63,14 +64,6 @@ tell_finished(void)
   nbdkit_set_error(ESHUTDOWN);
 }
 
-static void
-tell(const struct vhd_error *err)
-{
-  nbdkit_error("%s", err->message);
-  nbdkit_set_error(err->code == VHD_BUSY ? EBUSY
-                   : err->sys ? err->sys : EINVAL);
-}
-
 /* -------------------------------------------------------------------- names */
 
 /* The name that an export goes by; NULL: there is none of that name. */
@@ -97,93 +90,6 @@ tell_out_of_sight(int r)
 
 /* ------------------------------------------------------------------ opening */
 
-static int
-warn_of_child(void *opaque, const char *child)
-{
-  nbdkit_error("warning: '%s' is the parent of '%s', which is damaged by any "
-               "change to it", (const char *)opaque, child);
-  return 1; /* one is enough */
-}
-
-/* What opening noticed, of the image and of all that it stands on: who does
- * not debug must hear of it too, and of nbdkit's messages that is an error. */
-static void
-tell_warnings(struct vhd_image *image)
-{
-  for (; image; image = vhd_parent(image)) {
-    struct vhd_info info;
-    const char *warning;
-    vhd_get_info(image, &info);
-    for (unsigned i = 0; (warning = vhd_warning(image, i)) != NULL; i++)
-      nbdkit_error("warning: %s: %s", info.path, warning);
-  }
-}
-
-/* The folders in which an image's parents may lie: its own, that of `base`, and
- * those of roots=. */
-static bool
-find_roots(struct roots *roots, const char *path, const char *base)
-{
-  return roots_find(roots, path, base, (const char *const *)params.roots,
-                    params.nroots);
-}
-
-static void
-fail_memory(struct vhd_error *err)
-{
-  *err = (struct vhd_error){ .code = VHD_SYSTEM, .sys = ENOMEM,
-                             .message = "out of memory" };
-}
-
-/* NULL with *err. */
-static struct vhd_image *
-open_with(const char *path, const char *base, uint32_t flags,
-          struct vhd_error *err)
-{
-  struct vhd_image *image = NULL;
-  struct roots roots;
-
-  if (!find_roots(&roots, path, base)) {
-    fail_memory(err);
-    return NULL;
-  }
-  const struct vhd_open_options opt = {
-    .flags = flags | (params.size_chs ? VHD_OPEN_SIZE_CHS : 0),
-    .roots = roots.path,
-    .nroots = roots.n,
-  };
-  if (vhd_open(path, &opt, &image, err) < 0)
-    image = NULL;
-  roots_free(&roots);
-  return image;
-}
-
-/* The same to be served. */
-static struct vhd_image *
-open_image(const char *path, const char *base, bool readonly)
-{
-  struct vhd_error err;
-  struct vhd_image *image =
-    open_with(path, base, readonly ? VHD_OPEN_READONLY : 0, &err);
-
-  if (!image)
-    tell(&err);
-  tell_warnings(image);
-  if (image && !readonly && !params.dir)
-    vhd_find_children(image, NULL, VHD_FIND_LIMIT, warn_of_child,
-                      (void *)(uintptr_t)path);
-  return image;
-}
-
-static void
-close_image(struct vhd_image *image)
-{
-  struct vhd_error err;
-
-  if (image && vhd_close(image, &err) < 0)
-    nbdkit_error("%s", err.message);
-}
-
 /* Is this a child of the export's image?  Whatever else bears the child's name
  * is not written to, least of all the image itself. */
 static bool
@@ -207,10 +113,10 @@ is_child(const struct export *e, struct vhd_image *image)
 static struct vhd_image *
 open_child(struct export *e, bool readonly)
 {
-  struct vhd_image *image = open_image(e->child, e->path, readonly);
+  struct vhd_image *image = image_open(e->child, e->path, readonly);
 
   if (image && !is_child(e, image)) {
-    close_image(image);
+    image_close(image);
     return NULL;
   }
   return image;
@@ -230,7 +136,7 @@ open_export(struct export *e)
     e->changeable = !e->readonly;
   } else {
     e->changeable = !e->readonly && !e->child;
-    e->image = open_image(e->path, NULL, !e->changeable);
+    e->image = image_open(e->path, NULL, !e->changeable);
   }
   return e->image != NULL;
 }
@@ -376,7 +282,7 @@ export_put(struct export *e)
   if (last) {
     e->busy = true;
     pthread_mutex_unlock(&exports_lock);
-    close_image(e->image);
+    image_close(e->image);
     pthread_mutex_lock(&exports_lock);
     unlink_export(e);
     no_longer_busy(e);
@@ -403,7 +309,7 @@ close_at_end(struct export *e)
 {
   e->over = true;
   pthread_rwlock_wrlock(&e->lock);
-  close_image(e->image);
+  image_close(e->image);
   e->image = NULL;
   pthread_rwlock_unlock(&e->lock);
 }
@@ -443,9 +349,9 @@ create_child(const struct export *e)
   struct vhd_error err;
   struct roots roots;
 
-  if (!find_roots(&roots, e->path, NULL)) {
-    fail_memory(&err);
-    tell(&err);
+  if (!image_find_roots(&roots, e->path, NULL)) {
+    image_no_memory(&err);
+    image_tell(&err);
     return false;
   }
   const struct vhd_create_options opt = {
@@ -455,7 +361,7 @@ create_child(const struct export *e)
   };
   const int r = vhd_create(e->child, &opt, &err);
   if (r < 0)
-    tell(&err);
+    image_tell(&err);
   roots_free(&roots);
   return r == 0;
 }
@@ -475,7 +381,7 @@ make_child(struct export *e)
   struct vhd_image *child = open_child(e, false);
   if (!child)
     return false;
-  close_image(e->image);
+  image_close(e->image);
   e->image = child;
   e->changeable = true;
   return true;
@@ -549,13 +455,13 @@ looks_fine(const char *name, const char *path, const char *child,
     return false;
   }
   struct vhd_image *image =
-    open_with(made ? child : path, made ? path : NULL,
+    image_open_with(made ? child : path, made ? path : NULL,
               VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED, &err);
   const bool fine = image && is_free(image, to_write);
 
   if (!fine)
     nbdkit_debug("export '%s' is not listed: %s", name, err.message);
-  close_image(image);
+  image_close(image);
   return fine;
 }
 

@@ -16,6 +16,8 @@ plugin_nbdkit_vhd_plugin_la_SOURCES = \
 	plugin/exports.h \
 	plugin/folder.c \
 	plugin/folder.h \
+	plugin/image.c \
+	plugin/image.h \
 	plugin/roots.c \
 	plugin/roots.h \
 	plugin/vhd.c
