@@ -221,6 +221,18 @@ clear_the_way(struct vhd_request *req, enum decision d)
   }
 }
 
+/* Has it looked in vain often enough?  Where others were given slots meanwhile
+ * there is space, though they came first: it begins anew.  Under lock. */
+static bool
+gives_up(struct machine *m, const struct space *s)
+{
+  if (m->squeezed == 0 || m->given != s->given) {
+    m->given = s->given;
+    m->squeezed = 0;
+  }
+  return m->squeezed++ >= SQUEEZE_MAX;
+}
+
 /* A commit makes slots of what is pending, and reclaiming gives the disk below
  * space; others may still look at what is free. */
 static enum vhd_step
@@ -236,8 +248,9 @@ find_space(struct vhd_request *req, int result)
   if (outlook == SPACE_LATER)
     return request_wait_epoch(req, gather);
   bool retired = space_nretired(s) > 0, pending = space_npending(s) > 0;
+  bool over = gives_up(m, s);
   pthread_mutex_unlock(&img->top->lock);
-  if (m->squeezed++ >= SQUEEZE_MAX)
+  if (over)
     return request_done(req, result);
   if (retired)
     return request_call(req, reclaim_begin, gather);

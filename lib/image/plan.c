@@ -35,8 +35,10 @@ publish_piece(struct vhd_image *img, const struct piece *p)
   uint32_t sec = (uint32_t)(in / 512);
   uint32_t nsec = (uint32_t)((in + p->len + 511) / 512) - sec;
 
-  if (p->kind == PIECE_ALLOCATE)
+  if (p->kind == PIECE_ALLOCATE) {
     publish(img, JOURNAL_BAT, p->blk, NO_SLOT, p->slot);
+    img->space.given++;
+  }
   if (image_is_child(img) || p->kind == PIECE_SET_BITS)
     publish(img, JOURNAL_BITS, p->blk, sec, nsec);
 }

@@ -71,7 +71,8 @@ struct machine {
   struct layers *held;      /* its runs are held (VHD_PIN) */
   int64_t begun;            /* its I/Os change the file: since when; or 0 */
   uint64_t change_end;      /* where they end that were added; or 0 */
-  unsigned squeezed;        /* how often space was looked for in vain */
+  unsigned squeezed;        /* how often space was looked for in vain, when
+                             * nobody else had any either */
   unsigned npiece;          /* of .piece */
   unsigned depth;           /* of .back */
   bool pinned;
@@ -99,6 +100,7 @@ struct machine {
   struct waiters joined;    /* it leads them */
   /* Growing. */
   int grow_result;
+  uint32_t given;           /* of the image's space when it last looked */
   /* Reclaiming. */
   struct left_slot left[RECLAIM_AT_ONCE];
   uint32_t left_epoch;      /* when the punches were asked for */

@@ -83,6 +83,7 @@ struct space {
   _Atomic uint32_t *held; /* pinned runs, by the place on the runway's grid,
                            * modulo the size of this table */
   uint32_t held_origin;
+  uint32_t given;       /* how many slots have become a block's */
 };
 
 /* Takes over what the layout knows; for writable images. */

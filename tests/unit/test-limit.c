@@ -111,12 +111,81 @@ test_written(void **state)
   try_limit(-EFBIG, true);
 }
 
+/* ------------------------------------------------------------------ others */
+
+#define OTHERS 40
+
+/* The writer asks for the file to be longer, which it must not be. */
+static void
+ask_to_grow(struct hand *writer)
+{
+  hand_step(writer);
+  if (writer->state == HAND_DONE)
+    fail_msg("the writer gave up: %s", strerror(-writer->req.result));
+  assert_int_equal(writer->state, HAND_WAITS);
+  assert_int_equal(writer->req.io[0].kind, VHD_IO_EXTEND);
+}
+
+/* It is told so, also of less, until it waits for a commit. */
+static void
+wait_for_commit(struct hand *writer)
+{
+  while (writer->state == HAND_WAITS) {
+    assert_int_equal(writer->req.io[0].kind, VHD_IO_EXTEND);
+    writer->req.io[0].result = -ENOSPC;
+    writer->state = HAND_READY;
+    hand_step(writer);
+  }
+  assert_int_equal(writer->state, HAND_PARKED);
+}
+
+/* Each slot that a block leaves is taken by somebody else, who comes first; at
+ * last nobody does.  There was space all the time. */
+static void
+test_others_first(void **state)
+{
+  (void)state;
+  static uint8_t buf[4096] = { 0x66 };
+  struct vhd_image *image = crew_open(DISK, NULL, 256 * MIB, MIB);
+  struct hand writer, flush;
+  uint64_t blk = 0, gone = 0;
+
+  do
+    assert_int_equal(vhd_pwrite(image, buf, sizeof buf, blk++ * MIB, 0), 0);
+  while (image->space.next + image->space.slot_sec <= image->space.end);
+  const struct limit limit = { bytes_of_file(), -ENOSPC, false };
+  hand_start(&writer, image, VHD_WRITE, 200 * MIB, sizeof buf, buf, 0);
+  ask_to_grow(&writer);
+  for (unsigned i = 0; i <= OTHERS; i++) {
+    assert_int_equal(vhd_trim(image, MIB, gone++ * MIB, 0), 0);
+    hand_start(&flush, image, VHD_FLUSH, 0, 0, NULL, 0);
+    hand_step(&flush);
+    hand_step(&flush);
+    assert_int_equal(flush.state, HAND_WAITS);
+    wait_for_commit(&writer);
+    hand_perform(&flush);
+    hand_go(&flush);
+    assert_int_equal(writer.state, HAND_READY);
+    if (i == OTHERS)
+      break;
+    assert_int_equal(run_limited(image, &limit, VHD_WRITE, blk++ * MIB,
+                                 sizeof buf, buf), 0);
+    ask_to_grow(&writer);
+  }
+  hand_go(&writer);
+  assert_int_equal(writer.state, HAND_DONE);
+  assert_int_equal(writer.req.result, 0);
+  assert_int_equal(vhd_close(image, NULL), 0);
+  unlink(DISK);
+}
+
 int
 main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_reserved),
     cmocka_unit_test(test_written),
+    cmocka_unit_test(test_others_first),
   };
 
   crew_bound_cpu(20);
