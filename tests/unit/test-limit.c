@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test-limit: a file that must not become longer, be it that the disk below is
- * full, or that there is a limit for files: what fits is used up, and what
- * blocks have left is used again.  Stepped by hand, with a model of the limit. */
+/* test-limit: a file that must not become longer, as the disk below is full or
+ * there is a limit for files: what fits is used up, and what blocks have left
+ * is used again.  Stepped by hand, with a model of the limit. */
 #include "config.h"
 
 #include <errno.h>
