@@ -173,7 +173,7 @@ add_date(struct vhd_request *req)
   const struct layer *top = req->image->top;
 
   for (unsigned i = 0; i < req->nio; i++)
-    if (req->io[i].kind != VHD_IO_EXTEND)
+    if (req->io[i].kind == VHD_IO_WRITE)
       return;
   machine_of(req)->dated = true;
   request_add_io(req, top->file, VHD_IO_WRITE, top->footer.data_offset, 1,

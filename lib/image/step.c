@@ -30,17 +30,15 @@ request_return(struct vhd_request *req)
   return STEP_NEXT;
 }
 
-/* Bytes have been changed, and the file's mtime with them: a file system that
- * takes bytes away dates that as a write. */
+/* Bytes have been changed, and the file's mtime with them, for certain: not each
+ * file system dates it when bytes are taken away, past the end or where there
+ * are none. */
 static inline bool
 has_written(const struct vhd_request *req)
 {
-  for (unsigned i = 0; i < req->nio; i++) {
-    enum vhd_io_kind kind = req->io[i].kind;
-    if ((kind == VHD_IO_WRITE || kind == VHD_IO_PUNCH || kind == VHD_IO_ZERO) &&
-        req->io[i].result == 0)
+  for (unsigned i = 0; i < req->nio; i++)
+    if (req->io[i].kind == VHD_IO_WRITE && req->io[i].result == 0)
       return true;
-  }
   return false;
 }
 
