@@ -49,8 +49,29 @@ struct replay {
 static int
 damaged(struct replay *r)
 {
-  return vhd_fail(r->err, VHD_JOURNAL, EIO, "%s: its journal is damaged",
-                  r->img->top->path);
+  const char *path = r->img->journal_file.path;
+
+  return vhd_fail(r->err, VHD_JOURNAL, EIO,
+                  "%s: its journal '%s', which a killed program left, is "
+                  "damaged; if the changes in it are not wanted, remove that "
+                  "file", r->img->top->path, path ? path : "");
+}
+
+/* Blocks past the size in effect are somebody's; they have no place in this
+ * table. */
+static int
+out_of_reach(struct replay *r, uint32_t blk)
+{
+  const struct layer *top = r->img->top;
+  const char *path = r->img->journal_file.path;
+
+  if ((uint64_t)blk << top->block_shift >= top->own_size)
+    return damaged(r);
+  return vhd_fail(r->err, VHD_JOURNAL, EIO,
+                  "%s: a killed program left acknowledged changes past the "
+                  "size of the geometry in the journal '%s'; open the image "
+                  "once for writing at its full size, which writes them down",
+                  top->path, path ? path : "");
 }
 
 int
@@ -122,7 +143,7 @@ look_at_record(void *opaque, const struct journal_record *rec)
   struct replay *r = opaque;
 
   if (rec->blk >= r->img->top->nblk)
-    return damaged(r);
+    return out_of_reach(r, rec->blk);
   if (rec->kind == JOURNAL_BITS)
     return look_at_bits(r, rec);
   if (rec->kind != JOURNAL_BAT)

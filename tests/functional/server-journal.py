@@ -582,4 +582,19 @@ def _():
         vhdkit("check", "child.vhd")
 
 
+@case("past the size of the geometry: who opens at that is told the way out")
+def _():
+    vhdkit("create", "--size", "200G", "disk.vhd")
+    killed("disk.vhd", writes((150 << 30, TWO)))
+    for verb in "read", "write":
+        refused(verb, "--size-chs", "--length" if verb == "read" else "--offset",
+                "512", "disk.vhd", *(["-"] if verb == "read" else []),
+                data=b"", says=["disk.vhd", "journal '/", "size of the geometry",
+                                "open the image once for writing"])
+    same_bytes(read("disk.vhd", 150 << 30, len(TWO)), TWO)
+    vhdkit("write", "disk.vhd", data=b"")
+    vhdkit("read", "--size-chs", "--length", "512", "disk.vhd", "-")
+    same_bytes(read("disk.vhd", 150 << 30, len(TWO)), TWO)
+
+
 run()
