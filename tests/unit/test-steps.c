@@ -156,6 +156,10 @@ test_freed(void **state)
     assert_int_equal(vhd_pwrite(image, buf, BLOCK, i * BLOCK, 0), 0);
   hand_start(&h, image, VHD_TRIM, 0, MOST * BLOCK, NULL, 0);
   hand_step(&h);
+  if (h.state == HAND_WAITS) { /* the file is dated first */
+    hand_perform(&h);
+    hand_step(&h);
+  }
   assert_int_equal(h.state, HAND_READY);
   assert_true(atomic_load(&image->top->nallocated) > 0);
   hand_go(&h);
