@@ -80,11 +80,14 @@ image_path(const char *name)
   return params.dir ? folder_path(params.dir, name) : strdup(params.file);
 }
 
+/* strerror() would look for translations: in an nbdkit with ASan's runtime that
+ * leaves the C library's lock of them taken, and nbdkit hangs at its exit. */
 static void
 tell_out_of_sight(int r)
 {
   nbdkit_error("%s: cannot look for children there: %s; child= must be a "
-               "folder that nbdkit may search", params.child, strerror(-r));
+               "folder that nbdkit may search", params.child,
+               strerrordesc_np(-r));
   nbdkit_set_error(-r);
 }
 
