@@ -238,9 +238,10 @@ test_punched(void **state)
   if (image_start(image, j, true, &err) < 0)
     fail_msg("%s", err.message);
   file_probe(image->top->file);
-  assert_int_equal(vhd_zero(image, 0, BLOCK, 0), 0);
+  assert_int_equal(vhd_zero(image, BLOCK, 0, 0), 0);
   assert_false(journal_empty(j));
-  assert_int_equal(vhd_zero(image, BLOCK + BLOCK / 2, BLOCK / 2, 0), 0);
+  assert_int_equal(vhd_zero(image, BLOCK / 2, BLOCK + BLOCK / 2, 0),
+                   0);
   assert_int_equal(file_stamp(image->top->file, &stamp), 0);
   assert_true(journal_fits(j, &stamp));
   stamp.ctime += HOUR;
