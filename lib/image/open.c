@@ -32,10 +32,38 @@ vhd_warning(const struct vhd_image *image, unsigned i)
 
 /* ----------------------------------------------------------------- one file */
 
+/* A power cut while the file grew may have kept its size, and not the footer at
+ * its end, of which there is a copy.  Where there is no space for one, the file
+ * grows no more either. */
+static int
+restore_end_footer(struct vhd_image *img)
+{
+  struct layout *l = &img->top->layout;
+  uint64_t off = round_up(l->footer_off, FOOTER_SIZE);
+  uint8_t footer[FOOTER_SIZE];
+
+  if (l->end_footer)
+    return 0;
+  footer_format(&l->footer, footer);
+  int64_t begun =
+    img->pulse ? journal_begin(img->pulse, off + FOOTER_SIZE) : 0;
+  int e = file_write(img->top->file, footer, FOOTER_SIZE, off);
+  if (img->pulse)
+    journal_end(img->pulse, begun, e == 0);
+  if (e < 0)
+    return request_lacks_space(e) ? 0 : e;
+  l->footer_off = off;
+  l->file_size = MAX(l->file_size, off + FOOTER_SIZE);
+  l->end_footer = true;
+  return 0;
+}
+
 static int
 start_writing(struct vhd_image *img, struct vhd_error *err)
 {
-  int e = img->top->fixed ? 0 : space_init(img, &img->top->layout);
+  int e = img->top->fixed ? 0 : restore_end_footer(img);
+  if (e == 0 && !img->top->fixed)
+    e = space_init(img, &img->top->layout);
   if (e == 0 && RULE(OPEN_SYNC))
     e = file_do(img->top->file, VHD_IO_SYNC, 0, 0, 0);
   if (e == 0)
