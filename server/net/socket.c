@@ -17,6 +17,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,6 +156,18 @@ socket_peer_name(int fd, char *buf, size_t size)
   }
 }
 
+/* A server that was killed has children that the kernel kills with it, and that
+ * have its sockets.  They are gone in a moment, which is waited for. */
+#define LINGER_TRIES 100
+
+static void
+rest_for_remains(void)
+{
+  const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+
+  nanosleep(&pause, NULL);
+}
+
 /* --------------------------------------------------------------------- TCP */
 
 /* Returns the socket or -errno. */
@@ -237,6 +250,10 @@ socket_listen_tcp(const char *host, const char *port, struct socket *sockets,
       copy_port(ai, sockets[0].fd);
     }
     int fd = bind_one(ai);
+    for (int i = 0; i < LINGER_TRIES && fd == -EADDRINUSE; i++) {
+      rest_for_remains();
+      fd = bind_one(ai);
+    }
     if (fd >= 0) {
       sockets[(*n)++] = (struct socket){.fd = fd};
     } else if (fd == -EAFNOSUPPORT ||
@@ -286,14 +303,42 @@ lock_directory(const char *path)
   return fd;
 }
 
+/* Does somebody listen, and which process began to?  0 with .pid, 0 where that
+ * is not known; an error's number of connect(2); -errno. */
+static int
+try_connect(const struct sockaddr_un *address, pid_t *pid)
+{
+  struct ucred holder;
+  socklen_t len = sizeof holder;
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+  if (fd < 0) {
+    return -errno;
+  }
+  int sys =
+    connect(fd, (const struct sockaddr *) address, sizeof *address) < 0
+      ? errno : 0;
+  *pid = sys == 0 &&
+             getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &holder, &len) == 0
+           ? holder.pid : 0;
+  close(fd);
+  return sys;
+}
+
+/* Has it died, though its socket still takes connections? */
+static bool
+is_orphaned(pid_t holder)
+{
+  return holder > 0 && kill(holder, 0) < 0 && errno == ESRCH;
+}
+
 /* Removes a socket that nobody listens on.  0 if path is free now. */
 static int
 remove_stale(const char *path, const struct sockaddr_un *address,
              struct vhd_error *err)
 {
   struct stat st;
-  struct ucred holder;
-  socklen_t len = sizeof holder;
+  pid_t holder;
 
   if (lstat(path, &st) < 0) {
     return errno == ENOENT
@@ -305,26 +350,25 @@ remove_stale(const char *path, const struct sockaddr_un *address,
                               "choose another name",
                          path);
   }
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    return fail_system(err, errno, "cannot make a socket");
+  int sys = try_connect(address, &holder);
+  for (int i = 0; i < LINGER_TRIES && sys == 0 && is_orphaned(holder); i++) {
+    rest_for_remains();
+    sys = try_connect(address, &holder);
   }
-  int r = connect(fd, (const struct sockaddr *) address, sizeof *address);
-  int sys = r < 0 ? errno : 0;
-  bool known = r == 0 &&
-               getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &holder, &len) == 0;
-  close(fd);
+  if (sys < 0) {
+    return fail_system(err, -sys, "cannot make a socket");
+  }
   if (sys == ECONNREFUSED) {
     return unlink(path) == 0 || errno == ENOENT
              ? 0
              : fail_system(err, errno, "cannot remove the stale socket %s",
                            path);
   }
-  if (known && holder.pid > 0) {
+  if (sys == 0 && holder > 0) {
     return fail_argument(err, "%s is in use: process %ld listens on it", path,
-                         (long) holder.pid);
+                         (long) holder);
   }
-  if (r == 0 || sys == EAGAIN) { /* EAGAIN: alive, with a full queue */
+  if (sys == 0 || sys == EAGAIN) { /* EAGAIN: alive, with a full queue */
     return fail_argument(err, "%s is in use: another server listens on it",
                          path);
   }

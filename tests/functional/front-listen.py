@@ -156,6 +156,41 @@ def _():
         equal(greeting(connect_unix("s.sock")), GREETING)
 
 
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+@case("what a killed server's other process still holds is waited for")
+def _():
+    image()
+
+    def orphan(make):
+        """A listener whose maker has died, and that goes in a moment."""
+        maker = os.fork()
+        if maker == 0:
+            sock = make()
+            if os.fork() == 0:
+                time.sleep(0.5)
+                sock.close()
+            os._exit(0)
+        os.waitpid(maker, 0)
+
+    def on_unix():
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind("s.sock")
+        sock.listen()
+        return sock
+
+    orphan(on_unix)
+    with serving("--unix", "s.sock", "disk.vhd"):
+        equal(greeting(connect_unix("s.sock")), GREETING)
+    port = free_port()
+    orphan(lambda: socket.create_server(("127.0.0.1", port)))
+    with serving("--listen", f"127.0.0.1:{port}", "disk.vhd"):
+        equal(greeting(connect_tcp("127.0.0.1", port)), GREETING)
+
+
 @case("a Unix socket in use is refused, and its process named")
 def _():
     with serving("--unix", "s.sock", image()) as server:
