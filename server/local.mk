@@ -107,10 +107,10 @@ server_libserver_la_SOURCES = \
 	server/io/try.c \
 	server/io/uring.c \
 	server/io/watch.c \
-	server/keeper/early_stop.c \
-	server/keeper/early_stop.h \
 	server/keeper/holder_probe.c \
 	server/keeper/holder_probe.h \
+	server/keeper/keeper.c \
+	server/keeper/keeper.h \
 	server/keeper/landlock.c \
 	server/keeper/landlock.h \
 	server/keeper/notify.c \
@@ -137,7 +137,9 @@ server_libserver_la_SOURCES = \
 	server/net/visitor.c \
 	server/net/visitor.h \
 	server/server.c \
-	server/server.h
+	server/server.h \
+	server/service.c \
+	server/service.h
 if HAVE_TLS
 server_libserver_la_SOURCES += \
 	server/net/tls/bio.c \

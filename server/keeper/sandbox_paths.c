@@ -142,26 +142,8 @@ allow_keys(struct sandbox *sandbox, const struct options *opt)
   return r;
 }
 
-/* What is removed at the end. */
-static int
-allow_removal(struct sandbox *sandbox, const struct options *opt,
-              const struct listen_set *listen)
-{
-  const char *path;
-  int r = 0;
-
-  for (size_t i = 0; r == 0 && (path = listen_path(listen, i)) != NULL; i++) {
-    r = sandbox_allow_folder(sandbox, path, SANDBOX_REMOVE);
-  }
-  if (r == 0 && opt->pid_file != NULL) {
-    r = sandbox_allow_folder(sandbox, opt->pid_file, SANDBOX_REMOVE);
-  }
-  return r;
-}
-
 int
-confine(const struct options *opt, const struct listen_set *listen,
-        struct vhd_error *err)
+confine(const struct options *opt, struct vhd_error *err)
 {
   const struct sandbox_options locks = {
     .landlock = !opt->no_landlock,
@@ -173,8 +155,7 @@ confine(const struct options *opt, const struct listen_set *listen,
   }
   struct sandbox *sandbox = sandbox_new();
   if (sandbox == NULL || allow_images(sandbox, opt) < 0 ||
-      allow_journals(sandbox, opt) < 0 || allow_keys(sandbox, opt) < 0 ||
-      allow_removal(sandbox, opt, listen) < 0) {
+      allow_journals(sandbox, opt) < 0 || allow_keys(sandbox, opt) < 0) {
     sandbox_free(sandbox);
     return fail_system(err, ENOMEM, "cannot set up the sandbox");
   }

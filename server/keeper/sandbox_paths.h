@@ -6,13 +6,11 @@
 #ifndef SERVER_KEEPER_SANDBOX_PATHS_H
 #define SERVER_KEEPER_SANDBOX_PATHS_H
 
-#include "net/listen.h"
 #include "config/command_line.h"
 #include "vhdkit.h"
 
 /* Enters as much of the sandbox as the options permit. */
-int confine(const struct options *opt, const struct listen_set *listen,
-            struct vhd_error *err);
+int confine(const struct options *opt, struct vhd_error *err);
 
 /* Once the server's threads have begun: what only their beginning needed is
  * given up, too.  The main thread; binds all threads. */

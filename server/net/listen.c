@@ -198,15 +198,24 @@ listen_listening(const struct listen_set *set)
   return set->n - listen_connected(set);
 }
 
-const char *
-listen_path(const struct listen_set *set, size_t i)
+void
+listen_close_connected(struct listen_set *set)
 {
-  for (size_t j = 0; j < set->n; j++) {
-    if (set->listeners[j].socket.path != NULL && i-- == 0) {
-      return set->listeners[j].socket.path;
+  for (size_t i = 0; i < set->n; i++) {
+    if (set->listeners[i].socket.connected) {
+      socket_close(&set->listeners[i].socket);
+      set->listeners[i].socket.connected = true;
     }
   }
-  return NULL;
+}
+
+void
+listen_disown(struct listen_set *set)
+{
+  for (size_t i = 0; i < set->n; i++) {
+    free(set->listeners[i].socket.path);
+    set->listeners[i].socket.path = NULL;
+  }
 }
 
 /* --------------------------------------------------------------- accepting */

@@ -6,7 +6,8 @@
  *   listen_start()  accepts from now on, on the event loop given
  *   listen_stop()   closes the sockets and removes the files of Unix sockets
  *
- * The main thread.
+ * One process opens, another accepts: each has the set, after a fork, and the
+ * one that opened removes the files.  The main thread.
  */
 #ifndef SERVER_NET_LISTEN_H
 #define SERVER_NET_LISTEN_H
@@ -38,16 +39,18 @@ int listen_open(const struct options *opt, uid_t uid, gid_t gid,
 size_t listen_connected(const struct listen_set *set);
 size_t listen_listening(const struct listen_set *set);
 
-/* The Unix socket files that listen_stop() will want to remove: the path of
- * the i-th, or NULL past the last. */
-const char *listen_path(const struct listen_set *set, size_t i);
+/* Closes those: another process has them. */
+void listen_close_connected(struct listen_set *set);
+
+/* The files of the Unix sockets are another process's to remove. */
+void listen_disown(struct listen_set *set);
 
 int listen_start(struct listen_set *set, struct event_base *base,
                  listen_accepted *accepted, listen_refused *refused,
                  void *opaque, struct vhd_error *err);
 
 /* Removes the files of the Unix sockets, and nothing else: for an end in a
- * hurry.  Any thread, while nobody stops it. */
+ * hurry. */
 void listen_unlink(const struct listen_set *set);
 
 void listen_stop(struct listen_set *set);

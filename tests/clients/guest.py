@@ -26,8 +26,7 @@ class Served:
 
     def restart(self, number):
         if number == signal.SIGKILL:
-            self.server.process.kill()
-            self.server.process.wait()
+            self.server.kill()
         else:
             equal(self.server.stop(number), 0, "exit status of vhdkitd")
         self.start()
@@ -36,8 +35,7 @@ class Served:
         equal(self.server.stop(), 0, "exit status of vhdkitd")
 
     def kill(self):
-        self.server.process.kill()
-        self.server.process.wait()
+        self.server.kill()
 
     def logs(self):
         logs = []

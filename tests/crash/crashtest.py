@@ -11,6 +11,8 @@ replayer that looks at what power cuts leave.
 """
 
 import atexit
+import contextlib
+import ctypes
 import os
 import random
 import shutil
@@ -34,6 +36,11 @@ except ImportError:
 
 BUILD = os.path.join(os.environ.get("BUILDDIR", "."), "tests", "crash")
 RECORDER = os.path.join(BUILD, ".libs", "recorder.so")
+
+
+# Orphans of what we have started become our children.
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def need():
@@ -239,8 +246,16 @@ class Recording:
                   errors="replace") as file:
             return file.read()[-2000:]
 
+    @staticmethod
+    def bury():
+        """Waits for what a killed server had started to be dead, too."""
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+
     def ended(self, kind):
         """The file as the server left it."""
+        self.bury()
         name = self.path(f"image.{self.life}")
         shutil.copy(self.path("image.vhd"), name)
         self.note(kind)

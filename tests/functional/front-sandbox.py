@@ -54,10 +54,11 @@ def _():
     with serving("--unix", "s.sock", "--threads", "3", "--io", "threads",
                  image()) as server:
         program("nbdinfo", "--size", uri())
-        tasks = os.listdir(f"/proc/{server.pid}/task")
+        worker = server.worker()
+        tasks = os.listdir(f"/proc/{worker}/task")
         check(len(tasks) >= 4, f"{len(tasks)} threads")
         for task in tasks:
-            with open(f"/proc/{server.pid}/task/{task}/status",
+            with open(f"/proc/{worker}/task/{task}/status",
                       encoding="ascii") as file:
                 contains(file.read(), "NoNewPrivs:\t1")
 

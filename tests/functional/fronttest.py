@@ -28,6 +28,16 @@ def image(path="disk.vhd", size=4 * MiB):
     return path
 
 
+def is_alive(pid):
+    """Nobody may have waited for it yet."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii",
+                  errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class Server:
     """A running vhdkitd.  Its messages are collected in a file, so that it
     never waits for us to read them."""
@@ -82,9 +92,36 @@ class Server:
             raise AssertionError(f"not ended by signal {number}: "
                                  f"{self.log()}") from None
 
+    def kill(self):
+        """kill -9 of the whole: the kernel kills what the process that was
+        started has started, which takes a moment."""
+        children = self.children()
+        self.process.kill()
+        self.process.wait()
+        end = time.monotonic() + PATIENCE
+        while any(map(is_alive, children)):
+            check(time.monotonic() < end, f"{children} live on")
+            time.sleep(0.001)
+
+    def children(self):
+        with contextlib.suppress(OSError), \
+                open(f"/proc/{self.pid}/task/{self.pid}/children",
+                     encoding="ascii") as file:
+            return [int(child) for child in file.read().split()]
+        return []
+
+    def worker(self):
+        """The process that serves, a child of the one that was started."""
+        for child in self.children():
+            with contextlib.suppress(OSError), \
+                    open(f"/proc/{child}/comm", encoding="ascii") as file:
+                if file.read() == "vhdkitd-worker\n":
+                    return child
+        raise AssertionError(f"no worker: {self.log()}")
+
     def status(self):
-        """/proc/PID/status as a dictionary."""
-        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+        """/proc/PID/status of the worker as a dictionary."""
+        with open(f"/proc/{self.worker()}/status", encoding="ascii") as file:
             return dict(line.rstrip("\n").split(":\t", 1) for line in file
                         if ":\t" in line)
 

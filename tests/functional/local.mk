@@ -42,7 +42,8 @@ SERVER_TESTS = \
 	tests/functional/server-space.py \
 	tests/functional/server-stop.py \
 	tests/functional/server-strangers.py \
-	tests/functional/server-unreadable.py
+	tests/functional/server-unreadable.py \
+	tests/functional/server-worker.py
 dist_check_SCRIPTS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 TSAN_TESTS += \

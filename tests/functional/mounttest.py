@@ -111,7 +111,7 @@ class Disk:
     def wait_for(server):
         """Until a thread of the server waits for the disk."""
         end = time.monotonic() + PATIENCE
-        while "D" not in thread_states(server.pid):
+        while "D" not in thread_states(server.worker()):
             check(time.monotonic() < end, "nobody waits for the disk")
             time.sleep(0.01)
 

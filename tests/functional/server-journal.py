@@ -31,8 +31,7 @@ def killed(image, work, **popen):
         server.wait_for("listening on ")
         work(connect())
     finally:
-        server.process.kill()
-        server.process.wait()
+        server.kill()
     if os.path.exists(SOCKET):
         os.unlink(SOCKET)
 
@@ -546,8 +545,7 @@ def _():
             vhdkit("map", "--unlocked", image)
             vhdkit("check", "--unlocked", image, code=None)
     finally:
-        server.process.kill()
-        server.process.wait()
+        server.kill()
 
 
 # ------------------------------------------------------------------- how much

@@ -65,8 +65,7 @@ class Writer:
                 self.h.poll(-1)
             self.start()
             self.others()
-        server.process.kill()
-        server.process.wait()
+        server.kill()
         try:
             while self.h.poll(1000) > 0 and self.busy:
                 pass

@@ -3,6 +3,7 @@
 """Many exports: what starting and stopping with them costs, in threads and in
 opened files, and that parents among them are found all the same."""
 
+import contextlib
 import ctypes
 import os
 import struct
@@ -59,13 +60,12 @@ class Threads:
         self.thread.start()
 
     def watch(self):
-        try:
-            while True:
+        while self.server.process.poll() is None:
+            # Before it is there, and at its end.
+            with contextlib.suppress(AssertionError, OSError, KeyError):
                 n = int(self.server.status()["Threads"])
                 self.most = max(self.most, n)
-                time.sleep(0.0005)
-        except (OSError, KeyError):
-            pass
+            time.sleep(0.0005)
 
     def end(self):
         self.thread.join(PATIENCE)

@@ -253,7 +253,7 @@ def _():
     with tls_server("disk.vhd") as server:
         greedy = connect(server)
         greedy.go()
-        before = resident(server.pid)
+        before = resident(server.worker())
         greedy.sock.setblocking(False)
         request = struct.pack(">IHHQQI", 0x25609513, 0, READ, 1, 0, MiB)
         asked = 0
@@ -270,7 +270,7 @@ def _():
         for i in range(100):
             good.request(READ, i * 4096, 4096, i)
             equal(good.simple_reply(4096)[:2], (0, i))
-        grown = resident(server.pid) - before
+        grown = resident(server.worker()) - before
         check(grown < 256 * MiB, f"grown by {grown >> 20} MiB")
         greedy.close()
         good.close()

@@ -103,12 +103,12 @@ def _():
                  "--tls=require", "--tls-psk", keys, image()) as server:
         served(keys)
         before = rss(server)
-        files = len(os.listdir(f"/proc/{server.pid}/fd"))
+        files = len(os.listdir(f"/proc/{server.worker()}/fd"))
         for _ in range(SCANS):
             connect_tcp(*server.tcp()).close()
         served(keys)
         end = time.monotonic() + PATIENCE
-        while len(os.listdir(f"/proc/{server.pid}/fd")) > files:
+        while len(os.listdir(f"/proc/{server.worker()}/fd")) > files:
             check(time.monotonic() < end, "a connection stays open")
             time.sleep(0.02)
         bounded(rss(server) - before, MiB)

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The keeper's life; see keeper.h.
+ *
+ * A worker that dies is replaced at once, one that dies again within
+ * LIVED_MSEC after a growing pause.  One that ends by itself before the first
+ * was ready has said what is wrong, and that is the end.
+ */
+#include "config.h"
+
+#include "keeper/keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define LIVED_MSEC 5000
+#define PAUSE_MSEC 100 /* before the third worker in a row; then twice that */
+#define MAX_PAUSE_MSEC 10000
+
+struct keeper {
+  const struct keeper_duties *duties;
+  int signals;   /* a signalfd */
+  pid_t worker;  /* 0: there is none */
+  int control;   /* its end of it, or -1 */
+  bool ready;    /* this worker serves */
+  bool was_ready; /* one of them has */
+  bool stopping;
+  bool over;     /* the worker has ended for good, with .status */
+  int status;
+  int64_t started; /* msec; when this worker was */
+  int64_t due;     /* msec; when the next is, where there is none */
+  unsigned deaths; /* in a row, of workers that have not lived long */
+};
+
+static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+
+static int64_t
+now_msec(void)
+{
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void
+handled_signals(sigset_t *set)
+{
+  sigemptyset(set);
+  for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+    sigaddset(set, handled[i]);
+  }
+}
+
+void
+keeper_hold_signals(void)
+{
+  sigset_t set;
+
+  handled_signals(&set);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+/* --------------------------------------------------------------- the worker */
+
+void
+keeper_tie(const struct keeper_ties *ties)
+{
+  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (getppid() != ties->keeper) {
+    _exit(EXIT_FAILURE); /* it has died before that */
+  }
+}
+
+void
+keeper_say(const struct keeper_ties *ties, enum keeper_word word)
+{
+  const char byte = (char) word;
+  ssize_t n = send(ties->control, &byte, 1, MSG_NOSIGNAL);
+
+  (void) n; /* nobody is there: the kernel will end us */
+}
+
+int
+keeper_hear(const struct keeper_ties *ties)
+{
+  char byte;
+  ssize_t n = recv(ties->control, &byte, 1, MSG_DONTWAIT);
+
+  if (n == 0) {
+    _exit(EXIT_FAILURE);
+  }
+  return n == 1 ? byte : 0;
+}
+
+/* Signals reach whole groups of processes: from a terminal, from systemd.
+ * Which of them end or reload the worker, the keeper says. */
+static void __attribute__((noreturn))
+worker_main(const struct keeper_duties *duties, int control, pid_t keeper)
+{
+  const struct keeper_ties ties = {.keeper = keeper, .control = control};
+  sigset_t set;
+
+  keeper_tie(&ties);
+  prctl(PR_SET_NAME, "vhdkitd-worker", 0, 0, 0);
+  signal(SIGTERM, SIG_IGN);
+  signal(SIGINT, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  handled_signals(&set);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  exit(duties->work(duties->opaque, &ties));
+}
+
+static int
+fork_worker(struct keeper *k, int control[2])
+{
+  const pid_t keeper = getpid();
+
+  k->worker = fork();
+  if (k->worker != 0) {
+    return k->worker < 0 ? -errno : 0;
+  }
+  close(k->signals);
+  close(control[0]);
+  worker_main(k->duties, control[1], keeper);
+}
+
+static int
+start_worker(struct keeper *k)
+{
+  int control[2];
+
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0) {
+    return -errno;
+  }
+  k->started = now_msec();
+  k->ready = false;
+  int r = fork_worker(k, control);
+  close(control[1]);
+  if (r < 0) {
+    close(control[0]);
+    k->worker = 0;
+  } else {
+    k->control = control[0];
+  }
+  return r;
+}
+
+/* ------------------------------------------------------------------ its end */
+
+static void
+end(struct keeper *k, int status)
+{
+  k->over = true;
+  k->status = status;
+}
+
+/* When the next worker is due; returns the pause until then, in
+ * milliseconds. */
+static unsigned
+plan_next(struct keeper *k)
+{
+  const int64_t now = now_msec();
+  unsigned pause = 0;
+
+  k->deaths = now - k->started >= LIVED_MSEC ? 0 : k->deaths + 1;
+  for (unsigned i = 1; i < k->deaths && pause < MAX_PAUSE_MSEC; i++) {
+    pause = pause == 0 ? PAUSE_MSEC : 2 * pause;
+  }
+  pause = pause < MAX_PAUSE_MSEC ? pause : MAX_PAUSE_MSEC;
+  k->due = now + pause;
+  return pause;
+}
+
+static void
+log_death(const struct keeper *k, int status, const char *next)
+{
+  if (WIFSIGNALED(status)) {
+    log_error("the worker (process %ld) was killed by signal %d (%s)%s",
+              (long) k->worker, WTERMSIG(status),
+              strsignal(WTERMSIG(status)), next);
+  } else {
+    log_error("the worker (process %ld) ended with status %d%s",
+              (long) k->worker, WEXITSTATUS(status), next);
+  }
+}
+
+static void
+worker_ended(struct keeper *k, int status)
+{
+  const bool by_itself = WIFEXITED(status);
+  const bool well = by_itself && WEXITSTATUS(status) == 0;
+
+  close(k->control);
+  k->control = -1;
+  k->ready = false;
+  if (well || (by_itself && (k->stopping || !k->was_ready))) {
+    end(k, WEXITSTATUS(status)); /* it has said why */
+  } else if (k->stopping || !k->was_ready || k->duties->once) {
+    log_death(k, status, "");
+    end(k, EXIT_FAILURE);
+  } else {
+    char next[64];
+    snprintf(next, sizeof next, "; the next one starts in %u ms",
+             plan_next(k));
+    log_death(k, status, next);
+  }
+  k->worker = 0;
+}
+
+/* ------------------------------------------------------- signals and words */
+
+static void
+hear(struct keeper *k)
+{
+  char byte;
+
+  while (k->control >= 0 && recv(k->control, &byte, 1, MSG_DONTWAIT) == 1) {
+    if (byte != KEEPER_READY || k->ready) {
+      continue;
+    }
+    k->ready = true;
+    if (!k->was_ready) {
+      k->was_ready = true;
+      k->duties->ready(k->duties->opaque);
+    }
+  }
+}
+
+static void
+reap(struct keeper *k)
+{
+  int status;
+  pid_t pid;
+
+  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+    if (pid == k->worker) {
+      hear(k);
+      worker_ended(k, status);
+    }
+  }
+}
+
+/* As if nobody had handled it. */
+static void
+end_by(struct keeper *k, int number)
+{
+  sigset_t set;
+
+  k->duties->tidy(k->duties->opaque);
+  signal(number, SIG_DFL);
+  handled_signals(&set);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  kill(getpid(), number);
+}
+
+static void
+say(const struct keeper *k, enum keeper_word word)
+{
+  const char byte = (char) word;
+  ssize_t n = send(k->control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+  (void) n; /* it is dying, or has not yet read what was said before */
+}
+
+/* Before there is something to finish, and where somebody cannot wait until it
+ * is finished, the signal ends everything. */
+static void
+stop(struct keeper *k, int number)
+{
+  hear(k);
+  if (!k->ready || k->stopping) {
+    end_by(k, number);
+  }
+  k->stopping = true;
+  k->duties->stopping(k->duties->opaque);
+  say(k, KEEPER_STOP);
+}
+
+static void
+take_signals(struct keeper *k)
+{
+  struct signalfd_siginfo info;
+
+  while (read(k->signals, &info, sizeof info) == sizeof info) {
+    switch ((int) info.ssi_signo) {
+    case SIGCHLD:
+      reap(k);
+      break;
+    case SIGHUP:
+      if (k->control >= 0) {
+        say(k, KEEPER_RELOAD);
+      }
+      break;
+    default:
+      stop(k, (int) info.ssi_signo);
+    }
+  }
+}
+
+/* Until something happens, or the next worker is due. */
+static void
+wait_for_something(struct keeper *k)
+{
+  struct pollfd fds[] = {
+    {.fd = k->signals, .events = POLLIN},
+    {.fd = k->control, .events = POLLIN},
+  };
+  int64_t wait = k->worker != 0 ? -1 : k->due - now_msec();
+
+  if (poll(fds, 2, wait < 0 && k->worker == 0 ? 0 : (int) wait) <= 0) {
+    return;
+  }
+  if (fds[1].revents & POLLIN) {
+    hear(k);
+  } else if (fds[1].revents != 0) {
+    /* It has closed its end: there is nothing to hear but its death. */
+    poll(fds, 1, -1);
+  }
+  if (fds[0].revents != 0) {
+    take_signals(k);
+  }
+}
+
+int
+keeper_run(const struct keeper_duties *duties)
+{
+  struct keeper k = {.duties = duties, .control = -1};
+  sigset_t set;
+
+  handled_signals(&set);
+  k.signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (k.signals < 0) {
+    log_error("cannot wait for signals: %s", strerror(errno));
+    return EXIT_FAILURE;
+  }
+  while (!k.over) {
+    if (k.worker == 0 && now_msec() >= k.due) {
+      int r = start_worker(&k);
+      if (r < 0) {
+        log_error("cannot start the worker: %s", strerror(-r));
+        plan_next(&k);
+        k.over = !k.was_ready;
+        k.status = EXIT_FAILURE;
+      }
+    } else {
+      wait_for_something(&k);
+    }
+  }
+  if (!k.stopping) {
+    duties->stopping(duties->opaque);
+  }
+  duties->tidy(duties->opaque);
+  close(k.signals);
+  return k.status;
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The keeper: the process that was started.  It holds what must neither be
+ * given up nor be in reach of what a client sends: the listening sockets, the
+ * pid file, the rights of the start.  It parses nothing, and everything that
+ * does is another process, the worker, which the keeper starts, and starts
+ * again when it dies.
+ *
+ *   keeper                                  worker
+ *     fork() ---------------------------->    prepares, gives its rights up
+ *            <---------------- KEEPER_READY   opens images
+ *     pid file, READY=1                       accepts
+ *     SIGHUP  KEEPER_RELOAD ------------->    loads keys again
+ *     SIGTERM KEEPER_STOP --------------->    finishes, flushes, ends
+ *     ends with its status <--------------
+ *
+ * The keeper is one thread, and waits for nothing but signals and these
+ * messages of one byte; so each worker is forked from a process without
+ * threads.  When the keeper dies, however, the kernel kills the worker: nobody
+ * serves, or holds an image's lock, whom nobody can stop.
+ */
+#ifndef SERVER_KEEPER_KEEPER_H
+#define SERVER_KEEPER_KEEPER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum keeper_word {
+  KEEPER_READY = 'R',  /* of the worker: it serves */
+  KEEPER_STOP = 'S',   /* to the worker: everything is to be finished */
+  KEEPER_RELOAD = 'L', /* to the worker: keys may have changed */
+};
+
+/* What a worker is given. */
+struct keeper_ties {
+  pid_t keeper;
+  int control; /* carries words both ways; at its end there is no keeper */
+};
+
+struct keeper_duties {
+  void *opaque;
+  /* In the worker: serves, and gives everything back.  What it returns is the
+   * worker's exit status: 0 after an orderly end, asked for or not. */
+  int (*work)(void *opaque, const struct keeper_ties *ties);
+  /* In the keeper, each at most once: clients are served; nobody new is to
+   * come. */
+  void (*ready)(void *opaque);
+  void (*stopping)(void *opaque);
+  /* In the keeper, at the very end and before a signal ends it: removes what
+   * others would find. */
+  void (*tidy)(void *opaque);
+  bool once; /* a dead worker's clients cannot come again */
+};
+
+/* Until the worker has ended for good; returns the exit status.  SIGTERM and
+ * SIGINT are those of the caller's process, blocked since
+ * keeper_hold_signals(). */
+int keeper_run(const struct keeper_duties *duties);
+
+/* Signals wait for keeper_run() from now on.  First of all. */
+void keeper_hold_signals(void);
+
+/* In the worker: lets the kernel kill it with the keeper.  Again after a change
+ * of the user, which ends that. */
+void keeper_tie(const struct keeper_ties *ties);
+
+/* In the worker. */
+void keeper_say(const struct keeper_ties *ties, enum keeper_word word);
+/* A word that has come, 0 for none.  Does not return where the keeper is
+ * dead. */
+int keeper_hear(const struct keeper_ties *ties);
+
+#endif

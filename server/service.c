@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The worker's life; see service.h.
+ */
+#include "config.h"
+
+#include "service.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/descriptors.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/log_cause.h"
+#include "config/command_line.h"
+#include "config/resolve.h"
+#include "keeper/holder_probe.h"
+#include "keeper/keeper.h"
+#include "keeper/sandbox_paths.h"
+#include "keeper/user.h"
+#include "net/listen.h"
+#include "server.h"
+#ifdef HAVE_TLS
+#include "keeper/key_file.h"
+#include "net/tls/context.h"
+#include "net/tls/stream.h"
+#endif
+
+struct service {
+  const struct service_setup *setup;
+  const struct keeper_ties *ties;
+  struct tls_context *tls;
+  struct server *server;
+  struct server_config config;
+  struct witness witness;
+  bool serving; /* server_start() has succeeded */
+  struct event_base *base;
+  struct event *events[3]; /* the keeper, idle, time */
+  int idle_fd;             /* becomes readable when the last client leaves */
+};
+
+/* ---------------------------------------------------- what the server calls */
+
+#ifdef HAVE_TLS
+static struct stream *
+make_tls_stream(void *opaque, int fd)
+{
+  return tls_stream_new(opaque, fd);
+}
+#endif
+
+static void
+on_last_gone(void *opaque)
+{
+  const struct service *s = opaque;
+  eventfd_write(s->idle_fd, 1);
+}
+
+/* ------------------------------------------------------------------- events */
+
+static void
+reload(struct service *s)
+{
+#ifdef HAVE_TLS
+  if (s->tls != NULL) {
+    tls_context_reload(s->tls);
+  }
+#else
+  (void) s;
+#endif
+}
+
+static void
+on_word(evutil_socket_t fd, short what, void *opaque)
+{
+  struct service *s = opaque;
+
+  (void) fd;
+  (void) what;
+  switch (keeper_hear(s->ties)) {
+  case KEEPER_STOP:
+    event_base_loopbreak(s->base);
+    break;
+  case KEEPER_RELOAD:
+    reload(s);
+    break;
+  }
+}
+
+static void
+on_idle(evutil_socket_t fd, short what, void *opaque)
+{
+  struct service *s = opaque;
+  (void) fd;
+  (void) what;
+  event_base_loopbreak(s->base);
+}
+
+static void
+on_time(evutil_socket_t fd, short what, void *opaque)
+{
+  (void) fd;
+  (void) what;
+  (void) opaque;
+  log_cause_tell(false);
+}
+
+static void
+on_accepted(void *opaque, int fd, const struct visitor *visitor)
+{
+  struct service *s = opaque;
+
+  server_accept(s->server, fd, visitor);
+}
+
+static void
+on_refused(void *opaque, int error, const struct visitor *visitor)
+{
+  struct service *s = opaque;
+
+  server_refused(s->server, error, visitor);
+}
+
+static int
+make_events(struct service *s, struct vhd_error *err)
+{
+  const struct {
+    int fd;
+    short what;
+    event_callback_fn run;
+  } table[] = {
+    {s->ties->control, EV_READ | EV_PERSIST, on_word},
+    {s->idle_fd, EV_READ, on_idle},
+    {-1, EV_PERSIST, on_time},
+  };
+  const struct timeval interval = {.tv_sec = LOG_CAUSE_SEC};
+
+  s->base = event_base_new();
+  if (s->base == NULL) {
+    return fail_system(err, ENOMEM, "cannot make an event loop");
+  }
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    s->events[i] =
+      event_new(s->base, table[i].fd, table[i].what, table[i].run, s);
+    if (s->events[i] == NULL ||
+        event_add(s->events[i], table[i].fd < 0 ? &interval : NULL) < 0) {
+      return fail_system(err, ENOMEM, "cannot wait for the keeper");
+    }
+  }
+  return 0;
+}
+
+/* ----------------------------------------------------------------- start-up */
+
+static int
+load_tls(struct service *s, struct vhd_error *err)
+{
+#ifdef HAVE_TLS
+  const struct options *opt = s->setup->options;
+  const struct tls_config config = {
+    .certificates = opt->tls_certificates,
+    .verify_peer = opt->tls_verify_peer,
+    .psk = opt->tls_psk,
+    .read = key_file_read,
+  };
+  if (opt->tls != OPTIONS_TLS_OFF) {
+    return tls_context_new(&config, &s->tls, err);
+  }
+#endif
+  (void) s;
+  (void) err;
+  return 0;
+}
+
+static int
+watch_tls(struct service *s, struct vhd_error *err)
+{
+#ifdef HAVE_TLS
+  if (s->tls != NULL) {
+    return tls_context_start(s->tls, err);
+  }
+#endif
+  (void) s;
+  (void) err;
+  return 0;
+}
+
+static int
+give_up_rights(struct service *s, struct vhd_error *err)
+{
+  int r = user_become(s->setup->user, err);
+
+  keeper_tie(s->ties);
+  if (r == 0) {
+    r = configure(s->setup->options, &s->config, err);
+  }
+  if (r == 0) {
+    witness_start(&s->witness, &s->config);
+    r = confine(s->setup->options, err);
+  }
+  return r;
+}
+
+static void
+fill_config(struct service *s)
+{
+#ifdef HAVE_TLS
+  s->config.tls_stream = s->tls != NULL ? make_tls_stream : NULL;
+  s->config.tls_opaque = s->tls;
+#endif
+  s->config.idle =
+    listen_connected(s->setup->listen) > 0 ? on_last_gone : NULL;
+  s->config.idle_opaque = s;
+}
+
+static int
+start_server(struct service *s, struct vhd_error *err)
+{
+  int r = server_new(&s->config, &s->server, err);
+
+  if (r == 0) {
+    r = server_start(s->server, err);
+    s->serving = r == 0;
+  }
+  if (s->serving) {
+    confine_threads(s->setup->options);
+  } else if (err->code == VHD_BUSY) {
+    server_free(s->server);
+    s->server = NULL;
+    witness_ask(&s->witness, err);
+  }
+  witness_end(&s->witness);
+  return r;
+}
+
+static int
+start(struct service *s, struct vhd_error *err)
+{
+  s->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  int r = load_tls(s, err);
+  if (r == 0) {
+    r = give_up_rights(s, err);
+  }
+  if (r == 0) {
+    fill_config(s);
+    r = start_server(s, err);
+  }
+  if (r == 0) {
+    r = watch_tls(s, err);
+  }
+  if (r == 0) {
+    r = make_events(s, err);
+  }
+  if (r == 0) {
+    /* Before anybody can see that we listen: who sees it may stop us. */
+    keeper_say(s->ties, KEEPER_READY);
+    descriptors_settle();
+    r = listen_start(s->setup->listen, s->base, on_accepted, on_refused, s,
+                     err);
+  }
+  return r;
+}
+
+/* ------------------------------------------------------------------ the end */
+
+/* Whatever start() has come to. */
+static int
+stop(struct service *s, struct vhd_error *err)
+{
+  listen_stop(s->setup->listen);
+  for (size_t i = 0; i < sizeof s->events / sizeof *s->events; i++) {
+    if (s->events[i] != NULL) {
+      event_free(s->events[i]);
+    }
+  }
+  int r = s->serving ? server_stop(s->server, err) : 0;
+  log_cause_tell(true);
+  server_free(s->server);
+  if (s->base != NULL) {
+    event_base_free(s->base);
+  }
+  listen_free(s->setup->listen);
+#ifdef HAVE_TLS
+  tls_context_free(s->tls);
+#endif
+  configure_free(&s->config);
+  close(s->idle_fd);
+  return r;
+}
+
+int
+serve(const struct service_setup *setup, const struct keeper_ties *ties)
+{
+  struct service s = {.setup = setup, .ties = ties, .witness.fd = -1};
+  struct vhd_error err;
+  int status = EXIT_SUCCESS;
+
+  if (start(&s, &err) == 0) {
+    event_base_dispatch(s.base);
+  } else {
+    log_error("%s", err.message);
+    status = EXIT_FAILURE;
+  }
+  if (stop(&s, &err) < 0) {
+    log_error("%s", err.message);
+    status = EXIT_FAILURE;
+  }
+  return status;
+}
