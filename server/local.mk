@@ -107,8 +107,16 @@ server_libserver_la_SOURCES = \
 	server/io/try.c \
 	server/io/uring.c \
 	server/io/watch.c \
-	server/keeper/holder_probe.c \
-	server/keeper/holder_probe.h \
+	server/keeper/broker/broker.c \
+	server/keeper/broker/broker.h \
+	server/keeper/broker/helper.c \
+	server/keeper/broker/helper.h \
+	server/keeper/broker/journals.c \
+	server/keeper/broker/journals.h \
+	server/keeper/broker/message.c \
+	server/keeper/broker/message.h \
+	server/keeper/broker/policy.c \
+	server/keeper/broker/policy.h \
 	server/keeper/keeper.c \
 	server/keeper/keeper.h \
 	server/keeper/landlock.c \

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "config/command_line.h"
+#include "keeper/broker/helper.h"
 #include "keeper/keeper.h"
 #include "keeper/notify.h"
 #include "keeper/pid_file.h"
@@ -35,6 +36,17 @@ struct daemon {
 
 /* ----------------------------------------------------- the keeper's duties */
 
+/* What is the keeper's alone, in another process. */
+static void
+let_go(struct daemon *d)
+{
+  pid_file_close(&d->pid_file);
+  if (d->notify_fd >= 0) {
+    close(d->notify_fd);
+  }
+  listen_disown(d->listen);
+}
+
 static int
 on_work(void *opaque, const struct keeper_ties *ties)
 {
@@ -45,12 +57,27 @@ on_work(void *opaque, const struct keeper_ties *ties)
     .listen = d->listen,
   };
 
-  pid_file_close(&d->pid_file);
-  if (d->notify_fd >= 0) {
-    close(d->notify_fd);
-  }
-  listen_disown(d->listen);
+  let_go(d);
   return serve(&setup, ties);
+}
+
+static void
+on_help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
+{
+  struct daemon *d = opaque;
+  struct vhd_error err;
+
+  let_go(d);
+  listen_free(d->listen);
+  if (kind == BROKER_FILES) {
+    if (user_become(&d->user, &err) < 0) {
+      return;
+    }
+    keeper_tie(ties);
+    helper_run(channel, BROKER_FILES, &d->options);
+  } else if (kind == BROKER_KEYS) {
+    helper_run(channel, BROKER_KEYS, &d->options);
+  }
 }
 
 static void
@@ -127,6 +154,7 @@ run(struct daemon *d)
     const struct keeper_duties duties = {
       .opaque = d,
       .work = on_work,
+      .help = on_help,
       .ready = on_ready,
       .stopping = on_stopping,
       .tidy = tidy,

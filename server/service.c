@@ -19,7 +19,7 @@
 #include "base/log_cause.h"
 #include "config/command_line.h"
 #include "config/resolve.h"
-#include "keeper/holder_probe.h"
+#include "keeper/broker/broker.h"
 #include "keeper/keeper.h"
 #include "keeper/sandbox_paths.h"
 #include "keeper/user.h"
@@ -37,7 +37,6 @@ struct service {
   struct tls_context *tls;
   struct server *server;
   struct server_config config;
-  struct witness witness;
   bool serving; /* server_start() has succeeded */
   struct event_base *base;
   struct event *events[3]; /* the keeper, idle, time */
@@ -200,7 +199,6 @@ give_up_rights(struct service *s, struct vhd_error *err)
     r = configure(s->setup->options, &s->config, err);
   }
   if (r == 0) {
-    witness_start(&s->witness, &s->config);
     r = confine(s->setup->options, err);
   }
   return r;
@@ -229,12 +227,7 @@ start_server(struct service *s, struct vhd_error *err)
   }
   if (s->serving) {
     confine_threads(s->setup->options);
-  } else if (err->code == VHD_BUSY) {
-    server_free(s->server);
-    s->server = NULL;
-    witness_ask(&s->witness, err);
   }
-  witness_end(&s->witness);
   return r;
 }
 
@@ -242,7 +235,10 @@ static int
 start(struct service *s, struct vhd_error *err)
 {
   s->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  int r = load_tls(s, err);
+  int r = broker_begin(s->ties->asks, err);
+  if (r == 0) {
+    r = load_tls(s, err);
+  }
   if (r == 0) {
     r = give_up_rights(s, err);
   }
@@ -289,6 +285,7 @@ stop(struct service *s, struct vhd_error *err)
   tls_context_free(s->tls);
 #endif
   configure_free(&s->config);
+  broker_end();
   close(s->idle_fd);
   return r;
 }
@@ -296,7 +293,7 @@ stop(struct service *s, struct vhd_error *err)
 int
 serve(const struct service_setup *setup, const struct keeper_ties *ties)
 {
-  struct service s = {.setup = setup, .ties = ties, .witness.fd = -1};
+  struct service s = {.setup = setup, .ties = ties};
   struct vhd_error err;
   int status = EXIT_SUCCESS;
 

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "catalog/entry.h"
+#include "catalog/source.h"
 #include "config/server_config.h"
 
 /* An image that is open for writing. */
@@ -142,7 +143,7 @@ look_into(struct catalog *catalog, const char *folder, struct base *base,
           size_t n)
 {
   unsigned left = VHD_FIND_LIMIT;
-  DIR *dir = opendir(*folder ? folder : ".");
+  DIR *dir = folder_open(*folder ? folder : ".");
   const struct dirent *d;
   unsigned char id[16];
 

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "catalog/source.h"
 #include "config/server_config.h"
+#include "vhdkit.h"
 
 #define SUFFIX_LEN 4 /* ".vhd" */
 
@@ -91,12 +93,27 @@ is_image_name(const char *name, size_t len)
          strcasecmp(name + len - SUFFIX_LEN, ".vhd") == 0;
 }
 
+DIR *
+folder_open(const char *path)
+{
+  const struct vhd_host *host = vhd_host();
+  const int fd =
+    host->open(host->opaque, AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
+  DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+  if (fd < 0)
+    errno = -fd;
+  else if (!dir)
+    close(fd);
+  return dir;
+}
+
 static int
 folder_each(const struct server_config *config, source_visit *visit,
             void *opaque)
 {
   const struct origin origin = folder_origin(config);
-  DIR *dir = opendir(config->directory);
+  DIR *dir = folder_open(config->directory);
   struct dirent *d;
   int r = 0;
 

@@ -5,6 +5,7 @@
 #ifndef SERVER_CATALOG_SOURCE_H
 #define SERVER_CATALOG_SOURCE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -50,5 +51,8 @@ const struct source *const *sources_of(const struct server_config *config);
 
 /* May this asker see such an export? */
 bool origin_visible(const struct origin *origin, const struct asker *asker);
+
+/* As opendir(3), by whatever way the process can open at all (vhd_host()). */
+DIR *folder_open(const char *path);
 
 #endif

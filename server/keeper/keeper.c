@@ -11,6 +11,7 @@
 #include "keeper/keeper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -25,16 +26,20 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "keeper/broker/message.h"
 
 #define LIVED_MSEC 5000
 #define PAUSE_MSEC 100 /* before the third worker in a row; then twice that */
 #define MAX_PAUSE_MSEC 10000
+#define MAX_HELPERS 40 /* more than a worker of ours asks for */
 
 struct keeper {
   const struct keeper_duties *duties;
   int signals;   /* a signalfd */
   pid_t worker;  /* 0: there is none */
-  int control;   /* its end of it, or -1 */
+  int control;   /* the worker's other end; -1: there is none */
+  int asks;      /* likewise */
+  unsigned helpers; /* that live */
   bool ready;    /* this worker serves */
   bool was_ready; /* one of them has */
   bool stopping;
@@ -109,55 +114,124 @@ keeper_hear(const struct keeper_ties *ties)
 
 /* Signals reach whole groups of processes: from a terminal, from systemd.
  * Which of them end or reload the worker, the keeper says. */
-static void __attribute__((noreturn))
-worker_main(const struct keeper_duties *duties, int control, pid_t keeper)
+static void
+become_part(const struct keeper_ties *ties, const char *name)
 {
-  const struct keeper_ties ties = {.keeper = keeper, .control = control};
   sigset_t set;
 
-  keeper_tie(&ties);
-  prctl(PR_SET_NAME, "vhdkitd-worker", 0, 0, 0);
+  keeper_tie(ties);
+  prctl(PR_SET_NAME, name, 0, 0, 0);
   signal(SIGTERM, SIG_IGN);
   signal(SIGINT, SIG_IGN);
   signal(SIGHUP, SIG_IGN);
   handled_signals(&set);
   sigprocmask(SIG_UNBLOCK, &set, NULL);
-  exit(duties->work(duties->opaque, &ties));
 }
 
-static int
-fork_worker(struct keeper *k, int control[2])
+static void
+shut(int *fd)
 {
-  const pid_t keeper = getpid();
-
-  k->worker = fork();
-  if (k->worker != 0) {
-    return k->worker < 0 ? -errno : 0;
+  if (*fd >= 0) {
+    close(*fd);
+    *fd = -1;
   }
-  close(k->signals);
-  close(control[0]);
-  worker_main(k->duties, control[1], keeper);
+}
+
+/* ours never blocks: whom the other belongs to may not read. */
+static int
+make_pair(int *ours, int *other)
+{
+  int fds[2];
+
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
+    return -errno;
+  }
+  fcntl(fds[0], F_SETFL, O_NONBLOCK);
+  *ours = fds[0];
+  *other = fds[1];
+  return 0;
+}
+
+/* The keeper's own, in another process. */
+static void
+shut_all(struct keeper *k)
+{
+  shut(&k->signals);
+  shut(&k->control);
+  shut(&k->asks);
 }
 
 static int
 start_worker(struct keeper *k)
 {
-  int control[2];
+  struct keeper_ties ties = {.keeper = getpid(), .control = -1, .asks = -1};
+  int r = make_pair(&k->control, &ties.control);
 
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0) {
-    return -errno;
+  if (r == 0) {
+    r = make_pair(&k->asks, &ties.asks);
   }
   k->started = now_msec();
-  k->ready = false;
-  int r = fork_worker(k, control);
-  close(control[1]);
+  if (r == 0) {
+    k->worker = fork();
+    r = k->worker < 0 ? -errno : 0;
+  }
+  if (r == 0 && k->worker == 0) {
+    shut_all(k);
+    become_part(&ties, "vhdkitd-worker");
+    exit(k->duties->work(k->duties->opaque, &ties));
+  }
+  shut(&ties.control);
+  shut(&ties.asks);
   if (r < 0) {
-    close(control[0]);
+    shut(&k->control);
+    shut(&k->asks);
     k->worker = 0;
-  } else {
-    k->control = control[0];
   }
   return r;
+}
+
+/* -------------------------------------------------------------- the helpers */
+
+static int
+start_helper(struct keeper *k, int kind, int *channel)
+{
+  const struct keeper_ties ties = {.keeper = getpid(), .control = -1,
+                                   .asks = -1};
+  int ours;
+  int r = k->helpers < MAX_HELPERS ? make_pair(&ours, channel) : -EAGAIN;
+
+  if (r < 0) {
+    return r;
+  }
+  fcntl(ours, F_SETFL, 0);
+  pid_t pid = fork();
+  if (pid == 0) {
+    shut_all(k);
+    close(*channel);
+    become_part(&ties, "vhdkitd-helper");
+    k->duties->help(k->duties->opaque, &ties, ours, kind);
+    _exit(EXIT_SUCCESS);
+  }
+  r = pid < 0 ? -errno : 0;
+  close(ours);
+  k->helpers += r == 0;
+  return r;
+}
+
+static void
+hear_asks(struct keeper *k)
+{
+  char kind;
+
+  while (k->asks >= 0 && recv(k->asks, &kind, 1, 0) == 1) {
+    int channel = -1;
+    int r = start_helper(k, kind, &channel);
+    const unsigned char result = (unsigned char) -r;
+    if (message_send(k->asks, &result, 1, channel) < 0) {
+      shut(&k->asks); /* it asks, and does not listen */
+    }
+    shut(&channel);
+  }
 }
 
 /* ------------------------------------------------------------------ its end */
@@ -205,8 +279,8 @@ worker_ended(struct keeper *k, int status)
   const bool by_itself = WIFEXITED(status);
   const bool well = by_itself && WEXITSTATUS(status) == 0;
 
-  close(k->control);
-  k->control = -1;
+  shut(&k->control);
+  shut(&k->asks);
   k->ready = false;
   if (well || (by_itself && (k->stopping || !k->was_ready))) {
     end(k, WEXITSTATUS(status)); /* it has said why */
@@ -229,7 +303,7 @@ hear(struct keeper *k)
 {
   char byte;
 
-  while (k->control >= 0 && recv(k->control, &byte, 1, MSG_DONTWAIT) == 1) {
+  while (k->control >= 0 && recv(k->control, &byte, 1, 0) == 1) {
     if (byte != KEEPER_READY || k->ready) {
       continue;
     }
@@ -251,6 +325,8 @@ reap(struct keeper *k)
     if (pid == k->worker) {
       hear(k);
       worker_ended(k, status);
+    } else {
+      k->helpers -= k->helpers > 0;
     }
   }
 }
@@ -272,7 +348,7 @@ static void
 say(const struct keeper *k, enum keeper_word word)
 {
   const char byte = (char) word;
-  ssize_t n = send(k->control, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  ssize_t n = send(k->control, &byte, 1, MSG_NOSIGNAL);
 
   (void) n; /* it is dying, or has not yet read what was said before */
 }
@@ -283,7 +359,7 @@ static void
 stop(struct keeper *k, int number)
 {
   hear(k);
-  if (!k->ready || k->stopping) {
+  if (!k->ready || k->stopping || k->control < 0) {
     end_by(k, number);
   }
   k->stopping = true;
@@ -319,27 +395,32 @@ wait_for_something(struct keeper *k)
   struct pollfd fds[] = {
     {.fd = k->signals, .events = POLLIN},
     {.fd = k->control, .events = POLLIN},
+    {.fd = k->asks, .events = POLLIN},
   };
   int64_t wait = k->worker != 0 ? -1 : k->due - now_msec();
 
-  if (poll(fds, 2, wait < 0 && k->worker == 0 ? 0 : (int) wait) <= 0) {
+  if (poll(fds, 3, wait < 0 && k->worker == 0 ? 0 : (int) wait) <= 0) {
     return;
+  }
+  if (fds[0].revents != 0) {
+    take_signals(k);
   }
   if (fds[1].revents & POLLIN) {
     hear(k);
   } else if (fds[1].revents != 0) {
-    /* It has closed its end: there is nothing to hear but its death. */
-    poll(fds, 1, -1);
+    shut(&k->control); /* it says nothing more; its death will */
   }
-  if (fds[0].revents != 0) {
-    take_signals(k);
+  if (fds[2].revents & POLLIN) {
+    hear_asks(k);
+  } else if (fds[2].revents != 0) {
+    shut(&k->asks);
   }
 }
 
 int
 keeper_run(const struct keeper_duties *duties)
 {
-  struct keeper k = {.duties = duties, .control = -1};
+  struct keeper k = {.duties = duties, .control = -1, .asks = -1};
   sigset_t set;
 
   handled_signals(&set);

@@ -14,10 +14,15 @@
  *     SIGTERM KEEPER_STOP --------------->    finishes, flushes, ends
  *     ends with its status <--------------
  *
+ *                                             asks for a helper
+ *     fork() of the helper <--------------
+ *             a channel to it ----------->    has it open files
+ *
  * The keeper is one thread, and waits for nothing but signals and these
- * messages of one byte; so each worker is forked from a process without
- * threads.  When the keeper dies, however, the kernel kills the worker: nobody
- * serves, or holds an image's lock, whom nobody can stop.
+ * messages of one byte: no disk that hangs holds it up, for what opens files is
+ * a process of its own, too (broker/helper.h).  And each of them is forked from
+ * a process without threads.  When the keeper dies, however, the kernel kills
+ * them all: nobody serves, or holds an image's lock, whom nobody can stop.
  */
 #ifndef SERVER_KEEPER_KEEPER_H
 #define SERVER_KEEPER_KEEPER_H
@@ -35,6 +40,7 @@ enum keeper_word {
 struct keeper_ties {
   pid_t keeper;
   int control; /* carries words both ways; at its end there is no keeper */
+  int asks;    /* asks for helpers: broker/message.h */
 };
 
 struct keeper_duties {
@@ -42,6 +48,10 @@ struct keeper_duties {
   /* In the worker: serves, and gives everything back.  What it returns is the
    * worker's exit status: 0 after an orderly end, asked for or not. */
   int (*work)(void *opaque, const struct keeper_ties *ties);
+  /* In a helper, which ends thereafter: serves the worker by the channel.  kind
+   * is what the worker said. */
+  void (*help)(void *opaque, const struct keeper_ties *ties, int channel,
+               int kind);
   /* In the keeper, each at most once: clients are served; nobody new is to
    * come. */
   void (*ready)(void *opaque);
@@ -60,8 +70,8 @@ int keeper_run(const struct keeper_duties *duties);
 /* Signals wait for keeper_run() from now on.  First of all. */
 void keeper_hold_signals(void);
 
-/* In the worker: lets the kernel kill it with the keeper.  Again after a change
- * of the user, which ends that. */
+/* In the worker or a helper: lets the kernel kill it with the keeper.  Again
+ * after a change of the user, which ends that. */
 void keeper_tie(const struct keeper_ties *ties);
 
 /* In the worker. */

@@ -153,7 +153,7 @@ def _():
         os.killpg(server.pid, signal.SIGHUP)
         os.killpg(server.pid, number)
         equal(server.wait(), 0)
-        check("error" not in server.log(), server.log())
+        check("vhdkitd: error" not in server.log(), server.log())
 
 
 @case("a client by descriptor is not waited for after its worker's death")

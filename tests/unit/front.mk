@@ -65,4 +65,12 @@ tests_unit_test_lead_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lead_SOURCES = tests/unit/test-lead.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-policy
+TESTS += tests/unit/test-policy
+tests_unit_test_policy_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_policy_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_policy_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(CMOCKA_LIBS)
+tests_unit_test_policy_SOURCES = tests/unit/test-policy.c
+
 endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * The worker's side: what it cannot open itself, it has helpers open.
+ *
+ * broker_begin() while there is one thread; then any thread.  Each request
+ * blocks its thread, for as long as the disk does, and takes a helper for that
+ * time.  Where no more helpers are to be had, requests wait for each other.
+ */
+#ifndef SERVER_KEEPER_BROKER_BROKER_H
+#define SERVER_KEEPER_BROKER_BROKER_H
+
+#include <stddef.h>
+
+#include "vhdkit.h"
+
+/* asks: the socket by which the keeper is asked for helpers.  The library opens
+ * by them from now on (vhd_set_host()). */
+int broker_begin(int asks, struct vhd_error *err);
+/* Nothing is open any more. */
+void broker_end(void);
+
+/* Reads a file of keys that the command line names, with the rights of the
+ * start: *bytes is the caller's to free.  opaque is not used.  0 or -errno;
+ * -ENOENT: there is no such file. */
+int keeper_read(void *opaque, const char *path, unsigned char **bytes,
+                size_t *n, struct vhd_error *err);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What is said between the worker, which can open nothing, and a helper
+ * process that opens for it: a request, and its answer, each one packet of a
+ * SOCK_SEQPACKET socket and of fixed size, each with at most one descriptor.
+ *
+ * What the worker sends is hostile: it may have been taken over.  A request
+ * says what is wanted in words of its own, not in the kernel's flags.
+ *
+ * The worker, any thread, a channel at a time; the helper's only thread.
+ */
+#ifndef SERVER_KEEPER_BROKER_MESSAGE_H
+#define SERVER_KEEPER_BROKER_MESSAGE_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define BROKER_MAX_KEY (8 << 20) /* bytes of a file of keys */
+
+enum broker_op {
+  /* By .path alone; the answer carries the descriptor. */
+  BROKER_READ = 1,  /* a regular file */
+  BROKER_WRITE,     /* the same, for reading and writing */
+  BROKER_LIST,      /* a folder, to read the names in it */
+  BROKER_KEY,       /* a file of keys, as named on the command line */
+  /* In the folder whose descriptor comes with it: .path is a plain name. */
+  BROKER_READ_JOURNAL,
+  BROKER_MAKE_JOURNAL, /* a new, empty one */
+  BROKER_UNLINK_JOURNAL,
+  BROKER_RENAME_JOURNAL, /* to .to */
+  BROKER_MAKE_PLACE, /* a folder for journals */
+  /* Who holds the file whose descriptor comes with it? */
+  BROKER_HOLDER,
+};
+
+struct broker_request {
+  uint32_t op;
+  int32_t pid, number; /* HOLDER: a descriptor that does not count */
+  char path[PATH_MAX]; /* terminated within */
+  char to[NAME_MAX + 1];
+};
+
+struct broker_answer {
+  int32_t result; /* 0, or -errno; HOLDER: 1 if somebody was found */
+  char text[128]; /* HOLDER: terminated within */
+};
+
+/* What a worker asks of the keeper itself: a helper, a byte of this; the answer
+ * is an errno as a byte, 0 with the channel to the helper. */
+enum broker_helper {
+  BROKER_FILES = 'f', /* with the rights of --user */
+  BROKER_KEYS = 'k',  /* with the rights of the start; reads keys alone */
+};
+
+/* fd: -1 for none.  0 or -errno. */
+int message_send(int channel, const void *data, size_t size, int fd);
+/* The size of the packet, cut to what has room; 0 at the end; -errno.  *fd: the
+ * caller's to close, -1 for none, -EMFILE for one that the process has no room
+ * for. */
+ssize_t message_receive(int channel, void *data, size_t size, int *fd);
+
+#endif

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What may be opened; see policy.h.
+ *
+ * A file is first opened to be looked at (O_PATH), which does nothing to
+ * devices or FIFOs; then asked where it lies; then opened through that
+ * descriptor.  So there is no moment between the check and the opening in which
+ * a name could change hands.
+ */
+#include "config.h"
+
+#include "keeper/broker/policy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "config/command_line.h"
+#include "keeper/broker/message.h"
+
+#define COOKIE "conectix"
+#define COOKIE_LEN 8
+#define FOOTER_LEN 512
+
+/* What is read in any case: by which boot journals are told apart. */
+static const char boot_id[] = "/proc/sys/kernel/random/boot_id";
+
+/* And which files loop devices have: such a file is in use. */
+#define DEVICES "/sys/devices/virtual/block"
+
+/* The certificates' folder holds these (net/tls/context.h). */
+static const char *const key_names[] = {
+  "ca-cert.pem", "ca-crl.pem", "server-cert.pem", "server-key.pem",
+};
+
+enum right {
+  NONE,
+  READ_VHD, /* if it is a VHD */
+  READ,
+  WRITE,
+};
+
+struct policy {
+  const struct options *options;
+  bool found;     /* the folders below are known */
+  char **beside;  /* canonical folders of the named images */
+  size_t nbeside;
+};
+
+struct policy *
+policy_new(const struct options *options)
+{
+  struct policy *policy = calloc(1, sizeof *policy);
+
+  if (policy != NULL) {
+    policy->options = options;
+  }
+  return policy;
+}
+
+void
+policy_free(struct policy *policy)
+{
+  if (policy != NULL) {
+    for (size_t i = 0; i < policy->nbeside; i++) {
+      free(policy->beside[i]);
+    }
+    free(policy->beside);
+    free(policy);
+  }
+}
+
+static bool
+confines(const struct policy *policy)
+{
+  return !policy->options->no_sandbox && !policy->options->no_landlock;
+}
+
+/* ------------------------------------------------------------ where it lies */
+
+/* Opened to be looked at, links followed but for those of /proc, which lead to
+ * whatever this process has open. */
+static int
+open_to_look(const char *path, int flags)
+{
+  const struct open_how how = {
+    .flags = (uint64_t) (flags | O_PATH | O_CLOEXEC),
+    .resolve = RESOLVE_NO_MAGICLINKS,
+  };
+  int fd = (int) syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+
+  /* Where a container's filter does not know that call. */
+  if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+    fd = open(path, flags | O_PATH | O_CLOEXEC);
+  }
+  return fd < 0 ? -errno : fd;
+}
+
+static void
+own_name(int fd, char *name)
+{
+  sprintf(name, "/proc/self/fd/%d", fd);
+}
+
+static int
+place_of(int fd, char *place)
+{
+  char own[40];
+
+  own_name(fd, own);
+  ssize_t n = readlink(own, place, PATH_MAX);
+  if (n < 0 || n >= PATH_MAX) {
+    return n < 0 ? -errno : -ENAMETOOLONG;
+  }
+  place[n] = '\0';
+  return place[0] == '/' ? 0 : -EACCES;
+}
+
+/* Below a canonical folder, or that itself. */
+static bool
+is_within(const char *place, const char *folder)
+{
+  size_t n = strlen(folder);
+
+  return n == 1 || (strncmp(place, folder, n) == 0 &&
+                    (place[n] == '/' || place[n] == '\0'));
+}
+
+static bool
+is_within_named(const char *place, const char *path)
+{
+  char folder[PATH_MAX];
+
+  return realpath(path, folder) != NULL && is_within(place, folder);
+}
+
+/* The canonical folder of an image. */
+static char *
+folder_of(const char *path)
+{
+  char *real = realpath(path, NULL);
+  char *slash = real != NULL ? strrchr(real, '/') : NULL;
+
+  if (slash != NULL) {
+    slash[slash == real] = '\0';
+  }
+  return real;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+  return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Each once: many images lie in few folders. */
+static void
+find_beside(struct policy *policy)
+{
+  const struct options *opt = policy->options;
+  char **folders = calloc(opt->nexports + 1, sizeof *folders);
+  size_t n = 0, kept = 0;
+
+  for (size_t i = 0; folders != NULL && i < opt->nexports; i++) {
+    folders[n] = folder_of(opt->exports[i].path);
+    n += folders[n] != NULL;
+  }
+  if (n > 0) {
+    qsort(folders, n, sizeof *folders, compare);
+  }
+  for (size_t i = 0; i < n; i++) {
+    if (kept > 0 && strcmp(folders[i], folders[kept - 1]) == 0) {
+      free(folders[i]);
+    } else {
+      folders[kept++] = folders[i];
+    }
+  }
+  policy->beside = folders;
+  policy->nbeside = kept;
+  policy->found = true;
+}
+
+static bool
+is_beside(struct policy *policy, const char *place)
+{
+  if (!policy->found) {
+    find_beside(policy);
+  }
+  for (size_t i = 0; i < policy->nbeside; i++) {
+    if (is_within(place, policy->beside[i])) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* The whole of a server of one folder: config/resolve.c. */
+static const char *
+served_folder(const struct options *opt)
+{
+  struct stat st;
+
+  return opt->nexports == 1 && opt->exports[0].name == NULL &&
+             !opt->exports[0].raw && stat(opt->exports[0].path, &st) == 0 &&
+             S_ISDIR(st.st_mode)
+           ? opt->exports[0].path
+           : NULL;
+}
+
+/* -------------------------------------------------------------- what may be */
+
+static bool
+is_named(const struct policy *policy, const char *path)
+{
+  const struct options *opt = policy->options;
+
+  for (size_t i = 0; i < opt->nexports; i++) {
+    if (strcmp(path, opt->exports[i].path) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool
+is_called_vhd(const char *path)
+{
+  size_t n = strlen(path);
+
+  return n > 4 && strcasecmp(path + n - 4, ".vhd") == 0;
+}
+
+static enum right
+right_below(struct policy *policy, const char *path, const char *place)
+{
+  const struct options *opt = policy->options;
+  const char *folder = served_folder(opt);
+
+  if (folder != NULL && is_within_named(place, folder)) {
+    return !opt->readonly && is_called_vhd(path) ? WRITE : READ;
+  }
+  for (size_t i = 0; i < opt->roots.n; i++) {
+    if (is_within_named(place, opt->roots.items[i])) {
+      return READ;
+    }
+  }
+  return folder == NULL && is_beside(policy, place) ? READ_VHD : NONE;
+}
+
+static bool
+is_loop_fact(const char *place)
+{
+  unsigned number;
+  int end = 0;
+
+  return sscanf(place, DEVICES "/loop%u/%n", &number, &end) == 1 && end > 0 &&
+         (strcmp(place + end, "loop/backing_file") == 0 ||
+          strcmp(place + end, "ro") == 0);
+}
+
+static enum right
+right_to(struct policy *policy, const char *path, int fd)
+{
+  char place[PATH_MAX];
+
+  if (!confines(policy)) {
+    return WRITE;
+  }
+  if (is_named(policy, path)) {
+    return policy->options->readonly ? READ : WRITE;
+  }
+  if (strcmp(path, boot_id) == 0) {
+    return READ;
+  }
+  return place_of(fd, place) < 0 ? NONE
+         : is_loop_fact(place)   ? READ
+                                 : right_below(policy, path, place);
+}
+
+static bool
+has_cookie_at(int fd, off_t off)
+{
+  char cookie[COOKIE_LEN];
+
+  return off >= 0 &&
+         pread(fd, cookie, sizeof cookie, off) == sizeof cookie &&
+         memcmp(cookie, COOKIE, sizeof cookie) == 0;
+}
+
+/* As the library looks for a footer: at the end, which old programs wrote a
+ * byte short, or its copy at the beginning. */
+static bool
+is_vhd(int fd)
+{
+  struct stat st;
+
+  return fstat(fd, &st) == 0 &&
+         (has_cookie_at(fd, 0) || has_cookie_at(fd, st.st_size - FOOTER_LEN) ||
+          has_cookie_at(fd, st.st_size - FOOTER_LEN + 1));
+}
+
+/* ------------------------------------------------------------------ opening */
+
+static int
+open_again(int look, int flags)
+{
+  char own[40];
+
+  own_name(look, own);
+  int fd = open(own, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
+static int
+open_regular(int look, int flags)
+{
+  struct stat st;
+
+  if (fstat(look, &st) < 0) {
+    return -errno;
+  }
+  return S_ISREG(st.st_mode) ? open_again(look, flags) : -EACCES;
+}
+
+int
+policy_open(struct policy *policy, const char *path, bool write)
+{
+  int look = open_to_look(path, 0);
+
+  if (look < 0) {
+    return look;
+  }
+  const enum right right = right_to(policy, path, look);
+  int fd = right >= (write ? WRITE : READ_VHD)
+             ? open_regular(look, write ? O_RDWR : O_RDONLY)
+             : -EACCES;
+  close(look);
+  if (fd >= 0 && right == READ_VHD && !is_vhd(fd)) {
+    close(fd);
+    fd = -EACCES;
+  }
+  return fd;
+}
+
+static bool
+may_list(struct policy *policy, const char *place)
+{
+  return strcmp(place, DEVICES) == 0 ||
+         right_below(policy, "", place) != NONE;
+}
+
+int
+policy_list(struct policy *policy, const char *path)
+{
+  char place[PATH_MAX];
+  int look = open_to_look(path, O_DIRECTORY);
+
+  if (look < 0) {
+    return look;
+  }
+  int fd = !confines(policy) ||
+               (place_of(look, place) == 0 && may_list(policy, place))
+             ? open_again(look, O_RDONLY | O_DIRECTORY)
+             : -EACCES;
+  close(look);
+  return fd;
+}
+
+/* --------------------------------------------------------------------- keys */
+
+static bool
+is_key(const struct options *opt, const char *path)
+{
+  const char *folder = opt->tls_certificates;
+  size_t n = folder != NULL ? strlen(folder) : 0;
+
+  if (opt->tls_psk != NULL && strcmp(path, opt->tls_psk) == 0) {
+    return true;
+  }
+  for (size_t i = 0; i < sizeof key_names / sizeof *key_names; i++) {
+    if (n > 0 && strncmp(path, folder, n) == 0 && path[n] == '/' &&
+        strcmp(path + n + 1, key_names[i]) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Where its name leads is the administrator's affair: renewed certificates are
+ * links. */
+int
+policy_key(const struct policy *policy, const char *path)
+{
+  struct stat st;
+
+  if (!is_key(policy->options, path)) {
+    return -EACCES;
+  }
+  int look = open_to_look(path, 0);
+  int fd = look < 0 ? look : open_regular(look, O_RDONLY);
+  if (look >= 0) {
+    close(look);
+  }
+  if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_size > BROKER_MAX_KEY)) {
+    close(fd);
+    fd = -EFBIG;
+  }
+  return fd;
+}

@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * What a helper opens for the worker, and what it refuses: by the policy, and
+ * as answers to packets that no worker of ours would send.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "config/command_line.h"
+#include "keeper/broker/helper.h"
+#include "keeper/broker/journals.h"
+#include "keeper/broker/message.h"
+#include "keeper/broker/policy.h"
+
+#define N(array) (sizeof (array) / sizeof *(array))
+
+static char scratch[PATH_MAX];
+static char journals_folder[] = "/dev/shm/vhdkit-test-XXXXXX";
+
+static void
+write_file(const char *path, const char *text)
+{
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+  assert_int_equal(ftruncate(fd, 4096), 0);
+  close(fd);
+}
+
+/* A VHD in the eyes of the policy: its last bytes tell. */
+static void
+write_vhd(const char *path, off_t cookie_at)
+{
+  write_file(path, "data");
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  assert_int_equal(pwrite(fd, "conectix", 8, cookie_at), 8);
+  close(fd);
+}
+
+static const char *
+in_scratch(const char *name)
+{
+  static char path[2 * PATH_MAX];
+
+  snprintf(path, sizeof path, "%s/%s", scratch, name);
+  return path;
+}
+
+/* home/   disk.vhd, its parents, and what is nobody's business
+ * images/ to be served as a folder
+ * bases/  a root
+ * keys/   certificates, elsewhere/ where they really lie */
+static int
+make_world(void **state)
+{
+  static const char *const folders[] = {"home", "home/sub", "images", "bases",
+                                        "keys", "elsewhere"};
+
+  (void) state;
+  assert_non_null(getcwd(scratch, sizeof scratch));
+  for (size_t i = 0; i < N(folders); i++) {
+    assert_int_equal(mkdir(folders[i], 0700), 0);
+  }
+  write_vhd("home/disk.vhd", 4096 - 512);
+  write_vhd("home/parent.vhd", 4096 - 512);
+  write_vhd("home/old.vhd", 4096 - 511);
+  write_vhd("home/cut.vhd", 0);
+  write_vhd("home/sub/parent.vhd", 4096 - 512);
+  write_file("home/secret", "secret");
+  write_vhd("home/almost", 1024);
+  write_vhd("images/a.vhd", 4096 - 512);
+  write_file("images/notes", "notes");
+  write_vhd("bases/base.vhd", 4096 - 512);
+  write_file("bases/raw", "raw");
+  write_vhd("elsewhere/other.vhd", 4096 - 512);
+  write_file("elsewhere/cert", "cert");
+  write_file("elsewhere/key", "key");
+  write_file("keys.psk", "psk");
+  assert_int_equal(symlink("../elsewhere/other.vhd", "home/link.vhd"), 0);
+  assert_int_equal(symlink("parent.vhd", "home/near.vhd"), 0);
+  assert_int_equal(symlink("../elsewhere/other.vhd", "images/out.vhd"), 0);
+  assert_int_equal(symlink("../elsewhere", "images/way"), 0);
+  assert_int_equal(symlink("../elsewhere/cert", "keys/server-cert.pem"), 0);
+  assert_int_equal(symlink("../elsewhere/key", "keys/other.pem"), 0);
+  assert_int_equal(mkfifo("home/fifo", 0600), 0);
+  assert_int_equal(mkfifo("images/fifo.vhd", 0600), 0);
+  return 0;
+}
+
+/* ----------------------------------------------------------------- policies */
+
+struct row {
+  const char *path; /* with a slash in front: in the scratch folder */
+  bool write;
+  int result; /* 0: is opened */
+};
+
+static void
+check_rows(const struct options *options, const struct row *rows, size_t n)
+{
+  struct policy *policy = policy_new(options);
+
+  for (size_t i = 0; i < n; i++) {
+    const char *path = rows[i].path[0] == '/' ? in_scratch(rows[i].path + 1)
+                                              : rows[i].path;
+    int fd = policy_open(policy, path, rows[i].write);
+    if ((fd < 0 ? fd : 0) != rows[i].result) {
+      fail_msg("%s, %s: %d, not %d", path, rows[i].write ? "write" : "read",
+               fd, rows[i].result);
+    }
+    if (fd >= 0) {
+      assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE,
+                       rows[i].write ? O_RDWR : O_RDONLY);
+      close(fd);
+    }
+  }
+  policy_free(policy);
+}
+
+static void
+a_named_image_is_not_its_folder(void **state)
+{
+  struct options_export disk = {.path = "home/disk.vhd"};
+  const struct options options = {.exports = &disk, .nexports = 1};
+  static const struct row rows[] = {
+    {"home/disk.vhd", true, 0},
+    {"home/disk.vhd", false, 0},
+    {"/home/disk.vhd", false, 0}, /* it may be a parent, too */
+    {"/home/disk.vhd", true, -EACCES},
+    {"/home/parent.vhd", false, 0},
+    {"/home/parent.vhd", true, -EACCES},
+    {"/home/old.vhd", false, 0},
+    {"/home/cut.vhd", false, 0},
+    {"/home/near.vhd", false, 0},
+    {"/home/sub/parent.vhd", false, 0},
+    {"/home/secret", false, -EACCES},
+    {"/home/secret", true, -EACCES},
+    {"/home/almost", false, -EACCES},
+    {"/home/link.vhd", false, -EACCES},
+    {"/home/fifo", false, -EACCES},
+    {"/home/sub", false, -EACCES},
+    {"/home/../elsewhere/other.vhd", false, -EACCES},
+    {"home/../elsewhere/other.vhd", false, -EACCES},
+    {"/images/a.vhd", false, -EACCES},
+    {"/home/missing", false, -ENOENT},
+    {"", false, -ENOENT},
+    {"/dev/null", false, -ENOENT},
+    {"../../../../../../../../../../../../../../dev/null", false,
+     -EACCES},
+    {"/keys.psk", false, -EACCES},
+  };
+
+  (void) state;
+  check_rows(&options, rows, N(rows));
+  /* These do not lie in the scratch folder. */
+  struct policy *policy = policy_new(&options);
+  static const char *const outside[] = {"/dev/null", "/dev/zero",
+                                        "/etc/passwd", "/proc/self/status",
+                                        "/proc/self/mem"};
+  for (size_t i = 0; i < N(outside); i++) {
+    assert_int_equal(policy_open(policy, outside[i], false), -EACCES);
+    assert_int_equal(policy_open(policy, outside[i], true), -EACCES);
+  }
+  int fd = policy_open(policy, "/proc/sys/kernel/random/boot_id", false);
+  assert_true(fd >= 0);
+  close(fd);
+  policy_free(policy);
+}
+
+/* Descriptors of the helper's own are no way to what it has open. */
+static void
+links_of_proc_lead_nowhere(void **state)
+{
+  struct options_export disk = {.path = "home/disk.vhd"};
+  const struct options options = {.exports = &disk, .nexports = 1};
+  struct policy *policy = policy_new(&options);
+  char path[64];
+
+  (void) state;
+  int open_here = open("home/parent.vhd", O_RDWR | O_CLOEXEC);
+  snprintf(path, sizeof path, "/proc/self/fd/%d", open_here);
+  assert_true(policy_open(policy, path, false) < 0);
+  snprintf(path, sizeof path, "/proc/self/cwd/home/parent.vhd");
+  assert_true(policy_open(policy, path, false) < 0);
+  close(open_here);
+  policy_free(policy);
+}
+
+static void
+a_folder_is_what_is_below_it(void **state)
+{
+  struct options_export images = {.path = "images"};
+  struct options options = {.exports = &images, .nexports = 1};
+  static const struct row rows[] = {
+    {"images/a.vhd", true, 0},
+    {"images/a.vhd", false, 0},
+    {"images/notes", false, 0},
+    {"images/notes", true, -EACCES},
+    {"images/out.vhd", false, -EACCES},
+    {"images/out.vhd", true, -EACCES},
+    {"images/way/other.vhd", true, -EACCES},
+    {"images/../home/disk.vhd", true, -EACCES},
+    {"images/fifo.vhd", false, -EACCES},
+    {"images/fifo.vhd", true, -EACCES},
+    {"images", false, -EACCES},
+    {"/home/disk.vhd", false, -EACCES},
+  };
+  static const struct row readonly[] = {
+    {"images/a.vhd", false, 0},
+    {"images/a.vhd", true, -EACCES},
+  };
+
+  (void) state;
+  check_rows(&options, rows, N(rows));
+  options.readonly = true;
+  check_rows(&options, readonly, N(readonly));
+  options = (struct options){.exports = &images, .nexports = 1,
+                             .no_landlock = true};
+  static const struct row open_all[] = {
+    {"images/out.vhd", true, 0},
+    {"images/fifo.vhd", true, -EACCES},
+  };
+  check_rows(&options, open_all, N(open_all));
+}
+
+static void
+roots_are_read(void **state)
+{
+  struct options_export disk = {.path = "home/disk.vhd"};
+  const char *roots[] = {"bases"};
+  const struct options options = {.exports = &disk, .nexports = 1,
+                                  .roots = {roots, 1}};
+  static const struct row rows[] = {
+    {"/bases/base.vhd", false, 0},
+    {"/bases/raw", false, 0},
+    {"/bases/base.vhd", true, -EACCES},
+    {"/elsewhere/other.vhd", false, -EACCES},
+  };
+
+  (void) state;
+  check_rows(&options, rows, N(rows));
+}
+
+static void
+folders_are_listed_by_the_same_rule(void **state)
+{
+  struct options_export disk = {.path = "home/disk.vhd"};
+  const char *roots[] = {"bases"};
+  const struct options options = {.exports = &disk, .nexports = 1,
+                                  .roots = {roots, 1}};
+  static const struct row rows[] = {
+    {"home", false, 0},         {"home/sub", false, 0},
+    {"bases", false, 0},        {"images", false, -EACCES},
+    {".", false, -EACCES},      {"/", false, -EACCES},
+    {"/sys/devices/virtual/block", false, 0},
+    {"/sys/devices", false, -EACCES},
+    {"home/..", false, -EACCES}, {"home/disk.vhd", false, -ENOTDIR},
+  };
+  struct policy *policy = policy_new(&options);
+
+  (void) state;
+  for (size_t i = 0; i < N(rows); i++) {
+    int fd = policy_list(policy, rows[i].path);
+    if ((fd < 0 ? fd : 0) != rows[i].result) {
+      fail_msg("%s: %d, not %d", rows[i].path, fd, rows[i].result);
+    }
+    if (fd >= 0) {
+      close(fd);
+    }
+  }
+  policy_free(policy);
+}
+
+static void
+keys_are_those_that_are_named(void **state)
+{
+  const struct options options = {.tls_certificates = "keys",
+                                  .tls_psk = "keys.psk"};
+  static const struct row rows[] = {
+    {"keys/server-cert.pem", false, 0},
+    {"keys.psk", false, 0},
+    {"keys/server-key.pem", false, -ENOENT},
+    {"keys/other.pem", false, -EACCES},
+    {"keys/../elsewhere/key", false, -EACCES},
+    {"elsewhere/key", false, -EACCES},
+    {"/etc/passwd", false, -EACCES},
+  };
+  struct policy *policy = policy_new(&options);
+
+  (void) state;
+  for (size_t i = 0; i < N(rows); i++) {
+    int fd = policy_key(policy, rows[i].path);
+    if ((fd < 0 ? fd : 0) != rows[i].result) {
+      fail_msg("%s: %d, not %d", rows[i].path, fd, rows[i].result);
+    }
+    if (fd >= 0) {
+      close(fd);
+    }
+  }
+  assert_int_equal(truncate("keys.psk", BROKER_MAX_KEY + 1), 0);
+  assert_int_equal(policy_key(policy, "keys.psk"), -EFBIG);
+  assert_int_equal(truncate("keys.psk", 4096), 0);
+  policy_free(policy);
+}
+
+static void
+journals_lie_in_their_folders(void **state)
+{
+  struct journals journals = {.any = false};
+  char path[128];
+
+  (void) state;
+  assert_non_null(mkdtemp(journals_folder));
+  setenv("VHDKIT_JOURNAL_DIR", journals_folder, 1);
+  int place = open(journals_folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int home = open("home", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int file = open("home/secret", O_RDONLY | O_CLOEXEC);
+  assert_true(place >= 0 && home >= 0 && file >= 0);
+
+  int fd = journals_make(&journals, place, "1-2.journal.0");
+  assert_true(fd >= 0);
+  close(fd);
+  assert_int_equal(journals_make(&journals, place, "1-2.journal.0"),
+                   -EEXIST);
+  assert_int_equal(
+    journals_rename(&journals, place, "1-2.journal.0", "1-2.journal"), 0);
+  fd = journals_read(&journals, place, "1-2.journal");
+  assert_true(fd >= 0);
+  close(fd);
+  static const char *const names[] = {"", ".", "..", "other",
+                                      "../x.journal", "a/b.journal"};
+  for (size_t i = 0; i < N(names); i++) {
+    assert_int_equal(journals_read(&journals, place, names[i]), -EACCES);
+    assert_int_equal(journals_make(&journals, place, names[i]), -EACCES);
+    assert_int_equal(journals_unlink(&journals, place, names[i]), -EACCES);
+    assert_int_equal(
+      journals_rename(&journals, place, "1-2.journal", names[i]), -EACCES);
+  }
+  snprintf(path, sizeof path, "%s/f.journal", journals_folder);
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_int_equal(journals_read(&journals, place, "f.journal"), -EACCES);
+  assert_int_equal(journals_unlink(&journals, place, "f.journal"), 0);
+  assert_int_equal(symlink("/etc/passwd", path), 0);
+  assert_int_equal(journals_read(&journals, place, "f.journal"), -EACCES);
+  unlink(path);
+
+  const int others[] = {home, file, -1};
+  for (size_t i = 0; i < N(others); i++) {
+    assert_int_equal(journals_make(&journals, others[i], "x.journal"),
+                     -EACCES);
+    assert_int_equal(journals_unlink(&journals, others[i], "x.journal"),
+                     -EACCES);
+  }
+  assert_int_equal(journals_make_place("home/new"), -EACCES);
+  assert_int_equal(journals_make_place(journals_folder), -EEXIST);
+  assert_int_equal(journals_unlink(&journals, place, "1-2.journal"), 0);
+  close(place);
+  close(home);
+  close(file);
+  rmdir(journals_folder);
+  unsetenv("VHDKIT_JOURNAL_DIR");
+}
+
+/* ------------------------------------------------------------------ packets */
+
+struct talk {
+  pid_t pid;
+  int channel;
+};
+
+static struct options_export talk_export = {.path = "home/disk.vhd"};
+
+static struct talk
+talk_begin(enum broker_helper kind)
+{
+  const struct options options = {.exports = &talk_export, .nexports = 1,
+                                  .tls_psk = "keys.psk"};
+  struct talk talk;
+  int fds[2];
+
+  assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds),
+                   0);
+  talk.pid = fork();
+  assert_true(talk.pid >= 0);
+  if (talk.pid == 0) {
+    close(fds[0]);
+    helper_run(fds[1], kind, &options);
+    _exit(0);
+  }
+  close(fds[1]);
+  talk.channel = fds[0];
+  return talk;
+}
+
+/* It has ended well, whatever it was told. */
+static void
+talk_end(struct talk *talk)
+{
+  int status;
+
+  close(talk->channel);
+  assert_int_equal(waitpid(talk->pid, &status, 0), talk->pid);
+  assert_int_equal(status, 0);
+}
+
+/* The result, with *fd. */
+static int
+ask(const struct talk *talk, const struct broker_request *request, int with,
+    int *fd)
+{
+  struct broker_answer answer;
+
+  assert_int_equal(message_send(talk->channel, request, sizeof *request, with),
+                   0);
+  assert_int_equal(message_receive(talk->channel, &answer, sizeof answer, fd),
+                   sizeof answer);
+  return answer.result;
+}
+
+static void
+requests_are_answered(void **state)
+{
+  struct talk talk = talk_begin(BROKER_FILES);
+  struct broker_request request = {.op = BROKER_WRITE,
+                                   .path = "home/disk.vhd"};
+  char text[8];
+  int fd;
+
+  (void) state;
+  assert_int_equal(ask(&talk, &request, -1, &fd), 0);
+  assert_int_equal(pread(fd, text, 4, 0), 4);
+  assert_memory_equal(text, "data", 4);
+  close(fd);
+  strcpy(request.path, "home/secret");
+  assert_int_equal(ask(&talk, &request, -1, &fd), -EACCES);
+  assert_int_equal(fd, -1);
+  /* Keys are for another kind of helper. */
+  request.op = BROKER_KEY;
+  strcpy(request.path, "keys.psk");
+  assert_int_equal(ask(&talk, &request, -1, &fd), -EINVAL);
+  talk_end(&talk);
+  talk = talk_begin(BROKER_KEYS);
+  assert_int_equal(ask(&talk, &request, -1, &fd), 0);
+  close(fd);
+  request.op = BROKER_READ;
+  assert_int_equal(ask(&talk, &request, -1, &fd), -EACCES);
+  talk_end(&talk);
+}
+
+static void
+nonsense_is_refused(void **state)
+{
+  struct talk talk = talk_begin(BROKER_FILES);
+  struct broker_request request = {.op = BROKER_READ};
+  int fd, mine = open("home/secret", O_RDONLY | O_CLOEXEC);
+
+  (void) state;
+  memset(request.path, 'x', sizeof request.path);
+  assert_int_equal(ask(&talk, &request, -1, &fd), -EINVAL);
+  strcpy(request.path, "home/disk.vhd");
+  memset(request.to, 'x', sizeof request.to);
+  assert_int_equal(ask(&talk, &request, -1, &fd), -EINVAL);
+  memset(request.to, 0, sizeof request.to);
+  memset(request.path, 'x', sizeof request.path - 1);
+  request.path[sizeof request.path - 1] = '\0';
+  assert_int_equal(ask(&talk, &request, -1, &fd), -ENAMETOOLONG);
+  static const uint32_t ops[] = {0, 99, UINT32_MAX};
+  for (size_t i = 0; i < N(ops); i++) {
+    request.op = ops[i];
+    assert_int_equal(ask(&talk, &request, mine, &fd), -EINVAL);
+  }
+  request = (struct broker_request){.op = BROKER_MAKE_JOURNAL,
+                                    .path = "x.journal"};
+  assert_int_equal(ask(&talk, &request, -1, &fd), -EACCES);
+  assert_int_equal(ask(&talk, &request, mine, &fd), -EACCES);
+  request.op = BROKER_HOLDER;
+  assert_int_equal(ask(&talk, &request, -1, &fd), -EBADF);
+  close(mine);
+  talk_end(&talk);
+}
+
+/* Who does not send a whole request is not listened to any more. */
+static void
+broken_packets_end_it(void **state)
+{
+  struct { struct broker_request request; char more; } large = {
+    .request = {.op = BROKER_READ, .path = "home/disk.vhd"}};
+  const size_t sizes[] = {1, sizeof large.request - 1,
+                          sizeof large.request + 1};
+
+  (void) state;
+  for (size_t i = 0; i < N(sizes); i++) {
+    struct talk talk = talk_begin(BROKER_FILES);
+    struct broker_answer answer;
+    int fd;
+    assert_int_equal(message_send(talk.channel, &large, sizes[i], -1), 0);
+    assert_int_equal(
+      message_receive(talk.channel, &answer, sizeof answer, &fd), 0);
+    talk_end(&talk);
+  }
+}
+
+int
+main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_named_image_is_not_its_folder),
+    cmocka_unit_test(links_of_proc_lead_nowhere),
+    cmocka_unit_test(a_folder_is_what_is_below_it),
+    cmocka_unit_test(roots_are_read),
+    cmocka_unit_test(folders_are_listed_by_the_same_rule),
+    cmocka_unit_test(keys_are_those_that_are_named),
+    cmocka_unit_test(journals_lie_in_their_folders),
+    cmocka_unit_test(requests_are_answered),
+    cmocka_unit_test(nonsense_is_refused),
+    cmocka_unit_test(broken_packets_end_it),
+  };
+  return cmocka_run_group_tests(tests, make_world, NULL);
+}
