@@ -100,6 +100,19 @@ on_stopping(void *opaque)
   listen_stop(d->listen);
 }
 
+/* For systemctl status. */
+static void
+on_trouble(void *opaque, const char *trouble)
+{
+  const struct daemon *d = opaque;
+  char text[1024], state[1100];
+
+  log_sanitize(trouble, text, sizeof text);
+  snprintf(state, sizeof state, "STATUS=%s%s\n", text,
+           text[0] != '\0' ? " (the former keys stay in use)" : "");
+  notify_send(d->notify_fd, state);
+}
+
 static void
 tidy(void *opaque)
 {
@@ -157,6 +170,7 @@ run(struct daemon *d)
       .help = on_help,
       .ready = on_ready,
       .stopping = on_stopping,
+      .trouble = on_trouble,
       .tidy = tidy,
       .once = listen_connected(d->listen) > 0,
     };

@@ -26,7 +26,6 @@
 #include "net/listen.h"
 #include "server.h"
 #ifdef HAVE_TLS
-#include "keeper/key_file.h"
 #include "net/tls/context.h"
 #include "net/tls/stream.h"
 #endif
@@ -50,6 +49,14 @@ static struct stream *
 make_tls_stream(void *opaque, int fd)
 {
   return tls_stream_new(opaque, fd);
+}
+
+/* On the thread of the keys. */
+static void
+tell_trouble(void *opaque, const char *trouble)
+{
+  const struct service *s = opaque;
+  keeper_tell(s->ties, trouble);
 }
 #endif
 
@@ -165,7 +172,9 @@ load_tls(struct service *s, struct vhd_error *err)
     .certificates = opt->tls_certificates,
     .verify_peer = opt->tls_verify_peer,
     .psk = opt->tls_psk,
-    .read = key_file_read,
+    .read = keeper_read,
+    .tell = tell_trouble,
+    .tell_opaque = s,
   };
   if (opt->tls != OPTIONS_TLS_OFF) {
     return tls_context_new(&config, &s->tls, err);

@@ -31,6 +31,7 @@
 #define LIVED_MSEC 5000
 #define PAUSE_MSEC 100 /* before the third worker in a row; then twice that */
 #define MAX_PAUSE_MSEC 10000
+#define MAX_TEXT 1024
 #define MAX_HELPERS 40 /* more than a worker of ours asks for */
 
 struct keeper {
@@ -98,6 +99,17 @@ keeper_say(const struct keeper_ties *ties, enum keeper_word word)
   ssize_t n = send(ties->control, &byte, 1, MSG_NOSIGNAL);
 
   (void) n; /* nobody is there: the kernel will end us */
+}
+
+void
+keeper_tell(const struct keeper_ties *ties, const char *trouble)
+{
+  char packet[1 + MAX_TEXT];
+  int n = snprintf(packet, sizeof packet, "%c%s", KEEPER_STATUS, trouble);
+  size_t size = (size_t) n < sizeof packet ? (size_t) n : sizeof packet;
+  ssize_t sent = send(ties->control, packet, size, MSG_NOSIGNAL);
+
+  (void) sent;
 }
 
 int
@@ -299,18 +311,28 @@ worker_ended(struct keeper *k, int status)
 /* ------------------------------------------------------- signals and words */
 
 static void
+hear_ready(struct keeper *k)
+{
+  k->ready = true;
+  if (!k->was_ready) {
+    k->was_ready = true;
+    k->duties->ready(k->duties->opaque);
+  }
+}
+
+static void
 hear(struct keeper *k)
 {
-  char byte;
+  char packet[1 + MAX_TEXT + 1];
+  ssize_t n;
 
-  while (k->control >= 0 && recv(k->control, &byte, 1, 0) == 1) {
-    if (byte != KEEPER_READY || k->ready) {
-      continue;
-    }
-    k->ready = true;
-    if (!k->was_ready) {
-      k->was_ready = true;
-      k->duties->ready(k->duties->opaque);
+  while (k->control >= 0 &&
+         (n = recv(k->control, packet, sizeof packet - 1, 0)) > 0) {
+    packet[n] = '\0';
+    if (packet[0] == KEEPER_READY && !k->ready) {
+      hear_ready(k);
+    } else if (packet[0] == KEEPER_STATUS) {
+      k->duties->trouble(k->duties->opaque, packet + 1);
     }
   }
 }

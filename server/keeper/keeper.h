@@ -19,7 +19,7 @@
  *             a channel to it ----------->    has it open files
  *
  * The keeper is one thread, and waits for nothing but signals and these
- * messages of one byte: no disk that hangs holds it up, for what opens files is
+ * words and texts: no disk that hangs holds it up, for what opens files is
  * a process of its own, too (broker/helper.h).  And each of them is forked from
  * a process without threads.  When the keeper dies, however, the kernel kills
  * them all: nobody serves, or holds an image's lock, whom nobody can stop.
@@ -32,6 +32,7 @@
 
 enum keeper_word {
   KEEPER_READY = 'R',  /* of the worker: it serves */
+  KEEPER_STATUS = 'T', /* of the worker, with text: what troubles it */
   KEEPER_STOP = 'S',   /* to the worker: everything is to be finished */
   KEEPER_RELOAD = 'L', /* to the worker: keys may have changed */
 };
@@ -56,6 +57,8 @@ struct keeper_duties {
    * come. */
   void (*ready)(void *opaque);
   void (*stopping)(void *opaque);
+  /* In the keeper: what the worker has told, which may be anything. */
+  void (*trouble)(void *opaque, const char *text);
   /* In the keeper, at the very end and before a signal ends it: removes what
    * others would find. */
   void (*tidy)(void *opaque);
@@ -76,6 +79,8 @@ void keeper_tie(const struct keeper_ties *ties);
 
 /* In the worker. */
 void keeper_say(const struct keeper_ties *ties, enum keeper_word word);
+/* KEEPER_STATUS; "": nothing does any more.  What is too long is cut. */
+void keeper_tell(const struct keeper_ties *ties, const char *trouble);
 /* A word that has come, 0 for none.  Does not return where the keeper is
  * dead. */
 int keeper_hear(const struct keeper_ties *ties);

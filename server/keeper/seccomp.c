@@ -17,6 +17,7 @@
 #include "keeper/seccomp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/error.h"
 #include "keeper/sanitized.h"
@@ -26,6 +27,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <unistd.h>
 
 static const int forbidden[] = {
   /* Starting programs. */
@@ -34,6 +36,10 @@ static const int forbidden[] = {
   SCMP_SYS(fork), SCMP_SYS(vfork),
   /* Looking into other processes. */
   SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
+  /* Signals to them; threads have tgkill(). */
+  SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(rt_sigqueueinfo),
+  SCMP_SYS(rt_tgsigqueueinfo), SCMP_SYS(pidfd_open),
+  SCMP_SYS(pidfd_send_signal),
 #endif
   SCMP_SYS(process_vm_writev), SCMP_SYS(pidfd_getfd), SCMP_SYS(kcmp),
   SCMP_SYS(process_madvise), SCMP_SYS(perf_event_open), SCMP_SYS(bpf),
@@ -62,6 +68,26 @@ static const int forbidden[] = {
   SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setreuid), SCMP_SYS(setregid),
   SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setgroups),
   SCMP_SYS(setfsuid), SCMP_SYS(setfsgid), SCMP_SYS(capset),
+};
+
+/* Everything that takes a name to open or change what it stands for.  Names
+ * can still be looked at: fstat() is a case of stat() to the kernel.  And
+ * openat() is left for O_PATH alone. */
+static const int forbidden_opening[] = {
+#ifndef SANITIZED
+  SCMP_SYS(open), SCMP_SYS(openat2),
+#endif
+  SCMP_SYS(creat), SCMP_SYS(truncate), SCMP_SYS(truncate64),
+  SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rmdir),
+  SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2),
+  SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
+  SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(mknod), SCMP_SYS(mknodat),
+  SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(chown32),
+  SCMP_SYS(lchown), SCMP_SYS(lchown32), SCMP_SYS(fchownat),
+  SCMP_SYS(utime), SCMP_SYS(utimes), SCMP_SYS(futimesat),
+  SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(removexattr),
+  SCMP_SYS(lremovexattr), SCMP_SYS(chdir), SCMP_SYS(fchdir),
+  SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1), SCMP_SYS(fanotify_init),
 };
 
 static const int forbidden_rings[] = {
@@ -101,6 +127,31 @@ forbid_processes(scmp_filter_ctx filter)
 #endif
 }
 
+static int
+forbid_signals(scmp_filter_ctx filter)
+{
+#ifndef SANITIZED
+  return seccomp_rule_add(
+    filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
+    SCMP_A0(SCMP_CMP_NE, (scmp_datum_t) getpid()));
+#else
+  (void) filter;
+  return 0;
+#endif
+}
+
+static int
+forbid_openat(scmp_filter_ctx filter)
+{
+#ifndef SANITIZED
+  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1,
+                          SCMP_A2(SCMP_CMP_MASKED_EQ, O_PATH, 0));
+#else
+  (void) filter;
+  return 0;
+#endif
+}
+
 /* Loads what was built, or what went wrong with it. */
 static int
 enter(scmp_filter_ctx filter, int r, struct vhd_error *err)
@@ -123,6 +174,23 @@ filter_enter(struct vhd_error *err)
   int r = forbid(filter, forbidden, N(forbidden));
   if (r == 0) {
     r = forbid_processes(filter);
+  }
+  if (r == 0) {
+    r = forbid_signals(filter);
+  }
+  return enter(filter, r, err);
+}
+
+int
+filter_forbid_opening(struct vhd_error *err)
+{
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  if (filter == NULL) {
+    return fail_system(err, ENOMEM, "cannot make a system call filter");
+  }
+  int r = forbid(filter, forbidden_opening, N(forbidden_opening));
+  if (r == 0) {
+    r = forbid_openat(filter);
   }
   return enter(filter, r, err);
 }
@@ -152,6 +220,12 @@ without(struct vhd_error *err)
 
 int
 filter_enter(struct vhd_error *err)
+{
+  return without(err);
+}
+
+int
+filter_forbid_opening(struct vhd_error *err)
 {
   return without(err);
 }

@@ -15,6 +15,10 @@
  * or this kernel has no filters. */
 int filter_enter(struct vhd_error *err);
 
+/* From here on, for this thread and those it starts: nothing is opened, made or
+ * changed by its name any more.  After filter_enter(). */
+int filter_forbid_opening(struct vhd_error *err);
+
 /* From here on no thread of the process makes a ring of io_uring any more, or
  * changes what one may do.  After filter_enter(); any number of threads may
  * run, and all of them are confined. */

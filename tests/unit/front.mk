@@ -65,12 +65,17 @@ tests_unit_test_lead_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lead_SOURCES = tests/unit/test-lead.c $(UNIT_COMMON)
 
-check_PROGRAMS += tests/unit/test-policy
-TESTS += tests/unit/test-policy
+check_PROGRAMS += tests/unit/test-policy tests/unit/test-worker
+TESTS += tests/unit/test-policy tests/unit/test-worker
 tests_unit_test_policy_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_policy_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_policy_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(CMOCKA_LIBS)
 tests_unit_test_policy_SOURCES = tests/unit/test-policy.c
+tests_unit_test_worker_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_worker_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_worker_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(CMOCKA_LIBS)
+tests_unit_test_worker_SOURCES = tests/unit/test-worker.c
 
 endif

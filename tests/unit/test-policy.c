@@ -70,8 +70,8 @@ in_scratch(const char *name)
 static int
 make_world(void **state)
 {
-  static const char *const folders[] = {"home", "home/sub", "images", "bases",
-                                        "keys", "elsewhere"};
+  static const char *const folders[] = {"home", "home/sub", "homeless",
+                                        "images", "bases", "keys", "elsewhere"};
 
   (void) state;
   assert_non_null(getcwd(scratch, sizeof scratch));
@@ -83,6 +83,7 @@ make_world(void **state)
   write_vhd("home/old.vhd", 4096 - 511);
   write_vhd("home/cut.vhd", 0);
   write_vhd("home/sub/parent.vhd", 4096 - 512);
+  write_vhd("homeless/other.vhd", 4096 - 512);
   write_file("home/secret", "secret");
   write_vhd("home/almost", 1024);
   write_vhd("images/a.vhd", 4096 - 512);
@@ -159,6 +160,7 @@ a_named_image_is_not_its_folder(void **state)
     {"/home/../elsewhere/other.vhd", false, -EACCES},
     {"home/../elsewhere/other.vhd", false, -EACCES},
     {"/images/a.vhd", false, -EACCES},
+    {"/homeless/other.vhd", false, -EACCES},
     {"/home/missing", false, -ENOENT},
     {"", false, -ENOENT},
     {"/dev/null", false, -ENOENT},

@@ -26,6 +26,7 @@
 
 #include "config/command_line.h"
 #include "keeper/broker/message.h"
+#include "net/tls/keys.h"
 
 #define COOKIE "conectix"
 #define COOKIE_LEN 8
@@ -37,10 +38,8 @@ static const char boot_id[] = "/proc/sys/kernel/random/boot_id";
 /* And which files loop devices have: such a file is in use. */
 #define DEVICES "/sys/devices/virtual/block"
 
-/* The certificates' folder holds these (net/tls/context.h). */
-static const char *const key_names[] = {
-  "ca-cert.pem", "ca-crl.pem", "server-cert.pem", "server-key.pem",
-};
+/* What the certificates' folder holds. */
+static const char *const key_names[] = KEYS_NAMES;
 
 enum right {
   NONE,
