@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "keeper/keeper.h"
 #include "keeper/notify.h"
 #include "keeper/pid_file.h"
+#include "keeper/sandbox_paths.h"
 #include "keeper/user.h"
 #include "net/listen.h"
 #include "service.h"
@@ -69,14 +71,12 @@ on_help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
 
   let_go(d);
   listen_free(d->listen);
-  if (kind == BROKER_FILES) {
-    if (user_become(&d->user, &err) < 0) {
-      return;
-    }
-    keeper_tie(ties);
-    helper_run(channel, BROKER_FILES, &d->options);
-  } else if (kind == BROKER_KEYS) {
-    helper_run(channel, BROKER_KEYS, &d->options);
+  int r = kind == BROKER_FILES  ? user_become(&d->user, &err)
+          : kind == BROKER_KEYS ? 0
+                                : -EINVAL;
+  keeper_tie(ties);
+  if (r == 0 && confine_helper(&d->options, &err) == 0) {
+    helper_run(channel, (enum broker_helper) kind, &d->options);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -38,6 +39,23 @@ confine(const struct options *opt, struct vhd_error *err)
     log_debug("opening is not forbidden: %s", why.message);
   }
   return r;
+}
+
+int
+confine_helper(const struct options *opt, struct vhd_error *err)
+{
+  struct vhd_error why;
+
+  if (opt->no_sandbox) {
+    return 0;
+  }
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+    return fail_system(err, errno, "cannot give up new privileges");
+  }
+  if (!opt->no_seccomp && filter_enter(&why) < 0) {
+    log_debug("a helper without a filter: %s", why.message);
+  }
+  return 0;
 }
 
 void

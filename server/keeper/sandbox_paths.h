@@ -12,6 +12,9 @@
 /* Enters as much of the sandbox as the options permit. */
 int confine(const struct options *opt, struct vhd_error *err);
 
+/* In a helper, which must still open files: the filter of system calls. */
+int confine_helper(const struct options *opt, struct vhd_error *err);
+
 /* Once the server's threads have begun: what only their beginning needed is
  * given up, too.  The main thread; binds all threads. */
 void confine_threads(const struct options *opt);
