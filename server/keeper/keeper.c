@@ -79,6 +79,7 @@ keeper_hold_signals(void)
   handled_signals(&set);
   sigprocmask(SIG_BLOCK, &set, NULL);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGCHLD, SIG_DFL); /* ignored, the end of children is not told */
 }
 
 /* --------------------------------------------------------------- the worker */

@@ -170,6 +170,24 @@ def _():
     contains(server.log(), "was killed by signal 9")
 
 
+@case("a keeper whose parent ignores the ends of children sees that of its own")
+def _():
+    with serving("--unix", "s.sock", image(), preexec_fn=lambda: signal.signal(
+            signal.SIGCHLD, signal.SIG_IGN)) as server:
+        worker = server.worker()
+        os.kill(worker, signal.SIGKILL)
+        again(lambda: other_worker(server, worker))
+        equal(greeting(connect_unix("s.sock")), GREETING)
+
+
+@case("helpers go when there is nothing to open any more")
+def _():
+    names = [image(f"{i}.vhd") for i in range(40)]
+    with serving("--unix", "s.sock",
+                 *(f"e{i}={name}" for i, name in enumerate(names))) as server:
+        again(lambda: check(len(server.children()) <= 5, "helpers stay"))
+
+
 @case("the processes can be told apart, and both have their command line")
 def _():
     with serving("--unix", "s.sock", image()) as server:
