@@ -213,7 +213,7 @@ def _():
                  status=1) as server:
         client = Client().go()
         equal(client.request(WRITE, 0, data=b"x" * 4096), 0)
-        tracer = failing_syncs(server.pid)
+        tracer = failing_syncs(server.worker())
         equal(client.request(FLUSH), EIO)
         server.wait_for(rf"error: export '': FLUSH of 0 bytes at 0 of {US} "
                         r"failed: Input/output error \(NBD_EIO\)$")
