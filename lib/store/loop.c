@@ -31,7 +31,9 @@ read_fact(const char *device, const char *fact, char *text, size_t size)
   char path[PATH_MAX];
 
   snprintf(path, sizeof path, DEVICES "/%s/%s", device, fact);
-  const int fd = host_open(AT_FDCWD, path, O_RDONLY, 0);
+  /* Looked at first: to have it opened may take another process's time. */
+  const int fd = access(path, F_OK) < 0
+                   ? -1 : host_open(AT_FDCWD, path, O_RDONLY, 0);
   if (fd < 0)
     return false;
   const ssize_t n = read(fd, text, size - 1);
@@ -96,7 +98,8 @@ loop_find(const struct stat *file, struct loop_user *user)
           (int)sizeof user->name)
       continue;
     found = lies_on(entry->d_name, user->name, file);
-    user->writes = !(read_fact(entry->d_name, "ro", fact, sizeof fact) &&
+    user->writes = !(found &&
+                     read_fact(entry->d_name, "ro", fact, sizeof fact) &&
                      strcmp(fact, "1") == 0);
   }
   if (dir)
