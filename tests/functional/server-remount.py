@@ -13,7 +13,7 @@ import time
 
 from fronttest import Server
 from mounttest import root_or_skip, unmount
-from servertest import SOCKET, connect, need_nbd
+from servertest import SOCKET, connect, need_nbd, served
 from tooltest import (KiB, MiB, case, check, contains, equal, refused, run,
                       same_bytes, vhdkit)
 
@@ -228,6 +228,10 @@ def _():
         loops.add("other")
         with mounted(loops.add("disk"), "m"):
             equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
+            with served("m/child.vhd"):
+                h = connect()
+                equal(bytes(h.pread(4096, 0)), b"9" * 4096)
+                h.shutdown()
             vhdkit("write", "m/child.vhd", "--offset", "8M", data=b"w")
             equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
 

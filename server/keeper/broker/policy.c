@@ -33,7 +33,12 @@
 #define FOOTER_LEN 512
 
 /* What is read in any case: by which boot journals are told apart. */
-static const char boot_id[] = "/proc/sys/kernel/random/boot_id";
+/* What tells the library whether a journal is of this boot, and of this file
+ * system. */
+static const char *const system_facts[] = {
+  "/proc/sys/kernel/random/boot_id",
+  "/proc/self/mountinfo",
+};
 
 /* And which files loop devices have: such a file is in use. */
 #define DEVICES "/sys/devices/virtual/block"
@@ -256,6 +261,17 @@ right_below(struct policy *policy, const char *path, const char *place)
 }
 
 static bool
+is_system_fact(const char *path)
+{
+  for (size_t i = 0; i < sizeof system_facts / sizeof *system_facts; i++) {
+    if (strcmp(path, system_facts[i]) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool
 is_loop_fact(const char *place)
 {
   unsigned number;
@@ -277,7 +293,7 @@ right_to(struct policy *policy, const char *path, int fd)
   if (is_named(policy, path)) {
     return policy->options->readonly ? READ : WRITE;
   }
-  if (strcmp(path, boot_id) == 0) {
+  if (is_system_fact(path)) {
     return READ;
   }
   return place_of(fd, place) < 0 ? NONE
