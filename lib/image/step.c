@@ -30,9 +30,9 @@ request_return(struct vhd_request *req)
   return STEP_NEXT;
 }
 
-/* Bytes have been changed, and the file's mtime with them, for certain: not each
- * file system dates it when bytes are taken away, past the end or where there
- * are none. */
+/* Bytes have been changed, and the file's mtime with them, for certain: not
+ * each file system dates it when bytes are taken away, past the end or where
+ * there are none. */
 static inline bool
 has_written(const struct vhd_request *req)
 {
