@@ -95,7 +95,6 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/replay.h \
 	lib/image/request.c \
 	lib/image/request.h \
-	lib/image/round.c \
 	lib/image/shared.c \
 	lib/image/shared.h \
 	lib/image/slots.c \

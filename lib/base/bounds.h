@@ -47,8 +47,6 @@
 #define TORN_TRIES 20
 /* Pieces that a request gathers; at most half of VHD_REQUEST_IOS. */
 #define REQUEST_PIECES BOUND(4, 2)
-/* Syncs that are under way at once. */
-#define ROUNDS_MAX BOUND(4, 2)
 
 /* What can be reached, by name; first what budgets bound, in their order. */
 #define BOUNDS(BOUND_ROW)                                                     \
@@ -62,8 +60,7 @@
   BOUND_ROW(RECLAIM, "slots whose space is given back at once")               \
   BOUND_ROW(PIECES, "pieces of one request")                                  \
   BOUND_ROW(LOOKS, "what one step looks at")                                  \
-  BOUND_ROW(SPARE, "blocks past the end, one by one")                         \
-  BOUND_ROW(ROUNDS, "syncs under way at once")
+  BOUND_ROW(SPARE, "blocks past the end, one by one")
 
 enum bound {
 #define BOUND_ROW(name, text) BOUND_##name,

@@ -77,15 +77,6 @@ wants_commit(const struct vhd_request *req)
          (req->image->write_through && (m->changed || range_is_dirty(req)));
 }
 
-/* Does what it wrote rest upon metadata that are to be committed? */
-static bool
-needs_metadata(const struct vhd_request *req)
-{
-  if (!(req->flags & VHD_FUA))
-    return true;
-  return !req->image->top->fixed && range_is_dirty(req) && RULE(ALONE);
-}
-
 static enum vhd_step
 finish_change(struct vhd_request *req)
 {
@@ -100,10 +91,7 @@ finish_change(struct vhd_request *req)
     if (commit)
       REACHED(BOUND_RETIRED);
   }
-  if (!commit)
-    return request_done(req, 0);
-  return needs_metadata(req) ? request_durable(req, end_change)
-                             : request_data_durable(req, end_change);
+  return commit ? request_durable(req, end_change) : request_done(req, 0);
 }
 
 /* ---------------------------------------------------------------- obstacles */

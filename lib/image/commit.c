@@ -156,16 +156,6 @@ board(struct vhd_request *req, phase_fn *back)
   return wait_or_lead(req);
 }
 
-/* Does a sync alone make everything durable? */
-static bool
-is_clean(const struct vhd_image *img)
-{
-  const struct commit *c = &img->commit;
-
-  return !c->leader && c->ndirty == 0 && !c->batmap_dirty &&
-         space_npending(&img->space) == 0;
-}
-
 enum vhd_step
 request_durable(struct vhd_request *req, phase_fn *back)
 {
@@ -175,23 +165,9 @@ request_durable(struct vhd_request *req, phase_fn *back)
   pthread_mutex_lock(&img->top->lock);
   int failed = atomic_load(&img->failed);
   if (failed == 0 && (img->commit.leader || !all_durable(img)))
-    return is_clean(img) ? request_join_round(req, back) : board(req, back);
+    return board(req, back);
   pthread_mutex_unlock(&img->top->lock);
   return failed < 0 ? request_done(req, failed) : request_next(req, back);
-}
-
-enum vhd_step
-request_data_durable(struct vhd_request *req, phase_fn *back)
-{
-  struct vhd_image *img = req->image;
-
-  request_unpin(req);
-  pthread_mutex_lock(&img->top->lock);
-  int failed = atomic_load(&img->failed);
-  if (failed == 0)
-    return request_join_round(req, back);
-  pthread_mutex_unlock(&img->top->lock);
-  return request_done(req, failed);
 }
 
 enum vhd_step
@@ -233,7 +209,7 @@ finish(struct vhd_request *req, int result)
   c->ended = c->started;
   if (result == 0) {
     c->last_ok = c->ended;
-    c->synced_seq = MAX(c->synced_seq, c->seq);
+    c->synced_seq = c->seq;
     space_committed(img, c->pending_mark);
     if (img->journal)
       commit_trim(img, c->journal_mark);

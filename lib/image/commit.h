@@ -23,8 +23,6 @@
  * back once, as if it had been parked: those who are about to ask for the same,
  * as the rest of a client's batch, get on board.
  *
- * What rests upon no metadata that are dirty needs no commit (round.c).
- *
  * Invariants:
  *   1. A BAT entry is written only when its slot is durably clean but for
  *      durable data; a bit only when its sector's data are durable.
@@ -85,12 +83,6 @@ struct commit {
   bool metadata;            /* there is something frozen */
 
   uint64_t synced_seq;      /* write_seq that is durable */
-
-  /* Syncs beside commits (round.c). */
-  struct vhd_request *gatherer;  /* leads the round that has not begun */
-  struct waiters rounds_waiting; /* it, for one of those to end */
-  unsigned nrounds;              /* under way */
-
   uint8_t *bat_sectors;     /* bitmap: sectors of the BAT to write */
   uint8_t *bat_buf;         /* COMMIT_BAT_SECTORS * 512 */
   uint8_t *ones;            /* a bitmap of ones */

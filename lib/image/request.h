@@ -94,10 +94,6 @@ struct machine {
   /* Committing. */
   uint64_t commit_target;
   uint32_t commit_pos;
-  /* In a round of syncs. */
-  int round_result;
-  uint64_t round_seq;
-  struct waiters joined;    /* it leads them */
   /* Growing. */
   int grow_result;
   uint32_t given;           /* of the image's space when it last looked */
@@ -193,13 +189,7 @@ enum vhd_step request_park(struct vhd_request *req, struct layer *layer,
 
 /* Makes everything done so far durable, then goes on with `back`. */
 enum vhd_step request_durable(struct vhd_request *req, phase_fn *back);
-/* The same for what the request wrote, which rests upon durable metadata. */
-enum vhd_step request_data_durable(struct vhd_request *req, phase_fn *back);
-/* Has a sync made that begins after this; the lock of the top layer is held,
- * and let go.  Who takes this detour is not pinned. */
-enum vhd_step request_join_round(struct vhd_request *req, phase_fn *back);
-/* request_durable() for want of room: a commit is made even where all is
- * durable. */
+/* The same for want of room: a commit is made even where all is durable. */
 enum vhd_step request_make_room(struct vhd_request *req, phase_fn *back);
 
 /* Pins the request to the image's epoch, so that the slots and the layers it

@@ -24,9 +24,8 @@
  * disk already, and holds up its loop.
  *
  * A request that leads a commit, of its own and of others, goes on on a thread
- * (lead.c), as soon as those have joined it who are expected.  How many go
- * on at once is found by trying.  A durable write waits on a thread, for its
- * own bytes alone.
+ * (lead.c), as soon as those have joined it who are expected.  A durable write
+ * waits on a thread, for its own bytes alone.
  *
  * The engine knows no protocol, and of images no more than struct vhd_io and
  * that requests have steps. */
@@ -79,35 +78,18 @@ struct io_watch {
   _Atomic uint64_t heard; /* when one was last done */
 };
 
-/* What came of it that so many leaders went on at once (times: monotonic
- * ns). */
-struct io_window {
-  uint64_t began;
-  uint64_t served; /* requests */
-  unsigned commits;
-};
-
-/* Those who wait for a commit or a sync: see io/lead.c. */
+/* Those who wait for a commit: see io/lead.c (times: monotonic ns). */
 struct io_gather {
   pthread_mutex_t lock;
   pthread_cond_t complete; /* monotonic: all who are expected have joined */
-  pthread_cond_t ready;    /* a leader has ended */
-  unsigned joined;    /* the next leader, so far */
-  unsigned expected;  /* so many will */
-  unsigned waiting;   /* leaders that wait for those */
-  unsigned in_vain;   /* so many leaders do not, once one has in vain */
+  unsigned joined;    /* for the next commit, so far */
+  unsigned served;    /* by the one under way, or the last */
+  unsigned expected;  /* for the next */
+  unsigned in_vain;   /* so many leaders do not wait, once one has in vain */
   unsigned hurry;     /* so many are left of those */
-  unsigned under_way; /* are served by leaders that have begun */
-  unsigned running;   /* leaders that have */
-  uint64_t ended;     /* when the last of them was done */
+  bool waiting;       /* a leader does */
+  uint64_t ended;     /* when the last commit was over */
   uint64_t sync_ns;   /* what a sync takes, on the average */
-  /* How many lead at once, and how that was found. */
-  unsigned leaders;
-  unsigned before;    /* the try that is under way */
-  bool trying, down;  /* another number; it was a smaller one */
-  unsigned held, hold; /* windows since the last try; until the next */
-  uint64_t rate;      /* requests in a second, when not trying */
-  struct io_window window;
 };
 
 struct io_queue {

@@ -4,20 +4,15 @@
  * returns to the loop before the end.
  *
  * Syncs are shared in that one request leads and all others that want the same
- * wait for it.  Whoever comes when it has begun waits for the next one; so of
- * clients that all come back when a sync has ended, the first would lead alone,
- * and the others, late by a moment, would wait for two syncs instead of one.  A
- * leader therefore waits until as many have joined as there were around the end
- * of the last sync, for PATIENCE of what a sync takes.  Where that was in vain
- * it is not done for a while, longer each time.
+ * wait for it.  Whoever comes when it has begun waits for the next commit; so
+ * of clients that all come back when a commit ends, the first would lead the
+ * next one alone, and the others, late by a moment, would wait for two syncs
+ * instead of one.  A leader therefore waits until as many have joined as there
+ * were around the end of the last commit, for PATIENCE of what a sync takes.
+ * Where that was in vain it is not done for a while, longer each time.
  *
- * Some disks do several syncs in the time of one, others one after the other.
- * How many leaders go on at once, each with its share of those who want it, is
- * found by trying: now and then one window is run with twice or half as many,
- * and that stays if in it more requests came to their end in a second.
- *
- * All of this is under .gather.lock, and no more than when a commit begins
- * follows from it. */
+ * Who has joined, and what a sync takes, is known by and by and under
+ * .gather.lock; what follows from it is no more than when a commit begins. */
 #include "config.h"
 
 #include <time.h>
@@ -30,84 +25,6 @@
 #define PATIENCE_MAX_NS UINT64_C(2000000)
 /* So many commits begin at once after the leaders' patience was in vain. */
 #define IN_VAIN_MAX 64
-/* No more at once: the library makes no more than this. */
-#define LEADERS_MAX 4
-/* A window: so many commits for each leader, in not less than that time. */
-#define WINDOW_COMMITS 16
-#define WINDOW_NS UINT64_C(10000000)
-/* Windows from one try to the next. */
-#define HOLD_MIN 8
-#define HOLD_MAX 64
-
-/* ------------------------------------------------------ how many at once */
-
-/* A stretch of time in which as many lead at once. */
-static void
-window_begin(struct io_gather *gather, uint64_t now)
-{
-  gather->window = (struct io_window){ .began = now };
-}
-
-static void
-try_other(struct io_gather *gather)
-{
-  gather->before = gather->leaders;
-  gather->down = gather->leaders == LEADERS_MAX ||
-                 (gather->leaders > 1 && !gather->down);
-  gather->leaders = gather->down ? gather->leaders / 2 : gather->leaders * 2;
-  gather->trying = true;
-}
-
-/* The window of a try is over: does that many pay? */
-static void
-judge(struct io_gather *gather, uint64_t rate)
-{
-  gather->trying = false;
-  if (rate > gather->rate + gather->rate / 16) {
-    gather->rate = rate;
-    gather->hold = HOLD_MIN;
-    gather->down = !gather->down; /* further that way */
-  } else {
-    gather->leaders = gather->before;
-    if (gather->hold < HOLD_MAX)
-      gather->hold *= 2;
-  }
-  gather->held = 0;
-}
-
-/* Where one request at a time wants a sync there is nothing to share, nor to
- * try. */
-static void
-window_end(struct io_gather *gather, uint64_t now)
-{
-  const uint64_t rate =
-    gather->window.served * UINT64_C(1000000000) / (now - gather->window.began);
-
-  if (gather->window.served < 2 * gather->window.commits &&
-      gather->leaders == 1) {
-    gather->trying = false;
-  } else if (gather->trying) {
-    judge(gather, rate);
-  } else {
-    gather->rate = rate;
-    if (++gather->held >= gather->hold)
-      try_other(gather);
-  }
-  window_begin(gather, now);
-}
-
-static void
-window_count(struct io_gather *gather, unsigned served)
-{
-  const uint64_t now = gather->ended;
-
-  gather->window.served += served;
-  if (++gather->window.commits >= WINDOW_COMMITS * gather->leaders &&
-      now > gather->window.began + WINDOW_NS)
-    window_end(gather, now);
-}
-
-/* ---------------------------------------------------------------- gathering */
 
 void
 io_join(struct io_queue *queue)
@@ -116,10 +33,12 @@ io_join(struct io_queue *queue)
 
   pthread_mutex_lock(&gather->lock);
   gather->joined++;
-  if (gather->waiting > 0 && gather->joined >= gather->expected)
-    pthread_cond_broadcast(&gather->complete);
+  if (gather->waiting && gather->joined >= gather->expected)
+    pthread_cond_signal(&gather->complete);
   pthread_mutex_unlock(&gather->lock);
 }
+
+/* ---------------------------------------------------------------- gathering */
 
 /* Until when a leader has patience. */
 static uint64_t
@@ -131,7 +50,7 @@ patience_end(const struct io_gather *gather)
          (patience < PATIENCE_MAX_NS ? patience : PATIENCE_MAX_NS);
 }
 
-/* Waits for those who are expected. */
+/* The lock is held.  Waits for those who are expected. */
 static void
 wait_for_others(struct io_gather *gather)
 {
@@ -142,10 +61,10 @@ wait_for_others(struct io_gather *gather)
   };
   int err = 0;
 
-  gather->waiting++;
+  gather->waiting = true;
   while (gather->joined < gather->expected && err == 0)
     err = pthread_cond_timedwait(&gather->complete, &gather->lock, &t);
-  gather->waiting--;
+  gather->waiting = false;
   if (gather->joined >= gather->expected)
     gather->in_vain = 0;
   else if (gather->in_vain < IN_VAIN_MAX)
@@ -153,40 +72,26 @@ wait_for_others(struct io_gather *gather)
   gather->hurry = gather->in_vain;
 }
 
-/* Returns how many are served. */
-static unsigned
+static void
 gather_begin(struct io_gather *gather)
 {
   pthread_mutex_lock(&gather->lock);
   gather->joined++; /* the leader */
-  while (gather->running >= gather->leaders)
-    pthread_cond_wait(&gather->ready, &gather->lock);
-  gather->running++;
   if (gather->hurry > 0)
     gather->hurry--;
   else if (gather->joined < gather->expected)
     wait_for_others(gather);
-  const unsigned served = gather->joined;
+  gather->served = gather->joined;
   gather->joined = 0;
-  gather->under_way += served;
   pthread_mutex_unlock(&gather->lock);
-  return served;
 }
 
 static void
-gather_end(struct io_gather *gather, unsigned served)
+gather_end(struct io_gather *gather)
 {
   pthread_mutex_lock(&gather->lock);
-  const uint64_t now = clock_ns();
-  if (now > gather->ended + 4 * gather->sync_ns + WINDOW_NS)
-    window_begin(gather, now); /* nobody wanted anything meanwhile */
-  gather->ended = now;
-  gather->running--;
-  const unsigned around = gather->under_way + gather->joined;
-  gather->under_way -= served;
-  window_count(gather, served);
-  gather->expected = (around + gather->leaders - 1) / gather->leaders;
-  pthread_cond_broadcast(&gather->ready);
+  gather->ended = clock_ns();
+  gather->expected = gather->served + gather->joined;
   pthread_mutex_unlock(&gather->lock);
 }
 
@@ -238,14 +143,14 @@ run(struct io_work *work)
   struct io_queue *queue = lead->queue;
   struct loop *loop = lead->loop;
 
-  const unsigned served = gather_begin(&queue->gather);
+  gather_begin(&queue->gather);
   enum vhd_step step = vhd_request_step(req);
   while (step == VHD_STEP_IO && is_commit(req)) {
     for (unsigned i = 0; i < req->nio; i++)
       perform(queue, &req->io[i]);
     step = vhd_request_step(req);
   }
-  gather_end(&queue->gather, served);
+  gather_end(&queue->gather);
   if (step == VHD_STEP_PARKED)
     return; /* it may have been woken, and be elsewhere, by now */
   lead->step = step;

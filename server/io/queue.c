@@ -50,9 +50,6 @@ io_queue_new(void)
   pthread_condattr_destroy(&attr);
   pthread_mutex_init(&queue->lock, NULL);
   pthread_mutex_init(&queue->gather.lock, NULL);
-  pthread_cond_init(&queue->gather.ready, NULL);
-  queue->gather.leaders = 1;
-  queue->gather.hold = 1; /* to begin with */
   STAILQ_INIT(&queue->works);
   return queue;
 }
@@ -62,7 +59,6 @@ queue_delete(struct io_queue *queue)
 {
   assert(STAILQ_EMPTY(&queue->works));
   pthread_cond_destroy(&queue->gather.complete);
-  pthread_cond_destroy(&queue->gather.ready);
   pthread_mutex_destroy(&queue->gather.lock);
   pthread_cond_destroy(&queue->wake);
   pthread_mutex_destroy(&queue->lock);

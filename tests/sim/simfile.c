@@ -286,11 +286,8 @@ simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
     give_space(sf, io->off, sf->nspace * 512);
     break;
   case VHD_IO_SYNC:
-    if (!fail && sf->dropped > 0 && seq <= sf->dropped)
-      return -EIO;
     if (fail) {
       drop_durability(sf, seq);
-      sf->dropped = sf->seq;
     } else {
       drop_overwritten(sf, seq);
       make_durable(sf, seq);

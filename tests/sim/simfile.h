@@ -44,8 +44,6 @@ struct simfile {
   uint64_t fail_at;       /* this one fails; 0: none */
   int fail_errno;         /* with what; 0: as it suits */
   bool failed;            /* it did */
-  uint64_t dropped;       /* .seq when a sync failed: it tells all that had
-                           * begun */
   uint64_t (*random)(void);
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test-lead: who leads a commit, on a thread of the queue, waits for those who
- * are expected, and for nobody else; and how many lead at once. */
+ * are expected, and for nobody else. */
 #include "config.h"
 
 #include <sched.h>
@@ -21,34 +21,6 @@ struct asker {
   struct io_lead lead;
   atomic_bool woken;
 };
-
-/* The library's syncs: they wait while .held is true. */
-static struct {
-  pthread_mutex_t lock;
-  pthread_cond_t changed;
-  bool held;
-} syncs = { .lock = PTHREAD_MUTEX_INITIALIZER,
-            .changed = PTHREAD_COND_INITIALIZER };
-
-int
-fdatasync(int fd)
-{
-  (void)fd;
-  pthread_mutex_lock(&syncs.lock);
-  while (syncs.held)
-    pthread_cond_wait(&syncs.changed, &syncs.lock);
-  pthread_mutex_unlock(&syncs.lock);
-  return 0;
-}
-
-static void
-hold_syncs(bool hold)
-{
-  pthread_mutex_lock(&syncs.lock);
-  syncs.held = hold;
-  pthread_cond_broadcast(&syncs.changed);
-  pthread_mutex_unlock(&syncs.lock);
-}
 
 static uint8_t data[SIZE];
 static struct vhd_image *image;
@@ -130,25 +102,20 @@ is_waiting(void)
   return waiting;
 }
 
-/* How many have been posted since the last call. */
-static unsigned
-posted(void)
+static bool
+is_posted(void)
 {
-  struct task *task;
-  unsigned n = 0;
-
   pthread_mutex_lock(&loop->lock);
-  STAILQ_FOREACH(task, &loop->inbox, link)
-    n++;
+  bool posted = !STAILQ_EMPTY(&loop->inbox);
   STAILQ_INIT(&loop->inbox);
   pthread_mutex_unlock(&loop->lock);
-  return n;
+  return posted;
 }
 
 static void
 assert_led(struct asker *a)
 {
-  while (posted() == 0)
+  while (!is_posted())
     sched_yield();
   assert_int_equal(a->lead.step, VHD_STEP_DONE);
   assert_int_equal(a->req.result, 0);
@@ -185,7 +152,7 @@ test_together(void **state)
   write_durably(&one);
   lead(&one);
   while (!is_waiting()) {
-    assert_int_equal(posted(), 0);
+    assert_false(is_posted());
     sched_yield();
   }
   write_durably(&two);
@@ -216,92 +183,6 @@ test_in_vain(void **state)
   }
 }
 
-/* Waits until so many leaders have begun, and so many more want to. */
-static void
-wait_for_leaders(unsigned running, unsigned joined)
-{
-  struct io_gather *gather = &queue->gather;
-  bool good = false;
-
-  while (!good) {
-    sched_yield();
-    pthread_mutex_lock(&gather->lock);
-    good = gather->running == running && gather->joined == joined;
-    pthread_mutex_unlock(&gather->lock);
-  }
-}
-
-/* Two that lead, one of them once the other has begun; both end. */
-static void
-lead_two(bool at_once)
-{
-  struct asker one, two;
-  unsigned ended = 0;
-
-  hold_syncs(true);
-  write_durably(&one);
-  lead(&one);
-  wait_for_leaders(1, 0);
-  write_durably(&two);
-  lead(&two);
-  wait_for_leaders(at_once ? 2 : 1, at_once ? 0 : 1);
-  hold_syncs(false);
-  while (ended < 2)
-    ended += posted();
-  assert_int_equal(one.req.result, 0);
-  assert_int_equal(two.req.result, 0);
-}
-
-static void
-test_at_once(void **state)
-{
-  (void)state;
-  lead_two(false);
-  queue->gather.leaders = 2;
-  queue->gather.hurry = 2;
-  lead_two(true);
-}
-
-/* A window is over in which requests came to their end at some rate. */
-static void
-end_window(uint64_t rate_before)
-{
-  struct io_gather *gather = &queue->gather;
-  struct asker one;
-
-  gather->rate = rate_before;
-  gather->ended = clock_ns();
-  gather->window = (struct io_window){
-    .began = gather->ended - HOUR_NS, .served = 1000000, .commits = 1000,
-  };
-  write_durably(&one);
-  lead(&one);
-  assert_led(&one);
-}
-
-/* Another number is tried now and then, and stays only if it pays. */
-static void
-test_how_many(void **state)
-{
-  (void)state;
-  struct io_gather *gather = &queue->gather;
-  const uint64_t worse = 0, better = UINT32_MAX;
-
-  assert_int_equal(gather->leaders, 1);
-  end_window(worse);
-  assert_true(gather->trying);
-  assert_int_equal(gather->leaders, 2);
-  end_window(better);
-  assert_false(gather->trying);
-  assert_int_equal(gather->leaders, 1);
-  gather->held = gather->hold - 1;
-  end_window(worse);
-  assert_int_equal(gather->leaders, 2);
-  end_window(worse);
-  assert_false(gather->trying);
-  assert_int_equal(gather->leaders, 2);
-}
-
 int
 main(void)
 {
@@ -309,8 +190,6 @@ main(void)
     cmocka_unit_test_setup_teardown(test_alone, open_all, close_all),
     cmocka_unit_test_setup_teardown(test_together, open_all, close_all),
     cmocka_unit_test_setup_teardown(test_in_vain, open_all, close_all),
-    cmocka_unit_test_setup_teardown(test_at_once, open_all, close_all),
-    cmocka_unit_test_setup_teardown(test_how_many, open_all, close_all),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
