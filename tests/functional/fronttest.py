@@ -93,9 +93,14 @@ class Server:
                                  f"{self.log()}") from None
 
     def kill(self):
-        """kill -9 of the whole: the kernel kills what the process that was
-        started has started, which takes a moment."""
+        """kill -9 of the whole.  What serves goes first: it might notice the
+        end of the process that was started before the kernel kills it for
+        that, and stop in order.  It must not be replaced meanwhile."""
+        self.process.send_signal(signal.SIGSTOP)
         children = self.children()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
         end = time.monotonic() + PATIENCE

@@ -108,10 +108,10 @@ class Disk:
             quiet("fsfreeze", "--unfreeze", "d")
 
     @staticmethod
-    def wait_for(server):
-        """Until a thread of the server waits for the disk."""
+    def wait_for(pid):
+        """Until a thread of the process waits for the disk."""
         end = time.monotonic() + PATIENCE
-        while "D" not in thread_states(server.worker()):
+        while "D" not in thread_states(pid):
             check(time.monotonic() < end, "nobody waits for the disk")
             time.sleep(0.01)
 

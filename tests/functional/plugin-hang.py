@@ -51,7 +51,7 @@ def _():
     with two_disks() as (disk, server):
         with disk.frozen():
             opening = in_thread(open_and_leave, "bad")
-            disk.wait_for(server)
+            disk.wait_for(server.pid)
             going_on = others_go_on()
         opening.join(PATIENCE)
         check(not opening.is_alive(), "it opens once the disk is back")
@@ -65,7 +65,7 @@ def _():
         h.pwrite(b"x" * 65536, 0)
         with disk.frozen():
             h.shutdown()
-            disk.wait_for(server)
+            disk.wait_for(server.pid)
             again = in_thread(open_and_leave, "bad")
             going_on = others_go_on()
             equal(again.is_alive(), True, "who wants that one waits")

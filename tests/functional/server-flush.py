@@ -58,7 +58,7 @@ def _():
         h.pwrite(b"1" * 65536, 0)
         h.flush()
         h.pwrite(b"2" * 65536, 4 * MiB)
-        with traced(server.pid):
+        with traced(server.worker()):
             h.flush()
         h.shutdown()
     syncs = [i for i, call in enumerate(calls()) if call[1] == "fdatasync"]

@@ -145,7 +145,7 @@ def _():
                                           args=(name, result))
                 with disk.frozen():
                     h.shutdown()
-                    disk.wait_for(server)
+                    disk.wait_for(server.worker())
                     asking.start()
                     asking.join(0.5)  # a refusal would come by then, or later
                 asking.join(PATIENCE)

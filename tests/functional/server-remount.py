@@ -37,8 +37,7 @@ def killed(image, work):
         server.wait_for("listening on ")
         work(connect())
     finally:
-        server.process.kill()
-        server.process.wait()
+        server.kill()
     if os.path.exists(SOCKET):
         os.unlink(SOCKET)
 
