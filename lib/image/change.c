@@ -151,32 +151,38 @@ find_room(struct vhd_request *req)
                          : request_make_room(req, gather);
 }
 
-/* Records are to be appended, and no byte of the file changed for it, by whose
- * time it would be told that they go with it (journal.h): adds the writing of
- * one that is there. */
-static void
-add_date(struct vhd_request *req)
+/* Records are to be appended, and perhaps no byte of the file changed for it, by
+ * whose time it would be told that they go with it (journal.h): writes one that
+ * is there. */
+static enum vhd_step
+date_file(struct vhd_request *req, phase_fn *then)
 {
   static char first_of_header[] = "c";
   const struct layer *top = req->image->top;
 
-  for (unsigned i = 0; i < req->nio; i++)
-    if (req->io[i].kind == VHD_IO_WRITE)
-      return;
   machine_of(req)->dated = true;
+  req->nio = 0;
   request_add_io(req, top->file, VHD_IO_WRITE, top->footer.data_offset, 1,
                  first_of_header, 0);
+  return request_io(req, then);
 }
 
 /* For want of space nothing is given up that would make some. */
 static enum vhd_step
-dated(struct vhd_request *req)
+go_on_dated(struct vhd_request *req, phase_fn *phase)
 {
   int result = request_io_result(req);
 
   if (result < 0 && !request_lacks_space(result))
     return request_done(req, result);
-  return request_next(req, gather);
+  req->nio = 0;
+  return request_next(req, phase);
+}
+
+static enum vhd_step
+gather_dated(struct vhd_request *req)
+{
+  return go_on_dated(req, gather);
 }
 
 /* What stops the gathering when nothing has been gathered. */
@@ -199,9 +205,7 @@ clear_the_way(struct vhd_request *req, enum decision d)
   case NO_ROOM:
     return find_room(req);
   case UNDATED:
-    req->nio = 0;
-    add_date(req);
-    return request_io(req, dated);
+    return date_file(req, gather_dated);
   case LONG:
     return request_look_later(req, gather);
   default:
@@ -442,6 +446,12 @@ add_piece_io(struct vhd_request *req, const struct piece *p)
 }
 
 static enum vhd_step
+data_io_dated(struct vhd_request *req)
+{
+  return go_on_dated(req, data_io);
+}
+
+static enum vhd_step
 data_io(struct vhd_request *req)
 {
   struct machine *m = machine_of(req);
@@ -449,11 +459,11 @@ data_io(struct vhd_request *req)
   int result = request_io_result(req); /* of the punches */
   if (result < 0)
     return request_done(req, result);
+  if (m->release && req->op != VHD_WRITE && req->image->pulse && !m->dated)
+    return date_file(req, data_io_dated);
   req->nio = 0;
   for (unsigned i = 0; i < m->npiece; i++)
     add_piece_io(req, &m->piece[i]);
-  if (m->release && req->image->pulse && !m->dated)
-    add_date(req);
   if (!RULE(PUBLISH))
     change_publish(req);
   return req->nio > 0 ? request_io(req, data_done)

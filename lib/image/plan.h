@@ -27,7 +27,7 @@ enum decision {
   LOAD,    /* a bitmap is needed: *need */
   WAIT,    /* the block is held: wait for it */
   CROWDED, /* the bitmap cache is in use: wait for it */
-  UNDATED, /* bytes of the file must be changed first: see add_date() */
+  UNDATED, /* bytes of the file must be changed first: see date_file() */
   NO_ROOM, /* a budget has no room for it: commit, or wait for others */
   LONG,    /* enough has been looked at for one step */
   GROW,    /* no slot is to be had: lengthen the runway first */

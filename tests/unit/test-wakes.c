@@ -60,6 +60,10 @@ fill_block(struct vhd_image *image, uint64_t blk)
   hand_start(&h, image, VHD_ZERO, blk * BIG, BIG, NULL, VHD_NO_HOLE);
   hand_step(&h);
   assert_int_equal(h.state, HAND_WAITS);
+  assert_int_equal(h.req.io[0].kind, VHD_IO_WRITE); /* it dates the file */
+  hand_perform(&h);
+  hand_step(&h);
+  assert_int_equal(h.state, HAND_WAITS);
   assert_int_equal(h.req.nio, 1);
   assert_int_equal(h.req.io[0].kind, VHD_IO_ZERO);
   h.req.io[0].result = 0;
