@@ -151,9 +151,9 @@ find_room(struct vhd_request *req)
                          : request_make_room(req, gather);
 }
 
-/* Records are to be appended, and perhaps no byte of the file changed for it, by
- * whose time it would be told that they go with it (journal.h): writes one that
- * is there. */
+/* Records are to be appended, and perhaps no byte of the file changed for it,
+ * by whose time it would be told that they go with it (journal.h): writes one
+ * that is there. */
 static enum vhd_step
 date_file(struct vhd_request *req, phase_fn *then)
 {
