@@ -49,7 +49,7 @@ class Writer:
             return 1
 
         if any(data):
-            self.h.aio_pwrite(nbd.Buffer.from_bytearray(bytearray(data)), off,
+            self.h.aio_pwrite(data, off,
                               done, flags=nbd.CMD_FLAG_FUA if fua else 0)
         else:
             self.h.aio_zero(len(data), off, done)
@@ -71,6 +71,8 @@ class Writer:
                 pass
         except nbd.Error:
             pass
+        # What was asked for and not answered holds us, and the handle that.
+        self.h = None
 
 
 class Sweeper(Writer):
