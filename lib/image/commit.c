@@ -115,6 +115,7 @@ wait_or_lead(struct vhd_request *req)
   c->leader = req;
   c->gathering = true;
   pthread_mutex_unlock(&img->top->lock);
+  req->leads = true;
   return request_step_back(req, begin);
 }
 

@@ -89,7 +89,6 @@ vhd_request_step(struct vhd_request *req)
   } while (step == STEP_NEXT && m->phase);
   if (step != STEP_BACK)
     return step;
-  req->leads = true;
   req->wake(req); /* from here on somebody else may step it */
   return VHD_STEP_PARKED;
 }
