@@ -226,7 +226,8 @@ gives_up(struct machine *m, const struct space *s)
 }
 
 /* A commit makes slots of what is pending, and reclaiming gives the disk below
- * space; others may still look at what is free. */
+ * space, also of what this request has just failed to fill: each has its turn.
+ * Others may still look at what is free. */
 static enum vhd_step
 find_space(struct vhd_request *req, int result)
 {
@@ -244,7 +245,7 @@ find_space(struct vhd_request *req, int result)
   pthread_mutex_unlock(&img->top->lock);
   if (over)
     return request_done(req, result);
-  if (retired)
+  if (retired && (!pending || m->squeezed % 2 != 0))
     return request_call(req, reclaim_begin, gather);
   if (pending)
     return request_make_room(req, gather);

@@ -231,10 +231,23 @@ space_take(struct vhd_image *img, struct taken_slot *taken)
   return true;
 }
 
+/* No table ever led to it: it is before those that are retired.  Where others
+ * may need the room, it is cleaned by who uses it next. */
 void
 space_untake(struct vhd_image *img, uint32_t slot)
 {
-  push_free(&img->space, slot, img->epoch, true);
+  struct space *s = &img->space;
+  const struct budget *left = &img->commit.budgets.of[BUDGET_SLOTS];
+
+  if (s->nleft + left->reserved >= left->limit) {
+    push_free(s, slot, img->epoch, true);
+    return;
+  }
+  s->left[--s->retired_head & (SPACE_PENDING - 1)] =
+    (struct left_slot){ slot, img->epoch };
+  s->nleft++;
+  s->touched = true;
+  note_background(img);
 }
 
 void

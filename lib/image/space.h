@@ -99,7 +99,8 @@ struct taken_slot {
 
 /* False if the runway must grow (or be cleaned) for one. */
 bool space_take(struct vhd_image *img, struct taken_slot *taken);
-/* A slot that was taken and never became a block's. */
+/* A slot that was taken and never became a block's: what was written there is
+ * to be given back. */
 void space_untake(struct vhd_image *img, uint32_t slot);
 
 /* A block left this slot.  There must be room. */

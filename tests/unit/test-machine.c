@@ -309,6 +309,53 @@ test_nothing_given_back(void **state)
   close_disk(image);
 }
 
+/* A write that fails leaves bytes in a place that no block has: they are given
+ * back, though the image is not closed. */
+static void
+test_failed_write(void **state)
+{
+  (void)state;
+  struct vhd_image *image = crew_open(DISK, NULL, 64 * MIB, MIB);
+  static uint8_t buf[MIB / 2] = { 1 };
+  struct hand h;
+  uint64_t written = 0;
+
+  hand_start(&h, image, VHD_WRITE, 0, sizeof buf, buf, 0);
+  while (h.state != HAND_DONE) {
+    hand_step(&h);
+    bool waits = h.state == HAND_WAITS;
+    hand_perform(&h);
+    if (waits && h.req.io[h.req.nio - 1].len == sizeof buf) {
+      written = h.req.io[h.req.nio - 1].off;
+      h.req.io[h.req.nio - 1].result = -EIO;
+    }
+  }
+  assert_int_equal(h.req.result, -EIO);
+  assert_int_not_equal(written, 0);
+
+  assert_true(vhd_has_background(image));
+  hand_start(&h, image, VHD_RECLAIM, 0, 0, NULL, 0);
+  hand_step(&h);
+  assert_int_equal(h.state, HAND_WAITS);
+  assert_int_equal(h.req.nio, 1);
+  assert_int_equal(h.req.io[0].kind, VHD_IO_PUNCH);
+  assert_int_equal(h.req.io[0].flags, VHD_IO_GIVE_BACK);
+  assert_true(h.req.io[0].off < written &&
+              written + sizeof buf <= h.req.io[0].off + h.req.io[0].len);
+  hand_perform(&h);
+  hand_go(&h);
+  assert_int_equal(h.state, HAND_DONE);
+  assert_false(vhd_has_background(image));
+
+  /* The place is used again, and what is written there is there. */
+  assert_int_equal(vhd_pwrite(image, buf, sizeof buf, 5 * MIB, 0), 0);
+  struct vhd_run run;
+  unsigned n = 1;
+  assert_int_equal(vhd_map(image, 512, 5 * MIB, &run, &n), 0);
+  assert_int_equal(run.file_off, written);
+  close_disk(image);
+}
+
 static uint64_t
 disk_size(void)
 {
@@ -391,6 +438,7 @@ main(int argc, char **argv)
     cmocka_unit_test(test_end),
     cmocka_unit_test(test_reclaim),
     cmocka_unit_test(test_nothing_given_back),
+    cmocka_unit_test(test_failed_write),
     cmocka_unit_test(test_pin),
     cmocka_unit_test(test_trim_reads_nothing),
   };
