@@ -32,12 +32,8 @@ server_libserver_la_SOURCES = \
 	server/base/loop.h \
 	server/base/turns.c \
 	server/base/turns.h \
-	server/catalog/bases.c \
-	server/catalog/bases.h \
 	server/catalog/catalog.c \
 	server/catalog/catalog.h \
-	server/catalog/crew.c \
-	server/catalog/crew.h \
 	server/catalog/entry.c \
 	server/catalog/entry.h \
 	server/catalog/generation.c \
@@ -46,46 +42,50 @@ server_libserver_la_SOURCES = \
 	server/catalog/list.h \
 	server/catalog/open.c \
 	server/catalog/open.h \
-	server/catalog/relatives.c \
-	server/catalog/relatives.h \
 	server/catalog/source.c \
 	server/catalog/source.h \
-	server/catalog/start.c \
-	server/catalog/start.h \
+	server/catalog/start/bases.c \
+	server/catalog/start/bases.h \
+	server/catalog/start/crew.c \
+	server/catalog/start/crew.h \
+	server/catalog/start/relatives.c \
+	server/catalog/start/relatives.h \
+	server/catalog/start/start.c \
+	server/catalog/start/start.h \
 	server/catalog/stop.c \
 	server/catalog/stop.h \
-	server/client/cache.c \
-	server/client/cache.h \
 	server/client/client.c \
 	server/client/client.h \
-	server/client/command.c \
-	server/client/command.h \
-	server/client/connection.c \
-	server/client/connection.h \
-	server/client/connection_state.h \
-	server/client/ending.c \
-	server/client/ending.h \
+	server/client/command/cache.c \
+	server/client/command/cache.h \
+	server/client/command/command.c \
+	server/client/command/command.h \
+	server/client/command/op.c \
+	server/client/command/op.h \
+	server/client/command/read.c \
+	server/client/command/read.h \
+	server/client/command/status.c \
+	server/client/command/status.h \
+	server/client/command/write.c \
+	server/client/command/write.h \
+	server/client/connection/connection.c \
+	server/client/connection/connection.h \
+	server/client/connection/connection_state.h \
+	server/client/connection/ending.c \
+	server/client/connection/ending.h \
+	server/client/connection/negotiate.c \
+	server/client/connection/negotiate.h \
+	server/client/connection/receive.c \
+	server/client/connection/receive.h \
+	server/client/connection/requests.c \
+	server/client/connection/requests.h \
 	server/client/fact.h \
 	server/client/host.h \
-	server/client/negotiate.c \
-	server/client/negotiate.h \
-	server/client/op.c \
-	server/client/op.h \
-	server/client/read.c \
-	server/client/read.h \
-	server/client/receive.c \
-	server/client/receive.h \
 	server/client/reply.c \
 	server/client/reply.h \
-	server/client/requests.c \
-	server/client/requests.h \
 	server/client/send.c \
 	server/client/send.h \
-	server/client/status.c \
-	server/client/status.h \
 	server/client/worker.h \
-	server/client/write.c \
-	server/client/write.h \
 	server/config/command_line.c \
 	server/config/command_line.h \
 	server/config/command_line_exports.c \

@@ -18,8 +18,8 @@ struct worker {
   struct loop *loop;
   struct host *host;
   struct fact_tally *tally;
-  struct buf *input;    /* where receiving begins; see receive.c */
-  struct op *spare_ops; /* see op.c */
+  struct buf *input;    /* where receiving begins; see connection/receive.c */
+  struct op *spare_ops; /* see command/op.c */
   unsigned nspare_ops;
   TAILQ_HEAD(connections, connection) connections; /* see connection.c */
   struct turns turns; /* of those who negotiate TLS */

@@ -13,16 +13,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client/connection.h"
-#include "catalog/start.h"
+#include "client/connection/connection.h"
+#include "catalog/start/start.h"
 #include "catalog/stop.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/house.h"
 #include "fuzz/starve.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "client/op.h"
-#include "client/receive.h"
+#include "client/command/op.h"
+#include "client/connection/receive.h"
 #include "keeper/key_file.h"
 #include "server.h"
 #include "net/tls/context.h"

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bases.h: images that are served for writing though others stand on them. */
+#ifndef SERVER_CATALOG_START_BASES_H
+#define SERVER_CATALOG_START_BASES_H
+
+struct catalog;
+
+/* May block, at start.  Looks once into each folder that holds images which
+ * stay open for writing, at VHD_FIND_LIMIT files of it that are not served, and
+ * warns of those that are worth nothing once their parent is written to. */
+void warn_of_bases(struct catalog *catalog);
+
+#endif
