@@ -3,7 +3,7 @@
 # The server's sources but main.c are a convenience library, so that unit
 # tests and fuzz targets can link with them: server/libserver.la.  Include
 # paths are those of this room and the one public header:
-#   #include "nbd/handshake.h"   and   #include "vhdkit.h"
+#   #include "nbd/handshake/handshake.h"   and   #include "vhdkit.h"
 
 SERVER_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/server $(PUBLIC_CPPFLAGS)
 SERVER_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(TLS_CFLAGS) $(LIBURING_CFLAGS) \

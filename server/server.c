@@ -21,7 +21,7 @@
 #include "client/command/op.h"
 #include "client/connection/receive.h"
 #include "io/engine.h"
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 #include "net/address_limit.h"
 #include "net/stream.h"
 #include "net/visitor.h"

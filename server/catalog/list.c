@@ -15,7 +15,7 @@
 #include "base/log_cause.h"
 #include "base/container.h"
 #include "catalog/entry.h"
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 #include "nbd/out.h"
 #include "config/server_config.h"
 

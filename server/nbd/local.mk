@@ -7,12 +7,12 @@ server_libnbdproto_la_CFLAGS = $(AM_CFLAGS)
 server_libnbdproto_la_SOURCES = \
 	server/nbd/extents.c \
 	server/nbd/extents.h \
-	server/nbd/handshake.c \
-	server/nbd/handshake.h \
-	server/nbd/options.c \
-	server/nbd/options.h \
-	server/nbd/options_export.c \
-	server/nbd/options_meta.c \
+	server/nbd/handshake/handshake.c \
+	server/nbd/handshake/handshake.h \
+	server/nbd/handshake/options.c \
+	server/nbd/handshake/options.h \
+	server/nbd/handshake/options_export.c \
+	server/nbd/handshake/options_meta.c \
 	server/nbd/out.c \
 	server/nbd/out.h \
 	server/nbd/protocol.c \

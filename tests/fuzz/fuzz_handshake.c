@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "nbd/extents.h"
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 #include "nbd/protocol.h"
 #include "nbd/text.h"
 

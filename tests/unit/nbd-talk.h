@@ -36,7 +36,7 @@
 
 #include <stdbool.h>
 
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 
 /* Plays the script whole, byte by byte and in random pieces, with the same
  * outcome; fails the test otherwise. */

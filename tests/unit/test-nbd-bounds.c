@@ -3,7 +3,7 @@
  * client does; and its owner's side. */
 #include "config.h"
 
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 #include "unit/unit.h"
 
 static const struct nbd_policy plain = {

@@ -2,7 +2,7 @@
 /* test-nbd-handshake.c: the option haggling, conversation by conversation. */
 #include "config.h"
 
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 #include "unit/nbd-talk.h"
 #include "unit/unit.h"
 

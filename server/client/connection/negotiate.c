@@ -20,7 +20,7 @@
 #include "client/client.h"
 #include "client/host.h"
 #include "config/server_config.h"
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 
 struct negotiation {
   struct event deadline; /* of all that is the client's part, TLS included */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* negotiate.h: drives the handshake (nbd/handshake.h) of a client: looks
+/* negotiate.h: drives the handshake (nbd/handshake/handshake.h) of a client: looks
  * exports up, lists them, sees that it ends in time.  What becomes of the
  * connection its owner decides, from the events.  On the thread of the client's
  * loop. */

@@ -31,8 +31,8 @@
  *
  * Deadlines are the owner's: a handshake is over when READY or CLOSE was
  * returned.  Nothing is global; a handshake belongs to one thread at a time. */
-#ifndef NBD_HANDSHAKE_H
-#define NBD_HANDSHAKE_H
+#ifndef NBD_HANDSHAKE_HANDSHAKE_H
+#define NBD_HANDSHAKE_HANDSHAKE_H
 
 #include <stdbool.h>
 #include <stddef.h>

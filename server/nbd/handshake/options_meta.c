@@ -6,7 +6,7 @@
  * matched waits in hs->infos, which these options do not use otherwise. */
 #include "config.h"
 
-#include "nbd/options.h"
+#include "nbd/handshake/options.h"
 
 #include <assert.h>
 #include <stdlib.h>

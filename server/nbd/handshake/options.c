@@ -4,7 +4,7 @@
  * handshake's machine and by its owner's answers, in that owner's thread. */
 #include "config.h"
 
-#include "nbd/options.h"
+#include "nbd/handshake/options.h"
 
 #include <assert.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * GO, and their owner's answers.  See handshake.h. */
 #include "config.h"
 
-#include "nbd/options.h"
+#include "nbd/handshake/options.h"
 
 #include <assert.h>
 #include <stdio.h>

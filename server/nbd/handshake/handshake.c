@@ -37,13 +37,13 @@
  */
 #include "config.h"
 
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "nbd/options.h"
+#include "nbd/handshake/options.h"
 
 /* Smallest allocation for a payload. */
 #define PAYLOAD_FIRST 128

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* options.h: what the files that implement the handshake's options share with
  * its machine (handshake.c).  Nobody else includes it. */
-#ifndef NBD_OPTIONS_H
-#define NBD_OPTIONS_H
+#ifndef NBD_HANDSHAKE_OPTIONS_H
+#define NBD_HANDSHAKE_OPTIONS_H
 
 #include <stdint.h>
 
-#include "nbd/handshake.h"
+#include "nbd/handshake/handshake.h"
 #include "nbd/out.h"
 
 /* Room that the longest answer to one option needs, except LIST's items: INFO
