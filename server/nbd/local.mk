@@ -13,6 +13,7 @@ server_libnbdproto_la_SOURCES = \
 	server/nbd/handshake/options.h \
 	server/nbd/handshake/options_export.c \
 	server/nbd/handshake/options_meta.c \
+	server/nbd/handshake/state.c \
 	server/nbd/out.c \
 	server/nbd/out.h \
 	server/nbd/protocol.c \

@@ -208,14 +208,6 @@ grow_payload(struct nbd_handshake *hs, uint32_t need)
   return true;
 }
 
-static void
-free_payload(struct nbd_handshake *hs)
-{
-  free(hs->payload);
-  hs->payload = NULL;
-  hs->payload_cap = 0;
-}
-
 /* ------------------------------------------------------------------ states */
 
 enum keep {
@@ -225,23 +217,18 @@ enum keep {
 };
 
 struct state {
-  enum nbd_event waits; /* where nothing is taken: what feed() returns */
-  uint32_t size;        /* of the piece; 0: hs->option_len */
+  uint32_t size; /* of the piece; 0: hs->option_len */
   enum keep keep;
   enum nbd_event (*take)(struct nbd_handshake *hs, struct nbd_out *out);
 };
 
-static const struct state states[] = {
+/* Of those that take something. */
+static const struct state states[NBD_HS_STATES] = {
   [NBD_HS_FLAGS] = {.size = 4, .keep = KEEP_HEAD, .take = take_flags},
   [NBD_HS_OPTION] = {.size = sizeof(struct nbd_option_header),
                      .keep = KEEP_HEAD, .take = take_option},
   [NBD_HS_PAYLOAD] = {.keep = KEEP_PAYLOAD, .take = take_payload},
   [NBD_HS_DRAIN] = {.keep = KEEP_NOTHING, .take = take_drained},
-  [NBD_HS_LIST] = {.waits = NBD_EVENT_LIST},
-  [NBD_HS_EXPORT] = {.waits = NBD_EVENT_EXPORT},
-  [NBD_HS_TLS] = {.waits = NBD_EVENT_STARTTLS},
-  [NBD_HS_READY] = {.waits = NBD_EVENT_READY},
-  [NBD_HS_CLOSED] = {.waits = NBD_EVENT_CLOSE},
 };
 
 static bool
@@ -302,54 +289,13 @@ nbd_handshake_feed(struct nbd_handshake *hs, const void *bytes, size_t n,
     if (states[hs->state].take)
       event = feed_piece(hs, bytes, n, used, out, &done);
     else
-      event = states[hs->state].waits;
+      event = nbd_handshake_wait(hs, hs->state);
     if (out->failed)
       event = nbd_handshake_close(hs, NBD_CLOSE_NO_MEMORY);
   }
   if (hs->state == NBD_HS_TLS && *used < n)
     return nbd_handshake_close(hs, NBD_CLOSE_INJECTION);
   return event;
-}
-
-enum nbd_event
-nbd_handshake_next(struct nbd_handshake *hs)
-{
-  free_payload(hs);
-  hs->want = (struct nbd_want){0};
-  hs->state = NBD_HS_OPTION;
-  return NBD_EVENT_MORE;
-}
-
-enum nbd_event
-nbd_handshake_wait(struct nbd_handshake *hs, enum nbd_handshake_state state)
-{
-  assert(!states[state].take);
-  hs->state = (uint8_t)state;
-  return states[state].waits;
-}
-
-enum nbd_event
-nbd_handshake_ready(struct nbd_handshake *hs)
-{
-  nbd_handshake_free(hs);
-  return nbd_handshake_wait(hs, NBD_HS_READY);
-}
-
-enum nbd_event
-nbd_handshake_close(struct nbd_handshake *hs, enum nbd_close reason)
-{
-  if (hs->state != NBD_HS_CLOSED)
-    hs->reason = (uint8_t)reason;
-  nbd_handshake_free(hs);
-  return nbd_handshake_wait(hs, NBD_HS_CLOSED);
-}
-
-void
-nbd_handshake_clear_contexts(struct nbd_handshake *hs)
-{
-  free(hs->context_name);
-  hs->context_name = NULL;
-  hs->session.contexts = 0;
 }
 
 /* --------------------------------------------------------- the owner's part */
@@ -361,15 +307,6 @@ nbd_handshake_init(struct nbd_handshake *hs, const struct nbd_policy *policy,
   *hs = (struct nbd_handshake){
     .policy = policy, .tls = is_tls, .state = NBD_HS_FLAGS,
   };
-}
-
-void
-nbd_handshake_free(struct nbd_handshake *hs)
-{
-  free_payload(hs);
-  free(hs->context_name);
-  hs->context_name = NULL;
-  hs->want = (struct nbd_want){0};
 }
 
 enum nbd_event
@@ -400,13 +337,6 @@ void
 nbd_handshake_shutdown(struct nbd_handshake *hs)
 {
   hs->shutdown = true;
-}
-
-bool
-nbd_handshake_waits(const struct nbd_handshake *hs)
-{
-  return hs->state == NBD_HS_LIST || hs->state == NBD_HS_EXPORT ||
-         hs->state == NBD_HS_TLS;
 }
 
 const char *

@@ -23,9 +23,10 @@ enum nbd_handshake_state {
   NBD_HS_TLS,
   NBD_HS_READY,
   NBD_HS_CLOSED,
+  NBD_HS_STATES, /* how many there are */
 };
 
-/* ------------------------------------------------ the machine (handshake.c) */
+/* ---------------------------------------------------- the machine (state.c) */
 
 /* The option at hand is over (it got its final reply): the next one may
  * come. */
