@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* negotiate.h: drives the handshake (nbd/handshake/handshake.h) of a client: looks
- * exports up, lists them, sees that it ends in time.  What becomes of the
- * connection its owner decides, from the events.  On the thread of the client's
- * loop. */
+/* negotiate.h: drives the handshake (nbd/handshake/) of a client: looks exports
+ * up, lists them, sees that it ends in time.  What becomes of the connection
+ * its owner decides, from the events.  On the thread of the client's loop. */
 #ifndef SERVER_CLIENT_CONNECTION_NEGOTIATE_H
 #define SERVER_CLIENT_CONNECTION_NEGOTIATE_H
 
