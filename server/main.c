@@ -1,9 +1,7 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * vhdkitd: the process that is started, which becomes the keeper
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* main.c: vhdkitd: the process that is started, which becomes the keeper
  * (keeper/keeper.h): it opens sockets and the pid file with the rights that it
- * was started with, and lets a worker (service.h) serve.
- */
+ * was started with, and lets a worker (service.h) serve. */
 #include "config.h"
 
 #include <errno.h>
@@ -43,9 +41,8 @@ static void
 let_go(struct daemon *d)
 {
   pid_file_close(&d->pid_file);
-  if (d->notify_fd >= 0) {
+  if (d->notify_fd >= 0)
     close(d->notify_fd);
-  }
   listen_disown(d->listen);
 }
 
@@ -75,9 +72,8 @@ on_help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
           : kind == BROKER_KEYS ? 0
                                 : -EINVAL;
   keeper_tie(ties);
-  if (r == 0 && confine_helper(&d->options, &err) == 0) {
-    helper_run(channel, (enum broker_helper) kind, &d->options);
-  }
+  if (r == 0 && confine_helper(&d->options, &err) == 0)
+    helper_run(channel, (enum broker_helper)kind, &d->options);
 }
 
 static void
@@ -145,12 +141,10 @@ static int
 start(struct daemon *d, struct vhd_error *err)
 {
   int r = user_find(d->options.user, d->options.group, &d->user, err);
-  if (r == 0) {
+  if (r == 0)
     r = listen_open(&d->options, d->user.uid, d->user.gid, &d->listen, err);
-  }
-  if (r == 0) {
+  if (r == 0)
     r = pid_file_open(&d->pid_file, d->options.pid_file, err);
-  }
   return r;
 }
 
@@ -177,16 +171,14 @@ run(struct daemon *d)
     status = keeper_run(&duties);
   } else {
     log_error("%s", err.message);
-    if (d->listen != NULL) {
+    if (d->listen)
       listen_stop(d->listen);
-    }
   }
   pid_file_remove(&d->pid_file);
   pid_file_close(&d->pid_file);
   listen_free(d->listen);
-  if (d->notify_fd >= 0) {
+  if (d->notify_fd >= 0)
     close(d->notify_fd);
-  }
   return status;
 }
 
@@ -195,17 +187,15 @@ run(struct daemon *d)
 static void
 fill_standard_files(void)
 {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
       _exit(EXIT_FAILURE);
-    }
-  }
 }
 
 int
 main(int argc, char **argv)
 {
-  struct daemon d = {.notify_fd = -1, .pid_file.fd = -1};
+  struct daemon d = { .notify_fd = -1, .pid_file.fd = -1 };
   char message[1024];
   int status = EXIT_SUCCESS;
 
@@ -218,9 +208,8 @@ main(int argc, char **argv)
   case OPTIONS_DONE:
     break;
   case OPTIONS_RUN:
-    if (d.options.verbose) {
+    if (d.options.verbose)
       log_set_level(LOG_LEVEL_DEBUG);
-    }
     status = run(&d);
     break;
   }

@@ -34,7 +34,7 @@ set_defaults(struct server_config *config)
   struct server_limits *limits = &config->limits;
 
 #define DEFAULT(field, value) \
-  if (!(field))               \
+  if (!(field)) \
   (field) = (value)
   DEFAULT(limits->connections, 16384);
   DEFAULT(limits->handshake_sec, 10);
@@ -278,8 +278,7 @@ on_arrival(struct task *task)
 
 /* One limit after the other; those that were passed are given back. */
 static int
-admit(struct server *server, const struct visitor *visitor,
-      struct peer **peer)
+admit(struct server *server, const struct visitor *visitor, struct peer **peer)
 {
   if (atomic_load(&server->host.stopping))
     return -ESHUTDOWN;

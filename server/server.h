@@ -42,7 +42,7 @@ struct server {
   struct nbd_policy *policy;
   struct budget budget;
   struct facts facts;
-  struct host host; /* all that, for the connections */
+  struct host host;       /* all that, for the connections */
   struct worker *workers; /* one for each loop */
   unsigned nworkers;
   atomic_uint next_worker;
@@ -50,8 +50,8 @@ struct server {
   bool abandoned; /* something hangs for ever */
   pthread_mutex_t lock;
   pthread_cond_t changed; /* .nconnections has become 0; .nbegun */
-  unsigned nbegun; /* loops that have started, under .lock */
-  int uring_error; /* of any of them, under .lock */
+  unsigned nbegun;        /* loops that have started, under .lock */
+  int uring_error;        /* of any of them, under .lock */
 };
 
 /* Copies *config (not what it points to). */

@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The worker's life; see service.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* service.c: the worker's life; see service.h. */
 #include "config.h"
 
 #include "service.h"
@@ -73,11 +71,10 @@ static void
 reload(struct service *s)
 {
 #ifdef HAVE_TLS
-  if (s->tls != NULL) {
+  if (s->tls)
     tls_context_reload(s->tls);
-  }
 #else
-  (void) s;
+  (void)s;
 #endif
 }
 
@@ -86,8 +83,8 @@ on_word(evutil_socket_t fd, short what, void *opaque)
 {
   struct service *s = opaque;
 
-  (void) fd;
-  (void) what;
+  (void)fd;
+  (void)what;
   switch (keeper_hear(s->ties)) {
   case KEEPER_STOP:
     event_base_loopbreak(s->base);
@@ -102,17 +99,17 @@ static void
 on_idle(evutil_socket_t fd, short what, void *opaque)
 {
   struct service *s = opaque;
-  (void) fd;
-  (void) what;
+  (void)fd;
+  (void)what;
   event_base_loopbreak(s->base);
 }
 
 static void
 on_time(evutil_socket_t fd, short what, void *opaque)
 {
-  (void) fd;
-  (void) what;
-  (void) opaque;
+  (void)fd;
+  (void)what;
+  (void)opaque;
   log_cause_tell(false);
 }
 
@@ -140,23 +137,21 @@ make_events(struct service *s, struct vhd_error *err)
     short what;
     event_callback_fn run;
   } table[] = {
-    {s->ties->control, EV_READ | EV_PERSIST, on_word},
-    {s->idle_fd, EV_READ, on_idle},
-    {-1, EV_PERSIST, on_time},
+    { s->ties->control, EV_READ | EV_PERSIST, on_word },
+    { s->idle_fd, EV_READ, on_idle },
+    { -1, EV_PERSIST, on_time },
   };
-  const struct timeval interval = {.tv_sec = LOG_CAUSE_SEC};
+  const struct timeval interval = { .tv_sec = LOG_CAUSE_SEC };
 
   s->base = event_base_new();
-  if (s->base == NULL) {
+  if (!s->base)
     return fail_system(err, ENOMEM, "cannot make an event loop");
-  }
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     s->events[i] =
       event_new(s->base, table[i].fd, table[i].what, table[i].run, s);
-    if (s->events[i] == NULL ||
-        event_add(s->events[i], table[i].fd < 0 ? &interval : NULL) < 0) {
+    if (!s->events[i] ||
+        event_add(s->events[i], table[i].fd < 0 ? &interval : NULL) < 0)
       return fail_system(err, ENOMEM, "cannot wait for the keeper");
-    }
   }
   return 0;
 }
@@ -176,12 +171,11 @@ load_tls(struct service *s, struct vhd_error *err)
     .tell = tell_trouble,
     .tell_opaque = s,
   };
-  if (opt->tls != OPTIONS_TLS_OFF) {
+  if (opt->tls != OPTIONS_TLS_OFF)
     return tls_context_new(&config, &s->tls, err);
-  }
 #endif
-  (void) s;
-  (void) err;
+  (void)s;
+  (void)err;
   return 0;
 }
 
@@ -189,12 +183,11 @@ static int
 watch_tls(struct service *s, struct vhd_error *err)
 {
 #ifdef HAVE_TLS
-  if (s->tls != NULL) {
+  if (s->tls)
     return tls_context_start(s->tls, err);
-  }
 #endif
-  (void) s;
-  (void) err;
+  (void)s;
+  (void)err;
   return 0;
 }
 
@@ -204,12 +197,10 @@ give_up_rights(struct service *s, struct vhd_error *err)
   int r = user_become(s->setup->user, err);
 
   keeper_tie(s->ties);
-  if (r == 0) {
+  if (r == 0)
     r = configure(s->setup->options, &s->config, err);
-  }
-  if (r == 0) {
+  if (r == 0)
     r = confine(s->setup->options, err);
-  }
   return r;
 }
 
@@ -217,11 +208,11 @@ static void
 fill_config(struct service *s)
 {
 #ifdef HAVE_TLS
-  s->config.tls_stream = s->tls != NULL ? make_tls_stream : NULL;
+  s->config.tls_stream = s->tls ? make_tls_stream : NULL;
   s->config.tls_opaque = s->tls;
 #endif
-  s->config.idle =
-    listen_connected(s->setup->listen) > 0 ? on_last_gone : NULL;
+  s->config.idle = listen_connected(s->setup->listen) > 0 ? on_last_gone
+                                                          : NULL;
   s->config.idle_opaque = s;
 }
 
@@ -234,9 +225,8 @@ start_server(struct service *s, struct vhd_error *err)
     r = server_start(s->server, err);
     s->serving = r == 0;
   }
-  if (s->serving) {
+  if (s->serving)
     confine_threads(s->setup->options);
-  }
   return r;
 }
 
@@ -245,28 +235,24 @@ start(struct service *s, struct vhd_error *err)
 {
   s->idle_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   int r = broker_begin(s->ties->asks, err);
-  if (r == 0) {
+  if (r == 0)
     r = load_tls(s, err);
-  }
-  if (r == 0) {
+  if (r == 0)
     r = give_up_rights(s, err);
-  }
   if (r == 0) {
     fill_config(s);
     r = start_server(s, err);
   }
-  if (r == 0) {
+  if (r == 0)
     r = watch_tls(s, err);
-  }
-  if (r == 0) {
+  if (r == 0)
     r = make_events(s, err);
-  }
   if (r == 0) {
     /* Before anybody can see that we listen: who sees it may stop us. */
     keeper_say(s->ties, KEEPER_READY);
     descriptors_settle();
-    r = listen_start(s->setup->listen, s->base, on_accepted, on_refused, s,
-                     err);
+    r =
+      listen_start(s->setup->listen, s->base, on_accepted, on_refused, s, err);
   }
   return r;
 }
@@ -278,17 +264,14 @@ static int
 stop(struct service *s, struct vhd_error *err)
 {
   listen_stop(s->setup->listen);
-  for (size_t i = 0; i < sizeof s->events / sizeof *s->events; i++) {
-    if (s->events[i] != NULL) {
+  for (size_t i = 0; i < sizeof s->events / sizeof *s->events; i++)
+    if (s->events[i])
       event_free(s->events[i]);
-    }
-  }
   int r = s->serving ? server_stop(s->server, err) : 0;
   log_cause_tell(true);
   server_free(s->server);
-  if (s->base != NULL) {
+  if (s->base)
     event_base_free(s->base);
-  }
   listen_free(s->setup->listen);
 #ifdef HAVE_TLS
   tls_context_free(s->tls);
@@ -302,7 +285,7 @@ stop(struct service *s, struct vhd_error *err)
 int
 serve(const struct service_setup *setup, const struct keeper_ties *ties)
 {
-  struct service s = {.setup = setup, .ties = ties};
+  struct service s = { .setup = setup, .ties = ties };
   struct vhd_error err;
   int status = EXIT_SUCCESS;
 

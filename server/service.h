@@ -1,14 +1,12 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The worker: what serves, in a process of its own (keeper/keeper.h).  Here it
- * goes from rights to none: keys are read with the rights of the start; then
- * the process gives them up (keeper/user.h, keeper/sandbox.h); only then are
- * images opened, which strangers may have written, and threads started, which
- * are confined because their creator is.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* service.h: the worker: what serves, in a process of its own
+ * (keeper/keeper.h).  Here it goes from rights to none: keys are read with the
+ * rights of the start; then the process gives them up (keeper/user.h,
+ * keeper/sandbox.h); only then are images opened, which strangers may have
+ * written, and threads started, which are confined because their creator is.
  *
  * Its main thread accepts connections and hears the keeper; everything else
- * happens on the server's loops.
- */
+ * happens on the server's loops. */
 #ifndef SERVER_SERVICE_H
 #define SERVER_SERVICE_H
 
@@ -19,7 +17,7 @@ struct user;
 
 struct service_setup {
   const struct options *options;
-  const struct user *user; /* to become */
+  const struct user *user;   /* to become */
   struct listen_set *listen; /* freed at the end */
 };
 

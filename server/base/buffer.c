@@ -126,17 +126,17 @@ drop(struct bufs *bufs, unsigned class, uint32_t n)
 void
 bufs_trim(struct bufs *bufs)
 {
-  for (unsigned class = 0; class < BUF_CLASSES; class++) {
-    drop(bufs, class, bufs->low[class]);
-    bufs->low[class] = bufs->nfree[class];
+  for (unsigned i = 0; i < BUF_CLASSES; i++) {
+    drop(bufs, i, bufs->low[i]);
+    bufs->low[i] = bufs->nfree[i];
   }
 }
 
 void
 bufs_clear(struct bufs *bufs)
 {
-  for (unsigned class = 0; class < BUF_CLASSES; class++) {
-    drop(bufs, class, bufs->nfree[class]);
-    bufs->low[class] = 0;
+  for (unsigned i = 0; i < BUF_CLASSES; i++) {
+    drop(bufs, i, bufs->nfree[i]);
+    bufs->low[i] = 0;
   }
 }

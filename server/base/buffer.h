@@ -34,7 +34,7 @@ struct bufs {
   struct buf *free[BUF_CLASSES];
   uint32_t nfree[BUF_CLASSES];
   uint32_t low[BUF_CLASSES]; /* least nfree since the last trim */
-  size_t cached; /* bytes in all free lists */
+  size_t cached;             /* bytes in all free lists */
 };
 
 static inline unsigned char *

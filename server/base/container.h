@@ -5,7 +5,9 @@
 
 #include <stddef.h>
 
+/* clang-format off */
 #define CONTAINER_OF(pointer, type, member) \
   ((type *)((char *)(pointer) - offsetof(type, member)))
+/* clang-format on */
 
 #endif

@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Filling in struct vhd_error; see error.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* error.c: filling in struct vhd_error; see error.h. */
 #include "config.h"
 
 #include "base/error.h"
@@ -16,14 +14,14 @@ fail_system(struct vhd_error *err, int sys, const char *fmt, ...)
 {
   va_list ap;
 
-  if (err != NULL) {
+  if (err) {
     err->code = VHD_SYSTEM;
     err->sys = sys;
     va_start(ap, fmt);
     int n = vsnprintf(err->message, sizeof err->message, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t) n < sizeof err->message) {
-      snprintf(err->message + n, sizeof err->message - (size_t) n, ": %s",
+    if (n >= 0 && (size_t)n < sizeof err->message) {
+      snprintf(err->message + n, sizeof err->message - (size_t)n, ": %s",
                strerror(sys));
     }
   }
@@ -35,7 +33,7 @@ fail_argument(struct vhd_error *err, const char *fmt, ...)
 {
   va_list ap;
 
-  if (err != NULL) {
+  if (err) {
     err->code = VHD_ARGUMENT;
     err->sys = 0;
     va_start(ap, fmt);

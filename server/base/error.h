@@ -1,8 +1,6 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Fills a struct vhd_error and returns the errno that goes with it, in one
- * statement.  Any thread.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* error.h: fills a struct vhd_error and returns the errno that goes with it, in
+ * one statement.  Any thread. */
 #ifndef SERVER_BASE_ERROR_H
 #define SERVER_BASE_ERROR_H
 

@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Messages to standard error; see log.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* log.c: messages to standard error; see log.h. */
 #include "config.h"
 
 #include "base/log.h"
@@ -58,18 +56,18 @@ is_layout(const unsigned char *s)
 static unsigned
 utf8_length(const unsigned char *s)
 {
-  unsigned n = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3
-             : s[0] < 0xf5 ? 4 : 0;
-  for (unsigned i = 1; i < n; i++) {
-    if ((s[i] & 0xc0) != 0x80) {
+  unsigned n = s[0] < 0xc2   ? 0
+               : s[0] < 0xe0 ? 2
+               : s[0] < 0xf0 ? 3
+               : s[0] < 0xf5 ? 4
+                             : 0;
+  for (unsigned i = 1; i < n; i++)
+    if ((s[i] & 0xc0) != 0x80)
       return 0;
-    }
-  }
   if ((s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) ||
       (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-      (s[0] == 0xf4 && s[1] >= 0x90) || is_layout(s)) {
+      (s[0] == 0xf4 && s[1] >= 0x90) || is_layout(s))
     return 0;
-  }
   return n;
 }
 
@@ -79,11 +77,10 @@ log_sanitize(const char *text, char *buf, unsigned size)
   static const char hex[] = "0123456789abcdef";
   unsigned used = 0;
 
-  for (const unsigned char *s = (const unsigned char *) text; *s != '\0';) {
+  for (const unsigned char *s = (const unsigned char *)text; *s != '\0';) {
     unsigned n = *s >= 0x20 && *s < 0x7f ? 1 : utf8_length(s);
-    if (used + (n > 0 ? n : 4) >= size) {
+    if (used + (n > 0 ? n : 4) >= size)
       break;
-    }
     if (n > 0) {
       memcpy(buf + used, s, n);
       used += n;
@@ -111,14 +108,14 @@ log_write(enum log_level level, const char *text)
   char clean[LOG_LINE], line[LOG_LINE + 64];
 
   log_sanitize(text, clean, sizeof clean);
-  int n = stderr_is_journal()
-            ? snprintf(line, sizeof line, "<%d>%s\n", (int) level, clean)
-            : snprintf(line, sizeof line, "vhdkitd: %s%s\n", words[level],
-                       clean);
+  int n =
+    stderr_is_journal()
+      ? snprintf(line, sizeof line, "<%d>%s\n", (int)level, clean)
+      : snprintf(line, sizeof line, "vhdkitd: %s%s\n", words[level], clean);
   /* Nowhere to report a failure to; and callers still want their errno. */
   int saved = errno;
-  ssize_t written = write(STDERR_FILENO, line, (size_t) n);
-  (void) written;
+  ssize_t written = write(STDERR_FILENO, line, (size_t)n);
+  (void)written;
   errno = saved;
 }
 

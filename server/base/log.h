@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* log.h: the server's messages: one line each, on standard error, in one write,
+ * so that lines of several threads do not mix.  Under systemd's journal each
+ * line carries its priority.  Whatever a client or a file put into a message
+ * leaves as printable text: control characters and broken UTF-8 become \xNN.
  *
- * The server's messages: one line each, on standard error, in one write, so
- * that lines of several threads do not mix.  Under systemd's journal each line
- * carries its priority.  Whatever a client or a file put into a message leaves
- * as printable text: control characters and broken UTF-8 become \xNN.
- *
- * Any thread, at any time.
- */
+ * Any thread, at any time. */
 #ifndef SERVER_BASE_LOG_H
 #define SERVER_BASE_LOG_H
 

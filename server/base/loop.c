@@ -152,8 +152,8 @@ loop_new(void *owner, unsigned index)
   loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (!loop->base || loop->wake_fd < 0)
     goto fail;
-  loop->wake = event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST,
-                         on_wake, loop);
+  loop->wake =
+    event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop);
   loop->again = evtimer_new(loop->base, on_again, loop);
   loop->trim = evtimer_new(loop->base, on_trim, loop);
   if (!loop->wake || !loop->again || !loop->trim ||

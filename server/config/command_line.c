@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The command line as a table: each option's name, argument, help text, the
- * member of struct options it fills and how.  --help is printed from the same
- * table, and a test compares it with the manual page.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* command_line.c: the command line as a table: each option's name, argument,
+ * help text, the member of struct options it fills and how.  --help is printed
+ * from the same table, and a test compares it with the manual page.
  *
  * Names are matched whole: an abbreviation that is unique today would break the
- * scripts that use it when an option is added.
- */
+ * scripts that use it when an option is added. */
 #include "config.h"
 
 #include "config/command_line.h"
@@ -37,96 +35,99 @@ struct option {
   const char *const *words; /* parse_word: the index is the value */
 };
 
-static const char *const io_words[] = {"auto", "uring", "threads", NULL};
-static const char *const tls_words[] = {"off", "on", "require", NULL};
+static const char *const io_words[] = { "auto", "uring", "threads", NULL };
+static const char *const tls_words[] = { "off", "on", "require", NULL };
 
 #define M(member) offsetof(struct options, member)
 
+/* Name and argument, help, how. */
+/* clang-format off */
 static const struct option option_table[] = {
-  {"listen", "ADDRESS:PORT",
+  { "listen", "ADDRESS:PORT",
    "accept TCP connections here; repeatable",
-   parse_address, 0, 0, 0, NULL},
-  {"unix", "SOCKET",
+   parse_address, 0, 0, 0, NULL },
+  { "unix", "SOCKET",
    "accept clients on this Unix socket; repeatable",
-   parse_list, M(unix_paths), 0, 0, NULL},
-  {"unix-mode", "MODE",
+   parse_list, M(unix_paths), 0, 0, NULL },
+  { "unix-mode", "MODE",
    "permissions of Unix sockets, in octal",
-   parse_octal, M(unix_mode), 0, 0777, NULL},
-  {"vsock", "PORT",
+   parse_octal, M(unix_mode), 0, 0777, NULL },
+  { "vsock", "PORT",
    "accept virtual machines on this vsock port",
-   parse_number, M(vsock_port), 0, UINT32_MAX - 1, NULL},
-  {"fd", "N",
+   parse_number, M(vsock_port), 0, UINT32_MAX - 1, NULL },
+  { "fd", "N",
    "serve this inherited socket",
-   parse_number, M(fd), 0, INT32_MAX, NULL},
-  {"description", "NAME=TEXT",
+   parse_number, M(fd), 0, INT32_MAX, NULL },
+  { "description", "NAME=TEXT",
    "what clients are told of an export; repeatable",
-   parse_list, M(descriptions), 0, 0, NULL},
-  {"tls-only", "NAME",
+   parse_list, M(descriptions), 0, 0, NULL },
+  { "tls-only", "NAME",
    "an export for clients with TLS; repeatable",
-   parse_list, M(tls_only), 0, 0, NULL},
-  {"raw", "[NAME=]FILE",
+   parse_list, M(tls_only), 0, 0, NULL },
+  { "raw", "[NAME=]FILE",
    "serve a raw file, never taken for a VHD",
-   parse_raw, 0, 0, 0, NULL},
-  {"readonly", NULL,
+   parse_raw, 0, 0, 0, NULL },
+  { "readonly", NULL,
    "never write to an image",
-   parse_flag, M(readonly), 0, 0, NULL},
-  {"threads", "N",
+   parse_flag, M(readonly), 0, 0, NULL },
+  { "threads", "N",
    "event loops to run [one a core]",
-   parse_number, M(threads), 1, 256, NULL},
-  {"io", "auto|uring|threads",
+   parse_number, M(threads), 1, 256, NULL },
+  { "io", "auto|uring|threads",
    "how to carry out what is not cached [auto]",
-   parse_word, M(io), 0, 0, io_words},
-  {"root", "DIR",
+   parse_word, M(io), 0, 0, io_words },
+  { "root", "DIR",
    "parents may lie below it; repeatable",
-   parse_list, M(roots), 0, 0, NULL},
-  {"size-chs", NULL,
+   parse_list, M(roots), 0, 0, NULL },
+  { "size-chs", NULL,
    "take the size of images from their geometry",
-   parse_flag, M(size_chs), 0, 0, NULL},
-  {"tls", "off|on|require",
+   parse_flag, M(size_chs), 0, 0, NULL },
+  { "tls", "off|on|require",
    "no TLS, if the client asks, or always [off]",
-   parse_word, M(tls), 0, 0, tls_words},
-  {"tls-certificates", "DIR",
+   parse_word, M(tls), 0, 0, tls_words },
+  { "tls-certificates", "DIR",
    "where server-cert.pem and the others are",
-   parse_string, M(tls_certificates), 0, 0, NULL},
-  {"tls-verify-peer", NULL,
+   parse_string, M(tls_certificates), 0, 0, NULL },
+  { "tls-verify-peer", NULL,
    "clients need a certificate, too",
-   parse_flag, M(tls_verify_peer), 0, 0, NULL},
-  {"tls-psk", "FILE",
+   parse_flag, M(tls_verify_peer), 0, 0, NULL },
+  { "tls-psk", "FILE",
    "pre-shared keys, as psktool writes them",
-   parse_string, M(tls_psk), 0, 0, NULL},
-  {"max-connections", "N",
+   parse_string, M(tls_psk), 0, 0, NULL },
+  { "max-connections", "N",
    "connections at a time [as descriptors allow]",
-   parse_number, M(max_connections), 1, 1000000, NULL},
-  {"max-connections-per-address", "N",
+   parse_number, M(max_connections), 1, 1000000, NULL },
+  { "max-connections-per-address", "N",
    "the same from one address [no limit]",
-   parse_number, M(max_connections_per_address), 1, 1000000, NULL},
-  {"handshake-timeout", "SECONDS",
+   parse_number, M(max_connections_per_address), 1, 1000000, NULL },
+  { "handshake-timeout", "SECONDS",
    "time to choose an export in [10]",
-   parse_number, M(handshake_timeout), 1, 3600, NULL},
-  {"user", "NAME",
+   parse_number, M(handshake_timeout), 1, 3600, NULL },
+  { "user", "NAME",
    "run as this user once sockets are open",
-   parse_string, M(user), 0, 0, NULL},
-  {"group", "NAME",
+   parse_string, M(user), 0, 0, NULL },
+  { "group", "NAME",
    "run as this group [that of --user]",
-   parse_string, M(group), 0, 0, NULL},
-  {"no-sandbox", NULL,
+   parse_string, M(group), 0, 0, NULL },
+  { "no-sandbox", NULL,
    "do not confine the process at all",
-   parse_flag, M(no_sandbox), 0, 0, NULL},
-  {"no-seccomp", NULL,
+   parse_flag, M(no_sandbox), 0, 0, NULL },
+  { "no-seccomp", NULL,
    "no system call filter",
-   parse_flag, M(no_seccomp), 0, 0, NULL},
-  {"no-landlock", NULL,
+   parse_flag, M(no_seccomp), 0, 0, NULL },
+  { "no-landlock", NULL,
    "do not confine it to the files it needs",
-   parse_flag, M(no_landlock), 0, 0, NULL},
-  {"pid-file", "FILE",
+   parse_flag, M(no_landlock), 0, 0, NULL },
+  { "pid-file", "FILE",
    "write the process id here",
-   parse_string, M(pid_file), 0, 0, NULL},
-  {"verbose", NULL,
+   parse_string, M(pid_file), 0, 0, NULL },
+  { "verbose", NULL,
    "tell what happens on each connection",
-   parse_flag, M(verbose), 0, 0, NULL},
-  {"version", NULL, "print the version and exit", NULL, 0, 0, 0, NULL},
-  {"help", NULL, "print this and exit", NULL, 0, 0, 0, NULL},
+   parse_flag, M(verbose), 0, 0, NULL },
+  { "version", NULL, "print the version and exit", NULL, 0, 0, 0, NULL },
+  { "help", NULL, "print this and exit", NULL, 0, 0, 0, NULL },
 };
+/* clang-format on */
 
 #undef M
 
@@ -135,7 +136,7 @@ static const struct option option_table[] = {
 static void *
 member_of(struct options *opt, const struct option *option)
 {
-  return (char *) opt + option->member;
+  return (char *)opt + option->member;
 }
 
 /* ------------------------------------------------------- kinds of argument */
@@ -144,9 +145,9 @@ static int
 parse_flag(struct options *opt, const struct option *option, const char *value,
            struct complaint *complaint)
 {
-  (void) value;
-  (void) complaint;
-  *(bool *) member_of(opt, option) = true;
+  (void)value;
+  (void)complaint;
+  *(bool *)member_of(opt, option) = true;
   return 0;
 }
 
@@ -158,7 +159,7 @@ parse_string(struct options *opt, const struct option *option,
     return complain(complaint, "--%s: %s is missing", option->name,
                     option->argument);
   }
-  *(const char **) member_of(opt, option) = value;
+  *(const char **)member_of(opt, option) = value;
   return 0;
 }
 
@@ -168,14 +169,12 @@ digits(const char *text, int base, unsigned max, unsigned *number)
 {
   size_t n = strlen(text);
   if (n == 0 || n > 12 ||
-      strspn(text, base == 8 ? "01234567" : "0123456789") != n) {
+      strspn(text, base == 8 ? "01234567" : "0123456789") != n)
     return -EINVAL;
-  }
   unsigned long long value = strtoull(text, NULL, base);
-  if (value > max) {
+  if (value > max)
     return -ERANGE;
-  }
-  *number = (unsigned) value;
+  *number = (unsigned)value;
   return 0;
 }
 
@@ -185,11 +184,10 @@ parse_number(struct options *opt, const struct option *option,
 {
   unsigned number;
   if (digits(value, 10, option->max, &number) < 0 || number < option->min) {
-    return complain(complaint,
-                    "--%s: '%s' is not a number from %u to %u", option->name,
-                    value, option->min, option->max);
+    return complain(complaint, "--%s: '%s' is not a number from %u to %u",
+                    option->name, value, option->min, option->max);
   }
-  *(unsigned *) member_of(opt, option) = number;
+  *(unsigned *)member_of(opt, option) = number;
   return 0;
 }
 
@@ -203,7 +201,7 @@ parse_octal(struct options *opt, const struct option *option,
                     "--%s: '%s' is not an octal number up to %o, such as 660",
                     option->name, value, option->max);
   }
-  *(unsigned *) member_of(opt, option) = number;
+  *(unsigned *)member_of(opt, option) = number;
   return 0;
 }
 
@@ -213,7 +211,7 @@ parse_word(struct options *opt, const struct option *option, const char *value,
 {
   for (int i = 0; option->words[i] != NULL; i++) {
     if (strcmp(option->words[i], value) == 0) {
-      *(int *) member_of(opt, option) = i;
+      *(int *)member_of(opt, option) = i;
       return 0;
     }
   }
@@ -225,9 +223,8 @@ static int
 list_append(struct options_list *list, const char *value)
 {
   const char **items = reallocarray(list->items, list->n + 1, sizeof *items);
-  if (items == NULL) {
+  if (!items)
     return -ENOMEM;
-  }
   list->items = items;
   items[list->n++] = value;
   return 0;
@@ -241,9 +238,8 @@ parse_list(struct options *opt, const struct option *option, const char *value,
     return complain(complaint, "--%s: %s is missing", option->name,
                     option->argument);
   }
-  if (list_append(member_of(opt, option), value) < 0) {
+  if (list_append(member_of(opt, option), value) < 0)
     return complain(complaint, "out of memory");
-  }
   return 0;
 }
 
@@ -251,11 +247,10 @@ static int
 parse_raw(struct options *opt, const struct option *option, const char *value,
           struct complaint *complaint)
 {
-  (void) option;
+  (void)option;
   int r = options_add_export(opt, value, complaint);
-  if (r == 0) {
+  if (r == 0)
     opt->exports[opt->nexports - 1].raw = true;
-  }
   return r;
 }
 
@@ -267,28 +262,23 @@ address_split(const char *text, const char **host, size_t *host_len,
   *port = OPTIONS_DEFAULT_PORT;
   if (*text == '[') {
     const char *end = strchr(text, ']');
-    if (end == NULL || end == text + 1 || (end[1] != '\0' && end[1] != ':')) {
+    if (!end || end == text + 1 || (end[1] != '\0' && end[1] != ':'))
       return -EINVAL;
-    }
     *host = text + 1;
-    *host_len = (size_t) (end - *host);
-    if (end[1] == ':') {
+    *host_len = (size_t)(end - *host);
+    if (end[1] == ':')
       *port = end + 2;
-    }
     return 0;
   }
   const char *colon = strchr(text, ':');
-  if (colon != NULL && strchr(colon + 1, ':') != NULL) {
+  if (colon && strchr(colon + 1, ':') != NULL)
     return -EINVAL; /* an IPv6 address without brackets: where does it end? */
-  }
   *host = text;
-  *host_len = colon != NULL ? (size_t) (colon - text) : strlen(text);
-  if (colon != NULL) {
+  *host_len = colon ? (size_t)(colon - text) : strlen(text);
+  if (colon)
     *port = colon + 1;
-  }
-  if (*host_len == 1 && **host == '*') {
+  if (*host_len == 1 && **host == '*')
     *host_len = 0;
-  }
   return 0;
 }
 
@@ -316,9 +306,8 @@ parse_address(struct options *opt, const struct option *option,
 
   struct options_address *listen =
     reallocarray(opt->listen, opt->nlisten + 1, sizeof *listen);
-  if (listen == NULL) {
+  if (!listen)
     return complain(complaint, "out of memory");
-  }
   opt->listen = listen;
   listen[opt->nlisten++] = address;
   return 0;
@@ -349,14 +338,13 @@ check_tls(const struct options *opt, struct complaint *complaint)
                     "--tls-only %s: nobody could reach it; say --tls=on too",
                     opt->tls_only.items[0]);
   }
-  if (opt->tls_verify_peer && opt->tls_certificates == NULL) {
+  if (opt->tls_verify_peer && !opt->tls_certificates) {
     return complain(complaint, "--tls-verify-peer needs --tls-certificates: "
                                "ca-cert.pem there says whom to trust");
   }
 #ifndef HAVE_TLS
-  if (opt->tls != OPTIONS_TLS_OFF) {
+  if (opt->tls != OPTIONS_TLS_OFF)
     return complain(complaint, "--tls: this vhdkitd was built without TLS");
-  }
 #endif
   return 0;
 }
@@ -364,12 +352,10 @@ check_tls(const struct options *opt, struct complaint *complaint)
 static int
 check_all(struct options *opt, struct complaint *complaint)
 {
-  if (opt->unix_mode != OPTIONS_NO_MODE && opt->unix_paths.n == 0) {
+  if (opt->unix_mode != OPTIONS_NO_MODE && opt->unix_paths.n == 0)
     return complain(complaint, "--unix-mode needs --unix");
-  }
-  if (opt->group != NULL && opt->user == NULL) {
+  if (opt->group && !opt->user)
     return complain(complaint, "--group needs --user");
-  }
   int r = check_tls(opt, complaint);
   return r < 0 ? r : options_check_exports(opt, complaint);
 }
@@ -386,26 +372,24 @@ print_help(void)
              o->argument != NULL ? " " : "",
              o->argument != NULL ? o->argument : "");
     /* A long left side gets a line to itself. */
-    if (strlen(left) > 28) {
+    if (strlen(left) > 28)
       printf("  %s\n  %-28s %s\n", left, "", o->help);
-    } else {
+    else
       printf("  %-28s %s\n", left, o->help);
-    }
   }
-  puts("\nWithout --listen, --unix, --vsock and --fd, and unless systemd "
-       "passes sockets,\nconnections are accepted on 127.0.0.1 and ::1, port "
-       OPTIONS_DEFAULT_PORT ".  See vhdkitd(8).");
+  printf("\nWithout --listen, --unix, --vsock and --fd, and unless systemd "
+         "passes sockets,\nconnections are accepted on 127.0.0.1 and ::1, "
+         "port %s.  See vhdkitd(8).\n",
+         OPTIONS_DEFAULT_PORT);
 }
 
 static const struct option *
 find_option(const char *name, size_t len)
 {
-  for (size_t i = 0; i < NOPTIONS; i++) {
+  for (size_t i = 0; i < NOPTIONS; i++)
     if (strlen(option_table[i].name) == len &&
-        memcmp(option_table[i].name, name, len) == 0) {
+        memcmp(option_table[i].name, name, len) == 0)
       return &option_table[i];
-    }
-  }
   return NULL;
 }
 
@@ -417,32 +401,31 @@ parse_option(struct options *opt, char **argv, int *i,
   const char *text = argv[*i];
   size_t len = strcspn(text, "=");
   const char *value = text[len] == '=' ? text + len + 1 : NULL;
-  const struct option *option =
-    text[1] == '-' ? find_option(text + 2, len - 2) : NULL;
+  const struct option *option = text[1] == '-' ? find_option(text + 2, len - 2)
+                                               : NULL;
 
-  if (option == NULL) {
-    complain(complaint, "unknown option %.*s; see vhdkitd --help", (int) len,
+  if (!option) {
+    complain(complaint, "unknown option %.*s; see vhdkitd --help", (int)len,
              text);
     return OPTIONS_WRONG;
   }
-  if (option->argument == NULL && value != NULL) {
+  if (!option->argument && value) {
     complain(complaint, "--%s takes no argument", option->name);
     return OPTIONS_WRONG;
   }
-  if (option->argument != NULL && value == NULL) {
+  if (option->argument && !value) {
     value = argv[++*i];
-    if (value == NULL) {
+    if (!value) {
       complain(complaint, "--%s needs an argument: %s", option->name,
                option->argument);
       return OPTIONS_WRONG;
     }
   }
-  if (option->parse == NULL) {
-    if (strcmp(option->name, "version") == 0) {
+  if (!option->parse) {
+    if (strcmp(option->name, "version") == 0)
       printf("vhdkitd %s\n", vhd_version());
-    } else {
+    else
       print_help();
-    }
     return OPTIONS_DONE;
   }
   return option->parse(opt, option, value, complaint) < 0 ? OPTIONS_WRONG
@@ -453,7 +436,7 @@ enum options_outcome
 options_parse(struct options *opt, int argc, char **argv, char *message,
               size_t size)
 {
-  struct complaint complaint = {message, size};
+  struct complaint complaint = { message, size };
   bool only_exports = false;
 
   *opt = (struct options){
@@ -469,9 +452,8 @@ options_parse(struct options *opt, int argc, char **argv, char *message,
       only_exports = true;
     } else if (!only_exports && text[0] == '-') {
       enum options_outcome outcome = parse_option(opt, argv, &i, &complaint);
-      if (outcome != OPTIONS_RUN) {
+      if (outcome != OPTIONS_RUN)
         return outcome;
-      }
     } else if (options_add_export(opt, text, &complaint) < 0) {
       return OPTIONS_WRONG;
     }
@@ -482,14 +464,13 @@ options_parse(struct options *opt, int argc, char **argv, char *message,
 void
 options_free(struct options *opt)
 {
-  for (size_t i = 0; i < opt->nexports; i++) {
+  for (size_t i = 0; i < opt->nexports; i++)
     free(opt->exports[i].name);
-  }
   free(opt->exports);
   free(opt->listen);
   free(opt->unix_paths.items);
   free(opt->descriptions.items);
   free(opt->tls_only.items);
   free(opt->roots.items);
-  *opt = (struct options){.fd = -1};
+  *opt = (struct options){ .fd = -1 };
 }

@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * vhdkitd's command line: text in, a checked struct options out.  Looks at no
- * file and opens no socket; whether what is named exists is found out by those
- * who use it.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* command_line.h: vhdkitd's command line: text in, a checked struct options
+ * out.  Looks at no file and opens no socket; whether what is named exists is
+ * found out by those who use it.
  *
  * The main thread, once, at start-up.  The strings belong to argv or to the
- * options; options_free() gives back the latter.
- */
+ * options; options_free() gives back the latter. */
 #ifndef SERVER_CONFIG_COMMAND_LINE_H
 #define SERVER_CONFIG_COMMAND_LINE_H
 
@@ -49,7 +47,7 @@ struct options {
   struct options_address *listen;
   size_t nlisten;
   struct options_list unix_paths;
-  unsigned unix_mode; /* of new sockets; OPTIONS_NO_MODE: as the umask says */
+  unsigned unix_mode;  /* of new sockets; OPTIONS_NO_MODE: as the umask says */
   unsigned vsock_port; /* OPTIONS_NO_VSOCK: none */
   int fd;              /* -1: none */
 

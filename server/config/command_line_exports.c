@@ -1,8 +1,6 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The exports of vhdkitd's command line: NAME=IMAGE and what options say of
- * single ones.  See command_line_exports.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* command_line_exports.c: the exports of vhdkitd's command line: NAME=IMAGE and
+ * what options say of single ones.  See command_line_exports.h. */
 #include "config.h"
 
 #include "config/command_line_exports.h"
@@ -36,14 +34,11 @@ check_string(const char *what, const char *text, struct complaint *complaint)
     return complain(complaint, "%s has at most %d bytes", what,
                     NBD_MAX_STRING);
   }
-  for (const unsigned char *s = (const unsigned char *) text; *s; s++) {
-    if (*s < 0x20 || *s == 0x7f) {
+  for (const unsigned char *s = (const unsigned char *)text; *s; s++)
+    if (*s < 0x20 || *s == 0x7f)
       return complain(complaint, "%s has a control character in it", what);
-    }
-  }
-  if (!nbd_text_valid(text, len)) {
+  if (!nbd_text_valid(text, len))
     return complain(complaint, "%s is not valid UTF-8", what);
-  }
   return 0;
 }
 
@@ -53,27 +48,25 @@ int
 options_add_export(struct options *opt, const char *value,
                    struct complaint *complaint)
 {
-  struct options_export export = {.path = value};
+  struct options_export export = { .path = value };
   size_t name_len = strcspn(value, "=/");
 
-  if (*value == '\0') {
+  if (*value == '\0')
     return complain(complaint, "an image's name is empty");
-  }
   if (value[name_len] == '=') {
     export.path = value + name_len + 1;
     if (*export.path == '\0') {
-      return complain(complaint, "'%s': the image is missing behind the =",
-                      value);
+      return complain(complaint,
+                      "'%s': the image is missing behind the =", value);
     }
     export.name = strndup(value, name_len);
-    if (export.name == NULL) {
+    if (!export.name)
       return complain(complaint, "out of memory");
-    }
   }
 
   struct options_export *exports =
     reallocarray(opt->exports, opt->nexports + 1, sizeof *exports);
-  if (exports == NULL) {
+  if (!exports) {
     free(export.name);
     return complain(complaint, "out of memory");
   }
@@ -96,22 +89,17 @@ static int
 check_names(const struct options *opt, struct complaint *complaint)
 {
   const char **names = calloc(opt->nexports, sizeof *names);
-  if (names == NULL) {
+  if (!names)
     return complain(complaint, "out of memory");
-  }
   size_t n = 0;
-  for (size_t i = 0; i < opt->nexports; i++) {
-    if (opt->exports[i].name != NULL) {
+  for (size_t i = 0; i < opt->nexports; i++)
+    if (opt->exports[i].name)
       names[n++] = opt->exports[i].name;
-    }
-  }
   int r = 0;
   qsort(names, n, sizeof *names, compare_names);
-  for (size_t i = 1; r == 0 && i < n; i++) {
-    if (strcmp(names[i - 1], names[i]) == 0) {
+  for (size_t i = 1; r == 0 && i < n; i++)
+    if (strcmp(names[i - 1], names[i]) == 0)
       r = complain(complaint, "two exports are named '%s'", names[i]);
-    }
-  }
   free(names);
   return r;
 }
@@ -124,9 +112,8 @@ find_export(struct options *opt, const char *name, size_t len)
 {
   for (size_t i = 0; i < opt->nexports; i++) {
     const char *its = opt->exports[i].name ? opt->exports[i].name : "";
-    if (strlen(its) == len && memcmp(its, name, len) == 0) {
+    if (strlen(its) == len && memcmp(its, name, len) == 0)
       return &opt->exports[i];
-    }
   }
   return NULL;
 }
@@ -137,13 +124,12 @@ add_description(struct options *opt, const char *value,
 {
   size_t len = strcspn(value, "=");
 
-  if (value[len] != '=') {
+  if (value[len] != '=')
     return complain(complaint, "--description: '%s' is not NAME=TEXT", value);
-  }
   struct options_export *export = find_export(opt, value, len);
-  if (export == NULL) {
+  if (!export) {
     return complain(complaint, "--description: no export is named '%.*s'",
-                    (int) len, value);
+                    (int)len, value);
   }
   export->description = value + len + 1;
   return check_string("a description", export->description, complaint);
@@ -155,9 +141,8 @@ add_tls_only(struct options *opt, const char *name,
 {
   struct options_export *export = find_export(opt, name, strlen(name));
 
-  if (export == NULL) {
+  if (!export)
     return complain(complaint, "--tls-only: no export is named '%s'", name);
-  }
   export->tls_only = true;
   return 0;
 }
@@ -167,12 +152,10 @@ add_properties(struct options *opt, struct complaint *complaint)
 {
   int r = 0;
 
-  for (size_t i = 0; r == 0 && i < opt->descriptions.n; i++) {
+  for (size_t i = 0; r == 0 && i < opt->descriptions.n; i++)
     r = add_description(opt, opt->descriptions.items[i], complaint);
-  }
-  for (size_t i = 0; r == 0 && i < opt->tls_only.n; i++) {
+  for (size_t i = 0; r == 0 && i < opt->tls_only.n; i++)
     r = add_tls_only(opt, opt->tls_only.items[i], complaint);
-  }
   return r;
 }
 
@@ -187,7 +170,7 @@ options_check_exports(struct options *opt, struct complaint *complaint)
                     "directory of images");
   }
   for (size_t i = 0; i < opt->nexports; i++) {
-    if (opt->exports[i].name == NULL && opt->nexports > 1) {
+    if (!opt->exports[i].name && opt->nexports > 1) {
       return complain(complaint,
                       "'%s' is not alone, so it needs a name: NAME=%s; or, if "
                       "it is a folder, leave out the others",

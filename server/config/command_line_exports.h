@@ -1,9 +1,7 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * What the two files that read vhdkitd's command line share: command_line.c has
- * the options, command_line_exports.c the exports.  Nobody else includes it.
- * The main thread, once, at start-up.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* command_line_exports.h: what the two files that read vhdkitd's command line
+ * share: command_line.c has the options, command_line_exports.c the exports.
+ * Nobody else includes it.  The main thread, once, at start-up. */
 #ifndef SERVER_CONFIG_COMMAND_LINE_EXPORTS_H
 #define SERVER_CONFIG_COMMAND_LINE_EXPORTS_H
 

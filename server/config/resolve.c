@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * From options to the server's configuration; see resolve.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* resolve.c: from options to the server's configuration; see resolve.h. */
 #include "config.h"
 
 #include "config/resolve.h"
@@ -26,31 +24,32 @@ static int
 set_exports(const struct options *opt, struct server_config *config,
             struct vhd_error *err)
 {
-  if (opt->nexports == 1 && opt->exports[0].name == NULL &&
-      !opt->exports[0].raw && is_directory(opt->exports[0].path)) {
-    if (opt->exports[0].description != NULL || opt->exports[0].tls_only) {
-      return fail_argument(err, "%s is a directory: --description and "
-                                "--tls-only need an export by name, NAME=IMAGE",
+  if (opt->nexports == 1 && !opt->exports[0].name && !opt->exports[0].raw &&
+      is_directory(opt->exports[0].path)) {
+    if (opt->exports[0].description || opt->exports[0].tls_only) {
+      return fail_argument(err,
+                           "%s is a directory: --description and "
+                           "--tls-only need an export by name, NAME=IMAGE",
                            opt->exports[0].path);
     }
     config->directory = opt->exports[0].path;
     return 0;
   }
   struct server_export *exports = calloc(opt->nexports, sizeof *exports);
-  if (exports == NULL) {
+  if (!exports)
     return fail_system(err, ENOMEM, "cannot start");
-  }
   config->exports = exports;
   config->nexports = opt->nexports;
   for (size_t i = 0; i < opt->nexports; i++) {
     const struct options_export *from = &opt->exports[i];
-    if (from->name != NULL && is_directory(from->path)) {
-      return fail_argument(err, "%s is a directory: its images have their own "
-                                "names; give it alone, without %s=",
+    if (from->name && is_directory(from->path)) {
+      return fail_argument(err,
+                           "%s is a directory: its images have their own "
+                           "names; give it alone, without %s=",
                            from->path, from->name);
     }
     exports[i] = (struct server_export){
-      .name = from->name != NULL ? from->name : "",
+      .name = from->name ? from->name : "",
       .path = from->path,
       .description = from->description,
       .tls_only = from->tls_only,
@@ -95,12 +94,11 @@ configure(const struct options *opt, struct server_config *config,
     .readonly = opt->readonly,
     .threads = opt->threads,
     .io = io[opt->io],
-    .open = {.roots = opt->roots.items, .nroots = opt->roots.n},
+    .open = { .roots = opt->roots.items, .nroots = opt->roots.n },
     .tls = tls[opt->tls],
   };
-  if (opt->size_chs) {
+  if (opt->size_chs)
     config->open.flags |= VHD_OPEN_SIZE_CHS;
-  }
   set_limits(opt, &config->limits);
   return set_exports(opt, config, err);
 }
@@ -108,6 +106,6 @@ configure(const struct options *opt, struct server_config *config,
 void
 configure_free(struct server_config *config)
 {
-  free((void *) config->exports);
+  free((void *)config->exports);
   config->exports = NULL;
 }

@@ -1,9 +1,7 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * From options to the server's configuration: what is to be served, how much of
- * it, and for how many clients at a time.  Raises the limit of descriptors as
- * far as that goes.  The main thread, once.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* resolve.h: from options to the server's configuration: what is to be served,
+ * how much of it, and for how many clients at a time.  Raises the limit of
+ * descriptors as far as that goes.  The main thread, once. */
 #ifndef SERVER_CONFIG_RESOLVE_H
 #define SERVER_CONFIG_RESOLVE_H
 

@@ -20,8 +20,8 @@ enum server_tls {
 };
 
 enum server_io {
-  SERVER_IO_AUTO,    /* io_uring, or threads where it is refused */
-  SERVER_IO_URING,   /* io_uring, or an error */
+  SERVER_IO_AUTO,  /* io_uring, or threads where it is refused */
+  SERVER_IO_URING, /* io_uring, or an error */
   SERVER_IO_THREADS,
 };
 
@@ -30,7 +30,7 @@ struct server_export {
   const char *name; /* "": the default export */
   const char *path;
   const char *description; /* NULL: none */
-  bool tls_only; /* hidden from and refused to plain clients */
+  bool tls_only;           /* hidden from and refused to plain clients */
   bool readonly;
   bool raw; /* the file is no VHD but the disk itself */
 };

@@ -1,11 +1,9 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The keeper's life; see keeper.h.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* keeper.c: the keeper's life; see keeper.h.
  *
  * A worker that dies is replaced at once, one that dies again within
  * LIVED_MSEC after a growing pause.  One that ends by itself before the first
- * was ready has said what is wrong, and that is the end.
- */
+ * was ready has said what is wrong, and that is the end. */
 #include "config.h"
 
 #include "keeper/keeper.h"
@@ -36,22 +34,22 @@
 
 struct keeper {
   const struct keeper_duties *duties;
-  int signals;   /* a signalfd */
-  pid_t worker;  /* 0: there is none */
-  int control;   /* the worker's other end; -1: there is none */
-  int asks;      /* likewise */
+  int signals;      /* a signalfd */
+  pid_t worker;     /* 0: there is none */
+  int control;      /* the worker's other end; -1: there is none */
+  int asks;         /* likewise */
   unsigned helpers; /* that live */
-  bool ready;    /* this worker serves */
-  bool was_ready; /* one of them has */
+  bool ready;       /* this worker serves */
+  bool was_ready;   /* one of them has */
   bool stopping;
-  bool over;     /* the worker has ended for good, with .status */
+  bool over; /* the worker has ended for good, with .status */
   int status;
   int64_t started; /* msec; when this worker was */
   int64_t due;     /* msec; when the next is, where there is none */
   unsigned deaths; /* in a row, of workers that have not lived long */
 };
 
-static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
+static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
 
 static int64_t
 now_msec(void)
@@ -59,16 +57,15 @@ now_msec(void)
   struct timespec now;
 
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static void
 handled_signals(sigset_t *set)
 {
   sigemptyset(set);
-  for (size_t i = 0; i < sizeof handled / sizeof *handled; i++) {
+  for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
     sigaddset(set, handled[i]);
-  }
 }
 
 void
@@ -88,18 +85,17 @@ void
 keeper_tie(const struct keeper_ties *ties)
 {
   prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (getppid() != ties->keeper) {
+  if (getppid() != ties->keeper)
     _exit(EXIT_FAILURE); /* it has died before that */
-  }
 }
 
 void
 keeper_say(const struct keeper_ties *ties, enum keeper_word word)
 {
-  const char byte = (char) word;
+  const char byte = (char)word;
   ssize_t n = send(ties->control, &byte, 1, MSG_NOSIGNAL);
 
-  (void) n; /* nobody is there: the kernel will end us */
+  (void)n; /* nobody is there: the kernel will end us */
 }
 
 void
@@ -107,10 +103,10 @@ keeper_tell(const struct keeper_ties *ties, const char *trouble)
 {
   char packet[1 + MAX_TEXT];
   int n = snprintf(packet, sizeof packet, "%c%s", KEEPER_STATUS, trouble);
-  size_t size = (size_t) n < sizeof packet ? (size_t) n : sizeof packet;
+  size_t size = (size_t)n < sizeof packet ? (size_t)n : sizeof packet;
   ssize_t sent = send(ties->control, packet, size, MSG_NOSIGNAL);
 
-  (void) sent;
+  (void)sent;
 }
 
 int
@@ -119,9 +115,8 @@ keeper_hear(const struct keeper_ties *ties)
   char byte;
   ssize_t n = recv(ties->control, &byte, 1, MSG_DONTWAIT);
 
-  if (n == 0) {
+  if (n == 0)
     _exit(EXIT_FAILURE);
-  }
   return n == 1 ? byte : 0;
 }
 
@@ -156,9 +151,8 @@ make_pair(int *ours, int *other)
 {
   int fds[2];
 
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) {
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
     return -errno;
-  }
   fcntl(fds[0], F_SETFL, O_NONBLOCK);
   *ours = fds[0];
   *other = fds[1];
@@ -177,12 +171,11 @@ shut_all(struct keeper *k)
 static int
 start_worker(struct keeper *k)
 {
-  struct keeper_ties ties = {.keeper = getpid(), .control = -1, .asks = -1};
+  struct keeper_ties ties = { .keeper = getpid(), .control = -1, .asks = -1 };
   int r = make_pair(&k->control, &ties.control);
 
-  if (r == 0) {
+  if (r == 0)
     r = make_pair(&k->asks, &ties.asks);
-  }
   k->started = now_msec();
   if (r == 0) {
     k->worker = fork();
@@ -208,14 +201,14 @@ start_worker(struct keeper *k)
 static int
 start_helper(struct keeper *k, int kind, int *channel)
 {
-  const struct keeper_ties ties = {.keeper = getpid(), .control = -1,
-                                   .asks = -1};
+  const struct keeper_ties ties = { .keeper = getpid(),
+                                    .control = -1,
+                                    .asks = -1 };
   int ours;
   int r = k->helpers < MAX_HELPERS ? make_pair(&ours, channel) : -EAGAIN;
 
-  if (r < 0) {
+  if (r < 0)
     return r;
-  }
   fcntl(ours, F_SETFL, 0);
   pid_t pid = fork();
   if (pid == 0) {
@@ -239,10 +232,9 @@ hear_asks(struct keeper *k)
   while (k->asks >= 0 && recv(k->asks, &kind, 1, 0) == 1) {
     int channel = -1;
     int r = start_helper(k, kind, &channel);
-    const unsigned char result = (unsigned char) -r;
-    if (message_send(k->asks, &result, 1, channel) < 0) {
+    const unsigned char result = (unsigned char)-r;
+    if (message_send(k->asks, &result, 1, channel) < 0)
       shut(&k->asks); /* it asks, and does not listen */
-    }
     shut(&channel);
   }
 }
@@ -265,9 +257,8 @@ plan_next(struct keeper *k)
   unsigned pause = 0;
 
   k->deaths = now - k->started >= LIVED_MSEC ? 0 : k->deaths + 1;
-  for (unsigned i = 1; i < k->deaths && pause < MAX_PAUSE_MSEC; i++) {
+  for (unsigned i = 1; i < k->deaths && pause < MAX_PAUSE_MSEC; i++)
     pause = pause == 0 ? PAUSE_MSEC : 2 * pause;
-  }
   pause = pause < MAX_PAUSE_MSEC ? pause : MAX_PAUSE_MSEC;
   k->due = now + pause;
   return pause;
@@ -278,11 +269,11 @@ log_death(const struct keeper *k, int status, const char *next)
 {
   if (WIFSIGNALED(status)) {
     log_error("the worker (process %ld) was killed by signal %d (%s)%s",
-              (long) k->worker, WTERMSIG(status),
-              strsignal(WTERMSIG(status)), next);
+              (long)k->worker, WTERMSIG(status), strsignal(WTERMSIG(status)),
+              next);
   } else {
     log_error("the worker (process %ld) ended with status %d%s",
-              (long) k->worker, WEXITSTATUS(status), next);
+              (long)k->worker, WEXITSTATUS(status), next);
   }
 }
 
@@ -330,11 +321,10 @@ hear(struct keeper *k)
   while (k->control >= 0 &&
          (n = recv(k->control, packet, sizeof packet - 1, 0)) > 0) {
     packet[n] = '\0';
-    if (packet[0] == KEEPER_READY && !k->ready) {
+    if (packet[0] == KEEPER_READY && !k->ready)
       hear_ready(k);
-    } else if (packet[0] == KEEPER_STATUS) {
+    else if (packet[0] == KEEPER_STATUS)
       k->duties->trouble(k->duties->opaque, packet + 1);
-    }
   }
 }
 
@@ -370,10 +360,10 @@ end_by(struct keeper *k, int number)
 static void
 say(const struct keeper *k, enum keeper_word word)
 {
-  const char byte = (char) word;
+  const char byte = (char)word;
   ssize_t n = send(k->control, &byte, 1, MSG_NOSIGNAL);
 
-  (void) n; /* it is dying, or has not yet read what was said before */
+  (void)n; /* it is dying, or has not yet read what was said before */
 }
 
 /* Before there is something to finish, and where somebody cannot wait until it
@@ -382,9 +372,8 @@ static void
 stop(struct keeper *k, int number)
 {
   hear(k);
-  if (!k->ready || k->stopping || k->control < 0) {
+  if (!k->ready || k->stopping || k->control < 0)
     end_by(k, number);
-  }
   k->stopping = true;
   k->duties->stopping(k->duties->opaque);
   say(k, KEEPER_STOP);
@@ -396,17 +385,16 @@ take_signals(struct keeper *k)
   struct signalfd_siginfo info;
 
   while (read(k->signals, &info, sizeof info) == sizeof info) {
-    switch ((int) info.ssi_signo) {
+    switch ((int)info.ssi_signo) {
     case SIGCHLD:
       reap(k);
       break;
     case SIGHUP:
-      if (k->control >= 0) {
+      if (k->control >= 0)
         say(k, KEEPER_RELOAD);
-      }
       break;
     default:
-      stop(k, (int) info.ssi_signo);
+      stop(k, (int)info.ssi_signo);
     }
   }
 }
@@ -416,34 +404,30 @@ static void
 wait_for_something(struct keeper *k)
 {
   struct pollfd fds[] = {
-    {.fd = k->signals, .events = POLLIN},
-    {.fd = k->control, .events = POLLIN},
-    {.fd = k->asks, .events = POLLIN},
+    { .fd = k->signals, .events = POLLIN },
+    { .fd = k->control, .events = POLLIN },
+    { .fd = k->asks, .events = POLLIN },
   };
   int64_t wait = k->worker != 0 ? -1 : k->due - now_msec();
 
-  if (poll(fds, 3, wait < 0 && k->worker == 0 ? 0 : (int) wait) <= 0) {
+  if (poll(fds, 3, wait < 0 && k->worker == 0 ? 0 : (int)wait) <= 0)
     return;
-  }
-  if (fds[0].revents != 0) {
+  if (fds[0].revents != 0)
     take_signals(k);
-  }
-  if (fds[1].revents & POLLIN) {
+  if (fds[1].revents & POLLIN)
     hear(k);
-  } else if (fds[1].revents != 0) {
+  else if (fds[1].revents != 0)
     shut(&k->control); /* it says nothing more; its death will */
-  }
-  if (fds[2].revents & POLLIN) {
+  if (fds[2].revents & POLLIN)
     hear_asks(k);
-  } else if (fds[2].revents != 0) {
+  else if (fds[2].revents != 0)
     shut(&k->asks);
-  }
 }
 
 int
 keeper_run(const struct keeper_duties *duties)
 {
-  struct keeper k = {.duties = duties, .control = -1, .asks = -1};
+  struct keeper k = { .duties = duties, .control = -1, .asks = -1 };
   sigset_t set;
 
   handled_signals(&set);
@@ -465,9 +449,8 @@ keeper_run(const struct keeper_duties *duties)
       wait_for_something(&k);
     }
   }
-  if (!k.stopping) {
+  if (!k.stopping)
     duties->stopping(duties->opaque);
-  }
   duties->tidy(duties->opaque);
   close(k.signals);
   return k.status;

@@ -1,10 +1,9 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The keeper: the process that was started.  It holds what must neither be
- * given up nor be in reach of what a client sends: the listening sockets, the
- * pid file, the rights of the start.  It parses nothing, and everything that
- * does is another process, the worker, which the keeper starts, and starts
- * again when it dies.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* keeper.h: the keeper: the process that was started.  It holds what must
+ * neither be given up nor be in reach of what a client sends: the listening
+ * sockets, the pid file, the rights of the start.  It parses nothing, and
+ * everything that does is another process, the worker, which the keeper starts,
+ * and starts again when it dies.
  *
  *   keeper                                  worker
  *     fork() ---------------------------->    prepares, gives its rights up
@@ -22,8 +21,7 @@
  * words and texts: no disk that hangs holds it up, for what opens files is
  * a process of its own, too (broker/helper.h).  And each of them is forked from
  * a process without threads.  When the keeper dies, however, the kernel kills
- * them all: nobody serves, or holds an image's lock, whom nobody can stop.
- */
+ * them all: nobody serves, or holds an image's lock, whom nobody can stop. */
 #ifndef SERVER_KEEPER_KEEPER_H
 #define SERVER_KEEPER_KEEPER_H
 

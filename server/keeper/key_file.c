@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Reading a file of keys; see key_file.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* key_file.c: reading a file of keys; see key_file.h. */
 #include "config.h"
 
 #include "keeper/key_file.h"
@@ -24,9 +22,8 @@ grow(unsigned char **bytes, size_t *size)
 {
   unsigned char *more = malloc(2 * *size);
 
-  if (more == NULL) {
+  if (!more)
     return -ENOMEM;
-  }
   memcpy(more, *bytes, *size);
   explicit_bzero(*bytes, *size);
   free(*bytes);
@@ -43,24 +40,19 @@ read_whole(int fd, unsigned char **bytes, size_t *n)
 
   *n = 0;
   *bytes = malloc(size);
-  if (*bytes == NULL) {
+  if (!*bytes)
     return -ENOMEM;
-  }
   for (;;) {
     ssize_t got = read(fd, *bytes + *n, size - *n);
-    if (got < 0 && errno == EINTR) {
+    if (got < 0 && errno == EINTR)
       continue;
-    }
-    if (got <= 0) {
+    if (got <= 0)
       return got < 0 ? -errno : 0;
-    }
-    *n += (size_t) got;
-    if (*n > KEYS_MAX_BYTES) {
+    *n += (size_t)got;
+    if (*n > KEYS_MAX_BYTES)
       return -EFBIG;
-    }
-    if (*n == size && grow(bytes, &size) < 0) {
+    if (*n == size && grow(bytes, &size) < 0)
       return -ENOMEM;
-    }
   }
 }
 
@@ -68,15 +60,14 @@ int
 key_file_read(void *opaque, const char *path, unsigned char **bytes, size_t *n,
               struct vhd_error *err)
 {
-  (void) opaque;
+  (void)opaque;
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-  if (fd < 0) {
+  if (fd < 0)
     return fail_system(err, errno, "TLS: cannot read %s", path);
-  }
   int r = read_whole(fd, bytes, n);
   close(fd);
   if (r < 0) {
-    if (*bytes != NULL) {
+    if (*bytes) {
       explicit_bzero(*bytes, *n);
       free(*bytes);
     }

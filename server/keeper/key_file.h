@@ -1,10 +1,8 @@
-/* SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* key_file.h: reading a file of certificates or keys with the rights that the
+ * process has: a key_reader as of net/tls/keys.h.
  *
- * Reading a file of certificates or keys with the rights that the process has:
- * a key_reader as of net/tls/keys.h.
- *
- * Any thread.
- */
+ * Any thread. */
 #ifndef SERVER_KEEPER_KEY_FILE_H
 #define SERVER_KEEPER_KEY_FILE_H
 

@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Landlock's system calls; see landlock.h.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* landlock.c: landlock's system calls; see landlock.h.
  *
  * The interface is spelled out here: the C library has no wrappers, and the
  * kernel's header of the system that we are built on may be older than the
  * kernel we run on.  What is handled grows with the version (ABI) that the
- * running kernel reports; rights it does not know must not be named.
- */
+ * running kernel reports; rights it does not know must not be named. */
 #include "config.h"
 
 #include "keeper/landlock.h"
@@ -62,8 +60,8 @@ struct path_beneath_attr {
 static int
 abi_version(void)
 {
-  return (int) syscall(SYS_landlock_create_ruleset, NULL, (size_t) 0,
-                       CREATE_RULESET_VERSION);
+  return (int)syscall(SYS_landlock_create_ruleset, NULL, (size_t)0,
+                      CREATE_RULESET_VERSION);
 }
 
 static uint64_t
@@ -92,7 +90,7 @@ landlock_new(void)
   size_t size = abi >= 6   ? sizeof attr
                 : abi >= 4 ? offsetof(struct ruleset_attr, scope)
                            : offsetof(struct ruleset_attr, net);
-  int fd = (int) syscall(SYS_landlock_create_ruleset, &attr, size, 0U);
+  int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0U);
   return fd < 0 ? -errno : fd;
 }
 
@@ -100,18 +98,14 @@ static uint64_t
 rights_of(unsigned access)
 {
   uint64_t rights = 0;
-  if (access & LANDLOCK_READ) {
+  if (access & LANDLOCK_READ)
     rights |= FS_READ_FILE | FS_READ_DIR;
-  }
-  if (access & LANDLOCK_WRITE) {
+  if (access & LANDLOCK_WRITE)
     rights |= FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
-  }
-  if (access & LANDLOCK_CREATE) {
+  if (access & LANDLOCK_CREATE)
     rights |= FS_MAKE_REG | FS_REMOVE_FILE;
-  }
-  if (access & LANDLOCK_REMOVE) {
+  if (access & LANDLOCK_REMOVE)
     rights |= FS_REMOVE_FILE;
-  }
   return rights;
 }
 
@@ -125,14 +119,11 @@ landlock_allow_open(int ruleset, int fd, const char *path, unsigned access,
   };
   struct stat st;
 
-  if (fstat(attr.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode)) {
+  if (fstat(attr.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
     attr.allowed &= FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
-  }
-  if (attr.allowed != 0 &&
-      syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &attr, 0U) <
-        0) {
+  if (attr.allowed != 0 && syscall(SYS_landlock_add_rule, ruleset,
+                                   RULE_PATH_BENEATH, &attr, 0U) < 0)
     return fail_system(err, errno, "landlock: cannot permit %s", path);
-  }
   return 0;
 }
 

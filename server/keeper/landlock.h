@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Landlock: the process gives up, for good, every file, TCP port and foreign
- * process but what it names before.  Works without privileges, on kernels from
- * 5.13 on; newer kernels confine more.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* landlock.h: Landlock: the process gives up, for good, every file, TCP port
+ * and foreign process but what it names before.  Works without privileges, on
+ * kernels from 5.13 on; newer kernels confine more.
  *
  * The main thread, before any other thread runs: only those started afterwards
- * are confined with it.
- */
+ * are confined with it. */
 #ifndef SERVER_KEEPER_LANDLOCK_H
 #define SERVER_KEEPER_LANDLOCK_H
 

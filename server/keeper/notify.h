@@ -1,11 +1,9 @@
-/* SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* notify.h: telling systemd how far we are (sd_notify(3)): a datagram to the
+ * socket that the environment names.  Opened before the sandbox forbids it, and
+ * nothing at all where nobody wants to know.
  *
- * Telling systemd how far we are (sd_notify(3)): a datagram to the socket that
- * the environment names.  Opened before the sandbox forbids it, and nothing at
- * all where nobody wants to know.
- *
- * The main thread.
- */
+ * The main thread. */
 #ifndef SERVER_KEEPER_NOTIFY_H
 #define SERVER_KEEPER_NOTIFY_H
 

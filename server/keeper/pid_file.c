@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The pid file; see pid_file.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* pid_file.c: the pid file; see pid_file.h. */
 #include "config.h"
 
 #include "keeper/pid_file.h"
@@ -47,24 +45,21 @@ fail_held(const struct pid_file *file, struct vhd_error *err)
 int
 pid_file_open(struct pid_file *file, const char *path, struct vhd_error *err)
 {
-  *file = (struct pid_file){.path = path, .fd = -1};
-  while (path != NULL && file->fd < 0) {
+  *file = (struct pid_file){ .path = path, .fd = -1 };
+  while (path && file->fd < 0) {
     file->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (file->fd < 0) {
+    if (file->fd < 0)
       return fail_system(err, errno, "cannot write %s", path);
-    }
     int r = 0;
     if (flock(file->fd, LOCK_EX | LOCK_NB) < 0) {
       r = errno == EWOULDBLOCK
             ? fail_held(file, err)
             : fail_system(err, errno, "cannot lock %s", path);
     }
-    if (r < 0 || !is_there(file)) {
+    if (r < 0 || !is_there(file))
       pid_file_close(file);
-    }
-    if (r < 0) {
+    if (r < 0)
       return r;
-    }
   }
   return 0;
 }
@@ -73,17 +68,15 @@ void
 pid_file_write(const struct pid_file *file)
 {
   if (file->fd >= 0 && (ftruncate(file->fd, 0) < 0 ||
-                        dprintf(file->fd, "%ld\n", (long) getpid()) < 0)) {
+                        dprintf(file->fd, "%ld\n", (long)getpid()) < 0))
     log_warning("cannot write %s: %s", file->path, strerror(errno));
-  }
 }
 
 void
 pid_file_remove(const struct pid_file *file)
 {
-  if (file->fd >= 0 && is_there(file)) {
+  if (file->fd >= 0 && is_there(file))
     unlink(file->path);
-  }
 }
 
 void

@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* pid_file.h: the pid file: made with the rights of the start, filled in once
+ * clients are served, removed at the end.  It is locked as long as its process
+ * lives, so that a second server with the same file fails, and leaves the first
+ * one's alone.
  *
- * The pid file: made with the rights of the start, filled in once clients are
- * served, removed at the end.  It is locked as long as its process lives, so
- * that a second server with the same file fails, and leaves the first one's
- * alone.
- *
- * The main thread; pid_file_remove() any thread.
- */
+ * The main thread; pid_file_remove() any thread. */
 #ifndef SERVER_KEEPER_PID_FILE_H
 #define SERVER_KEEPER_PID_FILE_H
 

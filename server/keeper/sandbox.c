@@ -1,9 +1,7 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The sandbox: collects paths, then locks up in an order in which each lock
- * still permits setting the next: no new privileges (which the others need),
- * landlock, the filter.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sandbox.c: the sandbox: collects paths, then locks up in an order in which
+ * each lock still permits setting the next: no new privileges (which the others
+ * need), landlock, the filter. */
 #include "config.h"
 
 #include "keeper/sandbox.h"
@@ -39,17 +37,17 @@ static const struct {
   enum sandbox_access access;
 } builtin[] = {
 #ifdef SANITIZED
-  {"/proc", SANDBOX_READ},
-  {"/sys/devices/system", SANDBOX_READ},
-  {"/lib", SANDBOX_READ},
-  {"/lib64", SANDBOX_READ},
-  {"/usr/lib", SANDBOX_READ},
-  {"/usr/lib64", SANDBOX_READ},
-  {"/usr/local/lib", SANDBOX_READ},
-  {"/etc/ld.so.cache", SANDBOX_READ},
-  {"/dev/null", SANDBOX_WRITE},
+  { "/proc", SANDBOX_READ },
+  { "/sys/devices/system", SANDBOX_READ },
+  { "/lib", SANDBOX_READ },
+  { "/lib64", SANDBOX_READ },
+  { "/usr/lib", SANDBOX_READ },
+  { "/usr/lib64", SANDBOX_READ },
+  { "/usr/local/lib", SANDBOX_READ },
+  { "/etc/ld.so.cache", SANDBOX_READ },
+  { "/dev/null", SANDBOX_WRITE },
 #endif
-  {NULL, SANDBOX_READ},
+  { NULL, SANDBOX_READ },
 };
 
 static const unsigned access_rights[] = {
@@ -78,15 +76,15 @@ static int
 add_entry(struct sandbox *sandbox, char *path, enum sandbox_access access)
 {
   struct entry *entries =
-    path != NULL ? reallocarray(sandbox->entries, sandbox->n + 1,
-                                sizeof *entries)
-                 : NULL;
-  if (entries == NULL) {
+    path != NULL
+      ? reallocarray(sandbox->entries, sandbox->n + 1, sizeof *entries)
+      : NULL;
+  if (!entries) {
     free(path);
     return -ENOMEM;
   }
   sandbox->entries = entries;
-  entries[sandbox->n++] = (struct entry){path, access_rights[access], -1};
+  entries[sandbox->n++] = (struct entry){ path, access_rights[access], -1 };
   return 0;
 }
 
@@ -105,11 +103,10 @@ sandbox_allow_open(struct sandbox *sandbox, int fd, const char *path,
 {
   int r = add_entry(sandbox, strdup(path), access);
 
-  if (r < 0) {
+  if (r < 0)
     close(fd);
-  } else {
+  else
     sandbox->entries[sandbox->n - 1].fd = fd;
-  }
   return r;
 }
 
@@ -117,9 +114,9 @@ static char *
 folder_of(const char *path)
 {
   const char *slash = strrchr(path, '/');
-  return slash == NULL   ? strdup(".")
+  return !slash          ? strdup(".")
          : slash == path ? strdup("/")
-                         : strndup(path, (size_t) (slash - path));
+                         : strndup(path, (size_t)(slash - path));
 }
 
 int
@@ -130,7 +127,7 @@ sandbox_allow_folder(struct sandbox *sandbox, const char *path,
 
   /* The file may be a link into another folder. */
   char *real = r == 0 ? realpath(path, NULL) : NULL;
-  if (real != NULL) {
+  if (real) {
     r = add_entry(sandbox, folder_of(real), access);
     free(real);
   }
@@ -144,10 +141,10 @@ allow_sanitizer(int ruleset)
 {
 #ifdef SANITIZED
   char *program = realpath("/proc/self/exe", NULL);
-  char *folder = program != NULL ? folder_of(program) : NULL;
+  char *folder = program ? folder_of(program) : NULL;
   char *library = NULL;
 
-  if (folder != NULL && asprintf(&library, "%s/../../lib", folder) >= 0) {
+  if (folder && asprintf(&library, "%s/../../lib", folder) >= 0) {
     landlock_allow(ruleset, folder, LANDLOCK_READ, NULL);
     landlock_allow(ruleset, library, LANDLOCK_READ, NULL);
     free(library);
@@ -155,7 +152,7 @@ allow_sanitizer(int ruleset)
   free(folder);
   free(program);
 #else
-  (void) ruleset;
+  (void)ruleset;
 #endif
 }
 
@@ -164,9 +161,9 @@ enter_landlock(const struct sandbox *sandbox, struct vhd_error *err)
 {
   int ruleset = landlock_new();
   if (ruleset < 0) {
-    log_notice("going on without landlock: %s",
-               ruleset == -EOPNOTSUPP ? "this kernel has none"
-                                      : strerror(-ruleset));
+    log_notice("going on without landlock: %s", ruleset == -EOPNOTSUPP
+                                                  ? "this kernel has none"
+                                                  : strerror(-ruleset));
     return 0;
   }
   for (size_t i = 0; i < sandbox->n; i++) {
@@ -187,15 +184,13 @@ int
 sandbox_enter(struct sandbox *sandbox, const struct sandbox_options *opt,
               struct vhd_error *err)
 {
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
     return fail_system(err, errno, "cannot give up new privileges");
-  }
   int r = opt->landlock ? enter_landlock(sandbox, err) : 0;
   if (r == 0 && opt->filter) {
     struct vhd_error why;
-    if (filter_enter(&why) < 0) {
+    if (filter_enter(&why) < 0)
       log_notice("going on without a system call filter: %s", why.message);
-    }
   }
   return r;
 }
@@ -203,12 +198,11 @@ sandbox_enter(struct sandbox *sandbox, const struct sandbox_options *opt,
 void
 sandbox_free(struct sandbox *sandbox)
 {
-  if (sandbox != NULL) {
+  if (sandbox) {
     for (size_t i = 0; i < sandbox->n; i++) {
       free(sandbox->entries[i].path);
-      if (sandbox->entries[i].fd >= 0) {
+      if (sandbox->entries[i].fd >= 0)
         close(sandbox->entries[i].fd);
-      }
     }
     free(sandbox->entries);
     free(sandbox);

@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * What the process keeps of its rights once it is set up.  Three locks, each
- * with a switch, one behind the other: no new privileges, the system call
- * filter, landlock.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sandbox.h: what the process keeps of its rights once it is set up.  Three
+ * locks, each with a switch, one behind the other: no new privileges, the
+ * system call filter, landlock.
  *
  * The main thread, before any other thread runs, after whatever needs rights
- * has been opened.  There is no way out again.
- */
+ * has been opened.  There is no way out again. */
 #ifndef SERVER_KEEPER_SANDBOX_H
 #define SERVER_KEEPER_SANDBOX_H
 

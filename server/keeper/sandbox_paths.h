@@ -1,8 +1,6 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Which files vhdkitd keeps when it enters the sandbox: worked out from its
- * options.  The main thread, once.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sandbox_paths.h: which files vhdkitd keeps when it enters the sandbox: worked
+ * out from its options.  The main thread, once. */
 #ifndef SERVER_KEEPER_SANDBOX_PATHS_H
 #define SERVER_KEEPER_SANDBOX_PATHS_H
 

@@ -1,9 +1,7 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Defines SANITIZED in builds with a sanitizer, whose run-time traces the
- * process to look for leaks and reads the program to name functions: the
- * sandbox leaves it room for that.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sanitized.h: defines SANITIZED in builds with a sanitizer, whose run-time
+ * traces the process to look for leaks and reads the program to name functions:
+ * the sandbox leaves it room for that. */
 #ifndef SERVER_KEEPER_SANITIZED_H
 #define SERVER_KEEPER_SANITIZED_H
 

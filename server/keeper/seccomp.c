@@ -1,6 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The system call filter, with libseccomp; see seccomp.h.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* seccomp.c: the system call filter, with libseccomp; see seccomp.h.
  *
  * It names what is forbidden, not what is needed: the C library, io_uring and
  * the sanitizers use what they like from one version to the next, and a filter
@@ -10,8 +9,7 @@
  *
  * What the filter does not see is what io_uring does.  Our own rings can only
  * read and write what is open (io/uring.c), and once they are made, nobody can
- * make others.
- */
+ * make others. */
 #include "config.h"
 
 #include "keeper/seccomp.h"
@@ -29,6 +27,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
+/* As many in a line as there is room for. */
+/* clang-format off */
 static const int forbidden[] = {
   /* Starting programs. */
   SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(uselib),
@@ -93,8 +93,9 @@ static const int forbidden_opening[] = {
 static const int forbidden_rings[] = {
   SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_register),
 };
+/* clang-format on */
 
-#define N(array) (sizeof (array) / sizeof *(array))
+#define N(array) (sizeof(array) / sizeof *(array))
 
 static int
 forbid(scmp_filter_ctx filter, const int *calls, size_t n)
@@ -102,9 +103,8 @@ forbid(scmp_filter_ctx filter, const int *calls, size_t n)
   for (size_t i = 0; i < n; i++) {
     /* -EDOM, -EINVAL: this architecture or version does not have it. */
     int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
-    if (r < 0 && r != -EDOM && r != -EINVAL) {
+    if (r < 0 && r != -EDOM && r != -EINVAL)
       return r;
-    }
   }
   return 0;
 }
@@ -116,13 +116,11 @@ forbid_processes(scmp_filter_ctx filter)
   /* Threads, but no processes. */
   int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                            SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-  if (r < 0) {
+  if (r < 0)
     return r;
-  }
-  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3),
-                          0);
+  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 #else
-  (void) filter;
+  (void)filter;
   return 0;
 #endif
 }
@@ -131,11 +129,10 @@ static int
 forbid_signals(scmp_filter_ctx filter)
 {
 #ifndef SANITIZED
-  return seccomp_rule_add(
-    filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
-    SCMP_A0(SCMP_CMP_NE, (scmp_datum_t) getpid()));
+  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
+                          SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()));
 #else
-  (void) filter;
+  (void)filter;
   return 0;
 #endif
 }
@@ -147,7 +144,7 @@ forbid_openat(scmp_filter_ctx filter)
   return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1,
                           SCMP_A2(SCMP_CMP_MASKED_EQ, O_PATH, 0));
 #else
-  (void) filter;
+  (void)filter;
   return 0;
 #endif
 }
@@ -156,9 +153,8 @@ forbid_openat(scmp_filter_ctx filter)
 static int
 enter(scmp_filter_ctx filter, int r, struct vhd_error *err)
 {
-  if (r == 0) {
+  if (r == 0)
     r = seccomp_load(filter);
-  }
   seccomp_release(filter);
   return r < 0 ? fail_system(err, -r, "cannot enter the system call filter")
                : 0;
@@ -168,16 +164,13 @@ int
 filter_enter(struct vhd_error *err)
 {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-  if (filter == NULL) {
+  if (!filter)
     return fail_system(err, ENOMEM, "cannot make a system call filter");
-  }
   int r = forbid(filter, forbidden, N(forbidden));
-  if (r == 0) {
+  if (r == 0)
     r = forbid_processes(filter);
-  }
-  if (r == 0) {
+  if (r == 0)
     r = forbid_signals(filter);
-  }
   return enter(filter, r, err);
 }
 
@@ -185,13 +178,11 @@ int
 filter_forbid_opening(struct vhd_error *err)
 {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-  if (filter == NULL) {
+  if (!filter)
     return fail_system(err, ENOMEM, "cannot make a system call filter");
-  }
   int r = forbid(filter, forbidden_opening, N(forbidden_opening));
-  if (r == 0) {
+  if (r == 0)
     r = forbid_openat(filter);
-  }
   return enter(filter, r, err);
 }
 
@@ -199,13 +190,11 @@ int
 filter_forbid_rings(struct vhd_error *err)
 {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-  if (filter == NULL) {
+  if (!filter)
     return fail_system(err, ENOMEM, "cannot make a system call filter");
-  }
   int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-  if (r == 0) {
+  if (r == 0)
     r = forbid(filter, forbidden_rings, N(forbidden_rings));
-  }
   return enter(filter, r, err);
 }
 

@@ -1,11 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* seccomp.h: the system call filter (seccomp): what a server of files never
+ * does, it can then not be made to do.  Start programs, fork, trace or look
+ * into processes, mount, load modules, open or bind network sockets, set the
+ * clock...
  *
- * The system call filter (seccomp): what a server of files never does, it can
- * then not be made to do.  Start programs, fork, trace or look into processes,
- * mount, load modules, open or bind network sockets, set the clock...
- *
- * The main thread, before any other thread runs.
- */
+ * The main thread, before any other thread runs. */
 #ifndef SERVER_KEEPER_SECCOMP_H
 #define SERVER_KEEPER_SECCOMP_H
 

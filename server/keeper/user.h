@@ -1,8 +1,6 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Becoming an unprivileged user for good.  The main thread, before any other
- * thread runs.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* user.h: becoming an unprivileged user for good.  The main thread, before any
+ * other thread runs. */
 #ifndef SERVER_KEEPER_USER_H
 #define SERVER_KEEPER_USER_H
 

@@ -1,6 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Listening and accepting; see listen.h.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* listen.c: listening and accepting; see listen.h.
  *
  * One thread accepts for all loops: it does nothing else, so that it keeps up
  * with any storm of clients, and who comes is dealt out evenly whichever socket
@@ -45,7 +44,7 @@ struct listen_set {
   struct listener *listeners;
   size_t n;
   struct event *rest; /* ends the pause after descriptors have run out */
-  int spare; /* a descriptor to turn clients away with; -1: gone */
+  int spare;          /* a descriptor to turn clients away with; -1: gone */
   listen_accepted *accepted;
   listen_refused *refused;
   void *opaque;
@@ -59,15 +58,15 @@ add_sockets(struct listen_set *set, struct socket *sockets, size_t n,
 {
   struct listener *listeners =
     reallocarray(set->listeners, set->n + n, sizeof *listeners);
-  if (listeners == NULL) {
-    for (size_t i = 0; i < n; i++) {
+  if (!listeners) {
+    for (size_t i = 0; i < n; i++)
       socket_close(&sockets[i]);
-    }
     return fail_system(err, ENOMEM, "cannot listen");
   }
   set->listeners = listeners;
   for (size_t i = 0; i < n; i++) {
-    listeners[set->n++] = (struct listener){.socket = sockets[i], .set = set};
+    listeners[set->n++] =
+      (struct listener){ .socket = sockets[i], .set = set };
   }
   return 0;
 }
@@ -98,13 +97,11 @@ open_all_inherited(struct listen_set *set, const struct options *opt,
   int n = socket_activation(err);
   int r = n < 0 ? n : 0;
 
-  for (int fd = 3; r == 0 && fd < 3 + n; fd++) {
+  for (int fd = 3; r == 0 && fd < 3 + n; fd++)
     r = open_inherited(set, fd, err);
-  }
   /* A unit file may name with --fd what systemd passes anyway. */
-  if (r == 0 && opt->fd >= 0 && !(opt->fd >= 3 && opt->fd < 3 + n)) {
+  if (r == 0 && opt->fd >= 0 && !(opt->fd >= 3 && opt->fd < 3 + n))
     r = open_inherited(set, opt->fd, err);
-  }
   if (r == 0 && listen_connected(set) > 0 &&
       (opt->nlisten > 0 || opt->unix_paths.n > 0 ||
        opt->vsock_port != OPTIONS_NO_VSOCK || listen_listening(set) > 0)) {
@@ -120,18 +117,16 @@ static int
 open_default(struct listen_set *set, struct vhd_error *err)
 {
   int r = open_tcp(set, "127.0.0.1", OPTIONS_DEFAULT_PORT, err);
-  if (r < 0 && r != -EADDRNOTAVAIL && r != -EAFNOSUPPORT) {
+  if (r < 0 && r != -EADDRNOTAVAIL && r != -EAFNOSUPPORT)
     return r;
-  }
   struct vhd_error second;
   int r6 = open_tcp(set, "::1", OPTIONS_DEFAULT_PORT, &second);
   if (r6 < 0 && set->n > 0 && (r6 == -EADDRNOTAVAIL || r6 == -EAFNOSUPPORT)) {
     log_debug("%s", second.message);
     return 0;
   }
-  if (r6 < 0 && err != NULL) {
+  if (r6 < 0 && err)
     *err = second;
-  }
   return r6;
 }
 
@@ -139,29 +134,25 @@ static int
 open_all(struct listen_set *set, const struct options *opt, uid_t uid,
          gid_t gid, struct vhd_error *err)
 {
-  const struct socket_unix_options unix_options = {opt->unix_mode, uid, gid};
+  const struct socket_unix_options unix_options = { opt->unix_mode, uid, gid };
   struct socket sock;
 
   int r = open_all_inherited(set, opt, err);
-  for (size_t i = 0; r == 0 && i < opt->nlisten; i++) {
+  for (size_t i = 0; r == 0 && i < opt->nlisten; i++)
     r = open_tcp(set, opt->listen[i].host, opt->listen[i].port, err);
-  }
   for (size_t i = 0; r == 0 && i < opt->unix_paths.n; i++) {
-    r = socket_listen_unix(opt->unix_paths.items[i], &unix_options, &sock,
-                           err);
-    if (r == 0) {
+    r =
+      socket_listen_unix(opt->unix_paths.items[i], &unix_options, &sock, err);
+    if (r == 0)
       r = add_sockets(set, &sock, 1, err);
-    }
   }
   if (r == 0 && opt->vsock_port != OPTIONS_NO_VSOCK) {
     r = socket_listen_vsock(opt->vsock_port, &sock, err);
-    if (r == 0) {
+    if (r == 0)
       r = add_sockets(set, &sock, 1, err);
-    }
   }
-  if (r == 0 && set->n == 0) {
+  if (r == 0 && set->n == 0)
     r = open_default(set, err);
-  }
   return r;
 }
 
@@ -170,9 +161,8 @@ listen_open(const struct options *opt, uid_t uid, gid_t gid,
             struct listen_set **set, struct vhd_error *err)
 {
   *set = calloc(1, sizeof **set);
-  if (*set == NULL) {
+  if (!*set)
     return fail_system(err, ENOMEM, "cannot listen");
-  }
   (*set)->spare = -1;
   int r = open_all(*set, opt, uid, gid, err);
   if (r < 0) {
@@ -186,9 +176,8 @@ size_t
 listen_connected(const struct listen_set *set)
 {
   size_t n = 0;
-  for (size_t i = 0; i < set->n; i++) {
+  for (size_t i = 0; i < set->n; i++)
     n += set->listeners[i].socket.connected;
-  }
   return n;
 }
 
@@ -225,12 +214,11 @@ accept_visitor(int fd, struct visitor *visitor)
 {
   struct sockaddr_storage peer;
   socklen_t len = sizeof peer;
-  int client = accept4(fd, (struct sockaddr *) &peer, &len,
-                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+  int client =
+    accept4(fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-  if (client >= 0) {
-    visitor_init(visitor, client, (struct sockaddr *) &peer, len);
-  }
+  if (client >= 0)
+    visitor_init(visitor, client, (struct sockaddr *)&peer, len);
   return client;
 }
 
@@ -238,45 +226,38 @@ accept_visitor(int fd, struct visitor *visitor)
 static void
 take_spare(struct listen_set *set)
 {
-  if (set->spare < 0) {
+  if (set->spare < 0)
     set->spare = eventfd(0, EFD_CLOEXEC);
-  }
 }
 
 /* Turns one client away; false: nothing can be done for now. */
 static bool
 refuse_one(struct listen_set *set, int fd, int sys)
 {
-  if (set->spare < 0 || (sys != EMFILE && sys != ENFILE)) {
+  if (set->spare < 0 || (sys != EMFILE && sys != ENFILE))
     return false;
-  }
   close(set->spare);
   set->spare = -1;
   struct visitor visitor;
   int client = accept_visitor(fd, &visitor);
-  if (client >= 0) {
+  if (client >= 0)
     close(client);
-  }
   take_spare(set);
-  if (client >= 0) {
+  if (client >= 0)
     set->refused(set->opaque, -sys, &visitor);
-  }
   return client >= 0;
 }
 
 static void
 rest(struct listen_set *set, int sys)
 {
-  static const struct timeval pause = {.tv_usec = REST_MSEC * 1000};
+  static const struct timeval pause = { .tv_usec = REST_MSEC * 1000 };
 
-  if (log_cause_pass("connections that cannot be accepted")) {
+  if (log_cause_pass("connections that cannot be accepted"))
     log_warning("cannot accept connections for now: %s", strerror(sys));
-  }
-  for (size_t i = 0; i < set->n; i++) {
-    if (set->listeners[i].event != NULL) {
+  for (size_t i = 0; i < set->n; i++)
+    if (set->listeners[i].event)
       event_del(set->listeners[i].event);
-    }
-  }
   event_add(set->rest, &pause);
 }
 
@@ -285,14 +266,12 @@ rested(evutil_socket_t fd, short what, void *opaque)
 {
   struct listen_set *set = opaque;
 
-  (void) fd;
-  (void) what;
+  (void)fd;
+  (void)what;
   take_spare(set);
-  for (size_t i = 0; i < set->n; i++) {
-    if (set->listeners[i].event != NULL) {
+  for (size_t i = 0; i < set->n; i++)
+    if (set->listeners[i].event)
       event_add(set->listeners[i].event, NULL);
-    }
-  }
 }
 
 /* What accept(2) reports of a client that has gone again, of its network or of
@@ -301,15 +280,13 @@ static bool
 is_clients_fault(int sys)
 {
   static const int faults[] = {
-    ECONNABORTED, EPROTO, EPERM, ETIMEDOUT, ENETDOWN, ENETUNREACH, EHOSTDOWN,
-    EHOSTUNREACH, ENOPROTOOPT, EOPNOTSUPP, ENONET,
+    ECONNABORTED, EPROTO,       EPERM,       ETIMEDOUT,  ENETDOWN, ENETUNREACH,
+    EHOSTDOWN,    EHOSTUNREACH, ENOPROTOOPT, EOPNOTSUPP, ENONET,
   };
 
-  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-    if (faults[i] == sys) {
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+    if (faults[i] == sys)
       return true;
-    }
-  }
   return false;
 }
 
@@ -322,18 +299,15 @@ accept_one(struct listen_set *set, int fd)
   int sys = errno;
 
   if (client >= 0) {
-    if (visitor_family(&visitor) == AF_UNIX) {
+    if (visitor_family(&visitor) == AF_UNIX)
       socket_tune(client);
-    }
     set->accepted(set->opaque, client, &visitor);
     return true;
   }
-  if (sys == EAGAIN || sys == EINTR) {
+  if (sys == EAGAIN || sys == EINTR)
     return false;
-  }
-  if (is_clients_fault(sys) || refuse_one(set, fd, sys)) {
+  if (is_clients_fault(sys) || refuse_one(set, fd, sys))
     return true;
-  }
   rest(set, sys);
   return false;
 }
@@ -341,9 +315,9 @@ accept_one(struct listen_set *set, int fd)
 static void
 acceptable(evutil_socket_t fd, short what, void *opaque)
 {
-  struct listen_set *set = ((struct listener *) opaque)->set;
+  struct listen_set *set = ((struct listener *)opaque)->set;
 
-  (void) what;
+  (void)what;
   for (int i = 0; i < ACCEPT_BATCH && accept_one(set, fd); i++) {
   }
 }
@@ -356,9 +330,8 @@ start_one(struct listener *listener, struct event_base *base,
 
   listener->event = event_new(base, listener->socket.fd, EV_READ | EV_PERSIST,
                               acceptable, listener);
-  if (listener->event == NULL || event_add(listener->event, NULL) < 0) {
+  if (!listener->event || event_add(listener->event, NULL) < 0)
     return fail_system(err, ENOMEM, "cannot listen");
-  }
   socket_name(listener->socket.fd, name, sizeof name);
   log_notice("listening on %s", name);
   return 0;
@@ -374,24 +347,22 @@ listen_start(struct listen_set *set, struct event_base *base,
   take_spare(set);
   set->opaque = opaque;
   set->rest = evtimer_new(base, rested, set);
-  if (set->rest == NULL) {
+  if (!set->rest)
     return fail_system(err, ENOMEM, "cannot listen");
-  }
   for (size_t i = 0; i < set->n; i++) {
     struct socket *sock = &set->listeners[i].socket;
     if (!sock->connected) {
       int r = start_one(&set->listeners[i], base, err);
-      if (r < 0) {
+      if (r < 0)
         return r;
-      }
     } else {
       int fd = sock->fd;
       sock->fd = -1;
       struct sockaddr_storage peer;
       struct visitor visitor;
       socklen_t len = sizeof peer;
-      bool known = getpeername(fd, (struct sockaddr *) &peer, &len) == 0;
-      visitor_init(&visitor, fd, known ? (struct sockaddr *) &peer : NULL, len);
+      bool known = getpeername(fd, (struct sockaddr *)&peer, &len) == 0;
+      visitor_init(&visitor, fd, known ? (struct sockaddr *)&peer : NULL, len);
       accepted(opaque, fd, &visitor);
     }
   }
@@ -401,22 +372,21 @@ listen_start(struct listen_set *set, struct event_base *base,
 void
 listen_unlink(const struct listen_set *set)
 {
-  for (size_t i = 0; i < set->n; i++) {
+  for (size_t i = 0; i < set->n; i++)
     socket_unlink(&set->listeners[i].socket);
-  }
 }
 
 void
 listen_stop(struct listen_set *set)
 {
   for (size_t i = 0; i < set->n; i++) {
-    if (set->listeners[i].event != NULL) {
+    if (set->listeners[i].event) {
       event_free(set->listeners[i].event);
       set->listeners[i].event = NULL;
     }
     socket_close(&set->listeners[i].socket);
   }
-  if (set->rest != NULL) {
+  if (set->rest) {
     event_free(set->rest);
     set->rest = NULL;
   }
@@ -429,7 +399,7 @@ listen_stop(struct listen_set *set)
 void
 listen_free(struct listen_set *set)
 {
-  if (set != NULL) {
+  if (set) {
     listen_stop(set);
     free(set->listeners);
     free(set);

@@ -1,14 +1,12 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Where clients come in: opens what the options ask for, and accepts.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* listen.h: where clients come in: opens what the options ask for, and accepts.
  *
  *   listen_open()   binds; needs the start-up's privileges
  *   listen_start()  accepts from now on, on the event loop given
  *   listen_stop()   closes the sockets and removes the files of Unix sockets
  *
  * One process opens, another accepts: each has the set, after a fork, and the
- * one that opened removes the files.  The main thread.
- */
+ * one that opened removes the files.  The main thread. */
 #ifndef SERVER_NET_LISTEN_H
 #define SERVER_NET_LISTEN_H
 

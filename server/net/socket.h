@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Opening the sockets that clients connect to: TCP, Unix, vsock, and those
- * that systemd, inetd or another parent left open.  Nothing is bound but what
- * the caller names.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* socket.h: opening the sockets that clients connect to: TCP, Unix, vsock, and
+ * those that systemd, inetd or another parent left open.  Nothing is bound but
+ * what the caller names.
  *
  * All sockets are non-blocking and close-on-exec.  The main thread, at
- * start-up; socket_unlink() when it ends.
- */
+ * start-up; socket_unlink() when it ends. */
 #ifndef SERVER_NET_SOCKET_H
 #define SERVER_NET_SOCKET_H
 
@@ -45,8 +43,7 @@ int socket_listen_tcp(const char *host, const char *port,
 
 /* A socket file that nobody listens on any more is replaced; one that is in
  * use, or is no socket, is an error. */
-int socket_listen_unix(const char *path,
-                       const struct socket_unix_options *opt,
+int socket_listen_unix(const char *path, const struct socket_unix_options *opt,
                        struct socket *socket, struct vhd_error *err);
 
 int socket_listen_vsock(unsigned port, struct socket *socket,

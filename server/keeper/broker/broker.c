@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Asking helpers; see broker.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* broker.c: asking helpers; see broker.h. */
 #include "config.h"
 
 #include "keeper/broker/broker.h"
@@ -24,9 +22,9 @@
 
 static struct broker {
   int asks;
-  pthread_mutex_t asking; /* a question to the keeper and its answer */
-  pthread_mutex_t lock;   /* what is below */
-  pthread_cond_t idle;    /* one has become so */
+  pthread_mutex_t asking;   /* a question to the keeper and its answer */
+  pthread_mutex_t lock;     /* what is below */
+  pthread_cond_t idle;      /* one has become so */
   int channel[MAX_HELPERS]; /* of those that are idle */
   unsigned nidle, n;
 } broker = {
@@ -42,26 +40,20 @@ static struct broker {
 static int
 new_helper(enum broker_helper kind)
 {
-  const char byte = (char) kind;
+  const char byte = (char)kind;
   unsigned char result = EPIPE;
   int channel = -1;
 
   pthread_mutex_lock(&broker.asking);
   int r = message_send(broker.asks, &byte, 1, -1);
-  if (r == 0 && message_receive(broker.asks, &result, 1, &channel) != 1) {
+  if (r == 0 && message_receive(broker.asks, &result, 1, &channel) != 1)
     r = -EPIPE;
-  }
   pthread_mutex_unlock(&broker.asking);
-  if (r == 0 && result == 0 && channel >= 0) {
+  if (r == 0 && result == 0 && channel >= 0)
     return channel;
-  }
-  if (channel >= 0) {
+  if (channel >= 0)
     close(channel);
-  }
-  return r < 0            ? r
-         : result != 0    ? -result
-         : channel == -1  ? -EPIPE
-                          : channel;
+  return r < 0 ? r : result != 0 ? -result : channel == -1 ? -EPIPE : channel;
 }
 
 /* One that is idle, or a new one, or the first to become idle. */
@@ -83,12 +75,10 @@ take_helper(void)
       pthread_mutex_lock(&broker.lock);
       broker.n -= channel < 0;
     }
-    if (channel < 0 && broker.n == 0) {
+    if (channel < 0 && broker.n == 0)
       break;
-    }
-    if (channel < 0 && broker.nidle == 0) {
+    if (channel < 0 && broker.nidle == 0)
       pthread_cond_wait(&broker.idle, &broker.lock);
-    }
   }
   pthread_mutex_unlock(&broker.lock);
   return channel;
@@ -106,9 +96,8 @@ give_helper(int channel, bool works)
   }
   pthread_cond_signal(&broker.idle);
   pthread_mutex_unlock(&broker.lock);
-  if (channel >= 0) {
+  if (channel >= 0)
     close(channel);
-  }
 }
 
 /* ----------------------------------------------------------------- requests */
@@ -123,9 +112,8 @@ exchange(int channel, const struct broker_request *request, int with,
 
   *fd = -1;
   if (r == 0 && message_receive(channel, answer, sizeof *answer, fd) !=
-                  (ssize_t) sizeof *answer) {
+                  (ssize_t)sizeof *answer)
     r = -EIO;
-  }
   answer->text[sizeof answer->text - 1] = '\0';
   if (r < 0 && *fd >= 0) {
     close(*fd);
@@ -141,9 +129,8 @@ ask(const struct broker_request *request, int with,
   int channel = take_helper();
 
   *fd = -1;
-  if (channel < 0) {
+  if (channel < 0)
     return channel;
-  }
   int r = exchange(channel, request, with, answer, fd);
   give_helper(channel, r == 0);
   return r;
@@ -154,9 +141,8 @@ fill(struct broker_request *request, enum broker_op op, const char *path)
 {
   memset(request, 0, sizeof *request);
   request->op = op;
-  if (strlen(path) >= sizeof request->path) {
+  if (strlen(path) >= sizeof request->path)
     return -ENAMETOOLONG;
-  }
   strcpy(request->path, path);
   return 0;
 }
@@ -176,12 +162,10 @@ ask_about(const struct broker_request *request, int with, bool opens)
   int fd;
 
   int r = ask(request, with, &answer, &fd);
-  if (r == 0) {
+  if (r == 0)
     r = answer.result < 0 ? answer.result : opens && fd < 0 ? missing(fd) : 0;
-  }
-  if ((r < 0 || !opens) && fd >= 0) {
+  if ((r < 0 || !opens) && fd >= 0)
     close(fd);
-  }
   return r < 0 ? r : opens ? fd : 0;
 }
 
@@ -191,12 +175,10 @@ ask_about(const struct broker_request *request, int with, bool opens)
 static enum broker_op
 op_of(int folder, int flags)
 {
-  if (folder != AT_FDCWD) {
+  if (folder != AT_FDCWD)
     return flags & O_CREAT ? BROKER_MAKE_JOURNAL : BROKER_READ_JOURNAL;
-  }
-  if (flags & O_DIRECTORY) {
+  if (flags & O_DIRECTORY)
     return BROKER_LIST;
-  }
   return (flags & O_ACCMODE) == O_RDONLY ? BROKER_READ : BROKER_WRITE;
 }
 
@@ -205,19 +187,18 @@ host_open(void *opaque, int folder, const char *path, int flags, unsigned mode)
 {
   struct broker_request request;
 
-  (void) opaque;
-  (void) mode;
+  (void)opaque;
+  (void)mode;
   if (flags & O_PATH) {
     /* A place to look from, which opens nothing: the worker may itself. */
     int fd = openat(folder, path, flags | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
   }
-  if (folder == AT_FDCWD && (flags & O_CREAT)) {
+  if (folder == AT_FDCWD && (flags & O_CREAT))
     return -EACCES; /* it makes no images */
-  }
   int r = fill(&request, op_of(folder, flags), path);
-  return r < 0 ? r : ask_about(&request, folder == AT_FDCWD ? -1 : folder,
-                               true);
+  return r < 0 ? r
+               : ask_about(&request, folder == AT_FDCWD ? -1 : folder, true);
 }
 
 static int
@@ -226,7 +207,7 @@ host_unlink(void *opaque, int folder, const char *name)
   struct broker_request request;
   int r = fill(&request, BROKER_UNLINK_JOURNAL, name);
 
-  (void) opaque;
+  (void)opaque;
   return r < 0 ? r : ask_about(&request, folder, false);
 }
 
@@ -236,10 +217,9 @@ host_rename(void *opaque, int folder, const char *from, const char *to)
   struct broker_request request;
   int r = fill(&request, BROKER_RENAME_JOURNAL, from);
 
-  (void) opaque;
-  if (r == 0 && strlen(to) >= sizeof request.to) {
+  (void)opaque;
+  if (r == 0 && strlen(to) >= sizeof request.to)
     r = -ENAMETOOLONG;
-  }
   if (r == 0) {
     strcpy(request.to, to);
     r = ask_about(&request, folder, false);
@@ -253,8 +233,8 @@ host_mkdir(void *opaque, const char *path, unsigned mode)
   struct broker_request request;
   int r = fill(&request, BROKER_MAKE_PLACE, path);
 
-  (void) opaque;
-  (void) mode;
+  (void)opaque;
+  (void)mode;
   return r < 0 ? r : ask_about(&request, -1, false);
 }
 
@@ -266,14 +246,13 @@ host_holder(void *opaque, int fd, long pid, int number, char *text,
   struct broker_answer answer;
   int none;
 
-  (void) opaque;
+  (void)opaque;
   fill(&request, BROKER_HOLDER, "");
-  request.pid = (int32_t) pid;
+  request.pid = (int32_t)pid;
   request.number = number;
   int r = ask(&request, fd, &answer, &none);
-  if (none >= 0) {
+  if (none >= 0)
     close(none);
-  }
   snprintf(text, size, "%s",
            r == 0 && answer.result >= 0 ? answer.text : "another program");
   return r == 0 && answer.result > 0;
@@ -295,9 +274,8 @@ broker_begin(int asks, struct vhd_error *err)
   broker.asks = asks;
   /* The first one now, so that there is one, whatever limits come. */
   int channel = take_helper();
-  if (channel < 0) {
+  if (channel < 0)
     return fail_system(err, -channel, "cannot start a helper process");
-  }
   give_helper(channel, true);
   vhd_set_host(&host);
   return 0;
@@ -318,21 +296,19 @@ read_all(int fd, unsigned char **bytes, size_t *n)
 {
   struct stat st;
 
-  if (fstat(fd, &st) < 0 || st.st_size > BROKER_MAX_KEY) {
+  if (fstat(fd, &st) < 0 || st.st_size > BROKER_MAX_KEY)
     return -EFBIG;
-  }
-  unsigned char *data = malloc((size_t) st.st_size + 1);
-  if (data == NULL) {
+  unsigned char *data = malloc((size_t)st.st_size + 1);
+  if (!data)
     return -ENOMEM;
-  }
-  ssize_t got = pread(fd, data, (size_t) st.st_size, 0);
+  ssize_t got = pread(fd, data, (size_t)st.st_size, 0);
   if (got < 0) {
     int r = -errno;
     free(data);
     return r;
   }
   *bytes = data;
-  *n = (size_t) got;
+  *n = (size_t)got;
   return 0;
 }
 
@@ -345,17 +321,14 @@ open_key(const char *path)
   int fd = -1, r = fill(&request, BROKER_KEY, path);
   int channel = r < 0 ? r : new_helper(BROKER_KEYS);
 
-  if (channel < 0) {
+  if (channel < 0)
     return channel;
-  }
   r = exchange(channel, &request, -1, &answer, &fd);
   close(channel);
-  if (r == 0 && answer.result < 0) {
+  if (r == 0 && answer.result < 0)
     r = answer.result;
-  }
-  if (r < 0 && fd >= 0) {
+  if (r < 0 && fd >= 0)
     close(fd);
-  }
   return r < 0 ? r : fd < 0 ? missing(fd) : fd;
 }
 
@@ -366,9 +339,8 @@ keeper_read(void *opaque, const char *path, unsigned char **bytes, size_t *n,
   int fd = open_key(path);
   int r = fd < 0 ? fd : read_all(fd, bytes, n);
 
-  (void) opaque;
-  if (fd >= 0) {
+  (void)opaque;
+  if (fd >= 0)
     close(fd);
-  }
   return r < 0 ? fail_system(err, -r, "cannot read %s", path) : 0;
 }

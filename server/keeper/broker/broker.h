@@ -1,11 +1,9 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The worker's side: what it cannot open itself, it has helpers open.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* broker.h: the worker's side: what it cannot open itself, it has helpers open.
  *
  * broker_begin() while there is one thread; then any thread.  Each request
  * blocks its thread, for as long as the disk does, and takes a helper for that
- * time.  Where no more helpers are to be had, requests wait for each other.
- */
+ * time.  Where no more helpers are to be had, requests wait for each other. */
 #ifndef SERVER_KEEPER_BROKER_BROKER_H
 #define SERVER_KEEPER_BROKER_BROKER_H
 

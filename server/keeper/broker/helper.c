@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * A helper's life; see helper.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* helper.c: a helper's life; see helper.h. */
 #include "config.h"
 
 #include "keeper/broker/helper.h"
@@ -42,7 +40,7 @@ find_holder(const struct broker_request *r, int fd, struct broker_answer *a)
 static int
 carry_out(struct helper *h, const struct broker_request *r, int fd)
 {
-  switch ((enum broker_op) r->op) {
+  switch ((enum broker_op)r->op) {
   case BROKER_READ:
     return policy_open(h->policy, r->path, false);
   case BROKER_WRITE:
@@ -69,7 +67,7 @@ carry_out(struct helper *h, const struct broker_request *r, int fd)
 static int
 answer(struct helper *h, int channel, const struct broker_request *r, int fd)
 {
-  struct broker_answer a = {.result = -EINVAL};
+  struct broker_answer a = { .result = -EINVAL };
   int opened = -1;
 
   if (!is_terminated(r->path, sizeof r->path) ||
@@ -84,36 +82,30 @@ answer(struct helper *h, int channel, const struct broker_request *r, int fd)
     opened = carry_out(h, r, fd);
     a.result = opened;
   }
-  if (opened > 0) {
+  if (opened > 0)
     a.result = 0;
-  }
   int sent = message_send(channel, &a, sizeof a, opened > 0 ? opened : -1);
-  if (opened > 0) {
+  if (opened > 0)
     close(opened);
-  }
   return sent;
 }
 
 void
-helper_run(int channel, enum broker_helper kind,
-           const struct options *options)
+helper_run(int channel, enum broker_helper kind, const struct options *options)
 {
-  struct helper h = {.kind = kind, .policy = policy_new(options)};
+  struct helper h = { .kind = kind, .policy = policy_new(options) };
   struct broker_request r;
   int fd, sent = 0;
 
   h.journals.any = options->no_sandbox || options->no_landlock;
-  while (h.policy != NULL && sent == 0) {
+  while (h.policy && sent == 0) {
     ssize_t n = message_receive(channel, &r, sizeof r, &fd);
-    if (n == (ssize_t) sizeof r) {
+    if (n == (ssize_t)sizeof r)
       sent = answer(&h, channel, &r, fd);
-    }
-    if (fd >= 0) {
+    if (fd >= 0)
       close(fd);
-    }
-    if (n != (ssize_t) sizeof r) {
+    if (n != (ssize_t)sizeof r)
       break; /* the end, or nobody who knows how to speak */
-    }
   }
   policy_free(h.policy);
 }

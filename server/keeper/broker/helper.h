@@ -1,9 +1,8 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * A helper: a process of the keeper's that opens files for the worker, one
- * request after the other, as the policy permits.  There are as many as are
- * needed at a time: one that waits for a disk holds up nobody but who asked.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* helper.h: a helper: a process of the keeper's that opens files for the
+ * worker, one request after the other, as the policy permits.  There are as
+ * many as are needed at a time: one that waits for a disk holds up nobody but
+ * who asked. */
 #ifndef SERVER_KEEPER_BROKER_HELPER_H
 #define SERVER_KEEPER_BROKER_HELPER_H
 

@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Journals for the worker; see journals.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* journals.c: journals for the worker; see journals.h. */
 #include "config.h"
 
 #include "keeper/broker/journals.h"
@@ -28,13 +26,12 @@ named_user(const char *folder)
   int n = 0;
 
   if (sscanf(folder, "/dev/shm/vhdkit-%u%n", &uid, &n) == 1 &&
-      folder[n] == '\0') {
+      folder[n] == '\0')
     return uid;
-  }
   n = 0;
   return sscanf(folder, "/run/user/%u/vhdkit%n", &uid, &n) == 1 && n > 0 &&
              folder[n] == '\0'
-           ? (long) uid
+           ? (long)uid
            : -1;
 }
 
@@ -48,7 +45,7 @@ is_place(int fd, const char *folder)
   return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && fstatfs(fd, &fs) == 0 &&
          (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) &&
          (st.st_uid == 0 || st.st_uid == geteuid() ||
-          (long) st.st_uid == named_user(folder));
+          (long)st.st_uid == named_user(folder));
 }
 
 /* Only the administrator's own setting may be a link. */
@@ -60,11 +57,10 @@ remember(void *opaque, const char *folder)
   const bool link = set != NULL && strcmp(set, folder) == 0;
   struct stat st;
 
-  int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC |
-                          (link ? 0 : O_NOFOLLOW));
-  if (fd < 0) {
+  int fd =
+    open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC | (link ? 0 : O_NOFOLLOW));
+  if (fd < 0)
     return 0;
-  }
   if (is_place(fd, folder) && fstat(fd, &st) == 0) {
     journals->place[journals->n].dev = st.st_dev;
     journals->place[journals->n].ino = st.st_ino;
@@ -77,12 +73,10 @@ remember(void *opaque, const char *folder)
 static bool
 is_remembered(const struct journals *journals, const struct stat *st)
 {
-  for (size_t i = 0; i < journals->n; i++) {
+  for (size_t i = 0; i < journals->n; i++)
     if (journals->place[i].dev == st->st_dev &&
-        journals->place[i].ino == st->st_ino) {
+        journals->place[i].ino == st->st_ino)
       return true;
-    }
-  }
   return false;
 }
 
@@ -91,12 +85,10 @@ is_known(struct journals *journals, int folder)
 {
   struct stat st;
 
-  if (fstat(folder, &st) < 0 || !S_ISDIR(st.st_mode)) {
+  if (fstat(folder, &st) < 0 || !S_ISDIR(st.st_mode))
     return false;
-  }
-  if (journals->any || is_remembered(journals, &st)) {
+  if (journals->any || is_remembered(journals, &st))
     return true;
-  }
   journals->n = 0;
   vhd_journal_places(false, remember, journals);
   return is_remembered(journals, &st);
@@ -122,20 +114,16 @@ journals_read(struct journals *journals, int folder, const char *name)
 {
   struct stat before, after;
 
-  if (!may(journals, folder, name)) {
+  if (!may(journals, folder, name))
     return -EACCES;
-  }
-  if (fstatat(folder, name, &before, AT_SYMLINK_NOFOLLOW) < 0) {
+  if (fstatat(folder, name, &before, AT_SYMLINK_NOFOLLOW) < 0)
     return -errno;
-  }
-  if (!S_ISREG(before.st_mode)) {
+  if (!S_ISREG(before.st_mode))
     return -EACCES;
-  }
-  int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK |
-                                  O_NOCTTY | O_CLOEXEC);
-  if (fd < 0) {
+  int fd = openat(folder, name,
+                  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0)
     return -errno;
-  }
   if (fstat(fd, &after) < 0 || !S_ISREG(after.st_mode)) {
     close(fd);
     return -EACCES;
@@ -146,18 +134,17 @@ journals_read(struct journals *journals, int folder, const char *name)
 int
 journals_make(struct journals *journals, int folder, const char *name)
 {
-  if (!may(journals, folder, name)) {
+  if (!may(journals, folder, name))
     return -EACCES;
-  }
-  int fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW |
-                                  O_CLOEXEC, 0600);
+  int fd = openat(folder, name,
+                  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   return fd < 0 ? -errno : fd;
 }
 
 int
 journals_unlink(struct journals *journals, int folder, const char *name)
 {
-  return !may(journals, folder, name)          ? -EACCES
+  return !may(journals, folder, name)    ? -EACCES
          : unlinkat(folder, name, 0) < 0 ? -errno
                                          : 0;
 }
@@ -180,8 +167,7 @@ is_the_same(void *opaque, const char *folder)
 int
 journals_make_place(const char *path)
 {
-  if (vhd_journal_places(false, is_the_same, (void *) (uintptr_t) path) != 1) {
+  if (vhd_journal_places(false, is_the_same, (void *)(uintptr_t)path) != 1)
     return -EACCES;
-  }
   return mkdir(path, 0700) < 0 ? -errno : 0;
 }

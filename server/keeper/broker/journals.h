@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* journals.h: the folders in which the library keeps journals, and what a
+ * helper does there for the worker: to read, make, rename and remove journals,
+ * which their names tell.  The folder comes as a descriptor; which one it is
+ * counts, not how it was reached.
  *
- * The folders in which the library keeps journals, and what a helper does there
- * for the worker: to read, make, rename and remove journals, which their names
- * tell.  The folder comes as a descriptor; which one it is counts, not how it
- * was reached.
- *
- * The helper's only thread.
- */
+ * The helper's only thread. */
 #ifndef SERVER_KEEPER_BROKER_JOURNALS_H
 #define SERVER_KEEPER_BROKER_JOURNALS_H
 

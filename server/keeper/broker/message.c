@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Packets with a descriptor; see message.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* message.c: packets with a descriptor; see message.h. */
 #include "config.h"
 
 #include "keeper/broker/message.h"
@@ -19,9 +17,9 @@ union control {
 int
 message_send(int channel, const void *data, size_t size, int fd)
 {
-  struct iovec iov = {.iov_base = (void *) (uintptr_t) data, .iov_len = size};
-  union control control = {.bytes = {0}};
-  struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+  struct iovec iov = { .iov_base = (void *)(uintptr_t)data, .iov_len = size };
+  union control control = { .bytes = { 0 } };
+  struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
   ssize_t n;
 
   if (fd >= 0) {
@@ -36,14 +34,14 @@ message_send(int channel, const void *data, size_t size, int fd)
   do {
     n = sendmsg(channel, &msg, MSG_NOSIGNAL);
   } while (n < 0 && errno == EINTR);
-  return n < 0 ? -errno : (size_t) n == size ? 0 : -EMSGSIZE;
+  return n < 0 ? -errno : (size_t)n == size ? 0 : -EMSGSIZE;
 }
 
 /* There is room for one descriptor: the kernel closes what is more. */
 ssize_t
 message_receive(int channel, void *data, size_t size, int *fd)
 {
-  struct iovec iov = {.iov_base = data, .iov_len = size};
+  struct iovec iov = { .iov_base = data, .iov_len = size };
   union control control;
   struct msghdr msg = {
     .msg_iov = &iov,
@@ -57,15 +55,13 @@ message_receive(int channel, void *data, size_t size, int *fd)
   do {
     n = recvmsg(channel, &msg, MSG_CMSG_CLOEXEC);
   } while (n < 0 && errno == EINTR);
-  if (n < 0) {
+  if (n < 0)
     return -errno;
-  }
   const struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-  if (cmsg != NULL && cmsg->cmsg_level == SOL_SOCKET &&
-      cmsg->cmsg_type == SCM_RIGHTS && cmsg->cmsg_len == CMSG_LEN(sizeof *fd)) {
+  if (cmsg && cmsg->cmsg_level == SOL_SOCKET &&
+      cmsg->cmsg_type == SCM_RIGHTS && cmsg->cmsg_len == CMSG_LEN(sizeof *fd))
     memcpy(fd, CMSG_DATA(cmsg), sizeof *fd);
-  } else if (msg.msg_flags & MSG_CTRUNC) {
+  else if (msg.msg_flags & MSG_CTRUNC)
     *fd = -EMFILE; /* there was one, and no place for it */
-  }
-  return msg.msg_flags & MSG_TRUNC ? (ssize_t) size + 1 : n;
+  return msg.msg_flags & MSG_TRUNC ? (ssize_t)size + 1 : n;
 }

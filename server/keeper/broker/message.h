@@ -1,14 +1,13 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * What is said between the worker, which can open nothing, and a helper
- * process that opens for it: a request, and its answer, each one packet of a
- * SOCK_SEQPACKET socket and of fixed size, each with at most one descriptor.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* message.h: what is said between the worker, which can open nothing, and a
+ * helper process that opens for it: a request, and its answer, each one packet
+ * of a SOCK_SEQPACKET socket and of fixed size, each with at most one
+ * descriptor.
  *
  * What the worker sends is hostile: it may have been taken over.  A request
  * says what is wanted in words of its own, not in the kernel's flags.
  *
- * The worker, any thread, a channel at a time; the helper's only thread.
- */
+ * The worker, any thread, a channel at a time; the helper's only thread. */
 #ifndef SERVER_KEEPER_BROKER_MESSAGE_H
 #define SERVER_KEEPER_BROKER_MESSAGE_H
 
@@ -21,16 +20,16 @@
 
 enum broker_op {
   /* By .path alone; the answer carries the descriptor. */
-  BROKER_READ = 1,  /* a regular file */
-  BROKER_WRITE,     /* the same, for reading and writing */
-  BROKER_LIST,      /* a folder, to read the names in it */
-  BROKER_KEY,       /* a file of keys, as named on the command line */
+  BROKER_READ = 1, /* a regular file */
+  BROKER_WRITE,    /* the same, for reading and writing */
+  BROKER_LIST,     /* a folder, to read the names in it */
+  BROKER_KEY,      /* a file of keys, as named on the command line */
   /* In the folder whose descriptor comes with it: .path is a plain name. */
   BROKER_READ_JOURNAL,
   BROKER_MAKE_JOURNAL, /* a new, empty one */
   BROKER_UNLINK_JOURNAL,
   BROKER_RENAME_JOURNAL, /* to .to */
-  BROKER_MAKE_PLACE, /* a folder for journals */
+  BROKER_MAKE_PLACE,     /* a folder for journals */
   /* Who holds the file whose descriptor comes with it? */
   BROKER_HOLDER,
 };

@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * What may be opened; see policy.h.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* policy.c: what may be opened; see policy.h.
  *
  * A file is first opened to be looked at (O_PATH), which does nothing to
  * devices or FIFOs; then asked where it lies; then opened through that
  * descriptor.  So there is no moment between the check and the opening in which
- * a name could change hands.
- */
+ * a name could change hands. */
 #include "config.h"
 
 #include "keeper/broker/policy.h"
@@ -55,8 +53,8 @@ enum right {
 
 struct policy {
   const struct options *options;
-  bool found;     /* the folders below are known */
-  char **beside;  /* canonical folders of the named images */
+  bool found;    /* the folders below are known */
+  char **beside; /* canonical folders of the named images */
   size_t nbeside;
 };
 
@@ -65,19 +63,17 @@ policy_new(const struct options *options)
 {
   struct policy *policy = calloc(1, sizeof *policy);
 
-  if (policy != NULL) {
+  if (policy)
     policy->options = options;
-  }
   return policy;
 }
 
 void
 policy_free(struct policy *policy)
 {
-  if (policy != NULL) {
-    for (size_t i = 0; i < policy->nbeside; i++) {
+  if (policy) {
+    for (size_t i = 0; i < policy->nbeside; i++)
       free(policy->beside[i]);
-    }
     free(policy->beside);
     free(policy);
   }
@@ -97,15 +93,14 @@ static int
 open_to_look(const char *path, int flags)
 {
   const struct open_how how = {
-    .flags = (uint64_t) (flags | O_PATH | O_CLOEXEC),
+    .flags = (uint64_t)(flags | O_PATH | O_CLOEXEC),
     .resolve = RESOLVE_NO_MAGICLINKS,
   };
-  int fd = (int) syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
 
   /* Where a container's filter does not know that call. */
-  if (fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+  if (fd < 0 && (errno == ENOSYS || errno == EPERM))
     fd = open(path, flags | O_PATH | O_CLOEXEC);
-  }
   return fd < 0 ? -errno : fd;
 }
 
@@ -122,9 +117,8 @@ place_of(int fd, char *place)
 
   own_name(fd, own);
   ssize_t n = readlink(own, place, PATH_MAX);
-  if (n < 0 || n >= PATH_MAX) {
+  if (n < 0 || n >= PATH_MAX)
     return n < 0 ? -errno : -ENAMETOOLONG;
-  }
   place[n] = '\0';
   return place[0] == '/' ? 0 : -EACCES;
 }
@@ -152,18 +146,17 @@ static char *
 folder_of(const char *path)
 {
   char *real = realpath(path, NULL);
-  char *slash = real != NULL ? strrchr(real, '/') : NULL;
+  char *slash = real ? strrchr(real, '/') : NULL;
 
-  if (slash != NULL) {
+  if (slash)
     slash[slash == real] = '\0';
-  }
   return real;
 }
 
 static int
 compare(const void *a, const void *b)
 {
-  return strcmp(*(char *const *) a, *(char *const *) b);
+  return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* Each once: many images lie in few folders. */
@@ -178,16 +171,13 @@ find_beside(struct policy *policy)
     folders[n] = folder_of(opt->exports[i].path);
     n += folders[n] != NULL;
   }
-  if (n > 0) {
+  if (n > 0)
     qsort(folders, n, sizeof *folders, compare);
-  }
-  for (size_t i = 0; i < n; i++) {
-    if (kept > 0 && strcmp(folders[i], folders[kept - 1]) == 0) {
+  for (size_t i = 0; i < n; i++)
+    if (kept > 0 && strcmp(folders[i], folders[kept - 1]) == 0)
       free(folders[i]);
-    } else {
+    else
       folders[kept++] = folders[i];
-    }
-  }
   policy->beside = folders;
   policy->nbeside = kept;
   policy->found = true;
@@ -196,14 +186,11 @@ find_beside(struct policy *policy)
 static bool
 is_beside(struct policy *policy, const char *place)
 {
-  if (!policy->found) {
+  if (!policy->found)
     find_beside(policy);
-  }
-  for (size_t i = 0; i < policy->nbeside; i++) {
-    if (is_within(place, policy->beside[i])) {
+  for (size_t i = 0; i < policy->nbeside; i++)
+    if (is_within(place, policy->beside[i]))
       return true;
-    }
-  }
   return false;
 }
 
@@ -213,9 +200,8 @@ served_folder(const struct options *opt)
 {
   struct stat st;
 
-  return opt->nexports == 1 && opt->exports[0].name == NULL &&
-             !opt->exports[0].raw && stat(opt->exports[0].path, &st) == 0 &&
-             S_ISDIR(st.st_mode)
+  return opt->nexports == 1 && !opt->exports[0].name && !opt->exports[0].raw &&
+             stat(opt->exports[0].path, &st) == 0 && S_ISDIR(st.st_mode)
            ? opt->exports[0].path
            : NULL;
 }
@@ -227,11 +213,9 @@ is_named(const struct policy *policy, const char *path)
 {
   const struct options *opt = policy->options;
 
-  for (size_t i = 0; i < opt->nexports; i++) {
-    if (strcmp(path, opt->exports[i].path) == 0) {
+  for (size_t i = 0; i < opt->nexports; i++)
+    if (strcmp(path, opt->exports[i].path) == 0)
       return true;
-    }
-  }
   return false;
 }
 
@@ -249,25 +233,20 @@ right_below(struct policy *policy, const char *path, const char *place)
   const struct options *opt = policy->options;
   const char *folder = served_folder(opt);
 
-  if (folder != NULL && is_within_named(place, folder)) {
+  if (folder && is_within_named(place, folder))
     return !opt->readonly && is_called_vhd(path) ? WRITE : READ;
-  }
-  for (size_t i = 0; i < opt->roots.n; i++) {
-    if (is_within_named(place, opt->roots.items[i])) {
+  for (size_t i = 0; i < opt->roots.n; i++)
+    if (is_within_named(place, opt->roots.items[i]))
       return READ;
-    }
-  }
-  return folder == NULL && is_beside(policy, place) ? READ_VHD : NONE;
+  return !folder && is_beside(policy, place) ? READ_VHD : NONE;
 }
 
 static bool
 is_system_fact(const char *path)
 {
-  for (size_t i = 0; i < sizeof system_facts / sizeof *system_facts; i++) {
-    if (strcmp(path, system_facts[i]) == 0) {
+  for (size_t i = 0; i < sizeof system_facts / sizeof *system_facts; i++)
+    if (strcmp(path, system_facts[i]) == 0)
       return true;
-    }
-  }
   return false;
 }
 
@@ -287,15 +266,12 @@ right_to(struct policy *policy, const char *path, int fd)
 {
   char place[PATH_MAX];
 
-  if (!confines(policy)) {
+  if (!confines(policy))
     return WRITE;
-  }
-  if (is_named(policy, path)) {
+  if (is_named(policy, path))
     return policy->options->readonly ? READ : WRITE;
-  }
-  if (is_system_fact(path)) {
+  if (is_system_fact(path))
     return READ;
-  }
   return place_of(fd, place) < 0 ? NONE
          : is_loop_fact(place)   ? READ
                                  : right_below(policy, path, place);
@@ -306,8 +282,7 @@ has_cookie_at(int fd, off_t off)
 {
   char cookie[COOKIE_LEN];
 
-  return off >= 0 &&
-         pread(fd, cookie, sizeof cookie, off) == sizeof cookie &&
+  return off >= 0 && pread(fd, cookie, sizeof cookie, off) == sizeof cookie &&
          memcmp(cookie, COOKIE, sizeof cookie) == 0;
 }
 
@@ -340,9 +315,8 @@ open_regular(int look, int flags)
 {
   struct stat st;
 
-  if (fstat(look, &st) < 0) {
+  if (fstat(look, &st) < 0)
     return -errno;
-  }
   return S_ISREG(st.st_mode) ? open_again(look, flags) : -EACCES;
 }
 
@@ -351,9 +325,8 @@ policy_open(struct policy *policy, const char *path, bool write)
 {
   int look = open_to_look(path, 0);
 
-  if (look < 0) {
+  if (look < 0)
     return look;
-  }
   const enum right right = right_to(policy, path, look);
   int fd = right >= (write ? WRITE : READ_VHD)
              ? open_regular(look, write ? O_RDWR : O_RDONLY)
@@ -369,8 +342,7 @@ policy_open(struct policy *policy, const char *path, bool write)
 static bool
 may_list(struct policy *policy, const char *place)
 {
-  return strcmp(place, DEVICES) == 0 ||
-         right_below(policy, "", place) != NONE;
+  return strcmp(place, DEVICES) == 0 || right_below(policy, "", place) != NONE;
 }
 
 int
@@ -379,9 +351,8 @@ policy_list(struct policy *policy, const char *path)
   char place[PATH_MAX];
   int look = open_to_look(path, O_DIRECTORY);
 
-  if (look < 0) {
+  if (look < 0)
     return look;
-  }
   int fd = !confines(policy) ||
                (place_of(look, place) == 0 && may_list(policy, place))
              ? open_again(look, O_RDONLY | O_DIRECTORY)
@@ -396,17 +367,14 @@ static bool
 is_key(const struct options *opt, const char *path)
 {
   const char *folder = opt->tls_certificates;
-  size_t n = folder != NULL ? strlen(folder) : 0;
+  size_t n = folder ? strlen(folder) : 0;
 
-  if (opt->tls_psk != NULL && strcmp(path, opt->tls_psk) == 0) {
+  if (opt->tls_psk && strcmp(path, opt->tls_psk) == 0)
     return true;
-  }
-  for (size_t i = 0; i < sizeof key_names / sizeof *key_names; i++) {
+  for (size_t i = 0; i < sizeof key_names / sizeof *key_names; i++)
     if (n > 0 && strncmp(path, folder, n) == 0 && path[n] == '/' &&
-        strcmp(path + n + 1, key_names[i]) == 0) {
+        strcmp(path + n + 1, key_names[i]) == 0)
       return true;
-    }
-  }
   return false;
 }
 
@@ -417,14 +385,12 @@ policy_key(const struct policy *policy, const char *path)
 {
   struct stat st;
 
-  if (!is_key(policy->options, path)) {
+  if (!is_key(policy->options, path))
     return -EACCES;
-  }
   int look = open_to_look(path, 0);
   int fd = look < 0 ? look : open_regular(look, O_RDONLY);
-  if (look >= 0) {
+  if (look >= 0)
     close(look);
-  }
   if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_size > BROKER_MAX_KEY)) {
     close(fd);
     fd = -EFBIG;

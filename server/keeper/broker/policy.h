@@ -1,6 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * What a helper opens for the worker, by the command line:
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* policy.h: what a helper opens for the worker, by the command line:
  *
  *   a named image            itself, whatever its name leads to
  *   the folder of images     regular files below it; for writing those that
@@ -16,8 +15,7 @@
  * that is open, links resolved, not of its name: what was checked is what is
  * handed over.
  *
- * The helper's only thread.
- */
+ * The helper's only thread. */
 #ifndef SERVER_KEEPER_BROKER_POLICY_H
 #define SERVER_KEEPER_BROKER_POLICY_H
 

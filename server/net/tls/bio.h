@@ -1,8 +1,6 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * What is below OpenSSL: a BIO that receives from the stream's socket, and
- * collects what is to be sent in its .out.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bio.h: what is below OpenSSL: a BIO that receives from the stream's socket,
+ * and collects what is to be sent in its .out. */
 #ifndef SERVER_NET_TLS_BIO_H
 #define SERVER_NET_TLS_BIO_H
 

@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Which certificates and keys are in use; see context.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* context.c: which certificates and keys are in use; see context.h. */
 #include "config.h"
 
 #include "net/tls/context.h"
@@ -26,7 +24,7 @@ struct tls_context {
   pthread_mutex_t lock; /* of what follows */
   pthread_cond_t wake;
   struct tls_credentials *newest;
-  time_t looked; /* when a client last had the files looked at */
+  time_t looked;          /* when a client last had the files looked at */
   bool look, reload, end; /* what the thread is to do */
   pthread_t thread;
   bool started;
@@ -47,9 +45,11 @@ check_revocations(const struct tls_context *context, const struct keys *keys,
 {
   const struct key_bytes *crl = &keys->files[KEY_CRL];
 
-  return context->revokes && crl->data == NULL
-           ? fail_argument(err, "TLS: %s is gone (an empty list revokes "
-                           "nobody: certtool --generate-crl)", crl->path)
+  return context->revokes && !crl->data
+           ? fail_argument(err,
+                           "TLS: %s is gone (an empty list revokes "
+                           "nobody: certtool --generate-crl)",
+                           crl->path)
            : 0;
 }
 
@@ -60,13 +60,11 @@ load(struct tls_context *context, struct tls_credentials **credentials,
   struct keys keys;
 
   int r = keys_read(&context->source, &keys, err);
-  if (r < 0) {
+  if (r < 0)
     return r;
-  }
   r = check_revocations(context, &keys, err);
-  if (r == 0) {
+  if (r == 0)
     r = tls_credentials_new(&keys, credentials, err);
-  }
   if (r == 0) {
     context->revokes = keys.files[KEY_CRL].data != NULL;
     keys_warn_of_readers(&context->source);
@@ -97,9 +95,8 @@ retry_sec(const struct tls_context *context)
 static void
 tell(const struct tls_context *context, const char *trouble)
 {
-  if (context->config.tell != NULL) {
+  if (context->config.tell)
     context->config.tell(context->config.tell_opaque, trouble);
-  }
 }
 
 /* An administrator who has revoked a key must not believe that it is. */
@@ -109,10 +106,11 @@ shout(struct tls_context *context, const char *why)
   clock_gettime(CLOCK_MONOTONIC, &context->again);
   context->again.tv_sec += retry_sec(context);
   context->failed = true;
-  log_error("%s; the former certificates and keys stay in use, and whoever was "
-            "removed or revoked since then still gets in.  Mend this and send "
-            "SIGHUP, or restart; the next attempt is in %u s",
-            why, retry_sec(context));
+  log_error(
+    "%s; the former certificates and keys stay in use, and whoever was "
+    "removed or revoked since then still gets in.  Mend this and send "
+    "SIGHUP, or restart; the next attempt is in %u s",
+    why, retry_sec(context));
   tell(context, why);
 }
 
@@ -141,11 +139,10 @@ load_again(struct tls_context *context)
   struct tls_credentials *credentials;
   struct vhd_error err;
 
-  if (load(context, &credentials, &err) < 0) {
+  if (load(context, &credentials, &err) < 0)
     shout(context, err.message);
-  } else {
+  else
     take(context, credentials);
-  }
 }
 
 /* --------------------------------------------------------------- the thread */
@@ -160,9 +157,10 @@ try_rights(const struct tls_context *context)
   if (keys_read(&context->source, &keys, &err) == 0) {
     keys_clear(&keys);
   } else {
-    log_warning("%s, now that rights were given up: changes of it, revocations "
-                "among them, will need a restart",
-                err.message);
+    log_warning(
+      "%s, now that rights were given up: changes of it, revocations "
+      "among them, will need a restart",
+      err.message);
   }
 }
 
@@ -175,9 +173,10 @@ await_work(struct tls_context *context)
 
   while (!context->look && !context->reload && !context->end &&
          r != ETIMEDOUT) {
-    r = context->failed ? pthread_cond_timedwait(&context->wake, &context->lock,
-                                                 &context->again)
-                        : pthread_cond_wait(&context->wake, &context->lock);
+    r = context->failed
+          ? pthread_cond_timedwait(&context->wake, &context->lock,
+                                   &context->again)
+          : pthread_cond_wait(&context->wake, &context->lock);
   }
   bool must = context->reload || r == ETIMEDOUT;
   context->look = context->reload = false;
@@ -193,13 +192,11 @@ watch(void *arg)
   pthread_mutex_lock(&context->lock);
   for (;;) {
     bool must = await_work(context);
-    if (context->end) {
+    if (context->end)
       break;
-    }
     pthread_mutex_unlock(&context->lock);
-    if (keys_have_changed(&context->source) || must) {
+    if (keys_have_changed(&context->source) || must)
       load_again(context);
-    }
     pthread_mutex_lock(&context->lock);
   }
   pthread_mutex_unlock(&context->lock);
@@ -242,9 +239,8 @@ tls_context_new(const struct tls_config *config, struct tls_context **made,
   pthread_condattr_t attr;
 
   *made = NULL;
-  if (context == NULL) {
+  if (!context)
     return fail_system(err, ENOMEM, "TLS");
-  }
   context->config = *config;
   context->source.verify_peer = config->verify_peer;
   context->source.read = config->read;
@@ -254,7 +250,8 @@ tls_context_new(const struct tls_config *config, struct tls_context **made,
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&context->wake, &attr);
   pthread_condattr_destroy(&attr);
-  int r = keys_source_init(&context->source, config->certificates, config->psk);
+  int r =
+    keys_source_init(&context->source, config->certificates, config->psk);
   if (r < 0) {
     r = fail_system(err, ENOMEM, "TLS");
   } else {
@@ -281,9 +278,8 @@ tls_context_start(struct tls_context *context, struct vhd_error *err)
   int r = pthread_create(&context->thread, NULL, watch, context);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   context->started = r == 0;
-  if (r != 0) {
+  if (r != 0)
     return fail_system(err, r, "TLS: cannot start a thread");
-  }
   pthread_setname_np(context->thread, "keys");
   return 0;
 }
@@ -306,9 +302,8 @@ end_thread(struct tls_context *context)
 void
 tls_context_free(struct tls_context *context)
 {
-  if (context == NULL) {
+  if (!context)
     return;
-  }
   if (context->started && !end_thread(context)) {
     pthread_detach(context->thread);
     return; /* it reads a file that hangs; the process's end frees this */

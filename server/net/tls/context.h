@@ -1,16 +1,14 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Certificates and keys: loaded at start, looked at again when a client asks
- * for TLS (at most once a second) and loaded anew when the files have
- * changed.  Running connections keep what they began with.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* context.h: certificates and keys: loaded at start, looked at again when a
+ * client asks for TLS (at most once a second) and loaded anew when the files
+ * have changed.  Running connections keep what they began with.
  *
  * Files are read, and made OpenSSL's, on a thread of the context's own: no
  * client waits for a disk, nor for a long list of revocations.  What cannot be
  * loaded leaves the former keys in use, among them those that were to be
  * revoked: that is said as an error, again and again until it succeeds.
  *
- * Any thread, but for the functions that begin and end it.
- */
+ * Any thread, but for the functions that begin and end it. */
 #ifndef SERVER_NET_TLS_CONTEXT_H
 #define SERVER_NET_TLS_CONTEXT_H
 

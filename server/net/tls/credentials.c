@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Certificates and keys made OpenSSL's, out of bytes; see credentials.h.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* credentials.c: certificates and keys made OpenSSL's, out of bytes; see
+ * credentials.h.
  *
  * Choices, and what for:
  * - TLS 1.2 is the oldest version; only suites with AES-GCM or ChaCha20, ours
@@ -10,8 +10,7 @@
  * - No session tickets, no session cache, no renegotiation: kernels that do TLS
  *   for their nbd client stop at records that come after the handshake.
  * - Buffers are given back when empty: most connections are idle.
- * - Bytes are read ahead, so that one system call brings many small records.
- */
+ * - Bytes are read ahead, so that one system call brings many small records. */
 #include "config.h"
 
 #include "net/tls/credentials.h"
@@ -45,13 +44,13 @@
   "ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-CHACHA20-POLY1305:" \
   "PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:PSK-CHACHA20-POLY1305:"
 #define MAX_CERTIFICATES 32768 /* bytes that a stranger may announce */
-#define SECURITY_LEVEL 2 /* 112 bits: RSA and DH from 2048 on */
+#define SECURITY_LEVEL 2       /* 112 bits: RSA and DH from 2048 on */
 
-static const unsigned char aes_128_gcm_sha256[2] = {0x13, 0x01};
+static const unsigned char aes_128_gcm_sha256[2] = { 0x13, 0x01 };
 
 struct tls_credentials {
   SSL_CTX *ssl_ctx;
-  struct psk_file *psk; /* NULL: none */
+  struct psk_file *psk;                   /* NULL: none */
   unsigned char nobodys_key[PSK_MAX_KEY]; /* see claim_key() */
   atomic_uint refs;
 };
@@ -62,13 +61,12 @@ tls_reason(char *buf, size_t size)
   unsigned long code = ERR_get_error();
   const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 
-  if (reason != NULL) {
+  if (reason)
     snprintf(buf, size, "%s", reason);
-  } else if (ERR_SYSTEM_ERROR(code)) {
+  else if (ERR_SYSTEM_ERROR(code))
     snprintf(buf, size, "%s", strerror(ERR_GET_REASON(code)));
-  } else {
+  else
     snprintf(buf, size, "error %lx", code);
-  }
   ERR_clear_error();
 }
 
@@ -86,8 +84,7 @@ fail_tls(struct vhd_error *err, const char *what, const char *path)
  * key that nobody has, and fails where a wrong key does, in the same way, after
  * the same work.  NULL for what is no identity, as anybody can see. */
 static const unsigned char *
-claim_key(SSL *ssl, const void *identity, size_t identity_len,
-          size_t *key_len)
+claim_key(SSL *ssl, const void *identity, size_t identity_len, size_t *key_len)
 {
   const struct tls_credentials *credentials =
     SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
@@ -96,14 +93,13 @@ claim_key(SSL *ssl, const void *identity, size_t identity_len,
   claim->identity[0] = '\0';
   claim->unknown = false;
   if (identity_len == 0 || identity_len > PSK_MAX_IDENTITY ||
-      memchr(identity, '\0', identity_len) != NULL) {
+      memchr(identity, '\0', identity_len) != NULL)
     return NULL;
-  }
   memcpy(claim->identity, identity, identity_len);
   claim->identity[identity_len] = '\0';
   const unsigned char *key =
     psk_find(credentials->psk, identity, identity_len, key_len);
-  if (key == NULL) {
+  if (!key) {
     claim->unknown = true;
     key = credentials->nobodys_key;
     *key_len = psk_usual_length(credentials->psk);
@@ -118,11 +114,10 @@ on_psk(SSL *ssl, const char *identity, unsigned char *buf, unsigned size)
   size_t len;
   const unsigned char *key =
     identity != NULL ? claim_key(ssl, identity, strlen(identity), &len) : NULL;
-  if (key == NULL || len > size) {
+  if (!key || len > size)
     return 0;
-  }
   memcpy(buf, key, len);
-  return (unsigned) len;
+  return (unsigned)len;
 }
 
 /* TLS 1.3, where a pre-shared key is a session that never was. */
@@ -134,11 +129,10 @@ on_psk_session(SSL *ssl, const unsigned char *identity, size_t identity_len,
   const unsigned char *key = claim_key(ssl, identity, identity_len, &len);
 
   *session = NULL;
-  if (key == NULL) {
+  if (!key)
     return 1;
-  }
   SSL_SESSION *made = SSL_SESSION_new();
-  if (made == NULL || !SSL_SESSION_set1_master_key(made, key, len) ||
+  if (!made || !SSL_SESSION_set1_master_key(made, key, len) ||
       !SSL_SESSION_set_cipher(made,
                               SSL_CIPHER_find(ssl, aes_128_gcm_sha256)) ||
       !SSL_SESSION_set_protocol_version(made, TLS1_3_VERSION)) {
@@ -153,12 +147,11 @@ static int
 use_psk(struct tls_credentials *credentials, const struct key_bytes *bytes,
         struct vhd_error *err)
 {
-  int r = psk_parse(bytes->path, bytes->data, bytes->len, &credentials->psk,
-                    err);
+  int r =
+    psk_parse(bytes->path, bytes->data, bytes->len, &credentials->psk, err);
   if (r == 0 && RAND_priv_bytes(credentials->nobodys_key,
-                                sizeof credentials->nobodys_key) != 1) {
+                                sizeof credentials->nobodys_key) != 1)
     r = fail_tls(err, "no random bytes for", bytes->path);
-  }
   if (r == 0) {
     SSL_CTX_set_psk_server_callback(credentials->ssl_ctx, on_psk);
     SSL_CTX_set_psk_find_session_callback(credentials->ssl_ctx,
@@ -174,17 +167,17 @@ use_psk(struct tls_credentials *credentials, const struct key_bytes *bytes,
 static int
 no_pass_phrase(char *buf, int size, int writing, void *opaque)
 {
-  (void) buf;
-  (void) size;
-  (void) writing;
-  (void) opaque;
+  (void)buf;
+  (void)size;
+  (void)writing;
+  (void)opaque;
   return -1;
 }
 
 static BIO *
 open_bytes(const struct key_bytes *bytes)
 {
-  return BIO_new_mem_buf(bytes->data, (int) bytes->len);
+  return BIO_new_mem_buf(bytes->data, (int)bytes->len);
 }
 
 /* Was there no more to read, rather than something that is no PEM? */
@@ -195,20 +188,18 @@ is_at_end(void)
   bool at_end = ERR_GET_LIB(code) == ERR_LIB_PEM &&
                 ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 
-  if (at_end) {
+  if (at_end)
     ERR_clear_error();
-  }
   return at_end;
 }
 
 static void
 warn_of_dates(const X509 *cert, const char *path)
 {
-  if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0) {
+  if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
     log_warning("%s has expired: clients will refuse it", path);
-  } else if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0) {
+  else if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
     log_warning("%s is not valid yet: clients will refuse it", path);
-  }
 }
 
 /* The first certificate is the server's; those behind lead to the authority. */
@@ -218,16 +209,14 @@ read_chain(SSL_CTX *ssl_ctx, BIO *bio, const char *path)
   X509 *cert = PEM_read_bio_X509_AUX(bio, NULL, no_pass_phrase, NULL);
   bool good = cert != NULL && SSL_CTX_use_certificate(ssl_ctx, cert) == 1;
 
-  if (good) {
+  if (good)
     warn_of_dates(cert, path);
-  }
   X509_free(cert);
   while (good &&
          (cert = PEM_read_bio_X509(bio, NULL, no_pass_phrase, NULL)) != NULL) {
     good = SSL_CTX_add0_chain_cert(ssl_ctx, cert) == 1;
-    if (!good) {
+    if (!good)
       X509_free(cert);
-    }
   }
   return good && is_at_end();
 }
@@ -251,9 +240,8 @@ use_own(SSL_CTX *ssl_ctx, const struct keys *keys, struct vhd_error *err)
   BIO *bio = open_bytes(cert);
   bool good = bio != NULL && read_chain(ssl_ctx, bio, cert->path);
   BIO_free(bio);
-  if (!good) {
+  if (!good)
     return fail_tls(err, "cannot load the certificate", cert->path);
-  }
   bio = open_bytes(key);
   good = bio != NULL && read_private(ssl_ctx, bio);
   BIO_free(bio);
@@ -265,9 +253,10 @@ warn_of_old_list(const X509_CRL *crl, const char *path)
 {
   const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
 
-  if (next != NULL && X509_cmp_current_time(next) < 0) {
+  if (next && X509_cmp_current_time(next) < 0) {
     log_warning("%s has expired: clients' certificates will be refused until "
-                "there is a new one", path);
+                "there is a new one",
+                path);
   }
 }
 
@@ -278,10 +267,10 @@ trust_one(SSL_CTX *ssl_ctx, const X509_INFO *info, bool tell)
 {
   X509_STORE *store = SSL_CTX_get_cert_store(ssl_ctx);
 
-  return (info->x509 == NULL || (X509_STORE_add_cert(store, info->x509) == 1 &&
-                                 (!tell || SSL_CTX_add_client_CA(
-                                             ssl_ctx, info->x509) == 1))) &&
-         (info->crl == NULL || X509_STORE_add_crl(store, info->crl) == 1);
+  return (!info->x509 ||
+          (X509_STORE_add_cert(store, info->x509) == 1 &&
+           (!tell || SSL_CTX_add_client_CA(ssl_ctx, info->x509) == 1))) &&
+         (!info->crl || X509_STORE_add_crl(store, info->crl) == 1);
 }
 
 /* Certificates and lists of revocations in any order, at least so many. */
@@ -299,9 +288,8 @@ trust_all(SSL_CTX *ssl_ctx, const struct key_bytes *bytes, int min_certs,
     const X509_INFO *info = sk_X509_INFO_value(all, i);
     min_certs -= info->x509 != NULL;
     min_crls -= info->crl != NULL;
-    if (info->crl != NULL) {
+    if (info->crl)
       warn_of_old_list(info->crl, bytes->path);
-    }
     good = trust_one(ssl_ctx, info, tell);
   }
   sk_X509_INFO_pop_free(all, X509_INFO_free);
@@ -320,21 +308,16 @@ use_trust(SSL_CTX *ssl_ctx, const struct keys *keys, struct vhd_error *err)
   const struct key_bytes *ca = &keys->files[KEY_CA];
   const struct key_bytes *crl = &keys->files[KEY_CRL];
 
-  if (ca->data != NULL &&
-      !trust_all(ssl_ctx, ca, 1, 0, keys->verify_peer)) {
+  if (ca->data && !trust_all(ssl_ctx, ca, 1, 0, keys->verify_peer))
     return fail_tls(err, "cannot load the authorities in", ca->path);
-  }
-  if (!keys->verify_peer) {
+  if (!keys->verify_peer)
     return 0;
-  }
   SSL_CTX_set_verify(ssl_ctx,
                      SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-  if (crl->data == NULL) {
+  if (!crl->data)
     return 0;
-  }
-  if (!trust_all(ssl_ctx, crl, 0, 1, false)) {
+  if (!trust_all(ssl_ctx, crl, 0, 1, false))
     return fail_tls(err, "cannot load the revocations in", crl->path);
-  }
   X509_STORE_set_flags(SSL_CTX_get_cert_store(ssl_ctx),
                        X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
   return 0;
@@ -349,9 +332,8 @@ make_ssl_ctx(bool certificates, bool psk)
   char ciphers[sizeof CERTIFICATE_CIPHERS + sizeof PSK_CIPHERS];
   SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 
-  if (ctx == NULL) {
+  if (!ctx)
     return NULL;
-  }
   snprintf(ciphers, sizeof ciphers, "%s%s",
            certificates ? CERTIFICATE_CIPHERS : "", psk ? PSK_CIPHERS : "");
   SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
@@ -380,7 +362,7 @@ make_ssl_ctx(bool certificates, bool psk)
 void
 tls_credentials_unref(struct tls_credentials *credentials)
 {
-  if (credentials != NULL && --credentials->refs == 0) {
+  if (credentials && --credentials->refs == 0) {
     SSL_CTX_free(credentials->ssl_ctx);
     psk_close(credentials->psk);
     explicit_bzero(credentials->nobodys_key, sizeof credentials->nobodys_key);
@@ -397,19 +379,16 @@ use_all(struct tls_credentials *credentials, const struct keys *keys,
   int r = 0;
 
   credentials->ssl_ctx = make_ssl_ctx(certificates, psk);
-  if (credentials->ssl_ctx == NULL) {
+  if (!credentials->ssl_ctx)
     return fail_tls(err, "cannot set up", "OpenSSL");
-  }
   SSL_CTX_set_app_data(credentials->ssl_ctx, credentials);
   if (certificates) {
     r = use_own(credentials->ssl_ctx, keys, err);
-    if (r == 0) {
+    if (r == 0)
       r = use_trust(credentials->ssl_ctx, keys, err);
-    }
   }
-  if (r == 0 && psk) {
+  if (r == 0 && psk)
     r = use_psk(credentials, &keys->files[KEY_PSK], err);
-  }
   return r;
 }
 
@@ -419,9 +398,8 @@ tls_credentials_new(const struct keys *keys,
                     struct vhd_error *err)
 {
   *credentials = calloc(1, sizeof **credentials);
-  if (*credentials == NULL) {
+  if (!*credentials)
     return fail_system(err, ENOMEM, "TLS");
-  }
   (*credentials)->refs = 1;
   ERR_clear_error();
   int r = use_all(*credentials, keys, err);
@@ -451,8 +429,8 @@ tls_credentials_session(struct tls_credentials *credentials,
                         struct tls_claim *claim)
 {
   SSL *ssl = SSL_new(credentials->ssl_ctx);
-  if (ssl != NULL) {
-    *claim = (struct tls_claim){.identity = ""};
+  if (ssl) {
+    *claim = (struct tls_claim){ .identity = "" };
     SSL_set_app_data(ssl, claim);
     SSL_set_accept_state(ssl);
   }

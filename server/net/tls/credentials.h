@@ -1,8 +1,7 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * One set of certificates and keys, as OpenSSL wants them, and the sessions
- * that begin with it.  Immutable once made, shared and counted.  Any thread.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* credentials.h: one set of certificates and keys, as OpenSSL wants them, and
+ * the sessions that begin with it.  Immutable once made, shared and counted.
+ * Any thread. */
 #ifndef SERVER_NET_TLS_CREDENTIALS_H
 #define SERVER_NET_TLS_CREDENTIALS_H
 

@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The handshake; see handshake.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* handshake.c: the handshake; see handshake.h. */
 #include "config.h"
 
 #include "net/tls/handshake.h"
@@ -55,15 +53,16 @@ log_failure(const struct tls_stream *t)
 
   find_reason(t, reason, sizeof reason);
   if (!log_cause_pass("TLS handshakes that fail%s: %s",
-                      claim->unknown ? " for want of a key" : "", reason)) {
+                      claim->unknown ? " for want of a key" : "", reason))
     return;
-  }
   if (claim->unknown) {
     log_notice("TLS handshake with %s failed: there is no pre-shared key for "
-               "'%s'", t->handshake->peer, claim->identity);
+               "'%s'",
+               t->handshake->peer, claim->identity);
   } else if (claim->identity[0] != '\0') {
     log_notice("TLS handshake with %s failed: %s, with the pre-shared key of "
-               "'%s'", t->handshake->peer, reason, claim->identity);
+               "'%s'",
+               t->handshake->peer, reason, claim->identity);
   } else {
     log_notice("TLS handshake with %s failed: %s", t->handshake->peer, reason);
   }
@@ -87,7 +86,7 @@ trim_heap(void)
 void
 tls_handshake_count(int n)
 {
-  atomic_fetch_add(&streams, (unsigned) n);
+  atomic_fetch_add(&streams, (unsigned)n);
 }
 
 static void
@@ -118,27 +117,23 @@ tls_handshake(struct stream *s)
 {
   struct tls_stream *t = tls_of(s);
 
-  if (t->handshake == NULL) {
+  if (!t->handshake)
     return 0;
-  }
   s->recv_want = POLLOUT;
   int sent = tls_bio_flush(t, false);
-  if (sent < 0) {
+  if (sent < 0)
     return sent;
-  }
   t->dry = false;
   t->recvs = 0;
   ERR_clear_error();
   int r = SSL_do_handshake(t->ssl);
   int error = SSL_get_error(t->ssl, r);
   if (r == 1 ? tls_identity_is_impossible(t->ssl, &t->handshake->claim)
-             : error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+             : error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
     return fail(t);
-  }
   sent = tls_bio_flush(t, false);
-  if (sent < 0) {
+  if (sent < 0)
     return sent;
-  }
   if (r == 1) {
     established(t);
     return 0;

@@ -1,8 +1,6 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * How a TLS stream begins.  A step of it may take the processor for several
- * milliseconds.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* handshake.h: how a TLS stream begins.  A step of it may take the processor
+ * for several milliseconds. */
 #ifndef SERVER_NET_TLS_HANDSHAKE_H
 #define SERVER_NET_TLS_HANDSHAKE_H
 

@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Records, and the messages that lie across them; see hello.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* hello.c: records, and the messages that lie across them; see hello.h. */
 #include "config.h"
 
 #include "net/tls/hello.h"
@@ -20,10 +18,9 @@ enum {
 static int
 begin_record(struct hello *h, enum hello_phase phase)
 {
-  h->record_left = (unsigned) h->record[3] << 8 | h->record[4];
-  if (h->record_left == 0) {
+  h->record_left = (unsigned)h->record[3] << 8 | h->record[4];
+  if (h->record_left == 0)
     h->record_have = 0;
-  }
   switch (h->record[0]) {
   case RECORD_HANDSHAKE:
   case RECORD_ALERT:
@@ -43,19 +40,17 @@ take_message(struct hello *h, const unsigned char *bytes, size_t len)
 {
   if (h->message_have == sizeof h->message) {
     size_t n = len < h->message_left ? len : h->message_left;
-    h->message_left -= (unsigned) n;
-    if (h->message_left == 0) {
+    h->message_left -= (unsigned)n;
+    if (h->message_left == 0)
       h->message_have = 0;
-    }
     return n;
   }
   h->message[h->message_have++] = bytes[0];
   if (h->message_have == sizeof h->message) {
-    h->message_left = (unsigned) h->message[1] << 16 |
-                      (unsigned) h->message[2] << 8 | h->message[3];
-    if (h->message_left == 0) {
+    h->message_left = (unsigned)h->message[1] << 16 |
+                      (unsigned)h->message[2] << 8 | h->message[3];
+    if (h->message_left == 0)
       h->message_have = 0;
-    }
   }
   return 1;
 }
@@ -66,13 +61,11 @@ take_record(struct hello *h, const unsigned char *bytes, size_t len)
 {
   size_t n = len < h->record_left ? len : h->record_left;
 
-  if (h->record[0] == RECORD_HANDSHAKE) {
+  if (h->record[0] == RECORD_HANDSHAKE)
     n = take_message(h, bytes, n);
-  }
-  h->record_left -= (unsigned) n;
-  if (h->record_left == 0) {
+  h->record_left -= (unsigned)n;
+  if (h->record_left == 0)
     h->record_have = 0;
-  }
   return n;
 }
 
@@ -86,9 +79,8 @@ hello_check(struct hello *h, const unsigned char *bytes, size_t len,
     size_t n = 1;
     if (h->record_have < sizeof h->record) {
       h->record[h->record_have++] = bytes[0];
-      if (h->record_have == sizeof h->record) {
+      if (h->record_have == sizeof h->record)
         r = begin_record(h, phase);
-      }
     } else {
       n = take_record(h, bytes, len);
       r = h->message_left > HELLO_MAX ? -EMSGSIZE : 0;

@@ -1,11 +1,9 @@
-/* SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* hello.h: looks at what a client sends before encryption begins.  OpenSSL
+ * takes memory for a message as soon as its length is announced, and permits
+ * 128 KiB: that is too much for a few bytes of a stranger's.
  *
- * Looks at what a client sends before encryption begins.  OpenSSL takes memory
- * for a message as soon as its length is announced, and permits 128 KiB: that
- * is too much for a few bytes of a stranger's.
- *
- * Sees the same bytes as OpenSSL, and leaves all else to be found by it.
- */
+ * Sees the same bytes as OpenSSL, and leaves all else to be found by it. */
 #ifndef SERVER_NET_TLS_HELLO_H
 #define SERVER_NET_TLS_HELLO_H
 

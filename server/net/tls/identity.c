@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * From a session to a name; see identity.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* identity.c: from a session to a name; see identity.h. */
 #include "config.h"
 
 #include "net/tls/identity.h"
@@ -31,11 +29,10 @@ certificate_name(X509 *cert, char *buf, size_t size)
     unsigned char *text;
     int len = ASN1_STRING_to_UTF8(&text, data);
     if (len >= 0) {
-      found = len > 0 && (size_t) len < size &&
-              strlen((char *) text) == (size_t) len;
-      if (found) {
-        memcpy(buf, text, (size_t) len + 1);
-      }
+      found = len > 0 && (size_t)len < size &&
+              strlen((char *)text) == (size_t)len;
+      if (found)
+        memcpy(buf, text, (size_t)len + 1);
       OPENSSL_free(text);
       return found;
     }
@@ -47,7 +44,7 @@ certificate_name(X509 *cert, char *buf, size_t size)
     const ASN1_STRING *data =
       GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
     if (type == GEN_DNS || type == GEN_EMAIL || type == GEN_URI) {
-      size_t len = (size_t) ASN1_STRING_length(data);
+      size_t len = (size_t)ASN1_STRING_length(data);
       const unsigned char *text = ASN1_STRING_get0_data(data);
       found = len > 0 && len < size && memchr(text, '\0', len) == NULL;
       if (found) {
@@ -83,16 +80,14 @@ tls_identity_find(const SSL *ssl, const struct tls_claim *claim)
 
   if (used_psk(ssl)) {
     if (claim->identity[0] != '\0' &&
-        asprintf(&identity, "psk:%s", claim->identity) < 0) {
+        asprintf(&identity, "psk:%s", claim->identity) < 0)
       identity = NULL;
-    }
     return identity;
   }
   X509 *cert = SSL_get0_peer_certificate(ssl);
-  if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK &&
+  if (cert && SSL_get_verify_result(ssl) == X509_V_OK &&
       certificate_name(cert, name, sizeof name) &&
-      asprintf(&identity, "x509:%s", name) < 0) {
+      asprintf(&identity, "x509:%s", name) < 0)
     identity = NULL;
-  }
   return identity;
 }

@@ -1,9 +1,7 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Who a client has proved to be: "psk:IDENTITY" by a pre-shared key,
- * "x509:NAME" by a certificate that was asked for and verified, where NAME is
- * the common name of its subject, or else its first alternative name.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* identity.h: who a client has proved to be: "psk:IDENTITY" by a pre-shared
+ * key, "x509:NAME" by a certificate that was asked for and verified, where NAME
+ * is the common name of its subject, or else its first alternative name. */
 #ifndef SERVER_NET_TLS_IDENTITY_H
 #define SERVER_NET_TLS_IDENTITY_H
 

@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The files of certificates and keys; see keys.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* keys.c: the files of certificates and keys; see keys.h. */
 #include "config.h"
 
 #include "net/tls/keys.h"
@@ -26,9 +24,9 @@ keys_source_init(struct keys_source *source, const char *certificates,
       return -ENOMEM;
     }
   }
-  if (psk != NULL) {
+  if (psk) {
     source->paths[KEY_PSK] = strdup(psk);
-    return source->paths[KEY_PSK] != NULL ? 0 : -ENOMEM;
+    return source->paths[KEY_PSK] ? 0 : -ENOMEM;
   }
   return 0;
 }
@@ -61,10 +59,10 @@ look(const char *path, struct key_stamp *stamp)
   struct stat st;
 
   if (stat(path, &st) == 0) {
-    *stamp = (struct key_stamp){true,       st.st_dev,  st.st_ino,
-                                st.st_size, st.st_mtim, st.st_ctim};
+    *stamp = (struct key_stamp){ true,       st.st_dev,  st.st_ino,
+                                 st.st_size, st.st_mtim, st.st_ctim };
   } else if (errno == ENOENT || errno == ENOTDIR) {
-    *stamp = (struct key_stamp){.exists = false};
+    *stamp = (struct key_stamp){ .exists = false };
   }
 }
 
@@ -75,9 +73,8 @@ keys_have_changed(struct keys_source *source)
 
   for (int i = 0; i < KEY_FILES; i++) {
     struct key_stamp now = source->stamps[i];
-    if (source->paths[i] != NULL) {
+    if (source->paths[i])
       look(source->paths[i], &now);
-    }
     changed |= !is_same(&now, &source->stamps[i]);
     source->stamps[i] = now;
   }
@@ -95,7 +92,7 @@ keys_warn_of_readers(const struct keys_source *source)
 
   for (int i = 0; i < KEY_FILES; i++) {
     const char *path = source->paths[i];
-    if (what[i] != NULL && path != NULL && stat(path, &st) == 0 &&
+    if (what[i] && path && stat(path, &st) == 0 &&
         (st.st_mode & S_IRWXO) != 0) {
       log_warning("%s: everybody can read %s; chmod o= %s", path, what[i],
                   path);
@@ -122,22 +119,20 @@ read_one(const struct keys_source *source, int i, struct key_bytes *bytes,
          struct vhd_error *err)
 {
   bytes->path = source->paths[i];
-  int r = source->read(source->opaque, bytes->path, &bytes->data, &bytes->len,
-                       err);
+  int r =
+    source->read(source->opaque, bytes->path, &bytes->data, &bytes->len, err);
   if (r < 0) {
     bytes->data = NULL;
     return r == -ENOENT && is_optional(source, i) ? 0 : r;
   }
-  if (bytes->data == NULL) { /* an empty file is one all the same */
+  if (!bytes->data) { /* an empty file is one all the same */
     bytes->data = calloc(1, 1);
     bytes->len = 0;
   }
-  if (bytes->data == NULL) {
+  if (!bytes->data)
     return fail_system(err, ENOMEM, "TLS: cannot read %s", bytes->path);
-  }
-  if (bytes->len > KEYS_MAX_BYTES) {
+  if (bytes->len > KEYS_MAX_BYTES)
     return fail_system(err, EFBIG, "TLS: cannot read %s", bytes->path);
-  }
   return 0;
 }
 
@@ -145,7 +140,7 @@ int
 keys_read(const struct keys_source *source, struct keys *keys,
           struct vhd_error *err)
 {
-  *keys = (struct keys){.verify_peer = source->verify_peer};
+  *keys = (struct keys){ .verify_peer = source->verify_peer };
   for (int i = 0; i < KEY_FILES; i++) {
     int r = is_used(source, i) ? read_one(source, i, &keys->files[i], err) : 0;
     if (r < 0) {
@@ -161,10 +156,10 @@ keys_clear(struct keys *keys)
 {
   for (int i = 0; i < KEY_FILES; i++) {
     struct key_bytes *bytes = &keys->files[i];
-    if (bytes->data != NULL) {
+    if (bytes->data) {
       explicit_bzero(bytes->data, bytes->len);
       free(bytes->data);
     }
-    *bytes = (struct key_bytes){.path = NULL};
+    *bytes = (struct key_bytes){ .path = NULL };
   }
 }

@@ -1,11 +1,9 @@
-/* SPDX-License-Identifier: BSD-2-Clause
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* keys.h: which files certificates and keys are in, and what is in them, as
+ * bytes.  They are read here and nowhere else, by a function of the embedder's,
+ * who knows how to come at them once the process has given up its rights.
  *
- * Which files certificates and keys are in, and what is in them, as bytes.
- * They are read here and nowhere else, by a function of the embedder's, who
- * knows how to come at them once the process has given up its rights.
- *
- * Bytes are wiped when they are freed.  One thread at a time.
- */
+ * Bytes are wiped when they are freed.  One thread at a time. */
 #ifndef SERVER_NET_TLS_KEYS_H
 #define SERVER_NET_TLS_KEYS_H
 
@@ -19,8 +17,10 @@
 #define KEYS_MAX_BYTES (8U << 20) /* of a file: a long list of revocations */
 
 /* In a folder of certificates; in the order of enum key_file. */
+/* clang-format off */
 #define KEYS_NAMES \
-  {"ca-cert.pem", "server-cert.pem", "server-key.pem", "ca-crl.pem"}
+  { "ca-cert.pem", "server-cert.pem", "server-key.pem", "ca-crl.pem" }
+/* clang-format on */
 
 enum key_file {
   KEY_CA,
@@ -54,7 +54,7 @@ struct keys_source {
 };
 
 struct key_bytes {
-  const char *path; /* of the source; NULL: not used */
+  const char *path;    /* of the source; NULL: not used */
   unsigned char *data; /* NULL: there is no such file, and need not be */
   size_t len;
 };

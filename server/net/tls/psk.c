@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * Reading pre-shared keys; see psk.h.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* psk.c: reading pre-shared keys; see psk.h. */
 #include "config.h"
 
 #include "net/tls/psk.h"
@@ -56,17 +54,15 @@ hex_digit(char c)
 static long
 parse_hex(const char *text, size_t len, unsigned char *buf, size_t max)
 {
-  if (len % 2 != 0 || len / 2 > max) {
+  if (len % 2 != 0 || len / 2 > max)
     return -EINVAL;
-  }
   for (size_t i = 0; i < len / 2; i++) {
     int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-    if (high < 0 || low < 0) {
+    if (high < 0 || low < 0)
       return -EINVAL;
-    }
-    buf[i] = (unsigned char) (high << 4 | low);
+    buf[i] = (unsigned char)(high << 4 | low);
   }
-  return (long) (len / 2);
+  return (long)(len / 2);
 }
 
 /* NULL, or what is wrong with the line. */
@@ -74,32 +70,27 @@ static const char *
 parse_line(const char *line, struct psk *psk)
 {
   const char *colon = strchr(line, ':');
-  if (colon == NULL) {
+  if (!colon)
     return "is not IDENTITY:KEY";
-  }
-  size_t len = (size_t) (colon - line);
+  size_t len = (size_t)(colon - line);
   if (len > 0 && line[0] == '#') {
     long n = parse_hex(line + 1, len - 1, psk->identity, PSK_MAX_IDENTITY);
-    if (n < 0) {
+    if (n < 0)
       return "has no hexadecimal identity between # and :";
-    }
-    psk->identity_len = (size_t) n;
+    psk->identity_len = (size_t)n;
   } else {
-    if (len > PSK_MAX_IDENTITY) {
+    if (len > PSK_MAX_IDENTITY)
       return "has too long an identity";
-    }
     memcpy(psk->identity, line, len);
     psk->identity_len = len;
   }
   if (psk->identity_len == 0 ||
-      memchr(psk->identity, '\0', psk->identity_len) != NULL) {
+      memchr(psk->identity, '\0', psk->identity_len) != NULL)
     return "has an empty identity, or one with a zero byte";
-  }
   long n = parse_hex(colon + 1, strlen(colon + 1), psk->key, PSK_MAX_KEY);
-  if (n <= 0) {
+  if (n <= 0)
     return "has no key in hexadecimal behind the colon";
-  }
-  psk->key_len = (size_t) n;
+  psk->key_len = (size_t)n;
   return NULL;
 }
 
@@ -110,9 +101,8 @@ add_key(struct psk_file *file, const struct psk *psk)
     /* Not realloc(), which would leave keys behind in freed memory. */
     size_t allocated = file->allocated > 0 ? 2 * file->allocated : 16;
     struct psk *keys = calloc(allocated, sizeof *keys);
-    if (keys == NULL) {
+    if (!keys)
       return -ENOMEM;
-    }
     if (file->n > 0) {
       memcpy(keys, file->keys, file->n * sizeof *keys);
       explicit_bzero(file->keys, file->n * sizeof *keys);
@@ -134,21 +124,18 @@ read_line(const char *path, unsigned number, const unsigned char *text,
   struct psk psk;
   int r = 0;
 
-  if (len >= sizeof line) {
+  if (len >= sizeof line)
     return fail_argument(err, "%s: line %u is too long", path, number);
-  }
-  if (memchr(text, '\0', len) != NULL) {
+  if (memchr(text, '\0', len) != NULL)
     return fail_argument(err, "%s: line %u has a zero byte", path, number);
-  }
   memcpy(line, text, len);
   line[len] = '\0';
   len = strcspn(line, "\r");
   line[len] = '\0';
-  if (len == 0) {
+  if (len == 0)
     return 0;
-  }
   const char *wrong = parse_line(line, &psk);
-  if (wrong != NULL) {
+  if (wrong) {
     r = fail_argument(err, "%s: line %u %s (psktool writes such files)", path,
                       number, wrong);
   } else {
@@ -171,7 +158,7 @@ read_keys(const char *path, const unsigned char *text, size_t len,
 
   for (unsigned number = 1; r == 0 && len > 0; number++) {
     const unsigned char *end = memchr(text, '\n', len);
-    size_t n = end != NULL ? (size_t) (end - text) : len;
+    size_t n = end ? (size_t)(end - text) : len;
     r = read_line(path, number, text, n, file, err);
     n += end != NULL;
     text += n;
@@ -183,16 +170,15 @@ read_keys(const char *path, const unsigned char *text, size_t len,
 static int
 check_keys(const char *path, struct psk_file *file, struct vhd_error *err)
 {
-  if (file->n == 0) {
+  if (file->n == 0)
     return 0;
-  }
   qsort(file->keys, file->n, sizeof *file->keys, compare);
   for (size_t i = 1; i < file->n; i++) {
     const struct psk *psk = &file->keys[i];
     if (compare(psk - 1, psk) == 0) {
       return fail_argument(err, "%s: two keys for identity '%.*s'", path,
-                           (int) psk->identity_len,
-                           (const char *) psk->identity);
+                           (int)psk->identity_len,
+                           (const char *)psk->identity);
     }
   }
   return 0;
@@ -203,11 +189,10 @@ psk_parse(const char *path, const unsigned char *text, size_t len,
           struct psk_file **file, struct vhd_error *err)
 {
   *file = calloc(1, sizeof **file);
-  int r = *file == NULL ? fail_system(err, ENOMEM, "%s", path)
-                        : read_keys(path, text, len, *file, err);
-  if (r == 0) {
+  int r = !*file ? fail_system(err, ENOMEM, "%s", path)
+                 : read_keys(path, text, len, *file, err);
+  if (r == 0)
     r = check_keys(path, *file, err);
-  }
   if (r < 0) {
     psk_close(*file);
     *file = NULL;
@@ -224,8 +209,8 @@ psk_count(const struct psk_file *file)
 void
 psk_close(struct psk_file *file)
 {
-  if (file != NULL) {
-    if (file->keys != NULL) {
+  if (file) {
+    if (file->keys) {
       explicit_bzero(file->keys, file->n * sizeof *file->keys);
       free(file->keys);
     }
@@ -250,17 +235,15 @@ psk_find(const struct psk_file *file, const void *identity,
     size_t mid = low + (high - low) / 2;
     const struct psk *psk = &file->keys[mid];
     if (compare_identities(psk->identity, psk->identity_len, identity,
-                           identity_len) < 0) {
+                           identity_len) < 0)
       low = mid + 1;
-    } else {
+    else
       high = mid;
-    }
   }
   const struct psk *psk = &file->keys[low];
   if (low == file->n || compare_identities(psk->identity, psk->identity_len,
-                                           identity, identity_len) != 0) {
+                                           identity, identity_len) != 0)
     return NULL;
-  }
   *key_len = psk->key_len;
   return psk->key;
 }

@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * A file of pre-shared keys in the format of GnuTLS' psktool: lines of
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* psk.h: a file of pre-shared keys in the format of GnuTLS' psktool: lines of
  * IDENTITY:KEY, the key in hexadecimal; an identity that cannot be written as
  * it is stands in hexadecimal too, behind a #.
  *
  * Immutable once read, so any number of threads may look keys up.  The keys are
- * wiped from memory when they are freed.
- */
+ * wiped from memory when they are freed. */
 #ifndef SERVER_NET_TLS_PSK_H
 #define SERVER_NET_TLS_PSK_H
 

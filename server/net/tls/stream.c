@@ -1,7 +1,5 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * TLS as a stream; see stream.h, and stream_state.h for its parts.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* stream.c: TLS as a stream; see stream.h, and stream_state.h for its parts. */
 #include "config.h"
 
 #include "net/tls/stream.h"
@@ -34,13 +32,13 @@ tls_recv(struct stream *s, void *buf, size_t len)
   while (total < len) {
     size_t rest = len - total;
     t->recvs = 0;
-    int n = SSL_read(t->ssl, (char *) buf + total,
-                     rest < INT_MAX ? (int) rest : INT_MAX);
+    int n = SSL_read(t->ssl, (char *)buf + total,
+                     rest < INT_MAX ? (int)rest : INT_MAX);
     if (n <= 0) {
       error = SSL_get_error(t->ssl, n);
       break;
     }
-    total += (size_t) n;
+    total += (size_t)n;
   }
   t->starved = error == SSL_ERROR_WANT_READ;
   t->over = error != SSL_ERROR_NONE && error != SSL_ERROR_WANT_READ &&
@@ -50,7 +48,7 @@ tls_recv(struct stream *s, void *buf, size_t len)
   if (total > 0) {
     /* What went wrong behind it will again: .over makes that be asked for,
      * though the socket may have nothing more to announce. */
-    return (ssize_t) total;
+    return (ssize_t)total;
   }
   switch (error) {
   case SSL_ERROR_NONE: /* len was 0 */
@@ -101,14 +99,12 @@ cursor_take(struct cursor *c, unsigned char *buf, size_t *len)
     size_t n = there < TLS_RECORD - *len ? there : TLS_RECORD - *len;
     const unsigned char *here = base + c->off;
     bool in_place = *len == 0 && (there >= TLS_RECORD || c->n == 1);
-    if (n > 0 && !in_place) {
+    if (n > 0 && !in_place)
       memcpy(buf + *len, here, n);
-    }
     *len += n;
     cursor_skip(c, n);
-    if (in_place) {
+    if (in_place)
       return here;
-    }
   }
   return buf;
 }
@@ -121,12 +117,11 @@ encrypt_record(struct tls_stream *t, struct cursor *c)
   size_t len;
   const unsigned char *data = cursor_take(c, buf, &len);
 
-  if (len == 0) {
+  if (len == 0)
     return 0;
-  }
-  int n = SSL_write(t->ssl, data, (int) len);
+  int n = SSL_write(t->ssl, data, (int)len);
   /* .out has room for a batch, so there is no reason to wait or stop short. */
-  if (n != (int) len) {
+  if (n != (int)len) {
     ERR_clear_error();
     return t->broken != 0 ? t->broken : -EPROTO;
   }
@@ -137,35 +132,33 @@ static ssize_t
 tls_sendv(struct stream *s, const struct iovec *iov, int n, bool more)
 {
   struct tls_stream *t = tls_of(s);
-  struct cursor c = {.iov = iov, .n = n};
+  struct cursor c = { .iov = iov, .n = n };
   size_t total = t->owed;
   ssize_t last = 0;
 
   int r = tls_bio_flush(t, more);
-  if (r < 0) {
+  if (r < 0)
     return r;
-  }
   cursor_skip(&c, t->owed);
   t->owed = 0;
   ERR_clear_error();
   for (int i = 0; i < TLS_BATCH; i++) {
     ssize_t len = encrypt_record(t, &c);
     if (len <= 0) {
-      r = (int) len;
+      r = (int)len;
       break;
     }
     last = len;
-    total += (size_t) len;
+    total += (size_t)len;
   }
-  if (r == 0) {
+  if (r == 0)
     r = tls_bio_flush(t, more || c.n > 0);
-  }
   if (r == -EAGAIN) {
-    t->owed = (unsigned) last;
+    t->owed = (unsigned)last;
     total -= t->owed;
-    return total > 0 ? (ssize_t) total : -EAGAIN;
+    return total > 0 ? (ssize_t)total : -EAGAIN;
   }
-  return r < 0 ? r : (ssize_t) total;
+  return r < 0 ? r : (ssize_t)total;
 }
 
 static bool
@@ -181,7 +174,7 @@ tls_finish(struct stream *s)
   struct tls_stream *t = tls_of(s);
 
   int r = tls_bio_flush(t, true);
-  if (r == 0 && t->handshake == NULL && t->broken == 0 &&
+  if (r == 0 && !t->handshake && t->broken == 0 &&
       !(SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN)) {
     ERR_clear_error();
     SSL_shutdown(t->ssl);
@@ -210,9 +203,8 @@ tls_free(struct stream *s)
   free(t->handshake);
   free(t->identity);
   free(t->out);
-  if (s->fd >= 0) {
+  if (s->fd >= 0)
     close(s->fd);
-  }
   free(t);
 }
 
@@ -231,9 +223,8 @@ attach(struct tls_stream *t, struct tls_context *context, int fd)
 {
   t->credentials = tls_context_credentials(context);
   t->handshake = calloc(1, sizeof *t->handshake);
-  if (t->handshake == NULL) {
+  if (!t->handshake)
     return false;
-  }
   socket_peer_name(fd, t->handshake->peer, sizeof t->handshake->peer);
   t->ssl = tls_credentials_session(t->credentials, &t->handshake->claim);
   return t->ssl != NULL && tls_bio_attach(t);
@@ -244,9 +235,8 @@ tls_stream_new(struct tls_context *context, int fd)
 {
   struct tls_stream *t = calloc(1, sizeof *t);
 
-  if (t == NULL) {
+  if (!t)
     return NULL;
-  }
   tls_handshake_count(1);
   t->stream = (struct stream){
     .ops = &tls_ops,
@@ -259,9 +249,8 @@ tls_stream_new(struct tls_context *context, int fd)
     return NULL;
   }
   int flags = fcntl(fd, F_GETFL);
-  if (flags >= 0 && !(flags & O_NONBLOCK)) {
+  if (flags >= 0 && !(flags & O_NONBLOCK))
     fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-  }
   t->stream.fd = fd;
   return &t->stream;
 }

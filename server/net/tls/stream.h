@@ -1,12 +1,10 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The stream that is TLS: the server's side of a session straight on the
- * socket, as stream.h describes it.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* stream.h: the stream that is TLS: the server's side of a session straight on
+ * the socket, as stream.h describes it.
  *
  * A stream's identity is as identity.h has it.
  *
- * Made by any thread, then used by one.
- */
+ * Made by any thread, then used by one. */
 #ifndef SERVER_NET_TLS_STREAM_H
 #define SERVER_NET_TLS_STREAM_H
 

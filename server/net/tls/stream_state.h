@@ -1,7 +1,6 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The struct that the parts of a TLS stream share: bio.c is below OpenSSL,
- * handshake.c begins it, stream.c is what its owner sees.
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* stream_state.h: the struct that the parts of a TLS stream share: bio.c is
+ * below OpenSSL, handshake.c begins it, stream.c is what its owner sees.
  *
  * Invariants:
  * 1. .out exists only while it holds bytes.  An idle stream has no buffers.
@@ -10,8 +9,7 @@
  * 3. The caller is never told that all its bytes are sent while .out still
  *    holds some, for it would then not wait to send again.  The plaintext of
  *    the last record (.owed bytes) is kept back, and is reported once .out is
- *    empty; the caller offers it again until then, and it is skipped.
- */
+ *    empty; the caller offers it again until then, and it is skipped. */
 #ifndef SERVER_NET_TLS_STREAM_STATE_H
 #define SERVER_NET_TLS_STREAM_STATE_H
 
@@ -29,7 +27,7 @@
 struct tls_handshake {
   struct tls_claim claim;
   struct hello hello;
-  bool answered; /* the server has said something */
+  bool answered;               /* the server has said something */
   char peer[SOCKET_NAME_SIZE]; /* a dead socket does not tell any more */
 };
 
@@ -38,12 +36,12 @@ struct tls_stream {
   struct ssl_st *ssl;
   struct tls_credentials *credentials;
   struct tls_handshake *handshake; /* NULL: it is over */
-  char *identity;          /* NULL: nobody */
+  char *identity;                  /* NULL: nobody */
   unsigned char *out;
   unsigned out_off, out_len; /* bytes of .out yet to be sent */
   unsigned owed;
   unsigned recvs; /* since data has come */
-  int broken; /* -errno of the socket */
+  int broken;     /* -errno of the socket */
   bool dry;
   bool ended;   /* the peer closed the socket */
   bool starved; /* OpenSSL has asked for more than the socket has */
@@ -53,7 +51,7 @@ struct tls_stream {
 static inline struct tls_stream *
 tls_of(struct stream *s)
 {
-  return (struct tls_stream *) s;
+  return (struct tls_stream *)s;
 }
 
 #endif
