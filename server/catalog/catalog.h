@@ -52,7 +52,7 @@ struct export_ticket {
   enum export_want want;
   struct task done; /* posted to .loop when the answer is below */
   enum export_refusal refusal;
-  struct export *export; /* OPENED: with a reference that is the asker's */
+  struct export *export;     /* OPENED: with a reference that is the asker's */
   struct export_facts facts; /* but for EXISTS */
 };
 

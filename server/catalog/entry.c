@@ -86,8 +86,8 @@ entry_free(struct entry *entry)
 bool
 entry_forget(struct entry *entry)
 {
-  const bool useless =
-    !entry->origin.stays && !entry->current && entry_is_idle(entry);
+  const bool useless = !entry->origin.stays && !entry->current &&
+                       entry_is_idle(entry);
 
   if (useless)
     entry_free(entry);
@@ -189,8 +189,8 @@ take_waiters(struct desk *desk, struct export_tickets *tickets)
 struct io_work *
 entry_wait(struct entry *entry, struct export_ticket *ticket)
 {
-  struct desk *desk =
-    ticket->want == EXPORT_OPENED ? &entry->opens : &entry->looks;
+  struct desk *desk = ticket->want == EXPORT_OPENED ? &entry->opens
+                                                    : &entry->looks;
 
   STAILQ_INSERT_TAIL(&desk->waiters, ticket, link);
   if (desk->busy)
@@ -207,8 +207,8 @@ answer_if_current(struct entry *entry, const struct file_id *file,
   struct catalog *catalog = entry->catalog;
 
   pthread_mutex_lock(&catalog->live.lock);
-  const bool same =
-    entry->current && file_id_same(&entry->current->files.id[0], file);
+  const bool same = entry->current &&
+                    file_id_same(&entry->current->files.id[0], file);
   if (same)
     answer_all_current(entry, tickets);
   pthread_mutex_unlock(&catalog->live.lock);
@@ -271,8 +271,8 @@ log_other_name(struct entry *entry, const struct file_id *file)
   if (gen)
     name = strdup(gen->name);
   pthread_mutex_unlock(&catalog->live.lock);
-  if (name && log_cause_pass("the export '%s', which has two names",
-                             entry->name))
+  if (name &&
+      log_cause_pass("the export '%s', which has two names", entry->name))
     log_warning("export '%s': its file is in use as '%s' still", entry->name,
                 name);
   free(name);
@@ -300,7 +300,8 @@ set_current(struct entry *entry, struct generation *gen,
   pthread_mutex_unlock(&catalog->live.lock);
   if (left > 0)
     log_notice("export '%s': its file was replaced; who has the former one "
-               "keeps it until he leaves (clients: %u)", gen->name, left);
+               "keeps it until he leaves (clients: %u)",
+               gen->name, left);
 }
 
 static void
@@ -379,15 +380,14 @@ serve_looks(struct entry *entry, struct export_tickets *tickets)
     .origin = &entry->origin,
     .path = path,
   };
-  if (!entry->source->find(entry->catalog->config, entry->name,
-                           &entry->origin, path)) {
+  if (!entry->source->find(entry->catalog->config, entry->name, &entry->origin,
+                           path)) {
     answer_all(tickets, EXPORT_UNKNOWN, &facts);
     return;
   }
   answer_existence(tickets);
-  if (STAILQ_EMPTY(tickets) ||
-      (file_id_of(path, &file) == 0 &&
-       answer_if_current(entry, &file, tickets)))
+  if (STAILQ_EMPTY(tickets) || (file_id_of(path, &file) == 0 &&
+                                answer_if_current(entry, &file, tickets)))
     return;
   const int r = image_look(&how, &facts, &err);
   answer_all(tickets, r < 0 ? explain(entry, r, &err) : EXPORT_FINE, &facts);

@@ -237,8 +237,8 @@ reclaim_some(struct generation *gen)
 {
   struct vhd_request req;
 
-  if (vhd_request_start(&req, gen->export.image, VHD_RECLAIM, 0, 0, NULL,
-                        0) < 0)
+  if (vhd_request_start(&req, gen->export.image, VHD_RECLAIM, 0, 0, NULL, 0) <
+      0)
     return;
   while (vhd_request_step(&req) == VHD_STEP_IO)
     for (unsigned i = 0; i < req.nio; i++)

@@ -27,6 +27,7 @@
 struct generation;
 
 /* An export that is open.  Constant while anybody holds a reference. */
+/* clang-format off */
 struct export {
   const char *name;        /* canonical */
   const char *description; /* or NULL; lives as long as the configuration */
@@ -37,6 +38,7 @@ struct export {
   bool readonly;
   bool tls_only;
 };
+/* clang-format on */
 
 /* A file, whatever its name. */
 struct file_id {

@@ -82,7 +82,8 @@ listing_free(struct listing *listing)
 static int
 compare_items(const void *a, const void *b)
 {
-  return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
+  return strcmp(((const struct item *)a)->name,
+                ((const struct item *)b)->name);
 }
 
 /* The first item whose name is not before this one. */
@@ -145,8 +146,7 @@ is_open(struct catalog *catalog, const char *name, const struct file_id *file)
   const struct entry *entry = entry_find(catalog, name);
   const bool open =
     entry && entry->current &&
-    (entry->origin.stays ||
-     file_id_same(&entry->current->files.id[0], file));
+    (entry->origin.stays || file_id_same(&entry->current->files.id[0], file));
   pthread_mutex_unlock(&catalog->live.lock);
   return open;
 }
@@ -183,8 +183,8 @@ can_show(const struct making *m, struct item *item,
   if (item->lone || is_open(m->catalog, item->name, &item->stamp.file))
     return true;
   const int r = image_look(&how, &facts, &err);
-  if (r < 0 && log_cause_pass("the export '%s', which is not listed",
-                              item->name))
+  if (r < 0 &&
+      log_cause_pass("the export '%s', which is not listed", item->name))
     log_warning("export '%s' is not listed: %s", item->name, err.message);
   item->lone = r == 0 && facts.depth == 0;
   return r == 0;

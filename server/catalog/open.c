@@ -21,8 +21,8 @@ open_as(const struct opening *how, uint32_t flags, struct vhd_image **image,
 {
   struct vhd_open_options opt = *how->options;
 
-  opt.flags &= ~(uint32_t)(VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED |
-                           VHD_OPEN_RAW);
+  opt.flags &=
+    ~(uint32_t)(VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED | VHD_OPEN_RAW);
   opt.flags |= flags;
   if (how->origin->raw)
     opt.flags |= VHD_OPEN_RAW;
@@ -106,8 +106,8 @@ log_readonly(const struct opening *how, int r, const struct vhd_error *why)
   if (r == -EACCES)
     log_warning("%s; serving it read-only.  If it is to be written, give it "
                 "to the user that vhdkitd runs as (chown %lu %s), or run "
-                "vhdkitd as its owner (--user)", why->message,
-                (unsigned long)geteuid(), how->path);
+                "vhdkitd as its owner (--user)",
+                why->message, (unsigned long)geteuid(), how->path);
   else
     log_notice("%s; serving it read-only", why->message);
 }

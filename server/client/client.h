@@ -34,7 +34,7 @@ struct client {
   struct sender send;
 
   struct visitor visitor;
-  struct fact_tally *tally; /* of the loop */
+  struct fact_tally *tally;                  /* of the loop */
   uint64_t since_ns, read, written, nfailed; /* see fact.h */
 
   unsigned nops;   /* requests in flight; they refer to the client */

@@ -72,9 +72,9 @@ struct fact_tally {
 static inline void
 fact_add(atomic_uint_fast64_t *sum, uint64_t n)
 {
-  atomic_store_explicit(
-    sum, atomic_load_explicit(sum, memory_order_relaxed) + n,
-    memory_order_relaxed);
+  atomic_store_explicit(sum,
+                        atomic_load_explicit(sum, memory_order_relaxed) + n,
+                        memory_order_relaxed);
 }
 
 #endif

@@ -64,10 +64,9 @@ put_reply(struct client *c, const struct nbd_request *req, uint32_t error,
     client_fail(c, "no memory for a reply");
     return;
   }
-  send_commit(&c->send,
-              error == NBD_SUCCESS
-                ? nbd_reply_ok(&c->session, req, p)
-                : nbd_reply_error(&c->session, req, error, text, p));
+  send_commit(&c->send, error == NBD_SUCCESS
+                          ? nbd_reply_ok(&c->session, req, p)
+                          : nbd_reply_error(&c->session, req, error, text, p));
 }
 
 void

@@ -83,8 +83,7 @@ send_commit(struct sender *s, size_t n)
 }
 
 bool
-send_buf(struct sender *s, struct buf *buf, unsigned char *at,
-         size_t len)
+send_buf(struct sender *s, struct buf *buf, unsigned char *at, size_t len)
 {
   struct piece *piece = piece_new(s);
   if (!piece) {
@@ -127,8 +126,8 @@ static ssize_t
 send_file_piece(struct sender *s, struct stream *stream, struct piece *piece)
 {
   const bool more = TAILQ_NEXT(piece, link) != NULL;
-  const ssize_t n = stream->ops->sendfile(stream, piece->fd, piece->off,
-                                          piece->len, more);
+  const ssize_t n =
+    stream->ops->sendfile(stream, piece->fd, piece->off, piece->len, more);
 
   if (n > 0) {
     piece->off += (uint64_t)n;

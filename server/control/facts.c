@@ -69,10 +69,10 @@ static const char *
 limit_text(enum fact_limit limit)
 {
   static const char *const text[FACT_NLIMITS] = {
-    [FACT_LIMIT_CONNECTIONS] =
-      "there are as many as --max-connections allows",
-    [FACT_LIMIT_ADDRESS] = "its address (user, virtual machine) has as many as "
-                           "--max-connections-per-address allows",
+    [FACT_LIMIT_CONNECTIONS] = "there are as many as --max-connections allows",
+    [FACT_LIMIT_ADDRESS] =
+      "its address (user, virtual machine) has as many as "
+      "--max-connections-per-address allows",
     [FACT_LIMIT_MEMORY] = "there is no memory for it",
     [FACT_LIMIT_STOPPING] = "the server is about to end",
   };
@@ -156,8 +156,7 @@ log_fact(const struct fact *fact)
     break;
   case FACT_CHOSE:
     if (log_is_verbose())
-      log_debug("export '%s': %s has chosen it", fact->export,
-                who(fact, buf));
+      log_debug("export '%s': %s has chosen it", fact->export, who(fact, buf));
     break;
   case FACT_FAILED:
     log_failed(fact);
@@ -213,6 +212,7 @@ facts_log(const struct facts *facts)
   facts_bytes(facts, &read, &written);
   log_debug("in all: %" PRIu64 " connections, %" PRIu64 " refused, %" PRIu64
             " there still; %" PRIu64 " bytes read, %" PRIu64
-            " written, %" PRIu64 " errors", (uint64_t)facts->came, refused,
+            " written, %" PRIu64 " errors",
+            (uint64_t)facts->came, refused,
             (uint64_t)(facts->came - facts->left), read, written, errors);
 }

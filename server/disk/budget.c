@@ -181,11 +181,9 @@ budget_woken(struct account *account)
 void
 budget_settle_holder(struct account *account, bool busy)
 {
-  const bool stalled =
-    !busy && !account->waits && budget_bytes(account) > 0;
+  const bool stalled = !busy && !account->waits && budget_bytes(account) > 0;
 
-  if (stalled !=
-      atomic_load_explicit(&account->stalled, memory_order_relaxed))
+  if (stalled != atomic_load_explicit(&account->stalled, memory_order_relaxed))
     atomic_store_explicit(&account->stalled, stalled, memory_order_relaxed);
   if (is_over(account))
     return_lent(account);
@@ -210,8 +208,8 @@ budget_give_up(struct account *account)
 /* --------------------------------------------------------------- accounts */
 
 void
-budget_join(struct budget *budget, struct account *account,
-            struct loop *loop, void (*woken)(struct task *task))
+budget_join(struct budget *budget, struct account *account, struct loop *loop,
+            void (*woken)(struct task *task))
 {
   account->budget = budget;
   account->loop = loop;
@@ -276,9 +274,8 @@ shed(struct budget *budget, uint64_t largest)
 
   TAILQ_FOREACH(account, &budget->all, all) {
     const uint64_t bytes = budget_bytes(account);
-    if (!is_idle(account) ||
-        (atomic_load(&account->lent) == 0 &&
-         (excess == 0 || bytes < largest / 2)))
+    if (!is_idle(account) || (atomic_load(&account->lent) == 0 &&
+                              (excess == 0 || bytes < largest / 2)))
       continue;
     atomic_store(&account->shed, true);
     post(account);

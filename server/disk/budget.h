@@ -167,10 +167,11 @@ void budget_press(struct budget *budget);
 static inline void
 budget_moved(struct account *account, uint64_t bytes)
 {
-  atomic_store_explicit(
-    &account->moved,
-    atomic_load_explicit(&account->moved, memory_order_relaxed) + bytes,
-    memory_order_relaxed);
+  atomic_store_explicit(&account->moved,
+                        atomic_load_explicit(&account->moved,
+                                             memory_order_relaxed) +
+                          bytes,
+                        memory_order_relaxed);
 }
 
 /* A buffer, charged; NULL where memory is short. */

@@ -74,9 +74,14 @@ nbd_status_begin(struct nbd_status *st, const struct nbd_session *s,
   assert(cap >= NBD_STATUS_SIZE(1) && s->structured);
   size_t fit = (cap - head_size(s)) / extent_size(s);
   *st = (struct nbd_status){
-    .session = s, .req = req, .buf = buf, .id = id,
+    .session = s,
+    .req = req,
+    .buf = buf,
+    .id = id,
     .asked = one ? req->len : s->size - req->off,
-    .max = one ? 1 : fit < NBD_MAX_EXTENTS ? (uint32_t)fit : NBD_MAX_EXTENTS,
+    .max = one                     ? 1
+           : fit < NBD_MAX_EXTENTS ? (uint32_t)fit
+                                   : NBD_MAX_EXTENTS,
   };
 }
 
@@ -87,11 +92,11 @@ write_extent(struct nbd_status *st)
                      (size_t)st->count * extent_size(st->session);
 
   if (st->session->extended) {
-    struct nbd_extent64 e = {nbd_be64(st->len), nbd_be64(st->flags)};
+    struct nbd_extent64 e = { nbd_be64(st->len), nbd_be64(st->flags) };
     memcpy(p, &e, sizeof e);
   } else {
-    struct nbd_extent32 e = {nbd_be32((uint32_t)st->len),
-                             nbd_be32(st->flags)};
+    struct nbd_extent32 e = { nbd_be32((uint32_t)st->len),
+                              nbd_be32(st->flags) };
     memcpy(p, &e, sizeof e);
   }
   st->count++;

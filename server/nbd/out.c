@@ -72,5 +72,5 @@ void
 nbd_out_free(struct nbd_out *out)
 {
   free(out->data);
-  *out = (struct nbd_out){.max = out->max};
+  *out = (struct nbd_out){ .max = out->max };
 }

@@ -11,7 +11,8 @@ struct name {
   const char *name;
 };
 
-#define NAME(value) {value, #value}
+/* clang-format off */
+#define NAME(value) { value, #value }
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const struct name opts[] = {
@@ -30,20 +31,20 @@ static const struct name opts[] = {
 
 /* Spelled out: these are macros, which NAME() would expand. */
 static const struct name reps[] = {
-  {NBD_REP_ACK, "NBD_REP_ACK"},
-  {NBD_REP_SERVER, "NBD_REP_SERVER"},
-  {NBD_REP_INFO, "NBD_REP_INFO"},
-  {NBD_REP_META_CONTEXT, "NBD_REP_META_CONTEXT"},
-  {NBD_REP_ERR_UNSUP, "NBD_REP_ERR_UNSUP"},
-  {NBD_REP_ERR_POLICY, "NBD_REP_ERR_POLICY"},
-  {NBD_REP_ERR_INVALID, "NBD_REP_ERR_INVALID"},
-  {NBD_REP_ERR_PLATFORM, "NBD_REP_ERR_PLATFORM"},
-  {NBD_REP_ERR_TLS_REQD, "NBD_REP_ERR_TLS_REQD"},
-  {NBD_REP_ERR_UNKNOWN, "NBD_REP_ERR_UNKNOWN"},
-  {NBD_REP_ERR_SHUTDOWN, "NBD_REP_ERR_SHUTDOWN"},
-  {NBD_REP_ERR_BLOCK_SIZE_REQD, "NBD_REP_ERR_BLOCK_SIZE_REQD"},
-  {NBD_REP_ERR_TOO_BIG, "NBD_REP_ERR_TOO_BIG"},
-  {NBD_REP_ERR_EXT_HEADER_REQD, "NBD_REP_ERR_EXT_HEADER_REQD"},
+  { NBD_REP_ACK, "NBD_REP_ACK" },
+  { NBD_REP_SERVER, "NBD_REP_SERVER" },
+  { NBD_REP_INFO, "NBD_REP_INFO" },
+  { NBD_REP_META_CONTEXT, "NBD_REP_META_CONTEXT" },
+  { NBD_REP_ERR_UNSUP, "NBD_REP_ERR_UNSUP" },
+  { NBD_REP_ERR_POLICY, "NBD_REP_ERR_POLICY" },
+  { NBD_REP_ERR_INVALID, "NBD_REP_ERR_INVALID" },
+  { NBD_REP_ERR_PLATFORM, "NBD_REP_ERR_PLATFORM" },
+  { NBD_REP_ERR_TLS_REQD, "NBD_REP_ERR_TLS_REQD" },
+  { NBD_REP_ERR_UNKNOWN, "NBD_REP_ERR_UNKNOWN" },
+  { NBD_REP_ERR_SHUTDOWN, "NBD_REP_ERR_SHUTDOWN" },
+  { NBD_REP_ERR_BLOCK_SIZE_REQD, "NBD_REP_ERR_BLOCK_SIZE_REQD" },
+  { NBD_REP_ERR_TOO_BIG, "NBD_REP_ERR_TOO_BIG" },
+  { NBD_REP_ERR_EXT_HEADER_REQD, "NBD_REP_ERR_EXT_HEADER_REQD" },
 };
 
 static const struct name infos[] = {
@@ -86,6 +87,7 @@ static const struct name errors[] = {
   NAME(NBD_ENOTSUP),
   NAME(NBD_ESHUTDOWN),
 };
+/* clang-format on */
 
 static const char *
 name_of(const struct name *table, size_t n, uint32_t value)

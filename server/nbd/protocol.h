@@ -37,12 +37,14 @@
 
 /* --------------------------------------------------------------- handshake */
 
-enum nbd_handshake_flag { /* server to client */
+/* Server to client. */
+enum nbd_handshake_flag {
   NBD_FLAG_FIXED_NEWSTYLE = 1 << 0,
   NBD_FLAG_NO_ZEROES = 1 << 1,
 };
 
-enum nbd_client_flag { /* client to server */
+/* Client to server. */
+enum nbd_client_flag {
   NBD_FLAG_C_FIXED_NEWSTYLE = 1 << 0,
   NBD_FLAG_C_NO_ZEROES = 1 << 1,
 };
@@ -86,7 +88,8 @@ enum nbd_info {
   NBD_INFO_BLOCK_SIZE = 3,
 };
 
-enum nbd_export_flag { /* "transmission flags" */
+/* The "transmission flags". */
+enum nbd_export_flag {
   NBD_FLAG_HAS_FLAGS = 1 << 0,
   NBD_FLAG_READ_ONLY = 1 << 1,
   NBD_FLAG_SEND_FLUSH = 1 << 2,

@@ -44,10 +44,10 @@ put_error(const struct nbd_session *s, const struct nbd_request *req,
   size_t len = sizeof e + text_len + (at ? sizeof off : 0);
 
   assert(error != NBD_SUCCESS);
-  size_t n = nbd_put_chunk(s, p, req, done ? NBD_REPLY_FLAG_DONE : 0,
-                           at ? NBD_REPLY_TYPE_ERROR_OFFSET
-                              : NBD_REPLY_TYPE_ERROR,
-                           (uint32_t)len);
+  size_t n =
+    nbd_put_chunk(s, p, req, done ? NBD_REPLY_FLAG_DONE : 0,
+                  at ? NBD_REPLY_TYPE_ERROR_OFFSET : NBD_REPLY_TYPE_ERROR,
+                  (uint32_t)len);
   memcpy(p + n, &e, sizeof e);
   memcpy(p + n + sizeof e, clean, text_len);
   if (at)

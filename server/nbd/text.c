@@ -14,12 +14,15 @@
 static size_t
 sequence(const unsigned char *p, size_t left)
 {
-  static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+  static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 
   if (p[0] < 0x80)
     return 1;
-  size_t n = p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3
-           : p[0] < 0xf8 ? 4 : 0;
+  size_t n = p[0] < 0xc0   ? 0
+             : p[0] < 0xe0 ? 2
+             : p[0] < 0xf0 ? 3
+             : p[0] < 0xf8 ? 4
+                           : 0;
   if (n == 0 || n > left)
     return 0;
   uint32_t c = p[0] & (0x7fu >> n);

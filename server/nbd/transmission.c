@@ -36,27 +36,29 @@ struct command {
   uint16_t past_end; /* the error for a range past the end */
 };
 
+/* clang-format off */
 static const struct command commands[] = {
-  [NBD_CMD_READ] = {.known = true, .ranged = true, .carries_data = true,
-                    .flags = NBD_CMD_FLAG_DF, .past_end = NBD_EINVAL},
-  [NBD_CMD_WRITE] = {.known = true, .changes = true, .ranged = true,
-                     .carries_data = true, .has_payload = true,
-                     .past_end = NBD_ENOSPC},
+  [NBD_CMD_READ] = { .known = true, .ranged = true, .carries_data = true,
+                     .flags = NBD_CMD_FLAG_DF, .past_end = NBD_EINVAL },
+  [NBD_CMD_WRITE] = { .known = true, .changes = true, .ranged = true,
+                      .carries_data = true, .has_payload = true,
+                      .past_end = NBD_ENOSPC },
   /* DISC never gets here. */
-  [NBD_CMD_FLUSH] = {.known = true, .needs = NBD_FLAG_SEND_FLUSH},
-  [NBD_CMD_TRIM] = {.known = true, .changes = true, .ranged = true,
-                    .needs = NBD_FLAG_SEND_TRIM, .past_end = NBD_EINVAL},
-  [NBD_CMD_CACHE] = {.known = true, .ranged = true,
-                     .needs = NBD_FLAG_SEND_CACHE, .past_end = NBD_EINVAL},
-  [NBD_CMD_WRITE_ZEROES] = {.known = true, .changes = true, .ranged = true,
-                            .flags = NBD_CMD_FLAG_NO_HOLE |
-                                     NBD_CMD_FLAG_FAST_ZERO,
-                            .needs = NBD_FLAG_SEND_WRITE_ZEROES,
-                            .past_end = NBD_ENOSPC},
-  [NBD_CMD_BLOCK_STATUS] = {.known = true, .ranged = true, .has_payload = true,
-                            .flags = NBD_CMD_FLAG_REQ_ONE,
-                            .past_end = NBD_EINVAL},
+  [NBD_CMD_FLUSH] = { .known = true, .needs = NBD_FLAG_SEND_FLUSH },
+  [NBD_CMD_TRIM] = { .known = true, .changes = true, .ranged = true,
+                     .needs = NBD_FLAG_SEND_TRIM, .past_end = NBD_EINVAL },
+  [NBD_CMD_CACHE] = { .known = true, .ranged = true,
+                      .needs = NBD_FLAG_SEND_CACHE, .past_end = NBD_EINVAL },
+  [NBD_CMD_WRITE_ZEROES] = { .known = true, .changes = true, .ranged = true,
+                             .flags = NBD_CMD_FLAG_NO_HOLE |
+                                      NBD_CMD_FLAG_FAST_ZERO,
+                             .needs = NBD_FLAG_SEND_WRITE_ZEROES,
+                             .past_end = NBD_ENOSPC },
+  [NBD_CMD_BLOCK_STATUS] = { .known = true, .ranged = true, .has_payload = true,
+                             .flags = NBD_CMD_FLAG_REQ_ONE,
+                             .past_end = NBD_EINVAL },
 };
+/* clang-format on */
 
 #define NCOMMANDS (sizeof commands / sizeof *commands)
 
@@ -64,9 +66,9 @@ static const struct command commands[] = {
 static const struct {
   uint16_t flag, needs;
 } flag_needs[] = {
-  {NBD_CMD_FLAG_FUA, NBD_FLAG_SEND_FUA},
-  {NBD_CMD_FLAG_DF, NBD_FLAG_SEND_DF},
-  {NBD_CMD_FLAG_FAST_ZERO, NBD_FLAG_SEND_FAST_ZERO},
+  { NBD_CMD_FLAG_FUA, NBD_FLAG_SEND_FUA },
+  { NBD_CMD_FLAG_DF, NBD_FLAG_SEND_DF },
+  { NBD_CMD_FLAG_FAST_ZERO, NBD_FLAG_SEND_FAST_ZERO },
 };
 
 static void
@@ -128,8 +130,8 @@ static void
 check(const struct nbd_session *s, struct nbd_request *req)
 {
   static const struct command unknown;
-  const struct command *cmd =
-    req->type < NCOMMANDS ? &commands[req->type] : &unknown;
+  const struct command *cmd = req->type < NCOMMANDS ? &commands[req->type]
+                                                    : &unknown;
 
   if (s->shutdown)
     object(req, NBD_ESHUTDOWN, "the server is shutting down");
@@ -214,7 +216,7 @@ nbd_parse_request_general(const struct nbd_session *s,
   if (nbd_get32(magic) != right)
     return NBD_REQUEST_BAD_MAGIC;
 
-  *req = (struct nbd_request){0};
+  *req = (struct nbd_request){ 0 };
   int used = decode(s, bytes, n, req);
   if (used == 0 || req->type == NBD_CMD_DISC)
     return used;

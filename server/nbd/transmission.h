@@ -79,8 +79,8 @@ nbd_parse_request(const struct nbd_session *s, const unsigned char *bytes,
                   size_t n, struct nbd_request *req)
 {
   /* A plain read inside the export is most of what ever comes. */
-  if (n >= sizeof(struct nbd_request_header) && !s->extended &&
-      !s->shutdown && s->min_block == 1) {
+  if (n >= sizeof(struct nbd_request_header) && !s->extended && !s->shutdown &&
+      s->min_block == 1) {
     struct nbd_request_header h;
     memcpy(&h, bytes, sizeof h);
     uint64_t off = nbd_get64(h.off);

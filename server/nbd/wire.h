@@ -10,9 +10,15 @@
 #include <stdint.h>
 #include <string.h>
 
-struct nbd_be16 { unsigned char b[2]; };
-struct nbd_be32 { unsigned char b[4]; };
-struct nbd_be64 { unsigned char b[8]; };
+struct nbd_be16 {
+  unsigned char b[2];
+};
+struct nbd_be32 {
+  unsigned char b[4];
+};
+struct nbd_be64 {
+  unsigned char b[8];
+};
 
 static inline uint16_t
 nbd_get16(struct nbd_be16 v)

@@ -50,7 +50,8 @@ add_base(struct bases *bases, const struct generation *gen)
   if (info.type == VHD_RAW)
     return; /* it has no id */
   const char *slash = strrchr(info.path, '/');
-  *base = (struct base){ .name = gen->name, .path = info.path,
+  *base = (struct base){ .name = gen->name,
+                         .path = info.path,
                          .image = gen->export.image };
   base->folder = slash ? (size_t)(slash - info.path) + 1 : 0;
   memcpy(base->id, info.id, sizeof base->id);
@@ -117,8 +118,8 @@ found_child(void *opaque, const char *path)
   if (!is_bystander(a->catalog, path))
     return 0;
   log_warning("export '%s': it is the parent of '%s', which is damaged by any "
-              "change to it; --readonly would protect it", a->base->name,
-              path);
+              "change to it; --readonly would protect it",
+              a->base->name, path);
   return 1; /* one is enough */
 }
 

@@ -53,7 +53,7 @@ struct start {
   size_t n;
   /* Under the catalog's lock: */
   struct relatives *ancestors;
-  bool settled; /* who is busy now is held by somebody else */
+  bool settled;          /* who is busy now is held by somebody else */
   struct vhd_error *err; /* of the first on the command line that failed */
   size_t failed;         /* its .order; SIZE_MAX: none */
   int result;
@@ -80,7 +80,8 @@ spare_ancestor(struct start *s, struct candidate *c)
     return;
   c->readonly = true;
   log_notice("export '%s': it is a parent of '%s', which is served too; "
-             "serving it read-only", c->entry->name, child);
+             "serving it read-only",
+             c->entry->name, child);
 }
 
 /* The lock is held. */

@@ -139,8 +139,8 @@ int
 op_start(struct op *op, enum vhd_op what, uint64_t off, uint64_t len,
          void *buf, uint32_t flags)
 {
-  const int r = vhd_request_start(&op->vr, op->client->export->image, what, off,
-                                  len, buf, flags);
+  const int r = vhd_request_start(&op->vr, op->client->export->image, what,
+                                  off, len, buf, flags);
   if (r < 0)
     return r;
   op->vr.wake = wake;

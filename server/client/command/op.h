@@ -34,20 +34,20 @@ struct op {
   struct nbd_request req;
 
   bool in_flight;
-  bool pinned;   /* vhd_request_end() is due */
-  bool split;    /* READ: in chunks, one a run */
-  uint8_t nio;   /* READ: of .io */
+  bool pinned; /* vhd_request_end() is due */
+  bool split;  /* READ: in chunks, one a run */
+  uint8_t nio; /* READ: of .io */
   uint64_t charge;
 
-  struct buf *input; /* WRITE: a reference to where the data came in */
-  struct buf *buf;   /* charged: data to be written or sent */
-  uint64_t got;      /* bytes of the answer that are planned */
+  struct buf *input;    /* WRITE: a reference to where the data came in */
+  struct buf *buf;      /* charged: data to be written or sent */
+  uint64_t got;         /* bytes of the answer that are planned */
   unsigned char *reply; /* READ: where in .buf it begins */
   size_t reply_len;
-  unsigned run;      /* READ: the next one to fill; STATUS: windows so far */
-  unsigned missed;   /* READ: the run that was found not to be cached */
+  unsigned run;        /* READ: the next one to fill; STATUS: windows so far */
+  unsigned missed;     /* READ: the run that was found not to be cached */
   unsigned char *fill; /* READ: where its data goes */
-  unsigned pieces;   /* READ: of output that refer to this op */
+  unsigned pieces;     /* READ: of output that refer to this op */
 
   struct task woken;
   struct io_lead lead;

@@ -261,8 +261,7 @@ piece_sent(void *of, bool failed)
 
 /* len bytes of a run, by reference. */
 static bool
-put_file(struct op *op, const struct vhd_run *run, uint64_t skip,
-         uint64_t len)
+put_file(struct op *op, const struct vhd_run *run, uint64_t skip, uint64_t len)
 {
   if (!send_file(&op->client->send, run->fd, run->file_off + skip, len,
                  piece_sent, op))
@@ -277,8 +276,7 @@ put_run(struct op *op, const struct vhd_run *run)
   uint64_t head, middle;
 
   whole_pages(run, &head, &middle);
-  return put_copy(op, run, 0, head) &&
-         put_file(op, run, head, middle) &&
+  return put_copy(op, run, 0, head) && put_file(op, run, head, middle) &&
          put_copy(op, run, head + middle, run->len - head - middle);
 }
 
@@ -297,8 +295,8 @@ put_pieces(struct op *op)
       p = send_reserve(&c->send, NBD_REPLY_MAX);
       if (!p)
         return false;
-      send_commit(&c->send, op->split
-                            ? put_header(op, i, off, len, p)
+      send_commit(&c->send,
+                  op->split ? put_header(op, i, off, len, p)
                             : nbd_reply_data(&c->session, &op->req, off,
                                              (uint32_t)op->req.len, true, p));
     }
@@ -334,8 +332,7 @@ try_send(struct op *op)
 static bool
 begin_buffer(struct op *op)
 {
-  const size_t headers =
-    op->split ? (op->vr.nruns + 1) * NBD_REPLY_MAX : 0;
+  const size_t headers = op->split ? (op->vr.nruns + 1) * NBD_REPLY_MAX : 0;
 
   if (op->req.len > BUF_MAX)
     return false;
@@ -349,8 +346,9 @@ begin_buffer(struct op *op)
     uint64_t len = op->req.len;
     if (op->split)
       group(op, 0, &len);
-    const size_t n = nbd_reply_data(&op->client->session, &op->req, op->req.off,
-                                    (uint32_t)len, len == op->req.len, header);
+    const size_t n = nbd_reply_data(&op->client->session, &op->req,
+                                    op->req.off, (uint32_t)len,
+                                    len == op->req.len, header);
     op->reply -= n;
     memcpy(op->reply, header, n);
   }

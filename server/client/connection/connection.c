@@ -222,7 +222,7 @@ receive_some(struct connection *conn)
 static const char *
 fault_of(const struct receiver *r)
 {
-  return r->at_end  ? "it has gone"
+  return r->at_end   ? "it has gone"
          : r->broken ? "the connection broke"
                      : "its bytes make no sense";
 }
@@ -260,8 +260,8 @@ set_interest(struct connection *conn)
   } else if (conn->turn.waits) {
     /* What has come is read when it has its turn. */
   } else if (conn->state == CONNECTION_SECURING ||
-             (conn->state != CONNECTION_ENDING &&
-              !is_held_up(conn) && !c->send.blocked)) {
+             (conn->state != CONNECTION_ENDING && !is_held_up(conn) &&
+              !c->send.blocked)) {
     if (s->recv_want == POLLOUT)
       out = true;
     else

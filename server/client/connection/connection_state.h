@@ -32,9 +32,9 @@ struct connection {
   struct negotiation *negotiation; /* before SERVING */
   struct receiver receiver;
   struct requests requests;
-  uint8_t state; /* enum connection_state */
-  bool yielding; /* goes on when the others have had their turn */
-  bool stopping; /* the server is */
+  uint8_t state;   /* enum connection_state */
+  bool yielding;   /* goes on when the others have had their turn */
+  bool stopping;   /* the server is */
   const char *end; /* why it is ending, in order; for the log */
   bool awaits_in, awaits_out, awaits_gone; /* which of these is added */
   struct event readable, writable, timer;

@@ -31,10 +31,10 @@ struct negotiation {
   struct export *opened;
   struct export_ticket ticket;
   struct export_list list;
-  uint32_t ntold; /* of .hs.nerrors, the host knows */
+  uint32_t ntold;                   /* of .hs.nerrors, the host knows */
   char user[VISITOR_IDENTITY_SIZE]; /* the identity without TLS; "": unknown */
-  bool waiting; /* for .ticket or .list */
-  bool listing; /* .list is being sent */
+  bool waiting;                     /* for .ticket or .list */
+  bool listing;                     /* .list is being sent */
   enum negotiate_event next;
 };
 
@@ -194,8 +194,7 @@ negotiate_say_more(struct negotiation *n)
     return false;
   if (n->list.error == 0) {
     unsigned char *p = send_reserve(&c->send, EXPORT_LIST_ROOM);
-    len = p ? export_list_next(&n->list, c->host->catalog, p,
-                               EXPORT_LIST_ROOM)
+    len = p ? export_list_next(&n->list, c->host->catalog, p, EXPORT_LIST_ROOM)
             : -ENOMEM;
   }
   if (len < 0)
@@ -457,8 +456,7 @@ negotiate_new(struct client *c)
     return NULL;
   n->client = c;
   evtimer_assign(&n->deadline, c->loop->base, on_deadline, n);
-  n->left_ns =
-    c->host->config->limits.handshake_sec * UINT64_C(1000000000);
+  n->left_ns = c->host->config->limits.handshake_sec * UINT64_C(1000000000);
   start_clock(n);
   n->out.max = NBD_HANDSHAKE_OUT_MAX;
   nbd_handshake_init(&n->hs, c->host->policy, false);

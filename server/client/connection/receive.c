@@ -205,8 +205,8 @@ receive(struct receiver *r, struct client *c, const struct consumer *consumer,
   enum receive_verdict verdict = RECEIVE_MORE;
   bool again = true;
 
-  for (unsigned round = 0;
-       round < ROUNDS && again && verdict == RECEIVE_MORE; round++) {
+  for (unsigned round = 0; round < ROUNDS && again && verdict == RECEIVE_MORE;
+       round++) {
     unsigned char *at = NULL;
     size_t len = 0;
     if (receive_is_holding(r)) {

@@ -25,8 +25,7 @@ struct consumer {
    * What is left is, for MORE, the beginning of something of at most
    * RECEIVE_PART bytes; for PLACE nothing. */
   enum receive_verdict (*take)(void *of, struct buf *input,
-                               const unsigned char *p, size_t n,
-                               size_t *used);
+                               const unsigned char *p, size_t n, size_t *used);
   /* Where the next *len bytes are to go, for took() then to be called with how
    * many there were; 0: they must wait for their turn.  NULL: to take(), and
    * *len of them at least belong to what is under way. */

@@ -195,7 +195,8 @@ note_unannounced(struct requests *r)
   r->unannounced = true;
   log_debug("export '%s': a client that negotiated extended headers sends "
             "writes without PAYLOAD_LEN, as qemu does; their data are taken "
-            "all the same", r->client->export->name);
+            "all the same",
+            r->client->export->name);
 }
 
 /* The request is allowed, its header `header` bytes long and, of BLOCK_STATUS,
@@ -258,7 +259,7 @@ take_request(struct requests *r, const unsigned char *p, size_t n,
 
 static enum receive_verdict
 take(void *of, struct buf *input, const unsigned char *p, size_t n,
-              size_t *used)
+     size_t *used)
 {
   struct requests *r = of;
   struct client *c = r->client;

@@ -30,8 +30,8 @@ struct requests {
   bool stuck;           /* that is data of .arriving */
   /* Of this turn: */
   unsigned begun;
-  size_t bytes;  /* of replies that were asked for */
-  bool yielding; /* it is over; the client goes on when others had theirs */
+  size_t bytes;     /* of replies that were asked for */
+  bool yielding;    /* it is over; the client goes on when others had theirs */
   bool unannounced; /* a write did not announce its data; that is noted */
 };
 

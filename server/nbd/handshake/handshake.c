@@ -68,25 +68,27 @@ struct option {
   enum nbd_event (*handle)(struct nbd_handshake *hs, struct nbd_out *out);
 };
 
+/* clang-format off */
 static const struct option options[] = {
-  {.code = NBD_OPT_EXPORT_NAME, .data = DATA_KEEP, .no_errors = true,
-   .handle = nbd_option_export_name},
-  {.code = NBD_OPT_ABORT, .data = DATA_IGNORE, .before_tls = true,
-   .in_shutdown = true, .handle = nbd_option_abort},
-  {.code = NBD_OPT_LIST, .data = DATA_NONE, .handle = nbd_option_list},
-  {.code = NBD_OPT_STARTTLS, .data = DATA_NONE, .before_tls = true,
-   .handle = nbd_option_starttls},
-  {.code = NBD_OPT_INFO, .data = DATA_KEEP, .handle = nbd_option_info_go},
-  {.code = NBD_OPT_GO, .data = DATA_KEEP, .handle = nbd_option_info_go},
-  {.code = NBD_OPT_STRUCTURED_REPLY, .data = DATA_NONE,
-   .handle = nbd_option_structured},
-  {.code = NBD_OPT_LIST_META_CONTEXT, .data = DATA_KEEP,
-   .handle = nbd_option_meta},
-  {.code = NBD_OPT_SET_META_CONTEXT, .data = DATA_KEEP,
-   .handle = nbd_option_meta},
-  {.code = NBD_OPT_EXTENDED_HEADERS, .data = DATA_NONE,
-   .handle = nbd_option_extended},
+  { .code = NBD_OPT_EXPORT_NAME, .data = DATA_KEEP, .no_errors = true,
+    .handle = nbd_option_export_name },
+  { .code = NBD_OPT_ABORT, .data = DATA_IGNORE, .before_tls = true,
+    .in_shutdown = true, .handle = nbd_option_abort },
+  { .code = NBD_OPT_LIST, .data = DATA_NONE, .handle = nbd_option_list },
+  { .code = NBD_OPT_STARTTLS, .data = DATA_NONE, .before_tls = true,
+    .handle = nbd_option_starttls },
+  { .code = NBD_OPT_INFO, .data = DATA_KEEP, .handle = nbd_option_info_go },
+  { .code = NBD_OPT_GO, .data = DATA_KEEP, .handle = nbd_option_info_go },
+  { .code = NBD_OPT_STRUCTURED_REPLY, .data = DATA_NONE,
+    .handle = nbd_option_structured },
+  { .code = NBD_OPT_LIST_META_CONTEXT, .data = DATA_KEEP,
+    .handle = nbd_option_meta },
+  { .code = NBD_OPT_SET_META_CONTEXT, .data = DATA_KEEP,
+    .handle = nbd_option_meta },
+  { .code = NBD_OPT_EXTENDED_HEADERS, .data = DATA_NONE,
+    .handle = nbd_option_extended },
 };
+/* clang-format on */
 
 static const struct option *
 find_option(uint32_t code)
@@ -224,11 +226,12 @@ struct state {
 
 /* Of those that take something. */
 static const struct state states[NBD_HS_STATES] = {
-  [NBD_HS_FLAGS] = {.size = 4, .keep = KEEP_HEAD, .take = take_flags},
-  [NBD_HS_OPTION] = {.size = sizeof(struct nbd_option_header),
-                     .keep = KEEP_HEAD, .take = take_option},
-  [NBD_HS_PAYLOAD] = {.keep = KEEP_PAYLOAD, .take = take_payload},
-  [NBD_HS_DRAIN] = {.keep = KEEP_NOTHING, .take = take_drained},
+  [NBD_HS_FLAGS] = { .size = 4, .keep = KEEP_HEAD, .take = take_flags },
+  [NBD_HS_OPTION] = { .size = sizeof(struct nbd_option_header),
+                      .keep = KEEP_HEAD,
+                      .take = take_option },
+  [NBD_HS_PAYLOAD] = { .keep = KEEP_PAYLOAD, .take = take_payload },
+  [NBD_HS_DRAIN] = { .keep = KEEP_NOTHING, .take = take_drained },
 };
 
 static bool
@@ -305,7 +308,9 @@ nbd_handshake_init(struct nbd_handshake *hs, const struct nbd_policy *policy,
                    bool is_tls)
 {
   *hs = (struct nbd_handshake){
-    .policy = policy, .tls = is_tls, .state = NBD_HS_FLAGS,
+    .policy = policy,
+    .tls = is_tls,
+    .state = NBD_HS_FLAGS,
   };
 }
 
@@ -328,7 +333,7 @@ nbd_handshake_tls_up(struct nbd_handshake *hs)
 {
   assert(hs->state == NBD_HS_TLS);
   nbd_handshake_clear_contexts(hs);
-  hs->session = (struct nbd_session){0};
+  hs->session = (struct nbd_session){ 0 };
   hs->tls = true;
   return nbd_handshake_next(hs);
 }
@@ -343,8 +348,8 @@ const char *
 nbd_event_name(enum nbd_event event)
 {
   static const char *const names[] = {
-    [NBD_EVENT_MORE] = "MORE", [NBD_EVENT_FLUSH] = "FLUSH",
-    [NBD_EVENT_LIST] = "LIST", [NBD_EVENT_EXPORT] = "EXPORT",
+    [NBD_EVENT_MORE] = "MORE",         [NBD_EVENT_FLUSH] = "FLUSH",
+    [NBD_EVENT_LIST] = "LIST",         [NBD_EVENT_EXPORT] = "EXPORT",
     [NBD_EVENT_STARTTLS] = "STARTTLS", [NBD_EVENT_READY] = "READY",
     [NBD_EVENT_CLOSE] = "CLOSE",
   };

@@ -76,15 +76,15 @@ enum nbd_event {
 
 enum nbd_close {
   NBD_CLOSE_NONE,
-  NBD_CLOSE_ABORT,        /* the client's wish: no fault */
-  NBD_CLOSE_FLAGS,        /* client flags that were not offered */
-  NBD_CLOSE_MAGIC,        /* not NBD */
-  NBD_CLOSE_NOT_FIXED,    /* an option that needs fixed newstyle */
-  NBD_CLOSE_EXPORT_NAME,  /* EXPORT_NAME failed; it cannot carry an error */
-  NBD_CLOSE_INJECTION,    /* plain bytes behind STARTTLS */
-  NBD_CLOSE_TOO_MANY,     /* options */
-  NBD_CLOSE_TOO_MUCH,     /* to drain */
-  NBD_CLOSE_NO_MEMORY,    /* ours, or out is full */
+  NBD_CLOSE_ABORT,       /* the client's wish: no fault */
+  NBD_CLOSE_FLAGS,       /* client flags that were not offered */
+  NBD_CLOSE_MAGIC,       /* not NBD */
+  NBD_CLOSE_NOT_FIXED,   /* an option that needs fixed newstyle */
+  NBD_CLOSE_EXPORT_NAME, /* EXPORT_NAME failed; it cannot carry an error */
+  NBD_CLOSE_INJECTION,   /* plain bytes behind STARTTLS */
+  NBD_CLOSE_TOO_MANY,    /* options */
+  NBD_CLOSE_TOO_MUCH,    /* to drain */
+  NBD_CLOSE_NO_MEMORY,   /* ours, or out is full */
 };
 
 enum nbd_purpose {
@@ -124,13 +124,13 @@ struct nbd_handshake {
   struct nbd_want want;
   struct nbd_session session;
   const struct nbd_policy *policy;
-  uint32_t nerrors; /* options that were answered with one, */
+  uint32_t nerrors;             /* options that were answered with one, */
   uint32_t error, error_option; /* and the last of them */
-  unsigned char *payload; /* of the option at hand */
-  char *context_name;     /* the export that session.contexts belong to */
+  unsigned char *payload;       /* of the option at hand */
+  char *context_name; /* the export that session.contexts belong to */
   uint64_t drained;
   uint32_t option, option_len;
-  uint32_t have;        /* bytes of the current piece that have arrived */
+  uint32_t have; /* bytes of the current piece that have arrived */
   uint32_t payload_cap;
   uint32_t noptions;
   uint32_t after_drain; /* the reply to send behind a drained payload */

@@ -56,16 +56,16 @@ standard_text(uint32_t type)
     uint32_t type;
     const char *text;
   } texts[] = {
-    {NBD_REP_ERR_UNSUP, "this server does not know that option"},
-    {NBD_REP_ERR_POLICY, "this server does not allow that"},
-    {NBD_REP_ERR_INVALID, "the option's data is malformed"},
-    {NBD_REP_ERR_PLATFORM, "this server was built without that"},
-    {NBD_REP_ERR_TLS_REQD, "TLS is required here: send STARTTLS first"},
-    {NBD_REP_ERR_UNKNOWN, "there is no such export"},
-    {NBD_REP_ERR_SHUTDOWN, "the server is shutting down"},
-    {NBD_REP_ERR_BLOCK_SIZE_REQD, "ask for the export's block sizes first"},
-    {NBD_REP_ERR_TOO_BIG, "the option's data is too long"},
-    {NBD_REP_ERR_EXT_HEADER_REQD, "extended headers are in use"},
+    { NBD_REP_ERR_UNSUP, "this server does not know that option" },
+    { NBD_REP_ERR_POLICY, "this server does not allow that" },
+    { NBD_REP_ERR_INVALID, "the option's data is malformed" },
+    { NBD_REP_ERR_PLATFORM, "this server was built without that" },
+    { NBD_REP_ERR_TLS_REQD, "TLS is required here: send STARTTLS first" },
+    { NBD_REP_ERR_UNKNOWN, "there is no such export" },
+    { NBD_REP_ERR_SHUTDOWN, "the server is shutting down" },
+    { NBD_REP_ERR_BLOCK_SIZE_REQD, "ask for the export's block sizes first" },
+    { NBD_REP_ERR_TOO_BIG, "the option's data is too long" },
+    { NBD_REP_ERR_EXT_HEADER_REQD, "extended headers are in use" },
   };
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     if (texts[i].type == type)
@@ -78,8 +78,8 @@ nbd_option_error(struct nbd_handshake *hs, struct nbd_out *out, uint32_t type,
                  const char *text)
 {
   char clean[NBD_TEXT_SIZE];
-  size_t len = nbd_text_clean(clean, sizeof clean,
-                              text ? text : standard_text(type));
+  size_t len =
+    nbd_text_clean(clean, sizeof clean, text ? text : standard_text(type));
 
   assert(type & NBD_REP_ERR);
   /* Invariant 5 of handshake.c. */
@@ -112,13 +112,12 @@ nbd_option_list(struct nbd_handshake *hs, struct nbd_out *out)
 }
 
 void
-nbd_list_format(struct nbd_out *out, const char *name,
-                const char *description)
+nbd_list_format(struct nbd_out *out, const char *name, const char *description)
 {
   char clean[NBD_MAX_STRING + 1];
   const size_t name_len = strlen(name);
-  const size_t len = nbd_text_clean(clean, sizeof clean,
-                                    description ? description : "");
+  const size_t len =
+    nbd_text_clean(clean, sizeof clean, description ? description : "");
   const struct nbd_be32 wire_len = nbd_be32((uint32_t)name_len);
 
   if (!nbd_text_valid(name, name_len))

@@ -17,8 +17,7 @@ enum nbd_event
 nbd_option_export_name(struct nbd_handshake *hs, struct nbd_out *out)
 {
   (void)out;
-  if (hs->session.extended ||
-      !nbd_text_valid(hs->payload, hs->option_len))
+  if (hs->session.extended || !nbd_text_valid(hs->payload, hs->option_len))
     return nbd_handshake_close(hs, NBD_CLOSE_EXPORT_NAME);
   hs->want.purpose = NBD_WANT_EXPORT_NAME;
   hs->want.name = (const char *)hs->payload;
@@ -180,8 +179,7 @@ put_info_text(struct nbd_handshake *hs, struct nbd_out *out, uint16_t type,
   size_t len = nbd_text_clean(clean, sizeof clean, text);
   struct nbd_be16 wire_type = nbd_be16(type);
 
-  nbd_option_head(hs, out, NBD_REP_INFO,
-                  (uint32_t)(sizeof wire_type + len));
+  nbd_option_head(hs, out, NBD_REP_INFO, (uint32_t)(sizeof wire_type + len));
   nbd_out_put(out, &wire_type, sizeof wire_type);
   nbd_out_put(out, clean, len);
 }

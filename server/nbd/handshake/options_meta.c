@@ -90,7 +90,7 @@ parse_queries(struct nbd_handshake *hs, struct cursor *c, bool list)
 enum nbd_event
 nbd_option_meta(struct nbd_handshake *hs, struct nbd_out *out)
 {
-  struct cursor c = {hs->payload, hs->option_len};
+  struct cursor c = { hs->payload, hs->option_len };
   bool list = hs->option == NBD_OPT_LIST_META_CONTEXT;
   unsigned char *name;
   uint32_t len;

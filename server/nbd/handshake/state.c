@@ -12,10 +12,8 @@
 
 /* What the owner is told in a state that takes nothing. */
 static const enum nbd_event waits[NBD_HS_STATES] = {
-  [NBD_HS_LIST] = NBD_EVENT_LIST,
-  [NBD_HS_EXPORT] = NBD_EVENT_EXPORT,
-  [NBD_HS_TLS] = NBD_EVENT_STARTTLS,
-  [NBD_HS_READY] = NBD_EVENT_READY,
+  [NBD_HS_LIST] = NBD_EVENT_LIST,    [NBD_HS_EXPORT] = NBD_EVENT_EXPORT,
+  [NBD_HS_TLS] = NBD_EVENT_STARTTLS, [NBD_HS_READY] = NBD_EVENT_READY,
   [NBD_HS_CLOSED] = NBD_EVENT_CLOSE,
 };
 
@@ -33,14 +31,14 @@ nbd_handshake_free(struct nbd_handshake *hs)
   free_payload(hs);
   free(hs->context_name);
   hs->context_name = NULL;
-  hs->want = (struct nbd_want){0};
+  hs->want = (struct nbd_want){ 0 };
 }
 
 enum nbd_event
 nbd_handshake_next(struct nbd_handshake *hs)
 {
   free_payload(hs);
-  hs->want = (struct nbd_want){0};
+  hs->want = (struct nbd_want){ 0 };
   hs->state = NBD_HS_OPTION;
   return NBD_EVENT_MORE;
 }
