@@ -7,6 +7,7 @@ style_tests = \
 	tests/style/test-dist.sh \
 	tests/style/test-docs.py \
 	tests/style/test-files.py \
+	tests/style/test-format.py \
 	tests/style/test-headers.sh \
 	tests/style/test-help.py \
 	tests/style/test-includes.py \
