@@ -158,7 +158,7 @@ live(void)
   }
   told->struck = inject_struck();
   told->sync = (inject_what() & ON_SYNC) != 0;
-  told->clear = (inject_what() & ON_CLEAR) != 0;
+  told->clear = (inject_all() & ON_CLEAR) != 0;
   told->failures = d.failures;
 }
 
@@ -196,10 +196,10 @@ afterwards(void)
   bool well = run.m->closed && run.m->close_result == 0 &&
               told->failures == 0;
   /* What cannot be punched stays where it was, and no call fails for that; so
-   * does what a process that was killed had not punched yet; till it is used
-   * again. */
+   * does what a process had not punched yet that was killed, or could not close
+   * the image; till it is used again. */
   bool leaks = run.fault->error == EOPNOTSUPP || told->clear ||
-               run.ending != CLOSED;
+               run.ending != CLOSED || run.m->close_result != 0;
 
   disk_check(&d, !well || leaks);
   if (run.ending == CUT) {

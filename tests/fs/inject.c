@@ -14,7 +14,7 @@
 
 static struct {
   const struct fault *fault;
-  unsigned nth, count, calls, what;
+  unsigned nth, count, calls, what, all;
   dev_t dev;
 } armed;
 
@@ -23,7 +23,7 @@ inject_arm(const struct fault *fault, unsigned nth, dev_t dev)
 {
   armed.fault = fault;
   armed.nth = nth;
-  armed.count = armed.calls = armed.what = 0;
+  armed.count = armed.calls = armed.what = armed.all = 0;
   armed.dev = dev;
 }
 
@@ -43,6 +43,12 @@ unsigned
 inject_what(void)
 {
   return armed.what;
+}
+
+unsigned
+inject_all(void)
+{
+  return armed.all;
 }
 
 unsigned
@@ -76,6 +82,7 @@ strikes_asking(int fd, unsigned kind, off_t space)
     return false;
   if (armed.what == 0)
     armed.what = kind;
+  armed.all |= kind;
   return true;
 }
 

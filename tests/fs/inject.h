@@ -41,9 +41,10 @@ struct fault {
 void inject_arm(const struct fault *fault, unsigned nth, dev_t dev);
 void inject_disarm(void);
 
-/* Whether it has struck, and what kind of call at first: ON_... */
+/* Whether it has struck, what kind of call at first, and which in all. */
 bool inject_struck(void);
 unsigned inject_what(void);
+unsigned inject_all(void);
 /* Calls seen since inject_arm() on that file system, of any kind. */
 unsigned inject_calls(void);
 
