@@ -152,10 +152,33 @@ test_untouched(void **state)
   bat_free(&b);
 }
 
+/* A page is looked at to its last byte, also one that is not full. */
+static void
+test_alone(void **state)
+{
+  (void)state;
+  enum { ENTRIES = BAT_PAGE + 7 };
+  static const uint32_t at[] = { 0, 1, BAT_PAGE - 1, BAT_PAGE, ENTRIES - 1 };
+  static struct be32 raw[ENTRIES];
+  struct bat b;
+
+  for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
+    memset(raw, 0xff, sizeof raw);
+    raw[at[i]] = be32_put(NO_SLOT - 1);
+    assert_int_equal(bat_alloc(&b, ENTRIES), 0);
+    bat_take(&b, 0, raw, ENTRIES);
+    assert_int_equal(bat_next(&b, 0, ENTRIES), at[i]);
+    assert_int_equal(bat_slot(&b, at[i]), NO_SLOT - 1);
+    assert_int_equal(bat_next(&b, at[i] + 1, ENTRIES), ENTRIES);
+    bat_free(&b);
+  }
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_alone),
     cmocka_unit_test(test_taken),     cmocka_unit_test(test_set),
     cmocka_unit_test(test_copied),    cmocka_unit_test(test_untouched),
   };
