@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """No two files of the library, or of the server, need each other: the functions
 and data that one uses of another, as the linker sees them, make no circle.  And
-what is too long to be read: functions of more than 100 lines (60 in the
-server), files of more than 600.
+what is too long to be read: functions of more than 60 lines, or more than one
+in ten of over 30, and files of more than 600.
 
 An include test sees which headers a file knows, not who calls whom: a circle of
 calls through one shared header escapes it.  So the object files are asked.
@@ -13,6 +13,7 @@ fail.
 """
 
 import glob
+import math
 import os
 import re
 import subprocess
@@ -20,13 +21,14 @@ import sys
 
 from tap import Tap
 
-# Folder -> what its objects' names begin with, and how long its functions may
-# be.
+# Folder -> what its objects' names begin with.
 PARTS = {
-    "lib": (("libvhdkit_core_la-",), 100),
-    "server": (("libserver_la-", "libnbdproto_la-"), 60),
+    "lib": ("libvhdkit_core_la-",),
+    "server": ("libserver_la-", "libnbdproto_la-"),
 }
 FILE_LINES = 600
+FUNCTION_LINES = 60
+USUAL_LINES = 30  # of nine in ten
 
 
 def objects(build, part):
@@ -39,7 +41,7 @@ def objects(build, part):
                        glob.glob(f"{build}/{part}/**/.libs/*.o",
                                  recursive=True)):
         folder, name = os.path.split(os.path.relpath(path, f"{build}/{part}"))
-        for prefix in PARTS[part][0]:
+        for prefix in PARTS[part]:
             if name.startswith(prefix):
                 source = os.path.join(folder.replace(".libs", "").rstrip("/"),
                                       name[len(prefix):-2])
@@ -121,17 +123,35 @@ def functions(text):
         yield match[1], match[0].count("\n")
 
 
-def too_long(root, part):
+def texts(root, part):
     for path in sorted(glob.glob(f"{root}/{part}/**/*.[ch]", recursive=True)):
         with open(path, encoding="utf-8") as file:
-            text = file.read()
-        name = os.path.relpath(path, root)
+            yield os.path.relpath(path, root), file.read()
+
+
+def quantile(lengths, part):
+    """What this part of them do not exceed."""
+    return sorted(lengths)[max(0, math.ceil(len(lengths) * part) - 1)]
+
+
+def too_long(root, part):
+    lengths = []
+    longest = 0
+    for name, text in texts(root, part):
         lines = text.count("\n")
+        longest = max(longest, lines)
         if lines > FILE_LINES:
             yield f"{name} has {lines} lines"
         for function, length in functions(text):
-            if length > PARTS[part][1]:
+            lengths.append(length)
+            if length > FUNCTION_LINES:
                 yield f"{name}: {function}() has {length} lines"
+    nine = quantile(lengths, 0.9)
+    print(f"# {part}: {len(lengths)} functions, of {quantile(lengths, 0.5)} "
+          f"lines in the middle, {nine} at 90 %, {max(lengths)} at most; files "
+          f"of {longest} at most")
+    if nine > USUAL_LINES:
+        yield f"a tenth of its functions has over {USUAL_LINES} lines"
 
 
 def can_fail(tap):
@@ -144,6 +164,9 @@ def can_fail(tap):
     found = list(functions(body + "}\n"))
     tap.case("a function's lines are counted",
              [] if found == [("long_one", 102)] else [found])
+    ten = [1, 2, 3, 4, 5, 6, 7, 8, 9, 99]
+    tap.case("what nine of ten do not exceed is the ninth",
+             [] if quantile(ten, 0.9) == 9 else [quantile(ten, 0.9)])
 
 
 def examine(tap, part):
@@ -155,7 +178,7 @@ def examine(tap, part):
     tap.case(f"{part}: the object files tell who calls whom",
              [] if arrows > len(graph) else [f"only {arrows} arrows"])
     tap.case(f"{part}: no circle of calls", describe(graph))
-    tap.case(f"{part}: no function of over {PARTS[part][1]} lines, no file of "
+    tap.case(f"{part}: no function of over {FUNCTION_LINES} lines, no file of "
              f"over {FILE_LINES}", too_long(os.environ["SRCDIR"], part))
 
 
