@@ -20,4 +20,4 @@ style_tests = \
 
 dist_check_SCRIPTS += $(style_tests)
 TESTS += $(style_tests)
-EXTRA_DIST += tests/style/tap.py
+EXTRA_DIST += tests/style/rooms.py tests/style/tap.py

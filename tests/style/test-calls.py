@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
 """No two files of the library, or of the server, need each other: the functions
-and data that one uses of another, as the linker sees them, make no circle.  And
-what is too long to be read: functions of more than 60 lines, or more than one
-in ten of over 30, and files of more than 600.
+and data that one uses of another, as the linker sees them, make no circle, and
+no room uses one that it must not know.  And what is too long to be read:
+functions of more than 60 lines, or more than one in ten of over 30, and files
+of more than 600.
 
 An include test sees which headers a file knows, not who calls whom: a circle of
 calls through one shared header escapes it.  So the object files are asked.
@@ -19,6 +20,7 @@ import re
 import subprocess
 import sys
 
+from rooms import ROOMS, room_of
 from tap import Tap
 
 # Folder -> what its objects' names begin with.
@@ -123,6 +125,15 @@ def functions(text):
         yield match[1], match[0].count("\n")
 
 
+def upward(graph, part):
+    """What calls into a room that its own must not know, by whatever header."""
+    for a, arrows in sorted(graph.items()):
+        for b, symbol in sorted(arrows.items()):
+            room = room_of(f"{part}/{a}.c")
+            if room_of(f"{part}/{b}.c") not in ROOMS[room]:
+                yield f"{a} -> {b} ({symbol}): {room} must not know it"
+
+
 def texts(root, part):
     for path in sorted(glob.glob(f"{root}/{part}/**/*.[ch]", recursive=True)):
         with open(path, encoding="utf-8") as file:
@@ -160,6 +171,10 @@ def can_fail(tap):
              [] if circles(graph) == [{"b", "c"}] else [circles(graph)])
     tap.case("a chain is no circle",
              circles({"a": {"b": "f"}, "b": {"c": "g"}, "c": {}}))
+    graph = {"base/loop": {"net/listen": "f"}, "net/listen": {"base/log": "g"}}
+    found = list(upward(graph, "server"))
+    tap.case("a call upward is found, and only that",
+             [] if len(found) == 1 and "listen (f)" in found[0] else [found])
     body = "int\nlong_one(int a,\n         int b)\n{\n" + "  a++;\n" * 98
     found = list(functions(body + "}\n"))
     tap.case("a function's lines are counted",
@@ -178,6 +193,7 @@ def examine(tap, part):
     tap.case(f"{part}: the object files tell who calls whom",
              [] if arrows > len(graph) else [f"only {arrows} arrows"])
     tap.case(f"{part}: no circle of calls", describe(graph))
+    tap.case(f"{part}: calls point downward only", upward(graph, part))
     tap.case(f"{part}: no function of over {FUNCTION_LINES} lines, no file of "
              f"over {FILE_LINES}", too_long(os.environ["SRCDIR"], part))
 
