@@ -117,6 +117,8 @@ server_libserver_la_SOURCES = \
 	server/keeper/broker/message.h \
 	server/keeper/broker/policy.c \
 	server/keeper/broker/policy.h \
+	server/keeper/confine.c \
+	server/keeper/confine.h \
 	server/keeper/keeper.c \
 	server/keeper/keeper.h \
 	server/keeper/landlock.c \
@@ -125,10 +127,6 @@ server_libserver_la_SOURCES = \
 	server/keeper/notify.h \
 	server/keeper/pid_file.c \
 	server/keeper/pid_file.h \
-	server/keeper/sandbox.c \
-	server/keeper/sandbox.h \
-	server/keeper/sandbox_paths.c \
-	server/keeper/sandbox_paths.h \
 	server/keeper/sanitized.h \
 	server/keeper/seccomp.c \
 	server/keeper/seccomp.h \

@@ -17,7 +17,7 @@
 #include "keeper/keeper.h"
 #include "keeper/notify.h"
 #include "keeper/pid_file.h"
-#include "keeper/sandbox_paths.h"
+#include "keeper/confine.h"
 #include "keeper/user.h"
 #include "net/listen.h"
 #include "service.h"

@@ -19,7 +19,7 @@
 #include "config/resolve.h"
 #include "keeper/broker/broker.h"
 #include "keeper/keeper.h"
-#include "keeper/sandbox_paths.h"
+#include "keeper/confine.h"
 #include "keeper/user.h"
 #include "net/listen.h"
 #include "server.h"
@@ -200,7 +200,7 @@ give_up_rights(struct service *s, struct vhd_error *err)
   if (r == 0)
     r = configure(s->setup->options, &s->config, err);
   if (r == 0)
-    r = confine(s->setup->options, err);
+    r = confine_worker(s->setup->options, err);
   return r;
 }
 
@@ -226,7 +226,7 @@ start_server(struct service *s, struct vhd_error *err)
     s->serving = r == 0;
   }
   if (s->serving)
-    confine_threads(s->setup->options);
+    confine_worker_threads(s->setup->options);
   return r;
 }
 

@@ -2,7 +2,7 @@
 /* service.h: the worker: what serves, in a process of its own
  * (keeper/keeper.h).  Here it goes from rights to none: keys are read with the
  * rights of the start; then the process gives them up (keeper/user.h,
- * keeper/sandbox.h); only then are images opened, which strangers may have
+ * keeper/confine.h); only then are images opened, which strangers may have
  * written, and threads started, which are confined because their creator is.
  *
  * Its main thread accepts connections and hears the keeper; everything else

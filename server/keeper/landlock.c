@@ -28,14 +28,9 @@
 #define CREATE_RULESET_VERSION (1U << 0)
 #define RULE_PATH_BENEATH 1
 
-#define FS_EXECUTE (1ULL << 0)
 #define FS_WRITE_FILE (1ULL << 1)
 #define FS_READ_FILE (1ULL << 2)
 #define FS_READ_DIR (1ULL << 3)
-#define FS_REMOVE_FILE (1ULL << 5)
-#define FS_MAKE_REG (1ULL << 8)
-#define FS_TRUNCATE (1ULL << 14)
-#define FS_IOCTL_DEV (1ULL << 15)
 
 /* All rights to files that a version knows, from the first on. */
 #define FS_ALL_1 ((1ULL << 13) - 1)
@@ -94,51 +89,33 @@ landlock_new(void)
   return fd < 0 ? -errno : fd;
 }
 
-static uint64_t
-rights_of(unsigned access)
-{
-  uint64_t rights = 0;
-  if (access & LANDLOCK_READ)
-    rights |= FS_READ_FILE | FS_READ_DIR;
-  if (access & LANDLOCK_WRITE)
-    rights |= FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
-  if (access & LANDLOCK_CREATE)
-    rights |= FS_MAKE_REG | FS_REMOVE_FILE;
-  if (access & LANDLOCK_REMOVE)
-    rights |= FS_REMOVE_FILE;
-  return rights;
-}
-
-int
-landlock_allow_open(int ruleset, int fd, const char *path, unsigned access,
-                    struct vhd_error *err)
+static int
+allow_open(int ruleset, int fd, const char *path, struct vhd_error *err)
 {
   struct path_beneath_attr attr = {
-    .allowed = rights_of(access) & handled_fs(abi_version()),
+    .allowed = FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE,
     .parent_fd = fd,
   };
   struct stat st;
 
-  if (fstat(attr.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
-    attr.allowed &= FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;
-  if (attr.allowed != 0 && syscall(SYS_landlock_add_rule, ruleset,
-                                   RULE_PATH_BENEATH, &attr, 0U) < 0)
-    return fail_system(err, errno, "landlock: cannot permit %s", path);
-  return 0;
+  if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+    attr.allowed &= ~FS_READ_DIR;
+  return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &attr,
+                 0U) < 0
+           ? fail_system(err, errno, "landlock: cannot permit %s", path)
+           : 0;
 }
 
 int
-landlock_allow(int ruleset, const char *path, unsigned access,
-               struct vhd_error *err)
+landlock_allow(int ruleset, const char *path, struct vhd_error *err)
 {
   int fd = open(path, O_PATH | O_CLOEXEC);
 
-  if (fd < 0) {
+  if (fd < 0)
     return errno == ENOENT || errno == ENOTDIR || errno == EACCES
              ? 0
              : fail_system(err, errno, "landlock: cannot open %s", path);
-  }
-  int r = landlock_allow_open(ruleset, fd, path, access, err);
+  int r = allow_open(ruleset, fd, path, err);
   close(fd);
   return r;
 }

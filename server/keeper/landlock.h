@@ -10,24 +10,13 @@
 
 #include "vhdkit.h"
 
-enum landlock_access {
-  LANDLOCK_READ = 1 << 0,   /* files and folders */
-  LANDLOCK_WRITE = 1 << 1,  /* existing files */
-  LANDLOCK_CREATE = 1 << 2, /* and remove: plain files */
-  LANDLOCK_REMOVE = 1 << 3, /* files and sockets */
-};
-
 /* A ruleset that permits nothing yet: a descriptor, -EOPNOTSUPP where the
  * kernel has no landlock or has it switched off, or -errno. */
 int landlock_new(void);
 
-/* Permits access (enum landlock_access) to path and what is below it.  What
- * does not exist is skipped: there is nothing to permit. */
-int landlock_allow(int ruleset, const char *path, unsigned access,
-                   struct vhd_error *err);
-/* The same for what is open already; path is for messages. */
-int landlock_allow_open(int ruleset, int fd, const char *path, unsigned access,
-                        struct vhd_error *err);
+/* Permits to read and write path, and what is below it.  What does not exist is
+ * skipped: there is nothing to permit. */
+int landlock_allow(int ruleset, const char *path, struct vhd_error *err);
 
 void landlock_close(int ruleset);
 

@@ -33,7 +33,7 @@
 #include "keeper/broker/helper.h"
 #include "keeper/keeper.h"
 #include "keeper/landlock.h"
-#include "keeper/sandbox_paths.h"
+#include "keeper/confine.h"
 #include "keeper/sanitized.h"
 
 enum {
@@ -321,10 +321,11 @@ work(void *opaque, const struct keeper_ties *ties)
   if (probe >= 0) {
     landlock_close(probe);
   }
-  if (broker_begin(ties->asks, &err) < 0 || confine(&options, &err) < 0) {
+  if (broker_begin(ties->asks, &err) < 0 ||
+      confine_worker(&options, &err) < 0) {
     return wrong(err.message);
   }
-  confine_threads(&options);
+  confine_worker_threads(&options);
   keeper_say(ties, KEEPER_READY);
   int r = try_all();
   if (r == FINE) {

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* confine.c: see confine.h.  Locks are set in an order in which each still
+ * permits the next: no new privileges, which the others need, comes first. */
+#include "config.h"
+
+#include "keeper/confine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "keeper/landlock.h"
+#include "keeper/sanitized.h"
+#include "keeper/seccomp.h"
+
+#ifdef SANITIZED
+/* A sanitizer reads late, and the names of functions that it reports out of
+ * the program and, in a build tree, out of the library beside it. */
+static int
+allow_sanitizer(int ruleset, struct vhd_error *err)
+{
+  static const char *const system[] = {
+    "/proc",     "/sys/devices/system", "/lib",           "/lib64",
+    "/usr/lib",  "/usr/lib64",          "/usr/local/lib", "/etc/ld.so.cache",
+    "/dev/null",
+  };
+  char *program = realpath("/proc/self/exe", NULL);
+  char *slash = program ? strrchr(program, '/') : NULL;
+  char *library = NULL;
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < sizeof system / sizeof *system; i++)
+    r = landlock_allow(ruleset, system[i], err);
+  if (r == 0 && slash) {
+    *slash = '\0';
+    r = landlock_allow(ruleset, program, err);
+    if (r == 0 && asprintf(&library, "%s/../../lib", program) >= 0)
+      r = landlock_allow(ruleset, library, err);
+  }
+  free(library);
+  free(program);
+  return r;
+}
+#endif
+
+/* No file, folder or foreign process is accessible any more. */
+static int
+enter_landlock(struct vhd_error *err)
+{
+  int ruleset = landlock_new();
+  if (ruleset < 0) {
+    log_notice("going on without landlock: %s", ruleset == -EOPNOTSUPP
+                                                  ? "this kernel has none"
+                                                  : strerror(-ruleset));
+    return 0;
+  }
+#ifdef SANITIZED
+  int r = allow_sanitizer(ruleset, err);
+  if (r < 0) {
+    landlock_close(ruleset);
+    return r;
+  }
+#endif
+  return landlock_enter(ruleset, err);
+}
+
+static int
+forgo_privileges(struct vhd_error *err)
+{
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+           ? fail_system(err, errno, "cannot give up new privileges")
+           : 0;
+}
+
+int
+confine_worker(const struct options *opt, struct vhd_error *err)
+{
+  struct vhd_error why;
+
+  if (opt->no_sandbox)
+    return 0;
+  int r = forgo_privileges(err);
+  if (r == 0 && !opt->no_landlock)
+    r = enter_landlock(err);
+  if (r < 0 || opt->no_seccomp)
+    return r;
+  if (filter_enter(&why) < 0)
+    log_notice("going on without a system call filter: %s", why.message);
+  else if (filter_forbid_opening(&why) < 0)
+    log_notice("opening is not forbidden: %s", why.message);
+  return 0;
+}
+
+int
+confine_helper(const struct options *opt, struct vhd_error *err)
+{
+  struct vhd_error why;
+
+  if (opt->no_sandbox)
+    return 0;
+  int r = forgo_privileges(err);
+  if (r == 0 && !opt->no_seccomp && filter_enter(&why) < 0)
+    log_debug("a helper without a filter: %s", why.message);
+  return r;
+}
+
+void
+confine_worker_threads(const struct options *opt)
+{
+  struct vhd_error why;
+
+  /* Where there is no filter at all, confine_worker() has said so. */
+  if (!opt->no_sandbox && !opt->no_seccomp && filter_forbid_rings(&why) < 0)
+    log_debug("new rings of io_uring are not forbidden: %s", why.message);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* confine.h: what vhdkitd's processes keep of their rights once they are set
+ * up, as the options permit.  Locks stand one behind the other: no new
+ * privileges, landlock, the system call filter; a kernel that lacks one is no
+ * error, but logged.  There is no way out again.
+ *
+ * In the worker no path stays accessible: helpers open images, folders,
+ * journals and keys for it (broker/broker.h).
+ *
+ * The main thread, before any other thread runs, but for
+ * confine_worker_threads(). */
+#ifndef SERVER_KEEPER_CONFINE_H
+#define SERVER_KEEPER_CONFINE_H
+
+#include "config/command_line.h"
+#include "vhdkit.h"
+
+int confine_worker(const struct options *opt, struct vhd_error *err);
+
+/* Once the server's threads have begun: what only their beginning needed is
+ * given up, too.  Binds all threads. */
+void confine_worker_threads(const struct options *opt);
+
+/* A helper must still open files, which landlock would forbid. */
+int confine_helper(const struct options *opt, struct vhd_error *err);
+
+#endif
