@@ -160,8 +160,6 @@ server_libserver_la_SOURCES += \
 	server/net/tls/hello.h \
 	server/net/tls/identity.c \
 	server/net/tls/identity.h \
-	server/keeper/key_file.c \
-	server/keeper/key_file.h \
 	server/net/tls/keys.c \
 	server/net/tls/keys.h \
 	server/net/tls/psk.c \

@@ -23,7 +23,6 @@
 #include "base/loop.h"
 #include "client/command/op.h"
 #include "client/connection/receive.h"
-#include "keeper/key_file.h"
 #include "server.h"
 #include "net/tls/context.h"
 #include "net/tls/stream.h"
@@ -262,8 +261,7 @@ write_text(const char *path, const char *text)
 static void
 clean_up(void)
 {
-  static const char *const others[] = {"parent.vhd", "folder/broken.vhd",
-                                       "keys"};
+  static const char *const others[] = {"parent.vhd", "folder/broken.vhd"};
   for (unsigned i = 0; i < HOUSE_NEXPORTS; i++)
     unlink(images[i].path);
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -300,7 +298,6 @@ make_folder(void)
   FUZZ_ASSERT(mkdtemp(folder) != NULL && chdir(folder) == 0);
   FUZZ_ASSERT(mkdir("folder", 0700) == 0);
   write_text("folder/broken.vhd", "not an image");
-  write_text("keys", HOUSE_IDENTITY ":1337c0de1337c0de0feed00dcafebabe\n");
   forge_all();
   for (unsigned i = 0; i < HOUSE_NEXPORTS; i++) {
     disks[i].size = images[i].forge.disk_len;
@@ -309,6 +306,23 @@ make_folder(void)
     FUZZ_ASSERT(disks[i].data && disks[i].known);
     put_back(i);
   }
+}
+
+/* A key_reader. */
+static int
+read_keys(void *opaque, const char *path, unsigned char **bytes, size_t *n,
+          struct vhd_error *err)
+{
+  static const char keys[] =
+    HOUSE_IDENTITY ":1337c0de1337c0de0feed00dcafebabe\n";
+
+  (void)opaque;
+  (void)path;
+  (void)err;
+  *bytes = (unsigned char *)strdup(keys);
+  FUZZ_ASSERT(*bytes);
+  *n = strlen(keys);
+  return 0;
 }
 
 static void
@@ -333,7 +347,7 @@ start_server(void)
   };
   static const struct tls_config tls_config = {
     .psk = "keys",
-    .read = key_file_read,
+    .read = read_keys,
   };
   struct vhd_error err;
 
