@@ -105,6 +105,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/sync.c \
 	lib/image/waiters.c \
 	lib/image/waiters.h \
+	lib/store/companion.c \
+	lib/store/companion.h \
 	lib/store/extents.c \
 	lib/store/extents.h \
 	lib/store/file.c \
@@ -136,6 +138,10 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/lookup.h \
 	lib/store/newfile.c \
 	lib/store/newfile.h \
+	lib/store/redo.c \
+	lib/store/redo.h \
+	lib/store/redo_record.c \
+	lib/store/redo_record.h \
 	lib/store/syncs.c \
 	lib/store/syncs.h \
 	lib/store/times.c \

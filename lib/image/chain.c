@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arith.h"
@@ -15,6 +16,7 @@
 #include "image/chain.h"
 #include "store/local.h"
 #include "store/lookup.h"
+#include "store/redo.h"
 
 #define PARENT_FLAGS \
   (VHD_OPEN_RAW_PARENT | VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT)
@@ -60,6 +62,48 @@ check_circle(const struct chain *c, const struct vhd_file *file,
   return 0;
 }
 
+/* A change in place that was interrupted comes before all else. */
+static int
+finish_change(struct vhd_file *file, uint32_t flags, struct vhd_error *err)
+{
+  return redo_finish(file,
+                     flags & VHD_OPEN_UNLOCKED ? REDO_UNLOCKED
+                     : flags & VHD_OPEN_READONLY ? REDO_READER : REDO_WRITER,
+                     err);
+}
+
+static void
+warn_of_change(struct layer *l, enum redo_found found)
+{
+  char text[600];
+
+  if (found == REDO_NONE)
+    return;
+  snprintf(text, sizeof text, found == REDO_UNDER_WAY
+             ? "the image is being changed in place, or that was interrupted: "
+               "'%.300s%s' says how; what is seen may be torn"
+             : "beside the image lies '%.300s%s', where an interrupted change "
+               "of another file of that name was written down; remove it if "
+               "that file is gone", l->path, COMPANION_SUFFIX);
+  layer_warn(l, text);
+}
+
+/* Reads a file that is locked as its flags say.  Takes it over. */
+static int
+read_file(struct vhd_file *file, uint32_t flags, struct layer **layer,
+          struct vhd_error *err)
+{
+  int found = finish_change(file, flags, err);
+  if (found < 0) {
+    file_close(file);
+    return found;
+  }
+  int e = layer_new(file, flags, layer, err);
+  if (e == 0)
+    warn_of_change(*layer, (enum redo_found)found);
+  return e;
+}
+
 /* Takes the file over. */
 static int
 read_candidate(struct chain *c, struct vhd_file *file, uint32_t flags,
@@ -78,7 +122,7 @@ read_candidate(struct chain *c, struct vhd_file *file, uint32_t flags,
     file_close(file);
     return e;
   }
-  return layer_new(file, flags, layer, why);
+  return read_file(file, flags, layer, why);
 }
 
 static bool
@@ -206,7 +250,7 @@ chain_begin(struct chain *c, const char *path,
   if (e == 0)
     e = local_open(path, mode, &file, err);
   if (e == 0)
-    e = layer_new(file, opt->flags, &c->layer[0], err);
+    e = read_file(file, opt->flags, &c->layer[0], err);
   c->n = e == 0;
   return e;
 }

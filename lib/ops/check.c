@@ -21,6 +21,7 @@
 #include "image/parent_time.h"
 #include "ops/check.h"
 #include "store/local.h"
+#include "store/redo.h"
 #include "vhdkit.h"
 
 /* So that layout_read() can report through a struct checker. */
@@ -104,7 +105,12 @@ check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
   struct vhd_error fault = { 0 };
   uint32_t errors = c->result->errors;
 
-  int r = layout_read(c->file, flags, &sink.sink, &c->layout, &fault);
+  memset(&c->layout, 0, sizeof c->layout);
+  /* Between an interrupted change and its end nothing else can be said. */
+  int r = flags & VHD_OPEN_UNLOCKED
+            ? 0 : redo_finish(c->file, REDO_READER, &fault);
+  if (r >= 0)
+    r = layout_read(c->file, flags, &sink.sink, &c->layout, &fault);
   if (r < 0) {
     if (is_about_content(&fault)) {
       checker_tell(c, VHD_BROKEN, fault.code,

@@ -86,6 +86,20 @@ file_stamp(struct vhd_file *file, struct file_stamp *stamp)
   return 0;
 }
 
+int
+file_set_time(struct vhd_file *file, int64_t mtime)
+{
+  const int64_t nsec = (mtime % 1000000000 + 1000000000) % 1000000000;
+  const struct timespec times[2] = {
+    { .tv_nsec = UTIME_OMIT },
+    { .tv_sec = (mtime - nsec) / 1000000000, .tv_nsec = nsec },
+  };
+
+  if (file->fd < 0)
+    return -ENOTSUP;
+  return futimens(file->fd, times) < 0 ? -errno : 0;
+}
+
 uint64_t
 file_next_data(struct vhd_file *file, uint64_t off)
 {
@@ -108,6 +122,23 @@ file_beside(struct vhd_file *from, const char *name, unsigned nth,
   if (err)
     err->code = VHD_OK;
   return -ENOENT;
+}
+
+int
+file_companion(struct vhd_file *file, enum companion_mode mode,
+               struct vhd_file **companion, struct vhd_error *err)
+{
+  if (file->ops->companion)
+    return file->ops->companion(file, mode, companion, err);
+  if (err)
+    err->code = VHD_OK;
+  return mode == COMPANION_MAKE ? -ENOTSUP : -ENOENT;
+}
+
+int
+file_settle(struct vhd_file *file, bool remove)
+{
+  return file->ops->settle ? file->ops->settle(file, remove) : -ENOTSUP;
 }
 
 void

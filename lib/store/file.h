@@ -27,6 +27,12 @@ struct file_roots {
   size_t n;
 };
 
+enum companion_mode {
+  COMPANION_READ,
+  COMPANION_WRITE, /* and read */
+  COMPANION_MAKE,  /* a new one, empty, to write and read */
+};
+
 struct file_ops {
   /* Carries out one I/O of any kind; returns 0 or -errno.  Each sync that ends
    * after something written before it began was lost says so, and so does each
@@ -41,6 +47,10 @@ struct file_ops {
   int (*beside)(struct vhd_file *from, const char *name, unsigned nth,
                 const struct file_roots *roots, struct vhd_file **file,
                 struct vhd_error *err);
+  /* See file_companion(); NULL: it has none, and can have none. */
+  int (*companion)(struct vhd_file *file, enum companion_mode mode,
+                   struct vhd_file **companion, struct vhd_error *err);
+  int (*settle)(struct vhd_file *file, bool remove);
   /* See file_probe(); NULL: there is nothing to find out. */
   void (*probe)(struct vhd_file *file);
   void (*close)(struct vhd_file *file);
@@ -75,6 +85,9 @@ int file_do(struct vhd_file *file, enum vhd_io_kind kind, uint64_t off,
 int file_size(struct vhd_file *file, uint64_t *size);
 /* 0 or -errno; -ENOTSUP for a file without a descriptor. */
 int file_stamp(struct vhd_file *file, struct file_stamp *stamp);
+/* Says that the content was last changed then, in nanoseconds since 1970.  0 or
+ * -errno; -ENOTSUP for a file without a descriptor. */
+int file_set_time(struct vhd_file *file, int64_t mtime);
 /* Where the next byte from off on lies that is not in a hole of the file: off
  * itself where the file does not tell, UINT64_MAX where there is none. */
 uint64_t file_next_data(struct vhd_file *file, uint64_t off);
@@ -104,5 +117,17 @@ int file_lock(struct vhd_file *file, bool writer, struct vhd_error *err);
 int file_beside(struct vhd_file *from, const char *name, unsigned nth,
                 const struct file_roots *roots, struct vhd_file **file,
                 struct vhd_error *err);
+
+/* A file has at most one companion: a small file that goes along with it, of
+ * whatever content (redo.h).  -ENOENT: there is none, with err->code VHD_OK.
+ * -EACCES, with VHD_JOURNAL: there is one, which was perhaps put there by
+ * somebody who has no right to change the file. */
+int file_companion(struct vhd_file *file, enum companion_mode mode,
+                   struct vhd_file **companion, struct vhd_error *err);
+/* That there is a companion is durable afterwards; remove: it is gone, and a
+ * power cut may bring it back, if its content was durable. */
+int file_settle(struct vhd_file *file, bool remove);
+/* What to call the companion in messages, whether it is there or not. */
+#define COMPANION_SUFFIX ".vhdkit-redo"
 
 #endif

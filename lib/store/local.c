@@ -25,6 +25,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "store/companion.h"
 #include "store/host.h"
 #include "store/local.h"
 #include "store/lock.h"
@@ -359,6 +360,47 @@ local_probe(struct vhd_file *file)
   }
 }
 
+/* Without /proc the file is called what it was opened by. */
+static int
+companion_path(struct vhd_file *file, char *path)
+{
+  const size_t room = PATH_MAX - sizeof COMPANION_SUFFIX;
+
+  if (local_real_path(file, path, room) < 0) {
+    if (strlen(file->path) >= room)
+      return -ENAMETOOLONG;
+    strcpy(path, file->path);
+  }
+  strcat(path, COMPANION_SUFFIX);
+  return 0;
+}
+
+static int local_new(int *fd, const char *path, struct vhd_file **file,
+                     struct vhd_error *err);
+
+static int
+local_companion(struct vhd_file *file, enum companion_mode mode,
+                struct vhd_file **companion, struct vhd_error *err)
+{
+  char path[PATH_MAX];
+
+  int r = companion_path(file, path);
+  if (r < 0)
+    return vhd_fail_sys(err, -r, "%s", file->path);
+  CLEANUP_CLOSE int fd =
+    companion_open(file->fd, file->path, path, mode, err);
+  return fd < 0 ? fd : local_new(&fd, path, companion, err);
+}
+
+static int
+local_settle(struct vhd_file *file, bool remove)
+{
+  char path[PATH_MAX];
+
+  int r = companion_path(file, path);
+  return r < 0 ? r : companion_settle(path, remove);
+}
+
 static void
 local_close(struct vhd_file *file)
 {
@@ -376,6 +418,8 @@ static const struct file_ops local_ops = {
   .next_data = local_next_data,
   .lock = local_lock,
   .beside = local_beside,
+  .companion = local_companion,
+  .settle = local_settle,
   .probe = local_probe,
   .close = local_close,
 };

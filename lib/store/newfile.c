@@ -27,6 +27,7 @@
 #include "base/error.h"
 #include "store/local.h"
 #include "store/newfile.h"
+#include "store/redo.h"
 
 #define ZEROS_SIZE (1U << 20)
 
@@ -77,7 +78,11 @@ look_at_old(struct newfile *file, bool overwrite, struct stat *st,
     return vhd_fail(err, VHD_ARGUMENT, EEXIST,
                     "%s: only a regular file is overwritten, and this is none",
                     file->path);
-  return local_open(file->path, LOCAL_WRITE, &file->old, err);
+  int r = local_open(file->path, LOCAL_WRITE, &file->old, err);
+  /* What is left of a change in place must not fall upon the new file. */
+  if (r == 0)
+    r = redo_finish(file->old, REDO_WRITER, err);
+  return r < 0 ? r : 0;
 }
 
 /* ---------------------------------------------------------- temporary names */

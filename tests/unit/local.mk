@@ -72,6 +72,21 @@ tests_unit_test_syncs_LDADD = $(UNIT_LIBS)
 tests_unit_test_syncs_SOURCES = tests/unit/test-syncs.c $(UNIT_COMMON) \
 	$(UNIT_MACHINE)
 
+check_PROGRAMS += tests/unit/test-redo
+TESTS += tests/unit/test-redo
+tests_unit_test_redo_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_redo_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_redo_LDADD = $(UNIT_LIBS)
+tests_unit_test_redo_SOURCES = tests/unit/test-redo.c $(UNIT_COMMON)
+
+check_PROGRAMS += tests/unit/test-redo-open
+TESTS += tests/unit/test-redo-open
+tests_unit_test_redo_open_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_redo_open_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_redo_open_LDADD = $(UNIT_LIBS)
+tests_unit_test_redo_open_SOURCES = tests/unit/test-redo-open.c \
+	$(UNIT_COMMON) $(UNIT_DISK)
+
 check_PROGRAMS += tests/unit/test-fdatasync
 TESTS += tests/unit/test-fdatasync
 tests_unit_test_fdatasync_CPPFLAGS = $(UNIT_CPPFLAGS)
