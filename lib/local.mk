@@ -28,6 +28,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/base/cleanup.h \
 	lib/base/error.c \
 	lib/base/error.h \
+	lib/base/progress.c \
+	lib/base/progress.h \
 	lib/base/rules.h \
 	lib/base/table.c \
 	lib/base/table.h \

@@ -19,6 +19,16 @@
  * a sentence for a person.  The library never prints and never exits.  Flags
  * that a function does not know are -EINVAL (VHD_ARGUMENT), never ignored.
  *
+ * Room: a struct that callers allocate ends in .reserved, or names its padding
+ * so, and keeps its size for as long as the library keeps its soname.  A new
+ * field takes the beginning of that room.  So a program that was built with an
+ * older header leaves 0 there, which means what the library did before; and a
+ * library that finds anything but 0 in what it still takes for room refuses it
+ * as it does an unknown flag.  In a struct that the library fills, room is 0.
+ * Therefore: begin with { 0 } or with named members, never with random bytes.
+ *
+ * Long work: whatever takes long has options with a struct vhd_progress.
+ *
  * Threads: a struct vhd_image may be used by any number of threads at once,
  * save that nobody else may use it while it is being closed.  A struct
  * vhd_request belongs to one thread at a time.
@@ -87,16 +97,37 @@ enum vhd_code {
   VHD_BATMAP = 0x105,   /* Xen's batmap is malformed or untrue */
   VHD_LEAK = 0x106,     /* space that nothing refers to */
   VHD_JOURNAL = 0x107,  /* what a killed server left cannot be replayed */
+  VHD_CANCELED = 0x108, /* .report of a struct vhd_progress wanted no more */
 };
 
 struct vhd_error {
   int code; /* enum vhd_code */
   int sys;  /* errno, 0 where none applies */
   char message[1024];
+  uint64_t reserved[2];
 };
 
 /* A short fixed name such as "bat-corrupt"; "unknown" for other values. */
 const char *vhd_code_name(int code);
+
+/* ---------------------------------------------------------------- progress */
+
+/* How far an operation is, and whether it is to go on.  The thread that called
+ * the operation calls .report, without locks, at least once for each 64 MiB
+ * that it reads or writes, and a first time before it has changed anything.
+ * done never goes back, and is total when all is done; total is 0 while it is
+ * not known, and can grow.  Both count bytes, of what is the operation's own
+ * affair: they are for a bar.
+ *
+ * Not 0 cancels: the operation ends with VHD_CANCELED and that value, if it is
+ * negative, else -ECANCELED.  It leaves what a failure at that point would: of
+ * a new file nothing; of an image that it changes in place what is said there.
+ * Once it can no longer be undone, an operation does not ask. */
+struct vhd_progress {
+  int (*report)(void *opaque, uint64_t done, uint64_t total); /* or NULL */
+  void *opaque;
+  uint64_t reserved[2];
+};
 
 /* ----------------------------------------------------------------- opening */
 
@@ -143,6 +174,7 @@ struct vhd_open_options {
    * file system that other machines may share, each write that changes metadata
    * is made durable before it is acknowledged. */
   const char *journal_dir;
+  uint64_t reserved[8];
 };
 
 /* Opens an image and its parents.  A NULL opt means all defaults: read and
@@ -180,6 +212,7 @@ struct vhd_host {
    * seen, and the text says "another program". */
   bool (*holder)(void *opaque, int fd, long pid, int number, char *text,
                  size_t size);
+  void (*reserved[8])(void);
 };
 
 /* The one in use; at first it is the C library's. */
@@ -230,6 +263,7 @@ struct vhd_info {
   enum vhd_holders held;      /* by others, now; no lock is taken to see it */
   uint64_t device, inode;     /* of the open file, as stat() tells them: they
                                * stay when its name comes to lead elsewhere */
+  uint64_t reserved[16];
 };
 
 void vhd_get_info(struct vhd_image *image, struct vhd_info *info);
@@ -264,6 +298,7 @@ struct vhd_locator {
   uint32_t len;    /* bytes of the path there */
   uint32_t space;  /* bytes set aside for it; 0: not said */
   char path[6200]; /* as a POSIX path, UTF-8; "" where it makes no sense */
+  uint64_t reserved[4];
 };
 
 /* Fills *locator from the image's i-th locator.  -ENOENT for one that is not
@@ -319,6 +354,7 @@ struct vhd_run {
   uint16_t kind;     /* enum vhd_run_kind */
   uint16_t depth;    /* the image that decided: 0 this one, 1 its parent...;
                       * of a hole the deepest */
+  uint32_t reserved[2];
 };
 
 /* Fills at most *nruns runs that begin at off, end within len, follow each
@@ -363,6 +399,7 @@ struct vhd_io {
   int result;
   uint8_t kind;  /* enum vhd_io_kind */
   uint8_t flags; /* enum vhd_io_flags */
+  uint8_t reserved[6];
 };
 
 /* Carries out one I/O with blocking system calls and sets its result.  Any
@@ -414,6 +451,7 @@ struct vhd_request {
   int result;
   unsigned nio;
   struct vhd_io io[VHD_REQUEST_IOS];
+  uint64_t reserved[4];
   /* The machine's own. */
   uint64_t machine[VHD_REQUEST_WORDS];
 };
@@ -460,6 +498,8 @@ struct vhd_create_options {
   /* The parent's own parents are looked for as in vhd_open(). */
   const char *const *roots;
   size_t nroots;
+  struct vhd_progress progress;
+  uint64_t reserved[8];
 };
 
 /* Creates an image; either the whole image is there afterwards, durable, or
@@ -505,12 +545,21 @@ struct vhd_check_result {
   uint64_t leaked; /* bytes */
   uint64_t nblk_allocated;
   uint32_t doubts;
+  uint64_t reserved[8];
+};
+
+/* The options of what is done with an image that is there: how it and its
+ * parents are opened, and how far it is. */
+struct vhd_check_options {
+  struct vhd_open_options open;
+  struct vhd_progress progress;
+  uint64_t reserved[8];
 };
 
 /* Looks at everything that can be wrong with an image and its chain, and
  * calls found for each finding.  0: could look; see *result.  Negative errno:
  * could not. */
-int vhd_check(const char *path, const struct vhd_open_options *opt,
+int vhd_check(const char *path, const struct vhd_check_options *opt,
               void (*found)(void *opaque, const struct vhd_finding *finding),
               void *opaque, struct vhd_check_result *result,
               struct vhd_error *err);

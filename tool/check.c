@@ -8,8 +8,10 @@
 #include <stdlib.h>
 
 #include "image.h"
+#include "interrupt.h"
 #include "json.h"
 #include "message.h"
+#include "progress.h"
 #include "text.h"
 #include "verbs.h"
 
@@ -53,6 +55,7 @@ found(void *opaque, const struct vhd_finding *finding)
   }
   if (quiet && finding->severity == VHD_NOTE)
     return;
+  progress_clear();
   char *path = text_safe(finding->path);
   char *message = text_safe(finding->message);
   printf("%s: %s: %s\n", severities[finding->severity], path, message);
@@ -122,13 +125,19 @@ print_summary(const char *image, const struct vhd_check_result *result)
 static int
 run(char **args)
 {
-  struct vhd_open_options opt = image_open_options(VHD_OPEN_READONLY);
+  const struct vhd_check_options opt = {
+    .open = image_open_options(VHD_OPEN_READONLY),
+    .progress = progress_of("checked"),
+  };
   struct vhd_check_result result = { 0 };
   struct vhd_error err = { 0 };
   struct json *findings = as_json ? json_array_new() : NULL;
 
-  if (vhd_check(args[0], &opt, found, findings, &result, &err) < 0) {
+  const int r = vhd_check(args[0], &opt, found, findings, &result, &err);
+  progress_end();
+  if (r < 0) {
     image_complain(&err, true);
+    interrupt_obey();
     return CHECK_FAILED;
   }
   if (as_json)
@@ -144,7 +153,8 @@ const struct verb check_verb = {
   .arguments = "IMAGE",
   .min_args = 1,
   .max_args = 1,
-  .options = { options, root_options, open_options, look_options },
+  .options = { options, root_options, open_options, look_options,
+               progress_options },
   .about = "Exit status: 0 sound, 1 it could not be looked at, 2 broken, 3 "
            "only space\nleaked, 4 in doubt: its parent may have been changed."
            "  Nothing is changed.",

@@ -6,7 +6,9 @@
 #include <stdio.h>
 
 #include "image.h"
+#include "interrupt.h"
 #include "message.h"
+#include "progress.h"
 #include "verbs.h"
 
 static uint64_t size, block_size;
@@ -97,8 +99,12 @@ run(char **args)
     return EXIT_FAILED;
   }
   opt.block_size = (uint32_t)block_size;
-  if (vhd_create(args[0], &opt, &err) < 0) {
+  opt.progress = progress_of("created");
+  const int r = vhd_create(args[0], &opt, &err);
+  progress_end();
+  if (r < 0) {
     image_complain_new(&err, overwrite);
+    interrupt_obey();
     return EXIT_FAILED;
   }
   if (parent != NULL)
@@ -112,7 +118,7 @@ const struct verb create_verb = {
   .arguments = "NEW.vhd",
   .min_args = 1,
   .max_args = 1,
-  .options = { options, root_options },
+  .options = { options, root_options, progress_options },
   .about = "Either the whole image is there afterwards, or nothing is.",
   .run = run,
 };

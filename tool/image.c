@@ -98,16 +98,21 @@ image_open_options(uint32_t flags)
 void
 image_complain(const struct vhd_error *err, bool look)
 {
-  complain("%s%s", err->message,
-           look && err->code == VHD_BUSY ? "; --unlocked looks all the same"
-                                         : "");
+  if (err->code == VHD_CANCELED)
+    complain("interrupted");
+  else
+    complain("%s%s", err->message, look && err->code == VHD_BUSY
+                                     ? "; --unlocked looks all the same" : "");
 }
 
 void
 image_complain_new(const struct vhd_error *err, bool overwrite)
 {
-  complain("%s%s", err->message,
-           !overwrite && err->sys == EEXIST ? "; --overwrite replaces it" : "");
+  if (err->code == VHD_CANCELED)
+    complain("interrupted; nothing has changed");
+  else
+    complain("%s%s", err->message, !overwrite && err->sys == EEXIST
+                                     ? "; --overwrite replaces it" : "");
 }
 
 struct vhd_image *

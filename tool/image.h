@@ -43,8 +43,8 @@ bool image_refuse_self(struct vhd_image *image, const char *name,
 /* Closes; complains and returns -1 where that fails.  NULL is fine. */
 int image_close(struct vhd_image *image);
 
-/* Complains about what went wrong.  look: in a verb that takes look_options,
- * which may be of help. */
+/* Complains about what went wrong; what a signal canceled is no wrong.  look:
+ * in a verb that takes look_options, which may be of help. */
 void image_complain(const struct vhd_error *err, bool look);
 
 /* Complains that a new file could not be made; overwrite: --overwrite was

@@ -24,7 +24,11 @@ interrupt_catch(void)
   /* No SA_RESTART: a read from a pipe that brings nothing ends too.  A second
    * signal kills at once. */
   struct sigaction act = { .sa_handler = note, .sa_flags = SA_RESETHAND };
+  static bool caught;
 
+  if (caught)
+    return;
+  caught = true;
   pipe_is_deadly = signal(SIGPIPE, SIG_IGN) == SIG_DFL;
   sigemptyset(&act.sa_mask);
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-/* From here on the signals are held. */
+/* From here on the signals are held; once is enough. */
 void interrupt_catch(void);
 bool interrupt_pending(void);
 /* Nobody reads the output any more: work that has no other purpose is to end as

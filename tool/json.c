@@ -120,6 +120,15 @@ json_print(struct json *value)
 }
 
 void
+json_print_line(struct json *value, FILE *out)
+{
+  json_dumpf(own(value), out, JSON_COMPACT | JSON_PRESERVE_ORDER);
+  fputc('\n', out);
+  fflush(out);
+  json_decref(own(value));
+}
+
+void
 json_list_item(struct json_list *list, struct json *item)
 {
   fputs(list->begun ? ",\n " : "[\n ", stdout);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* json.h: JSON on standard output.  Values are built, then printed; a long list
- * is printed item by item.  Nothing here fails: out of memory aborts, and what
- * is not UTF-8 in a string becomes '?'. */
+/* json.h: JSON, on standard output for the most part.  Values are built, then
+ * printed; a long list is printed item by item.  Nothing here fails: out of
+ * memory aborts, and what is not UTF-8 in a string becomes '?'. */
 #ifndef TOOL_JSON_H
 #define TOOL_JSON_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct json;
 
@@ -25,6 +26,8 @@ void json_add_string(struct json *array, const char *value);
 
 /* Prints a value with a newline, and frees it. */
 void json_print(struct json *value);
+/* The same on one line, at once. */
+void json_print_line(struct json *value, FILE *out);
 
 /* An array on standard output, one item a line.  The list owns nothing. */
 struct json_list {

@@ -295,7 +295,8 @@ const struct verb read_verb = {
   .arguments = "IMAGE [FILE]",
   .min_args = 1,
   .max_args = 2,
-  .options = { options, root_options, open_options, look_options },
+  .options = { options, root_options, open_options, look_options,
+               progress_options },
   .about = "Without FILE, or where it is -, the bytes go to standard output.\n"
            "A FILE is there whole afterwards, or nothing has changed.",
   .run = run,

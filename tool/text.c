@@ -136,3 +136,19 @@ text_iso_time(int64_t seconds, char *buf)
     snprintf(buf, TEXT_SIZE, "%" PRId64, seconds);
   return buf;
 }
+
+char *
+text_duration(int64_t seconds, char *buf)
+{
+  const int64_t minutes = seconds / 60;
+
+  if (minutes >= 60)
+    snprintf(buf, TEXT_SIZE, "%" PRId64 " h %" PRId64 " min", minutes / 60,
+             minutes % 60);
+  else if (minutes > 0)
+    snprintf(buf, TEXT_SIZE, "%" PRId64 " min %" PRId64 " s", minutes,
+             seconds % 60);
+  else
+    snprintf(buf, TEXT_SIZE, "%" PRId64 " s", seconds);
+  return buf;
+}

@@ -26,4 +26,7 @@ char *text_time(int64_t seconds, char *buf);
 /* The same in ISO 8601. */
 char *text_iso_time(int64_t seconds, char *buf);
 
+/* "5 s", "12 min 3 s", "2 h 10 min" */
+char *text_duration(int64_t seconds, char *buf);
+
 #endif

@@ -11,7 +11,7 @@
 #define EXIT_DONE 0
 #define EXIT_FAILED 1
 
-#define VERB_TABLES 4
+#define VERB_TABLES 5
 
 struct verb {
   const char *name;

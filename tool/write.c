@@ -283,7 +283,7 @@ const struct verb write_verb = {
   .arguments = "IMAGE [FILE]",
   .min_args = 1,
   .max_args = 2,
-  .options = { options, root_options, open_options },
+  .options = { options, root_options, open_options, progress_options },
   .about = "Without FILE, or where it is -, standard input is copied.  Holes "
            "of a file\nbecome zeros of the disk.  What is there when it ends "
            "is durable.",

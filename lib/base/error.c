@@ -51,6 +51,7 @@ static const struct {
   { VHD_BATMAP, "batmap" },
   { VHD_LEAK, "leak" },
   { VHD_JOURNAL, "journal" },
+  { VHD_CANCELED, "canceled" },
 };
 
 const char *
@@ -85,6 +86,7 @@ fail(struct vhd_error *err, int code, int errnum, const char *suffix,
   err->code = code;
   err->sys = errnum;
   memcpy(err->message, text, sizeof text);
+  memset(err->reserved, 0, sizeof err->reserved);
   utf8_make_printable(err->message);
   return -errnum;
 }
@@ -120,4 +122,16 @@ vhd_check_flags(uint32_t flags, uint32_t known, const char *path,
   return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                   "%s: the flags 0x%x are unknown to this version", path,
                   (unsigned)(flags & ~known));
+}
+
+int
+vhd_check_room(const uint64_t *room, size_t n, const char *path,
+               struct vhd_error *err)
+{
+  for (size_t i = 0; i < n; i++)
+    if (room[i] != 0)
+      return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                      "%s: the options hold something that is unknown to this "
+                      "version, or were not cleared", path);
+  return 0;
 }

@@ -22,4 +22,12 @@ int vhd_fail_sys(struct vhd_error *err, int errnum, const char *fmt, ...)
 int vhd_check_flags(uint32_t flags, uint32_t known, const char *path,
                     struct vhd_error *err);
 
+/* The same of the room that options have for later fields; see vhdkit.h. */
+int vhd_check_room(const uint64_t *room, size_t n, const char *path,
+                   struct vhd_error *err);
+#define CHECK_ROOM(options, path, err)                                   \
+  vhd_check_room((options)->reserved,                                    \
+                 sizeof (options)->reserved / sizeof (options)->reserved[0], \
+                 path, err)
+
 #endif

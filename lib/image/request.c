@@ -75,6 +75,7 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
   req->nruns = 0;
   req->nio = 0;
   req->result = 0;
+  memset(req->reserved, 0, sizeof req->reserved);
   m->phase = image->top->fixed ? ops[op].fixed : ops[op].sparse;
   m->pos = off;
   m->depth = 0;

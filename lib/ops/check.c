@@ -152,7 +152,10 @@ check_file(struct checker *c, const char *path, struct layer *layer,
   int r = local_open(path, mode, &c->file, err);
   if (r < 0)
     return r;
+  const uint64_t from = c->progress.done;
   r = check_layout(c, flags, err);
+  if (r == 0)
+    r = progress_reach(&c->progress, from + c->layout.disk_size, err);
   *type = c->layout.footer.type;
   *nallocated = c->layout.nallocated;
   layout_free(&c->layout);
@@ -208,6 +211,24 @@ compare_sizes(struct checker *c, struct vhd_image *child)
                 vhd_size(child), vhd_size(parent));
 }
 
+/* Can anything be wrong with it, in itself?  With a raw parent nothing. */
+static bool
+has_metadata(const struct vhd_image *image)
+{
+  return image->top->footer.type != 0;
+}
+
+/* Disks to look at, in bytes; 0: not known. */
+static uint64_t
+work_of(struct vhd_image *image)
+{
+  uint64_t work = 0;
+
+  for (; image != NULL; image = vhd_parent(image))
+    work += has_metadata(image) ? vhd_size(image) : 0;
+  return work;
+}
+
 static int
 check_parents(struct checker *c, struct vhd_image *image, uint32_t flags,
               struct vhd_error *err)
@@ -217,8 +238,8 @@ check_parents(struct checker *c, struct vhd_image *image, uint32_t flags,
     enum vhd_type type = 0;
     uint32_t nallocated = 0;
     vhd_get_info(image, &info);
-    if (image->top->footer.type == 0)
-      continue; /* a raw parent, in which nothing can be wrong */
+    if (!has_metadata(image))
+      continue;
     int r = check_file(c, info.path, image->top, flags, &nallocated, &type,
                        err);
     if (r < 0)
@@ -292,7 +313,7 @@ check_image(struct checker *c, const char *path,
 }
 
 int
-vhd_check(const char *path, const struct vhd_open_options *opt,
+vhd_check(const char *path, const struct vhd_check_options *opt,
           void (*found)(void *opaque, const struct vhd_finding *finding),
           void *opaque, struct vhd_check_result *result,
           struct vhd_error *err)
@@ -308,10 +329,14 @@ vhd_check(const char *path, const struct vhd_open_options *opt,
   struct vhd_image *image = NULL;
 
   if (opt != NULL)
-    options = *opt;
+    options = opt->open;
   options.flags |= VHD_OPEN_READONLY;
   *result = (struct vhd_check_result){ 0 };
   int known = vhd_check_flags(options.flags, OPEN_FLAGS, path, err);
+  if (known == 0 && opt != NULL)
+    known = CHECK_ROOM(opt, path, err);
+  if (known == 0)
+    known = CHECK_ROOM(&options, path, err);
   if (known < 0)
     return known;
   if (options.flags & VHD_OPEN_RAW)
@@ -320,7 +345,12 @@ vhd_check(const char *path, const struct vhd_open_options *opt,
 
   if (vhd_open(path, &options, &image, &fault) < 0)
     image = NULL;
-  int r = check_image(&c, path, &options, image, &fault, err);
+  int r = progress_begin(&c.progress, opt != NULL ? &opt->progress : NULL,
+                         path, work_of(image), err);
+  if (r == 0)
+    r = check_image(&c, path, &options, image, &fault, err);
+  if (r == 0)
+    r = progress_end(&c.progress, err);
   vhd_close(image, NULL);
   return r;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/progress.h"
 #include "image/layout.h"
 #include "store/file.h"
 #include "vhdkit.h"
@@ -23,6 +24,7 @@ struct checker {
   struct layout layout;
   struct layer *layer; /* the same, opened; NULL where that cannot be */
   unsigned nheard; /* what the reader itself found */
+  struct progress progress; /* in bytes of disks, each file's its own */
 };
 
 /* Counts and tells of a finding in the file that is being looked at. */

@@ -145,16 +145,21 @@ check_bitmaps(struct checker *c, struct vhd_error *err)
     malloc((size_t)l->bitmap_sec * VHD_SECTOR_SIZE);
   CLEANUP_FREE uint8_t *data = malloc(READ_SECTORS * VHD_SECTOR_SIZE);
   struct bitmap_check b = { .c = c, .bits = bits, .data = data };
+  const uint64_t from = c->progress.done;
 
   if (bits == NULL || data == NULL)
     return vhd_fail_sys(err, ENOMEM, "%s", c->path);
   for (b.blk = 0; b.blk < l->nblk; b.blk++) {
+    const uint64_t done = from + (uint64_t)b.blk * l->header.block_size;
+    int r = progress_reach(&c->progress, done, err);
+    if (r < 0)
+      return r;
     if (bat_slot(&l->bat, b.blk) == NO_SLOT) {
       if (l->has_batmap && bitmap_test(l->batmap_bits, b.blk))
         count(&b.unused, b.blk);
       continue;
     }
-    int r = check_block(&b);
+    r = check_block(&b);
     if (r < 0)
       return vhd_fail_sys(err, -r, "%s: cannot read block %" PRIu32, c->path,
                           b.blk);

@@ -32,6 +32,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "format/footer.h"
 #include "format/geometry.h"
 #include "format/guid.h"
@@ -284,9 +285,26 @@ write_bat(const struct plan *plan, struct newfile *file, struct vhd_error *err)
 
 /* Every block of a full dynamic disk is written, with zeros.  Those of a
  * child stay clear: there its parent shows through. */
+static bool
+has_full_bitmaps(const struct plan *plan)
+{
+  return plan->full && plan->footer.type == VHD_DYNAMIC;
+}
+
+/* What of the work is worth a bar. */
+static uint64_t
+work_of(const struct plan *plan)
+{
+  uint64_t work = plan->full ? plan->end + FOOTER_SIZE : 0;
+
+  if (has_full_bitmaps(plan))
+    work += (uint64_t)plan->nblk * plan->bitmap_len;
+  return work;
+}
+
 static int
 write_bitmaps(const struct plan *plan, struct newfile *file,
-              struct vhd_error *err)
+              struct progress *progress, struct vhd_error *err)
 {
   CLEANUP_FREE uint8_t *ones = malloc(plan->bitmap_len);
 
@@ -297,6 +315,8 @@ write_bitmaps(const struct plan *plan, struct newfile *file,
     int r = newfile_write(file, ones, plan->bitmap_len,
                           plan->first + blk * plan->stride - plan->bitmap_len,
                           err);
+    if (r == 0)
+      r = progress_add(progress, plan->bitmap_len, err);
     if (r < 0)
       return r;
   }
@@ -305,13 +325,13 @@ write_bitmaps(const struct plan *plan, struct newfile *file,
 
 static int
 write_image(const struct plan *plan, struct newfile *file,
-            struct vhd_error *err)
+            struct progress *progress, struct vhd_error *err)
 {
   uint8_t footer[FOOTER_SIZE], header[HEADER_SIZE];
   int r = 0;
 
   if (plan->full)
-    r = newfile_reserve(file, plan->end + FOOTER_SIZE, err);
+    r = newfile_reserve(file, plan->end + FOOTER_SIZE, progress, err);
   footer_format(&plan->footer, footer);
   if (r == 0)
     r = newfile_write(file, footer, sizeof footer, plan->end, err);
@@ -326,8 +346,8 @@ write_image(const struct plan *plan, struct newfile *file,
     r = write_bat(plan, file, err);
   if (r == 0)
     r = parent_ref_write(&plan->parent, file, err);
-  if (r == 0 && plan->full && plan->footer.type == VHD_DYNAMIC)
-    r = write_bitmaps(plan, file, err);
+  if (r == 0 && has_full_bitmaps(plan))
+    r = write_bitmaps(plan, file, progress, err);
   return r;
 }
 
@@ -396,8 +416,11 @@ vhd_create(const char *path, const struct vhd_create_options *opt,
     .fd = -1, .dir = -1,
   };
   struct plan plan = { 0 };
+  struct progress progress;
 
   int r = vhd_check_flags(opt->flags, CREATE_FLAGS, path, err);
+  if (r == 0)
+    r = CHECK_ROOM(opt, path, err);
   if (r < 0)
     return r;
   if (opt->parent != NULL) {
@@ -413,7 +436,11 @@ vhd_create(const char *path, const struct vhd_create_options *opt,
     r = children_refuse_loss(file.old, err);
   if (r < 0)
     return r;
-  r = write_image(&plan, &file, err);
+  r = progress_begin(&progress, &opt->progress, path, work_of(&plan), err);
+  if (r == 0)
+    r = write_image(&plan, &file, &progress, err);
+  if (r == 0)
+    r = progress_end(&progress, err);
   if (r < 0)
     return r;
   if (parent)

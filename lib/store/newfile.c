@@ -25,11 +25,13 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "store/local.h"
 #include "store/newfile.h"
 #include "store/redo.h"
 
 #define ZEROS_SIZE (1U << 20)
+#define RESERVE_STEP ((uint64_t)64 << 20)
 
 static int
 open_folder(struct newfile *file, struct vhd_error *err)
@@ -241,15 +243,18 @@ newfile_write(struct newfile *file, const void *buf, size_t len, uint64_t off,
 }
 
 static int
-write_zeros(struct newfile *file, uint64_t size, struct vhd_error *err)
+write_zeros(struct newfile *file, uint64_t size, struct progress *progress,
+            struct vhd_error *err)
 {
   CLEANUP_FREE void *zeros = calloc(1, ZEROS_SIZE);
 
   if (zeros == NULL)
     return vhd_fail_sys(err, ENOMEM, "%s", file->path);
   for (uint64_t off = 0; off < size; off += ZEROS_SIZE) {
-    int r = newfile_write(file, zeros, (size_t)MIN(ZEROS_SIZE, size - off),
-                          off, err);
+    const size_t n = (size_t)MIN(ZEROS_SIZE, size - off);
+    int r = newfile_write(file, zeros, n, off, err);
+    if (r == 0)
+      r = progress_add(progress, n, err);
     if (r < 0)
       return r;
   }
@@ -257,19 +262,26 @@ write_zeros(struct newfile *file, uint64_t size, struct vhd_error *err)
 }
 
 int
-newfile_reserve(struct newfile *file, uint64_t size, struct vhd_error *err)
+newfile_reserve(struct newfile *file, uint64_t size, struct progress *progress,
+                struct vhd_error *err)
 {
-  int r;
-
-  do
-    r = fallocate(file->fd, 0, 0, (off_t)size);
-  while (r < 0 && errno == EINTR);
-  if (r == 0)
-    return 0;
-  if (errno == EOPNOTSUPP || errno == ENOSYS)
-    return write_zeros(file, size, err);
-  return vhd_fail_sys(err, errno, "%s: cannot set aside %" PRIu64 " bytes",
-                      file->path, size);
+  /* In steps, between which it can be canceled. */
+  for (uint64_t off = 0; off < size; off += RESERVE_STEP) {
+    const uint64_t n = MIN(RESERVE_STEP, size - off);
+    int r;
+    do
+      r = fallocate(file->fd, 0, (off_t)off, (off_t)n);
+    while (r < 0 && errno == EINTR);
+    if (r < 0 && off == 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+      return write_zeros(file, size, progress, err);
+    if (r < 0)
+      return vhd_fail_sys(err, errno, "%s: cannot set aside %" PRIu64 " bytes",
+                          file->path, size);
+    r = progress_add(progress, n, err);
+    if (r < 0)
+      return r;
+  }
+  return 0;
 }
 
 /* Gives a nameless file a name in the folder, which must be free. */

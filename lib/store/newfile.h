@@ -15,6 +15,7 @@
 
 #include "vhdkit.h"
 
+struct progress;
 struct vhd_file;
 
 struct newfile {
@@ -38,9 +39,10 @@ int newfile_write(struct newfile *file, const void *buf, size_t len,
                   uint64_t off, struct vhd_error *err);
 
 /* The first size bytes get space of their own and read as zeros.  Only where
- * the file system cannot do that by itself are zeros written. */
+ * the file system cannot do that by itself are zeros written.  It adds size to
+ * the progress. */
 int newfile_reserve(struct newfile *file, uint64_t size,
-                    struct vhd_error *err);
+                    struct progress *progress, struct vhd_error *err);
 
 /* Makes the content durable, gives the file its name, and makes that durable
  * too.  After a failure nothing has changed, save where the very last step, the

@@ -121,7 +121,7 @@ found(void *opaque, const struct vhd_finding *finding)
 static void
 check(struct look *l, const char *when)
 {
-  struct vhd_open_options opt = { .journal_dir = l->journal };
+  struct vhd_check_options opt = { .open.journal_dir = l->journal };
   struct vhd_check_result result;
   struct vhd_error err;
 

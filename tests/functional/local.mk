@@ -9,6 +9,7 @@ TOOL_TESTS = \
 	tests/functional/tool-faults.py \
 	tests/functional/tool-info.py \
 	tests/functional/tool-lineage.py \
+	tests/functional/tool-progress.py \
 	tests/functional/tool-readwrite.py \
 	tests/functional/tool-targets.py
 dist_check_SCRIPTS += $(TOOL_TESTS)

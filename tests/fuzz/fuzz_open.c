@@ -225,11 +225,12 @@ ignore(void *opaque, const struct vhd_finding *finding)
 }
 
 static void
-check(const struct vhd_open_options *opt)
+check(const struct vhd_open_options *open)
 {
+  const struct vhd_check_options opt = { .open = *open };
   struct vhd_check_result result;
   struct vhd_error err;
-  (void)vhd_check("disk.vhd", opt, ignore, NULL, &result, &err);
+  (void)vhd_check("disk.vhd", &opt, ignore, NULL, &result, &err);
 }
 
 int

@@ -175,13 +175,14 @@ check_image(unsigned i)
   const struct vhd_open_options opt = {
     .flags = VHD_OPEN_READONLY, .journal_dir = folder,
   };
+  const struct vhd_check_options check = { .open = opt };
   const struct house_disk *disk = &disks[i];
   struct vhd_check_result result;
   struct vhd_image *image;
   struct vhd_error err;
 
-  FUZZ_ASSERT(vhd_check(images[i].path, &opt, found, NULL, &result, &err) ==
-              0);
+  FUZZ_ASSERT(vhd_check(images[i].path, &check, found, NULL, &result,
+                        &err) == 0);
   FUZZ_ASSERT(result.errors == 0);
   if (forgot)
     return;

@@ -308,8 +308,8 @@ collect(void *opaque, const struct vhd_finding *finding)
 static void
 check(const struct shape *shape, bool sound)
 {
-  struct vhd_open_options opt = {
-    .flags = shape->flags | VHD_OPEN_READONLY,
+  struct vhd_check_options opt = {
+    .open.flags = shape->flags | VHD_OPEN_READONLY,
   };
   struct findings all = { .first = "" };
   struct vhd_check_result result = { 0 };

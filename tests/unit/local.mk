@@ -150,6 +150,13 @@ tests_unit_test_flags_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_flags_LDADD = $(UNIT_LIBS)
 tests_unit_test_flags_SOURCES = tests/unit/test-flags.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-progress
+TESTS += tests/unit/test-progress
+tests_unit_test_progress_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_progress_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_progress_LDADD = $(UNIT_LIBS)
+tests_unit_test_progress_SOURCES = tests/unit/test-progress.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-geometry
 TESTS += tests/unit/test-geometry
 tests_unit_test_geometry_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -99,7 +99,7 @@ collect(void *opaque, const struct vhd_finding *finding)
 static void
 check_says(uint32_t flags, const char *part)
 {
-  const struct vhd_open_options opt = { .flags = flags };
+  const struct vhd_check_options opt = { .open.flags = flags };
   struct vhd_check_result result;
   struct notes notes = { "" };
 

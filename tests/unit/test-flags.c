@@ -66,11 +66,52 @@ test_open_check(void **state)
       vhd_close(image, NULL);
     if (known)
       continue; /* what vhd_check() makes of each is its own tests' affair */
+    const struct vhd_check_options check = { .open = opt };
     err.code = VHD_OK;
-    assert_int_equal(vhd_check(PATH, &opt, nothing_found, NULL, &result, &err),
-                     -EINVAL);
+    assert_int_equal(vhd_check(PATH, &check, nothing_found, NULL, &result,
+                               &err), -EINVAL);
     assert_int_equal(err.code, VHD_ARGUMENT);
   }
+}
+
+/* Nor does one take what a later version has a field for. */
+static void
+test_room(void **state)
+{
+  struct vhd_check_options check = { .open.flags = VHD_OPEN_READONLY };
+  struct vhd_create_options create = { .size = 1 << 20 };
+  uint64_t *const create_room[] = {
+    &create.reserved[0], &create.reserved[ARRAY_SIZE(create.reserved) - 1],
+    &create.progress.reserved[0],
+  };
+  uint64_t *const check_room[] = {
+    &check.reserved[0], &check.reserved[ARRAY_SIZE(check.reserved) - 1],
+    &check.open.reserved[0], &check.progress.reserved[0],
+  };
+  struct vhd_check_result result;
+  struct vhd_image *image;
+  struct vhd_error err;
+
+  (void)state;
+  unlink(PATH);
+  for (unsigned i = 0; i < ARRAY_SIZE(create_room); i++) {
+    *create_room[i] = 1;
+    assert_int_equal(vhd_create(PATH, &create, &err), -EINVAL);
+    assert_int_equal(err.code, VHD_ARGUMENT);
+    assert_int_equal(access(PATH, F_OK), -1);
+    *create_room[i] = 0;
+  }
+  assert_int_equal(vhd_create(PATH, &create, &err), 0);
+  for (unsigned i = 0; i < ARRAY_SIZE(check_room); i++) {
+    *check_room[i] = 1;
+    assert_int_equal(vhd_check(PATH, &check, nothing_found, NULL, &result,
+                               &err), -EINVAL);
+    assert_int_equal(err.code, VHD_ARGUMENT);
+    *check_room[i] = 0;
+  }
+  check.open.reserved[7] = 1;
+  assert_int_equal(vhd_open(PATH, &check.open, &image, &err), -EINVAL);
+  assert_int_equal(err.code, VHD_ARGUMENT);
 }
 
 static void
@@ -115,6 +156,7 @@ main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_create),
     cmocka_unit_test(test_open_check),
+    cmocka_unit_test(test_room),
     cmocka_unit_test(test_requests),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,7 @@ check_sound(void)
 {
   struct vhd_check_result result;
   struct vhd_error err;
-  struct vhd_open_options opt = { .flags = VHD_OPEN_READONLY };
+  struct vhd_check_options opt = { .open.flags = VHD_OPEN_READONLY };
   if (vhd_check("disk.vhd", &opt, ignore_notes, NULL, &result, &err) < 0)
     fail_msg("%s", err.message);
 }

@@ -42,7 +42,9 @@ not_broken(void *opaque, const struct vhd_finding *finding)
 static void
 check_sound(const char *path, uint32_t flags)
 {
-  struct vhd_open_options opt = { .flags = flags | VHD_OPEN_READONLY };
+  struct vhd_check_options opt = {
+    .open.flags = flags | VHD_OPEN_READONLY,
+  };
   struct vhd_check_result result;
   struct vhd_error err;
   if (vhd_check(path, &opt, not_broken, NULL, &result, &err) < 0)
