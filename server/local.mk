@@ -117,6 +117,8 @@ server_libserver_la_SOURCES = \
 	server/keeper/broker/message.h \
 	server/keeper/broker/policy.c \
 	server/keeper/broker/policy.h \
+	server/keeper/capabilities.c \
+	server/keeper/capabilities.h \
 	server/keeper/confine.c \
 	server/keeper/confine.h \
 	server/keeper/keeper.c \

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ struct daemon {
   struct listen_set *listen;
   int notify_fd;
   struct pid_file pid_file;
+  int dumpable; /* as the process was started: prctl(2) */
 };
 
 /* ----------------------------------------------------- the keeper's duties */
@@ -57,6 +59,8 @@ on_work(void *opaque, const struct keeper_ties *ties)
   };
 
   let_go(d);
+  /* Who asks who has an image open may look; another user ends that. */
+  prctl(PR_SET_DUMPABLE, d->dumpable, 0, 0, 0);
   return serve(&setup, ties);
 }
 
@@ -145,6 +149,8 @@ start(struct daemon *d, struct vhd_error *err)
     r = listen_open(&d->options, d->user.uid, d->user.gid, &d->listen, err);
   if (r == 0)
     r = pid_file_open(&d->pid_file, d->options.pid_file, err);
+  if (r == 0)
+    r = confine_keeper(&d->options, err);
   return r;
 }
 
@@ -154,6 +160,7 @@ run(struct daemon *d)
   struct vhd_error err;
   int status = EXIT_FAILURE;
 
+  d->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
   keeper_hold_signals();
   spare_client(d->options.fd);
   d->notify_fd = notify_open();

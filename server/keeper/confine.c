@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "keeper/capabilities.h"
 #include "keeper/landlock.h"
 #include "keeper/sanitized.h"
 #include "keeper/seccomp.h"
@@ -69,11 +70,30 @@ enter_landlock(struct vhd_error *err)
 }
 
 static int
-forgo_privileges(struct vhd_error *err)
+forgo_privileges(enum capabilities which, struct vhd_error *err)
 {
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
-           ? fail_system(err, errno, "cannot give up new privileges")
-           : 0;
+  int r = capabilities_keep(which, err);
+
+  if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    r = fail_system(err, errno, "cannot give up new privileges");
+  return r;
+}
+
+int
+confine_keeper(const struct options *opt, struct vhd_error *err)
+{
+  struct vhd_error why;
+
+  if (opt->no_sandbox)
+    return 0;
+  int r = forgo_privileges(CAPABILITIES_KEEPER, err);
+#ifndef SANITIZED
+  if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    r = fail_system(err, errno, "cannot hide from other processes");
+#endif
+  if (r == 0 && !opt->no_seccomp && filter_enter_keeper(&why) < 0)
+    log_debug("the keeper without a filter: %s", why.message);
+  return r;
 }
 
 int
@@ -83,7 +103,7 @@ confine_worker(const struct options *opt, struct vhd_error *err)
 
   if (opt->no_sandbox)
     return 0;
-  int r = forgo_privileges(err);
+  int r = forgo_privileges(CAPABILITIES_WORKER, err);
   if (r == 0 && !opt->no_landlock)
     r = enter_landlock(err);
   if (r < 0 || opt->no_seccomp)
@@ -102,7 +122,7 @@ confine_helper(const struct options *opt, struct vhd_error *err)
 
   if (opt->no_sandbox)
     return 0;
-  int r = forgo_privileges(err);
+  int r = forgo_privileges(CAPABILITIES_HELPER, err);
   if (r == 0 && !opt->no_seccomp && filter_enter(&why) < 0)
     log_debug("a helper without a filter: %s", why.message);
   return r;

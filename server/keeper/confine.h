@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* confine.h: what vhdkitd's processes keep of their rights once they are set
- * up, as the options permit.  Locks stand one behind the other: no new
- * privileges, landlock, the system call filter; a kernel that lacks one is no
- * error, but logged.  There is no way out again.
+ * up, as the options permit.  Locks stand one behind the other: few
+ * capabilities, no new privileges, landlock, the system call filter; a kernel
+ * that lacks one is no error, but logged.  There is no way out again.
  *
  * In the worker no path stays accessible: helpers open images, folders,
  * journals and keys for it (broker/broker.h).
@@ -14,6 +14,13 @@
 
 #include "config/command_line.h"
 #include "vhdkit.h"
+
+/* Sockets are bound, and the pid file is open.  Children inherit all of it but
+ * what they undo at once: that nobody may look into the process, whoever has
+ * the same user (PR_SET_DUMPABLE).  There is no landlock, which helpers would
+ * inherit: names lead where they like, and who has an image open could not be
+ * seen any more. */
+int confine_keeper(const struct options *opt, struct vhd_error *err);
 
 int confine_worker(const struct options *opt, struct vhd_error *err);
 

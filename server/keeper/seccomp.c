@@ -25,6 +25,9 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* As many in a line as there is room for. */
@@ -33,17 +36,18 @@ static const int forbidden[] = {
   /* Starting programs. */
   SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(uselib),
 #ifndef SANITIZED
-  SCMP_SYS(fork), SCMP_SYS(vfork),
   /* Looking into other processes. */
   SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
-  /* Signals to them; threads have tgkill(). */
-  SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(rt_sigqueueinfo),
-  SCMP_SYS(rt_tgsigqueueinfo), SCMP_SYS(pidfd_open),
-  SCMP_SYS(pidfd_send_signal),
+  /* Signals to them. */
+  SCMP_SYS(tkill), SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo),
+  SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal),
 #endif
   SCMP_SYS(process_vm_writev), SCMP_SYS(pidfd_getfd), SCMP_SYS(kcmp),
   SCMP_SYS(process_madvise), SCMP_SYS(perf_event_open), SCMP_SYS(bpf),
-  SCMP_SYS(userfaultfd),
+  SCMP_SYS(userfaultfd), SCMP_SYS(move_pages), SCMP_SYS(migrate_pages),
+  /* Talking to them by a name or a number. */
+  SCMP_SYS(mq_open), SCMP_SYS(mq_unlink), SCMP_SYS(shmget), SCMP_SYS(shmat),
+  SCMP_SYS(msgget), SCMP_SYS(semget),
   /* New sockets: those we need are open. */
   SCMP_SYS(socket), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(connect),
   /* Mounts and namespaces. */
@@ -52,6 +56,8 @@ static const int forbidden[] = {
   SCMP_SYS(fspick), SCMP_SYS(open_tree), SCMP_SYS(move_mount),
   SCMP_SYS(mount_setattr), SCMP_SYS(setns), SCMP_SYS(unshare),
   SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at),
+  /* Files that are none. */
+  SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
   /* The kernel. */
   SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module),
   SCMP_SYS(create_module), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load),
@@ -64,15 +70,21 @@ static const int forbidden[] = {
   SCMP_SYS(clock_settime), SCMP_SYS(clock_settime64), SCMP_SYS(settimeofday),
   SCMP_SYS(stime), SCMP_SYS(adjtimex), SCMP_SYS(clock_adjtime),
   SCMP_SYS(clock_adjtime64), SCMP_SYS(sethostname), SCMP_SYS(setdomainname),
-  /* Who we are. */
+};
+
+/* What the keeper must, and its children need no more. */
+static const int forbidden_children[] = {
+#ifndef SANITIZED
+  SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(kill),
+#endif
   SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setreuid), SCMP_SYS(setregid),
   SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setgroups),
   SCMP_SYS(setfsuid), SCMP_SYS(setfsgid), SCMP_SYS(capset),
 };
 
-/* Everything that takes a name to open or change what it stands for.  Names
- * can still be looked at: fstat() is a case of stat() to the kernel.  And
- * openat() is left for O_PATH alone. */
+/* Everything that takes a name to open or change what it stands for, or to read
+ * more of it than stat(2) tells.  Names can still be looked at, as the library
+ * does where it looks for parents.  And openat() is left for O_PATH alone. */
 static const int forbidden_opening[] = {
 #ifndef SANITIZED
   SCMP_SYS(open), SCMP_SYS(openat2),
@@ -80,13 +92,14 @@ static const int forbidden_opening[] = {
   SCMP_SYS(creat), SCMP_SYS(truncate), SCMP_SYS(truncate64),
   SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(rmdir),
   SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2),
-  SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
-  SCMP_SYS(mkdir), SCMP_SYS(mkdirat), SCMP_SYS(mknod), SCMP_SYS(mknodat),
+  SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(mkdir), SCMP_SYS(mkdirat),
   SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(chown), SCMP_SYS(chown32),
   SCMP_SYS(lchown), SCMP_SYS(lchown32), SCMP_SYS(fchownat),
   SCMP_SYS(utime), SCMP_SYS(utimes), SCMP_SYS(futimesat),
   SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(removexattr),
-  SCMP_SYS(lremovexattr), SCMP_SYS(chdir), SCMP_SYS(fchdir),
+  SCMP_SYS(lremovexattr), SCMP_SYS(getxattr), SCMP_SYS(lgetxattr),
+  SCMP_SYS(listxattr), SCMP_SYS(llistxattr), SCMP_SYS(statfs),
+  SCMP_SYS(statfs64), SCMP_SYS(chdir), SCMP_SYS(fchdir),
   SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1), SCMP_SYS(fanotify_init),
 };
 
@@ -97,28 +110,101 @@ static const int forbidden_rings[] = {
 
 #define N(array) (sizeof(array) / sizeof *(array))
 
+/* -EDOM, -EINVAL: this architecture or version does not have it. */
+static int
+known(int r)
+{
+  return r == -EDOM || r == -EINVAL ? 0 : r;
+}
+
 static int
 forbid(scmp_filter_ctx filter, const int *calls, size_t n)
 {
-  for (size_t i = 0; i < n; i++) {
-    /* -EDOM, -EINVAL: this architecture or version does not have it. */
-    int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
-    if (r < 0 && r != -EDOM && r != -EINVAL)
-      return r;
-  }
-  return 0;
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < n; i++)
+    r = known(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0));
+  return r;
 }
 
+/* A call, where one of its arguments is such. */
+struct condition {
+  int call;
+  struct scmp_arg_cmp argument;
+};
+
+static int
+forbid_where(scmp_filter_ctx filter, const struct condition *c, size_t n)
+{
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < n; i++)
+    r = known(seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EPERM), c[i].call,
+                                     1, &c[i].argument));
+  return r;
+}
+
+/* Arguments of 32 bits come in 64, of which the kernel looks at the lower. */
+#define LOW UINT32_MAX
+
+static int
+forbid_common(scmp_filter_ctx filter)
+{
+  const struct condition where[] = {
+    { SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_NE, AF_UNIX) },
+    /* Typing into the terminal that the log may go to. */
+    { SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, TIOCSTI) },
+    { SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, TIOCLINUX) },
+    /* Other processes' limits. */
+    { SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_NE, 0) },
+  };
+  int r = forbid(filter, forbidden, N(forbidden));
+
+  return r == 0 ? forbid_where(filter, where, N(where)) : r;
+}
+
+/* Threads, but no processes, nor signals to any. */
 static int
 forbid_processes(scmp_filter_ctx filter)
 {
 #ifndef SANITIZED
-  /* Threads, but no processes. */
-  int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                           SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-  if (r < 0)
-    return r;
-  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+  const struct condition where[] = {
+    { SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0) },
+    { SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()) },
+  };
+  int r = forbid_where(filter, where, N(where));
+
+  return r == 0 ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
+                                   SCMP_SYS(clone3), 0)
+                : r;
+#else
+  (void)filter;
+  return 0;
+#endif
+}
+
+/* Processes, but in no namespaces of their own; and signals to itself. */
+static int
+forbid_namespaces(scmp_filter_ctx filter)
+{
+#ifndef SANITIZED
+  static const int flags[] = { CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS,
+                               CLONE_NEWIPC, CLONE_NEWUSER,   CLONE_NEWPID,
+                               CLONE_NEWNET };
+  const struct condition kill = {
+    SCMP_SYS(kill), SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid())
+  };
+  int r = forbid_where(filter, &kill, 1);
+
+  for (size_t i = 0; r == 0 && i < N(flags); i++) {
+    const scmp_datum_t flag = (unsigned)flags[i];
+    const struct condition clone = { SCMP_SYS(clone),
+                                     SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag) };
+    r = forbid_where(filter, &clone, 1);
+  }
+  return r == 0 ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
+                                   SCMP_SYS(clone3), 0)
+                : r;
 #else
   (void)filter;
   return 0;
@@ -126,27 +212,28 @@ forbid_processes(scmp_filter_ctx filter)
 }
 
 static int
-forbid_signals(scmp_filter_ctx filter)
+forbid_names(scmp_filter_ctx filter)
 {
+  const struct condition where[] = {
 #ifndef SANITIZED
-  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1,
-                          SCMP_A0(SCMP_CMP_NE, (scmp_datum_t)getpid()));
-#else
-  (void)filter;
-  return 0;
+    { SCMP_SYS(openat), SCMP_A2(SCMP_CMP_MASKED_EQ, O_PATH, 0) },
 #endif
+    /* Without a name it is futimens(). */
+    { SCMP_SYS(utimensat), SCMP_A1(SCMP_CMP_NE, 0) },
+    { SCMP_SYS(utimensat_time64), SCMP_A1(SCMP_CMP_NE, 0) },
+  };
+  int r = forbid(filter, forbidden_opening, N(forbidden_opening));
+
+  return r == 0 ? forbid_where(filter, where, N(where)) : r;
 }
 
 static int
-forbid_openat(scmp_filter_ctx filter)
+begin(scmp_filter_ctx *filter, struct vhd_error *err)
 {
-#ifndef SANITIZED
-  return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1,
-                          SCMP_A2(SCMP_CMP_MASKED_EQ, O_PATH, 0));
-#else
-  (void)filter;
+  *filter = seccomp_init(SCMP_ACT_ALLOW);
+  if (!*filter)
+    return fail_system(err, ENOMEM, "cannot make a system call filter");
   return 0;
-#endif
 }
 
 /* Loads what was built, or what went wrong with it. */
@@ -161,38 +248,53 @@ enter(scmp_filter_ctx filter, int r, struct vhd_error *err)
 }
 
 int
+filter_enter_keeper(struct vhd_error *err)
+{
+  scmp_filter_ctx filter;
+  int r = begin(&filter, err);
+
+  if (r < 0)
+    return r;
+  r = forbid_common(filter);
+  if (r == 0)
+    r = forbid_namespaces(filter);
+  return enter(filter, r, err);
+}
+
+int
 filter_enter(struct vhd_error *err)
 {
-  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-  if (!filter)
-    return fail_system(err, ENOMEM, "cannot make a system call filter");
-  int r = forbid(filter, forbidden, N(forbidden));
+  scmp_filter_ctx filter;
+  int r = begin(&filter, err);
+
+  if (r < 0)
+    return r;
+  r = forbid_common(filter);
+  if (r == 0)
+    r = forbid(filter, forbidden_children, N(forbidden_children));
   if (r == 0)
     r = forbid_processes(filter);
-  if (r == 0)
-    r = forbid_signals(filter);
   return enter(filter, r, err);
 }
 
 int
 filter_forbid_opening(struct vhd_error *err)
 {
-  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-  if (!filter)
-    return fail_system(err, ENOMEM, "cannot make a system call filter");
-  int r = forbid(filter, forbidden_opening, N(forbidden_opening));
-  if (r == 0)
-    r = forbid_openat(filter);
-  return enter(filter, r, err);
+  scmp_filter_ctx filter;
+  int r = begin(&filter, err);
+
+  return r < 0 ? r : enter(filter, forbid_names(filter), err);
 }
 
 int
 filter_forbid_rings(struct vhd_error *err)
 {
-  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-  if (!filter)
-    return fail_system(err, ENOMEM, "cannot make a system call filter");
-  int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+  scmp_filter_ctx filter;
+  int r = begin(&filter, err);
+
+  if (r < 0)
+    return r;
+  r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
   if (r == 0)
     r = forbid(filter, forbidden_rings, N(forbidden_rings));
   return enter(filter, r, err);
@@ -205,6 +307,12 @@ without(struct vhd_error *err)
 {
   fail_argument(err, "this vhdkitd was built without a system call filter");
   return -EOPNOTSUPP;
+}
+
+int
+filter_enter_keeper(struct vhd_error *err)
+{
+  return without(err);
 }
 
 int

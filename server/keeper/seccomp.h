@@ -10,8 +10,13 @@
 
 #include "vhdkit.h"
 
-/* From here on, for this thread and those it starts.  -EOPNOTSUPP: this build
- * or this kernel has no filters. */
+/* From here on, for this thread and those it starts, and for the keeper's
+ * children: processes may be made, and become another user.  -EOPNOTSUPP: this
+ * build or this kernel has no filters. */
+int filter_enter_keeper(struct vhd_error *err);
+
+/* The same, but for that: in a child of the keeper's, which is what it will
+ * be. */
 int filter_enter(struct vhd_error *err);
 
 /* From here on, for this thread and those it starts: nothing is opened, made or

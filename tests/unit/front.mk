@@ -8,7 +8,8 @@ tests_unit_test_sandbox_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_sandbox_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_sandbox_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
-tests_unit_test_sandbox_SOURCES = tests/unit/test-sandbox.c
+tests_unit_test_sandbox_SOURCES = tests/unit/test-sandbox.c \
+	tests/unit/walls.c tests/unit/walls.h
 
 if HAVE_TLS
 check_PROGRAMS += tests/unit/test-hello
@@ -76,6 +77,7 @@ tests_unit_test_worker_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_worker_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_worker_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(CMOCKA_LIBS)
-tests_unit_test_worker_SOURCES = tests/unit/test-worker.c
+tests_unit_test_worker_SOURCES = tests/unit/test-worker.c \
+	tests/unit/walls.c tests/unit/walls.h
 
 endif

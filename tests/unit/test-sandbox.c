@@ -1,14 +1,12 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * The server's sandbox, from inside: each case enters it in a process of its
- * own and tries what must fail, and what must still work.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test-sandbox.c: what confines the keeper and its helpers, from inside: each
+ * case enters it in a process of its own and tries what must fail, and what
+ * must still work.  The worker has test-worker.c. */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,12 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,10 +29,13 @@
 #include <sys/eventfd.h>
 #endif
 
+#include "config/command_line.h"
 #include "io/engine.h"
-#include "keeper/seccomp.h"
+#include "keeper/confine.h"
 #include "keeper/landlock.h"
 #include "keeper/sanitized.h"
+#include "keeper/seccomp.h"
+#include "unit/walls.h"
 
 enum {
   FINE = 0,
@@ -53,120 +51,17 @@ in_child(int (*body)(void))
   pid_t pid = fork();
 
   assert_true(pid >= 0);
-  if (pid == 0) {
+  if (pid == 0)
     _exit(body());
-  }
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_true(WIFEXITED(status));
-  if (WEXITSTATUS(status) == CANNOT) {
+  if (WEXITSTATUS(status) == CANNOT)
     skip();
-  }
   assert_int_equal(WEXITSTATUS(status), FINE);
 }
 
 /* A number that tells which of a table's rows failed. */
-#define FAILED(i) (1 + (int) (i))
-
-static void *
-thread_main(void *opaque)
-{
-  *(bool *) opaque = true;
-  return NULL;
-}
-
-static long
-try_execve(void)
-{
-  char *const none[] = {NULL};
-  return execve("/bin/true", none, none);
-}
-
-#ifndef SANITIZED
-static long
-try_fork(void)
-{
-  long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-  if (pid == 0) {
-    _exit(0);
-  }
-  return pid;
-}
-
-static long
-try_ptrace(void)
-{
-  return ptrace(PTRACE_TRACEME, 0, 0, 0);
-}
-#endif
-
-static long
-try_socket(void)
-{
-  return socket(AF_INET, SOCK_STREAM, 0);
-}
-
-static long
-try_mount(void)
-{
-  return mount("none", "/proc", "tmpfs", 0, "");
-}
-
-static long
-try_unshare(void)
-{
-  return unshare(CLONE_NEWUSER);
-}
-
-static long
-try_module(void)
-{
-  return syscall(SYS_delete_module, "vhdkit_no_such_module", 0);
-}
-
-static long
-try_setuid(void)
-{
-  return syscall(SYS_setuid, getuid());
-}
-
-static int
-filter_body(void)
-{
-  static long (*const forbidden[])(void) = {
-    try_execve, try_socket, try_mount, try_unshare, try_module, try_setuid,
-#ifndef SANITIZED
-    try_fork,   try_ptrace,
-#endif
-  };
-  struct vhd_error err;
-  pthread_t thread;
-  bool ran = false;
-  int pair[2];
-
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || filter_enter(&err) < 0) {
-    return CANNOT;
-  }
-  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
-    errno = 0;
-    if (forbidden[i]() != -1 || errno != EPERM) {
-      return FAILED(i);
-    }
-  }
-  /* And what a server does all day. */
-  return pthread_create(&thread, NULL, thread_main, &ran) == 0 &&
-             pthread_join(thread, NULL) == 0 && ran &&
-             socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 &&
-             send(pair[0], "x", 1, 0) == 1
-           ? FINE
-           : FAILED(50);
-}
-
-static void
-filter_forbids(void **state)
-{
-  (void) state;
-  in_child(filter_body);
-}
+#define FAILED(i) (1 + (int)(i))
 
 static bool
 opens(const char *path, int flags)
@@ -176,6 +71,134 @@ opens(const char *path, int flags)
     close(fd);
   return fd >= 0;
 }
+
+static int
+wrong(const char *who, const char *what)
+{
+  fprintf(stderr, "a %s may: %s\n", who, what);
+  return EXIT_FAILURE;
+}
+
+static int
+missing(const char *who, const char *what)
+{
+  fprintf(stderr, "a %s may not: %s\n", who, what);
+  return EXIT_FAILURE;
+}
+
+/* ------------------------------------------------------------ the processes */
+
+static struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "s" };
+static struct walls walls = { .home = -1, .listener = &address };
+
+/* As the keeper makes a worker or a helper. */
+static int
+become_child(void)
+{
+  return setgid(getgid()) == 0 && setuid(getuid()) == 0 &&
+             opens("known", O_RDWR)
+           ? FINE
+           : EXIT_FAILURE;
+}
+
+static bool
+makes_children(void)
+{
+  int status;
+  pid_t pid = fork();
+
+  if (pid == 0)
+    _exit(become_child());
+  return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static int
+keeper_body(void)
+{
+  const struct options options = { .user = NULL };
+  struct vhd_error err;
+  int pair[2];
+
+  if (confine_keeper(&options, &err) < 0)
+    return CANNOT;
+  const char *gap = walls_gap(&walls, WALLS_KEEPER, true);
+  if (gap)
+    return wrong("keeper", gap);
+#ifndef SANITIZED
+  if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+    return wrong("keeper", "be looked into");
+#endif
+  return !makes_children()       ? missing("keeper", "make children")
+         : kill(getpid(), 0) < 0 ? missing("keeper", "signal itself")
+         : socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) < 0
+           ? missing("keeper", "talk to its children")
+         : unlink("gone") < 0 ? missing("keeper", "remove its sockets")
+                              : FINE;
+}
+
+static void *
+thread_main(void *opaque)
+{
+  *(bool *)opaque = true;
+  return NULL;
+}
+
+static bool
+makes_threads(void)
+{
+  pthread_t thread;
+  bool ran = false;
+
+  return pthread_create(&thread, NULL, thread_main, &ran) == 0 &&
+         pthread_join(thread, NULL) == 0 && ran;
+}
+
+static int
+helper_body(void)
+{
+  const struct options options = { .user = NULL };
+  struct vhd_error err;
+
+  /* It is the keeper's child. */
+  if (confine_keeper(&options, &err) < 0 || confine_helper(&options, &err) < 0)
+    return CANNOT;
+  const char *gap = walls_gap(&walls, WALLS_HELPER, true);
+  return gap != NULL               ? wrong("helper", gap)
+         : !makes_threads()        ? missing("helper", "make threads")
+         : !opens("known", O_RDWR) ? missing("helper", "open")
+                                   : FINE;
+}
+
+static int
+enter(void **state)
+{
+  (void)state;
+  int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+  assert_int_equal(bind(sock, (const struct sockaddr *)&address,
+                        sizeof address),
+                   0);
+  assert_true(opens("known", O_WRONLY | O_CREAT));
+  assert_true(opens("gone", O_WRONLY | O_CREAT));
+  walls.other = getpid();
+  return 0;
+}
+
+static void
+a_keeper_makes_children_and_little_else(void **state)
+{
+  (void)state;
+  in_child(keeper_body);
+}
+
+static void
+a_helper_opens_and_does_little_else(void **state)
+{
+  (void)state;
+  in_child(helper_body);
+}
+
+/* ----------------------------------------------------------------- landlock */
 
 static int
 landlock_body(void)
@@ -229,9 +252,8 @@ ring_try(struct io_uring *ring)
   struct io_uring_cqe *cqe;
 
   if (io_uring_submit_and_wait(ring, 1) < 0 ||
-      io_uring_peek_cqe(ring, &cqe) < 0) {
+      io_uring_peek_cqe(ring, &cqe) < 0)
     return -EIO;
-  }
   int res = cqe->res;
   io_uring_cqe_seen(ring, cqe);
   return res;
@@ -243,7 +265,7 @@ ring_op(struct io_uring *ring, int fd, unsigned opcode)
 {
   struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
-  io_uring_prep_rw((int) opcode, sqe, fd, "/dev/null", 1, 0);
+  io_uring_prep_rw((int)opcode, sqe, fd, "/dev/null", 1, 0);
   return ring_try(ring);
 }
 
@@ -251,27 +273,25 @@ static int
 ring_body(void)
 {
   static const unsigned forbidden[] = {
-    IORING_OP_NOP,      IORING_OP_OPENAT,   IORING_OP_OPENAT2,
-    IORING_OP_CONNECT,  IORING_OP_ACCEPT,   IORING_OP_SENDMSG,
-    IORING_OP_SEND,     IORING_OP_RECV,     IORING_OP_RENAMEAT,
-    IORING_OP_UNLINKAT, IORING_OP_STATX,    IORING_OP_CLOSE,
+    IORING_OP_NOP,       IORING_OP_OPENAT,
+    IORING_OP_OPENAT2,   IORING_OP_CONNECT,
+    IORING_OP_ACCEPT,    IORING_OP_SENDMSG,
+    IORING_OP_SEND,      IORING_OP_RECV,
+    IORING_OP_RENAMEAT,  IORING_OP_UNLINKAT,
+    IORING_OP_STATX,     IORING_OP_CLOSE,
     IORING_OP_FALLOCATE, 45 /* IORING_OP_SOCKET */,
   };
   struct io_uring ring;
   char byte = 1;
   int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 
-  if (uring_open(&ring, eventfd(0, EFD_CLOEXEC)) < 0) {
+  if (uring_open(&ring, eventfd(0, EFD_CLOEXEC)) < 0)
     return CANNOT;
-  }
-  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
-    if (ring_op(&ring, zero, forbidden[i]) != -EACCES) {
+  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
+    if (ring_op(&ring, zero, forbidden[i]) != -EACCES)
       return FAILED(i);
-    }
-  }
-  if (io_uring_register_files(&ring, &zero, 1) != -EACCES) {
+  if (io_uring_register_files(&ring, &zero, 1) != -EACCES)
     return FAILED(60);
-  }
   io_uring_prep_read(io_uring_get_sqe(&ring), zero, &byte, 1, 0);
   return ring_try(&ring) == 1 && byte == 0 ? FINE : FAILED(61);
 }
@@ -279,7 +299,7 @@ ring_body(void)
 static void
 ring_reads_and_writes_only(void **state)
 {
-  (void) state;
+  (void)state;
   in_child(ring_body);
 }
 
@@ -289,9 +309,8 @@ try_ring(void)
   struct io_uring ring;
   int r = io_uring_queue_init(4, &ring, 0);
 
-  if (r == 0) {
+  if (r == 0)
     io_uring_queue_exit(&ring);
-  }
   return r;
 }
 
@@ -315,29 +334,27 @@ early_main(void *opaque)
 static int
 no_more_rings_body(void)
 {
-  struct early early = {.result = 0};
+  struct early early = { .result = 0 };
   struct vhd_error err;
   pthread_t thread;
 
   if (try_ring() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-      filter_enter(&err) < 0 || try_ring() < 0) {
+      filter_enter(&err) < 0 || try_ring() < 0)
     return CANNOT;
-  }
   pthread_barrier_init(&early.barrier, NULL, 2);
   pthread_create(&thread, NULL, early_main, &early);
   pthread_barrier_wait(&early.barrier);
   int r = filter_forbid_rings(&err);
   pthread_barrier_wait(&early.barrier);
   pthread_join(thread, NULL);
-  return r == 0 && early.result == -EPERM && try_ring() == -EPERM
-           ? FINE
-           : FAILED(0);
+  return r == 0 && early.result == -EPERM && try_ring() == -EPERM ? FINE
+                                                                  : FAILED(0);
 }
 
 static void
 no_more_rings(void **state)
 {
-  (void) state;
+  (void)state;
   in_child(no_more_rings_body);
 }
 
@@ -347,12 +364,13 @@ int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(filter_forbids),
+    cmocka_unit_test(a_keeper_makes_children_and_little_else),
+    cmocka_unit_test(a_helper_opens_and_does_little_else),
     cmocka_unit_test(landlock_confines),
 #ifdef HAVE_LIBURING
     cmocka_unit_test(ring_reads_and_writes_only),
     cmocka_unit_test(no_more_rings),
 #endif
   };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  return cmocka_run_group_tests(tests, enter, NULL);
 }

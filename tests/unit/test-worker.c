@@ -1,10 +1,8 @@
-/* SPDX-License-Identifier: BSD-2-Clause
- *
- * What a worker can still do, from inside: a keeper with its helpers, as
- * vhdkitd has them, and in the place of the worker a program that has been
- * taken over.  By itself it opens, connects, starts and disturbs nothing; by
- * its helpers it opens what the command line names.
- */
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test-worker.c: what a worker can still do, from inside: a keeper with its
+ * helpers, as vhdkitd has them, and in the place of the worker a program that
+ * has been taken over.  By itself it opens, connects, starts and disturbs
+ * nothing; by its helpers it opens what the command line names. */
 #include "config.h"
 
 #include <errno.h>
@@ -18,10 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,205 +31,20 @@
 #include "keeper/landlock.h"
 #include "keeper/confine.h"
 #include "keeper/sanitized.h"
+#include "unit/walls.h"
 
 enum {
   FINE = 0,
   CANNOT = 77, /* this kernel or build lacks it */
 };
 
-static struct options_export image = {.path = "home/disk.vhd"};
+static struct options_export image = { .path = "home/disk.vhd" };
 static struct options options = {
   .exports = &image,
   .nexports = 1,
   .tls_psk = "keys.psk",
 };
-static const struct sockaddr_un *listener;
-static const struct keeper_ties *my_ties;
-static int home; /* the folder, opened before */
-
-/* ----------------------------------------------------------- what must fail */
-
-static long
-try_read(void)
-{
-  return open("home/disk.vhd", O_RDONLY | O_CLOEXEC);
-}
-
-static long
-try_write(void)
-{
-  return open("home/disk.vhd", O_RDWR | O_CLOEXEC);
-}
-
-static long
-try_create(void)
-{
-  return open("home/new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-}
-
-static long
-try_at(void)
-{
-  return openat(home, "disk.vhd", O_RDONLY | O_CLOEXEC);
-}
-
-static long
-try_list(void)
-{
-  return open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static long
-try_passwd(void)
-{
-  return open("/etc/passwd", O_RDONLY | O_CLOEXEC);
-}
-
-#ifndef SANITIZED
-static long
-try_device(void)
-{
-  return open("/dev/null", O_RDWR | O_CLOEXEC);
-}
-
-static long
-try_proc(void)
-{
-  return open("/proc/self/mem", O_RDWR | O_CLOEXEC);
-}
-#endif
-
-static long
-try_unlink(void)
-{
-  return unlink("home/other");
-}
-
-static long
-try_rename(void)
-{
-  return rename("home/other", "home/moved");
-}
-
-static long
-try_link(void)
-{
-  return link("home/other", "home/twin");
-}
-
-static long
-try_symlink(void)
-{
-  return symlink("/", "home/way");
-}
-
-static long
-try_mkdir(void)
-{
-  return mkdir("home/folder", 0700);
-}
-
-static long
-try_chmod(void)
-{
-  return chmod("home/other", 0777);
-}
-
-static long
-try_truncate(void)
-{
-  return truncate("home/other", 0);
-}
-
-static long
-try_socket(void)
-{
-  return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-}
-
-/* A pair needs no name, but gets nowhere. */
-static long
-try_connect(void)
-{
-  int pair[2];
-
-  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0) {
-    return -1;
-  }
-  return connect(pair[0], (const struct sockaddr *) listener,
-                 sizeof *listener);
-}
-
-static long
-try_execve(void)
-{
-  char *const none[] = {NULL};
-  return execve("/bin/true", none, none);
-}
-
-#ifndef SANITIZED
-static long
-try_fork(void)
-{
-  long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-  if (pid == 0) {
-    _exit(0);
-  }
-  return pid;
-}
-
-static long
-try_ptrace(void)
-{
-  return ptrace(PTRACE_ATTACH, my_ties->keeper, 0, 0);
-}
-
-static long
-try_kill(void)
-{
-  return kill(my_ties->keeper, SIGCONT);
-}
-
-static long
-try_tgkill(void)
-{
-  return syscall(SYS_tgkill, my_ties->keeper, my_ties->keeper, SIGCONT);
-}
-#endif
-
-/* What landlock alone forbids, and what only the filter does. */
-enum wall { BOTH, FILTER };
-
-static const struct {
-  const char *what;
-  long (*try)(void);
-  enum wall wall;
-} forbidden[] = {
-  {"open to read", try_read, BOTH},
-  {"open to write", try_write, BOTH},
-  {"create", try_create, BOTH},
-  {"openat a folder", try_at, BOTH},
-  {"list", try_list, BOTH},
-  {"open /etc/passwd", try_passwd, BOTH},
-  {"unlink", try_unlink, BOTH},
-  {"rename", try_rename, BOTH},
-  {"link", try_link, BOTH},
-  {"symlink", try_symlink, BOTH},
-  {"mkdir", try_mkdir, BOTH},
-  {"chmod", try_chmod, FILTER},
-  {"truncate", try_truncate, FILTER}, /* landlock from Linux 6.2 on */
-  {"socket", try_socket, FILTER},
-  {"connect", try_connect, FILTER},
-  {"execve", try_execve, BOTH},
-#ifndef SANITIZED
-  {"open /dev/null", try_device, BOTH},
-  {"open /proc/self/mem", try_proc, BOTH},
-  {"fork", try_fork, FILTER},
-  {"ptrace the keeper", try_ptrace, BOTH},
-  {"signal the keeper", try_kill, FILTER}, /* landlock from Linux 6.12 on */
-  {"tgkill the keeper", try_tgkill, FILTER},
-#endif
-};
+static struct walls walls;
 
 static int
 wrong(const char *what)
@@ -242,34 +53,18 @@ wrong(const char *what)
   return EXIT_FAILURE;
 }
 
-static int
-try_all(void)
-{
-  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
-    if (options.no_seccomp && forbidden[i].wall == FILTER) {
-      continue;
-    }
-    errno = 0;
-    if (forbidden[i].try() >= 0 || (errno != EPERM && errno != EACCES)) {
-      return wrong(forbidden[i].what);
-    }
-  }
-  return FINE;
-}
-
 /* --------------------------------------------------------- what must work */
 
 static int
 serve_images(void)
 {
-  const struct vhd_open_options readonly = {.flags = VHD_OPEN_READONLY};
+  const struct vhd_open_options readonly = { .flags = VHD_OPEN_READONLY };
   struct vhd_image *opened;
   struct vhd_error err;
   char text[5] = "";
 
-  if (vhd_open("home/disk.vhd", NULL, &opened, &err) < 0) {
+  if (vhd_open("home/disk.vhd", NULL, &opened, &err) < 0)
     return wrong(err.message);
-  }
   /* It stands on a parent, and changes go to the journal. */
   if (vhd_parent(opened) == NULL ||
       vhd_pwrite(opened, "text", 5, 4096, 0) < 0 ||
@@ -277,13 +72,11 @@ serve_images(void)
     vhd_close(opened, NULL);
     return wrong("not write and read");
   }
-  if (vhd_close(opened, &err) < 0) {
+  if (vhd_close(opened, &err) < 0)
     return wrong(err.message);
-  }
   if (vhd_open("home/secret.vhd", &readonly, &opened, &err) == 0 ||
-      vhd_open("far/other.vhd", &readonly, &opened, &err) == 0) {
+      vhd_open("far/other.vhd", &readonly, &opened, &err) == 0)
     return wrong("open by its helpers what is not its own");
-  }
   return FINE;
 }
 
@@ -294,9 +87,8 @@ read_keys(void)
   struct vhd_error err;
   size_t n;
 
-  if (keeper_read(NULL, "keys.psk", &bytes, &n, &err) < 0) {
+  if (keeper_read(NULL, "keys.psk", &bytes, &n, &err) < 0)
     return wrong(err.message);
-  }
   bool right = n == 5 && memcmp(bytes, "a:00\n", 5) == 0;
   free(bytes);
   return !right ? wrong("not read keys")
@@ -312,28 +104,21 @@ work(void *opaque, const struct keeper_ties *ties)
 {
   struct vhd_error err;
 
-  (void) opaque;
-  my_ties = ties;
+  (void)opaque;
+  walls.other = ties->keeper;
   int probe = landlock_new();
-  if (probe < 0 && !options.no_landlock) {
+  if (probe < 0 && !options.no_landlock)
     return CANNOT;
-  }
-  if (probe >= 0) {
+  if (probe >= 0)
     landlock_close(probe);
-  }
-  if (broker_begin(ties->asks, &err) < 0 ||
-      confine_worker(&options, &err) < 0) {
+  if (broker_begin(ties->asks, &err) < 0 || confine_worker(&options, &err) < 0)
     return wrong(err.message);
-  }
   confine_worker_threads(&options);
   keeper_say(ties, KEEPER_READY);
-  int r = try_all();
-  if (r == FINE) {
-    r = serve_images();
-  }
-  if (r == FINE) {
+  const char *gap = walls_gap(&walls, WALLS_WORKER, !options.no_seccomp);
+  int r = gap ? wrong(gap) : serve_images();
+  if (r == FINE)
     r = read_keys();
-  }
   broker_end();
   return r;
 }
@@ -343,23 +128,23 @@ help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
 {
   struct options confining = options;
 
-  (void) opaque;
-  (void) ties;
+  (void)opaque;
+  (void)ties;
   confining.no_landlock = false;
-  helper_run(channel, (enum broker_helper) kind, &confining);
+  helper_run(channel, (enum broker_helper)kind, &confining);
 }
 
 static void
 nothing(void *opaque)
 {
-  (void) opaque;
+  (void)opaque;
 }
 
 static void
 ignore(void *opaque, const char *text)
 {
-  (void) opaque;
-  (void) text;
+  (void)opaque;
+  (void)text;
 }
 
 static int
@@ -382,8 +167,8 @@ keep(void)
 static void
 make_images(void)
 {
-  const struct vhd_create_options plain = {.size = 1 << 20};
-  const struct vhd_create_options child = {.parent = "home/parent.vhd"};
+  const struct vhd_create_options plain = { .size = 1 << 20 };
+  const struct vhd_create_options child = { .parent = "home/parent.vhd" };
   struct vhd_error err;
 
   assert_int_equal(mkdir("home", 0700), 0);
@@ -400,22 +185,23 @@ make_images(void)
   assert_int_equal(write(fd, "a:00\n", 5), 5);
   close(fd);
   assert_int_equal(symlink("far/keys", "keys.psk"), 0);
-  home = open("home", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  assert_true(home >= 0);
+  walls.home = open("home", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  assert_true(walls.home >= 0);
 }
 
 static int
 enter(void **state)
 {
-  static struct sockaddr_un address = {.sun_family = AF_UNIX,
-                                       .sun_path = "s"};
+  static struct sockaddr_un address = { .sun_family = AF_UNIX,
+                                        .sun_path = "s" };
   int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-  (void) state;
+  (void)state;
   make_images();
-  assert_int_equal(
-    bind(sock, (const struct sockaddr *) &address, sizeof address), 0);
-  listener = &address;
+  assert_int_equal(bind(sock, (const struct sockaddr *)&address,
+                        sizeof address),
+                   0);
+  walls.listener = &address;
   return 0;
 }
 
@@ -427,13 +213,11 @@ check_worker(void)
 
   pid_t pid = fork();
   assert_true(pid >= 0);
-  if (pid == 0) {
+  if (pid == 0)
     _exit(keep());
-  }
   assert_int_equal(waitpid(pid, &status, 0), pid);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT)
     skip();
-  }
   assert_int_equal(status, 0);
   assert_int_equal(stat("home/other", &st), 0);
   assert_int_equal(st.st_size, 1);
@@ -442,14 +226,14 @@ check_worker(void)
 static void
 a_worker_can_do_nothing_by_itself(void **state)
 {
-  (void) state;
+  (void)state;
   check_worker();
 }
 
 static void
 without_a_filter_landlock_keeps_it_from_files(void **state)
 {
-  (void) state;
+  (void)state;
   options.no_seccomp = true;
   check_worker();
   options.no_seccomp = false;
@@ -459,7 +243,7 @@ without_a_filter_landlock_keeps_it_from_files(void **state)
 static void
 without_landlock_the_filter_forbids_all(void **state)
 {
-  (void) state;
+  (void)state;
   options.no_landlock = true;
   check_worker();
   options.no_landlock = false;
