@@ -3,6 +3,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "base/arith.h"
 #include "image/image.h"
@@ -43,6 +45,13 @@ static const struct {
                 -EINVAL },
 };
 
+/* Can the file do what a zero with these flags is to be? */
+static bool
+is_quick(const struct vhd_file *file, uint32_t flags)
+{
+  return flags & VHD_NO_HOLE ? file->can_zero : file->can_punch;
+}
+
 int
 vhd_request_start(struct vhd_request *req, struct vhd_image *image,
                   enum vhd_op op, uint64_t off, uint64_t len, void *buf,
@@ -59,9 +68,7 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
     return ops[op].past_end;
   if (ops[op].writes && !image->writable)
     return -EROFS;
-  const struct vhd_file *file = image->top->file;
-  if (flags & VHD_FAST_ZERO &&
-      !(flags & VHD_NO_HOLE ? file->can_zero : file->can_punch))
+  if (flags & VHD_FAST_ZERO && !is_quick(image->top->file, flags))
     return -ENOTSUP;
   req->image = image;
   req->op = (uint8_t)op;
@@ -78,18 +85,9 @@ vhd_request_start(struct vhd_request *req, struct vhd_image *image,
   memset(req->reserved, 0, sizeof req->reserved);
   m->phase = image->top->fixed ? ops[op].fixed : ops[op].sparse;
   m->pos = off;
-  m->depth = 0;
-  m->release = NULL;
-  m->squeezed = 0;
-  m->pinned = false;
-  m->held = NULL;
-  m->begun = 0;
-  m->change_end = 0;
-  m->changed = false;
-  m->dated = false;
-  m->need = (struct map_need){ 0 };
-  m->clear_from = m->clear_to = 0;
-  m->npiece = 0;
+  /* At once, which takes half the stores of one by one. */
+  memset((char *)m + offsetof(struct machine, release), 0,
+         offsetof(struct machine, pos) - offsetof(struct machine, release));
   return 0;
 }
 
