@@ -38,6 +38,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/clock.h"
 #include "base/loop.h"
 #include "vhdkit.h"
 
@@ -131,7 +132,15 @@ int io_reserve_start(void);
  * by the reserve; by the caller only if there is no reserve. */
 void io_queue_run(struct io_queue *queue, struct io_work *work);
 
-enum io_class io_class_of(struct io_queue *queue, int fd);
+/* What is known of the file so far. */
+static inline enum io_class
+io_class_of(const struct io_queue *queue, int fd)
+{
+  const uint32_t slot = atomic_load_explicit(
+    &queue->class[(unsigned)fd % IO_CLASS_SLOTS], memory_order_relaxed);
+  return slot >> 8 == (uint32_t)fd ? (enum io_class)(slot & 0xff)
+                                   : IO_UNKNOWN;
+}
 /* Looks at the file; may block. */
 enum io_class io_class_find(struct io_queue *queue, int fd);
 
@@ -175,8 +184,9 @@ bool io_try(struct io_queue *queue, struct vhd_io *io);
 /* Is the range in memory, of a file of that class? */
 bool io_is_cached(enum io_class class, int fd, uint64_t off, uint64_t len);
 
-/* Would this write, of part of a page that is not in memory, read it first? */
-bool io_reads_first(struct io_queue *queue, const struct vhd_io *io);
+/* Would this write, to a file of that class, of part of a page that is not in
+ * memory, read it first? */
+bool io_reads_first(enum io_class class, const struct vhd_io *io);
 
 /* Whether the range [off, off + len) of a file is in memory, so that reading
  * it, by sendfile for instance, does not wait for a disk that may hang, nor
@@ -199,12 +209,33 @@ void io_perform(struct io_queue *queue, struct vhd_io *io);
 
 /* ------------------------------------------------------------------ watch */
 
+/* Has the engine nothing to do? */
+static inline bool
+io_is_idle(const struct io_queue *queue)
+{
+  return (atomic_load_explicit(&queue->asked.n, memory_order_relaxed) |
+          atomic_load_explicit(&queue->erased.n, memory_order_relaxed) |
+          atomic_load_explicit(&queue->other.n, memory_order_relaxed)) == 0;
+}
+
+/* For the two below, where it has. */
+bool io_doubts_read_by(const struct io_queue *queue, uint64_t now);
+bool io_doubts_write_by(const struct io_queue *queue, uint64_t now);
+
 /* Any thread.  May a loop not read, or write, by itself what lies on a local
  * disk, since that may hang?  Whoever waits for pages that are being read or
  * written is to ask as for writing.  Three relaxed loads where nothing
  * waits. */
-bool io_doubts_read(const struct io_queue *queue);
-bool io_doubts_write(const struct io_queue *queue);
+static inline bool
+io_doubts_read(const struct io_queue *queue)
+{
+  return !io_is_idle(queue) && io_doubts_read_by(queue, clock_ns());
+}
+static inline bool
+io_doubts_write(const struct io_queue *queue)
+{
+  return !io_is_idle(queue) && io_doubts_write_by(queue, clock_ns());
+}
 
 /* The engine has the job; it has its result. */
 void io_watch_begin(struct io_job *job);

@@ -29,17 +29,6 @@ static const struct {
 };
 
 enum io_class
-io_class_of(struct io_queue *queue, int fd)
-{
-  if (fd < 0)
-    return IO_UNKNOWN;
-  const uint32_t slot = atomic_load_explicit(
-    &queue->class[fd % IO_CLASS_SLOTS], memory_order_relaxed);
-  return slot >> 8 == (uint32_t)fd ? (enum io_class)(slot & 0xff)
-                                   : IO_UNKNOWN;
-}
-
-enum io_class
 io_class_find(struct io_queue *queue, int fd)
 {
   enum io_class class = io_class_of(queue, fd);

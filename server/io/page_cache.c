@@ -39,9 +39,8 @@ io_is_cached(enum io_class class, int fd, uint64_t off, uint64_t len)
 }
 
 bool
-io_reads_first(struct io_queue *queue, const struct vhd_io *io)
+io_reads_first(enum io_class class, const struct vhd_io *io)
 {
-  const enum io_class class = io_class_of(queue, io->fd);
   const uint64_t end = io->off + io->len;
 
   if (io->off % PAGE != 0 && !io_is_cached(class, io->fd, io->off, 1))

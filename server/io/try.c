@@ -107,7 +107,7 @@ try_timed(struct io_queue *queue, enum io_class class, struct io_pace *pace,
     return false;
   if (class == IO_LOCAL && io_doubts_write(queue))
     return false;
-  if (io->kind == VHD_IO_WRITE && io_reads_first(queue, io))
+  if (io->kind == VHD_IO_WRITE && io_reads_first(class, io))
     return false;
   vhd_io_perform(io);
   pace_note(pace, began, io->kind == VHD_IO_WRITE ? io->len : 0);
@@ -121,9 +121,9 @@ io_try(struct io_queue *queue, struct vhd_io *io)
 
   if (class != IO_LOCAL && class != IO_MEMORY)
     return false;
-  switch (io->kind) {
-  case VHD_IO_READ:
+  if (io->kind == VHD_IO_READ)
     return try_read(queue, class, io);
+  switch (io->kind) {
   case VHD_IO_WRITE:
     if (io->flags & VHD_IO_DURABLE)
       return false;

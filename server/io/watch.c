@@ -58,20 +58,9 @@ stuck(const struct io_watch *watch, uint64_t now)
                                            memory_order_relaxed));
 }
 
-/* Has the engine nothing to do? */
-static bool
-is_idle(const struct io_queue *queue)
-{
-  return waiting(&queue->asked) == 0 && waiting(&queue->erased) == 0 &&
-         waiting(&queue->other) == 0;
-}
-
 bool
-io_doubts_read(const struct io_queue *queue)
+io_doubts_read_by(const struct io_queue *queue, uint64_t now)
 {
-  if (is_idle(queue))
-    return false;
-  const uint64_t now = clock_ns();
   return ((waiting(&queue->erased) > 0 ||
            waiting(&queue->asked) > UNHEARD_MAX) &&
           unheard(&queue->asked, now)) ||
@@ -79,11 +68,8 @@ io_doubts_read(const struct io_queue *queue)
 }
 
 bool
-io_doubts_write(const struct io_queue *queue)
+io_doubts_write_by(const struct io_queue *queue, uint64_t now)
 {
-  if (is_idle(queue))
-    return false;
-  const uint64_t now = clock_ns();
   return (waiting(&queue->erased) > 0 && unheard(&queue->erased, now)) ||
          (waiting(&queue->asked) > 0 && unheard(&queue->asked, now)) ||
          stuck(&queue->other, now);
@@ -109,7 +95,7 @@ watch_of(struct io_queue *queue, struct io_job *job)
     if (io->flags & VHD_IO_DURABLE)
       return &queue->asked;
     if (class == IO_LOCAL)
-      asks = io_reads_first(queue, io);
+      asks = io_reads_first(class, io);
     break;
   default:
     return &queue->erased;
