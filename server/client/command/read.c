@@ -108,7 +108,22 @@ fetch(struct op *op, const struct vhd_run *run, unsigned char *p)
   return io_try(op->client->export->queue, &io) && io.result == 0;
 }
 
-/* The whole answer into p; returns its length, 0 if something is not cached. */
+/* The whole answer into p, where it is one run of data, as mostly: whether it
+ * might be split makes no difference then.  Returns its length, 0 if something
+ * is not cached. */
+static size_t
+build_one(struct op *op, unsigned char *p)
+{
+  size_t n = nbd_reply_data(&op->client->session, &op->req, op->req.off,
+                            (uint32_t)op->req.len, true, p);
+
+  if (fetch(op, &op->runs[0], p + n))
+    return n + op->req.len;
+  op->missed = 0;
+  return 0;
+}
+
+/* The same of any answer. */
 static size_t
 build_small(struct op *op, unsigned char *p)
 {
@@ -154,7 +169,9 @@ try_small(struct op *op)
     send_reserve(&c->send, op->req.len + op->vr.nruns * NBD_REPLY_MAX);
   if (!p)
     return false;
-  const size_t n = build_small(op, p);
+  const size_t n = op->vr.nruns == 1 && is_data(&op->runs[0])
+                     ? build_one(op, p)
+                     : build_small(op, p);
   send_commit(&c->send, n);
   if (n == 0)
     return false;
