@@ -213,9 +213,9 @@ begin_search(struct chain *c, struct vhd_error *err)
                     "this must be allowed explicitly", child->path,
                     child->parent_name);
   c->searching = true;
-  if (parent_search_begin(&c->search, child) < 0)
-    return vhd_fail_sys(err, ENOMEM, "%s", child->path);
-  return 1;
+  int e = parent_search_begin(&c->search, child);
+  return e < 0 ? vhd_fail_sys(err, -e, "%s: cannot read where its parent lies",
+                              child->path) : 1;
 }
 
 int

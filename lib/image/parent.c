@@ -61,8 +61,11 @@ add_locator(struct parent_search *s, const struct locator *loc, enum kind kind,
 {
   bool relative;
 
-  if (file_read(s->child->file, scratch->data, loc->len, loc->off) < 0 ||
-      locator_path(loc->code, scratch->data, loc->len, scratch->path,
+  /* What cannot be read may be the right one: another than it would do. */
+  int e = file_read(s->child->file, scratch->data, loc->len, loc->off);
+  if (e < 0)
+    return e;
+  if (locator_path(loc->code, scratch->data, loc->len, scratch->path,
                    sizeof scratch->path, &relative) < 0 ||
       relative != (kind == RELATIVE))
     return 0;

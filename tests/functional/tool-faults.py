@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""vhdkit create where the system refuses or fails: strace makes a system call
-fail, and the image is whole or not there at all."""
+"""vhdkit where the system refuses or fails: strace makes a system call fail, and
+what create makes is whole or not there at all, what read says is right or
+nothing."""
 
 import fcntl
 import os
+import shutil
 import subprocess
 
 from tooltest import (MiB, VHDKIT, Skip, case, check, contains, content, equal,
@@ -29,9 +31,12 @@ def faulty(fault, *args, code, strikes=True):
                    env={"ASAN_OPTIONS": options})
     if "ptrace" in done.err or "PTRACE" in done.err:
         raise Skip(f"strace cannot trace here: {done.err.strip()}")
-    equal(done.returncode, code, f"status with {fault}; {done.err}")
+    if code is not None:
+        equal(done.returncode, code, f"status with {fault}; {done.err}")
     with open(LOG, encoding="utf-8", errors="replace") as log:
-        equal("INJECTED" in log.read(), strikes, f"{fault} strikes")
+        done.struck = "INJECTED" in log.read()
+    if strikes is not None:
+        equal(done.struck, strikes, f"{fault} strikes")
     return done
 
 
@@ -142,6 +147,39 @@ def _():
     vhdkit("create", "--size", "2M", "--overwrite", "a.vhd")
     only("a.vhd", theirs)
     vhdkit("check", "a.vhd")
+
+
+@case("each read that fails: another file than the parent does not do")
+def _():
+    def make(name, byte):
+        vhdkit("create", "--size", "1M", name)
+        vhdkit("write", name, data=bytes([byte]) * MiB)
+
+    # Moved, the child's relative locator leads to its parent, and the absolute
+    # one to what is where that was, and has the same id.
+    os.makedirs("old/base")
+    os.makedirs("old/kids")
+    make("old/base/base.vhd", 0x11)
+    vhdkit("create", "--root", ".", "--parent", "old/base/base.vhd",
+           "old/kids/child.vhd")
+    shutil.copytree("old", "new")
+    vhdkit("write", "old/base/base.vhd", data=bytes([0x99]) * MiB)
+    for base in ("old", "new"):
+        os.utime(f"{base}/base/base.vhd", (0, 10 ** 9))
+    read = ("read", "--root", ".", "--length", "1M", "new/kids/child.vhd")
+    same_bytes(vhdkit(*read).stdout, bytes([0x11]) * MiB)
+
+    number, strikes = 0, True
+    while strikes:
+        number += 1
+        done = faulty(f"pread64:error=EIO:when={number}", *read, code=None,
+                      strikes=None)
+        strikes = done.struck
+        if done.returncode == 0:
+            same_bytes(done.stdout, bytes([0x11]) * MiB, f"read {number} fails")
+        else:
+            contains(done.err, "Input/output error")
+    check(number > 5, f"{number} reads")
 
 
 run()
