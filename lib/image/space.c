@@ -49,12 +49,14 @@ push_free(struct space *s, uint32_t slot, uint32_t epoch, bool dirty)
     (struct free_slot){ slot, epoch, dirty };
 }
 
-/* The free slots within [from, to) sectors. */
+/* The free slots within [from, to) sectors.  A file may go on behind the last
+ * sector that a table can name. */
 static void
 add_gap(struct vhd_image *img, uint64_t from, uint64_t to)
 {
   struct space *s = &img->space;
 
+  to = MIN(to, NO_SLOT);
   for (uint64_t slot = align_slot(img, from); slot + s->slot_sec <= to;
        slot = align_slot(img, slot + s->slot_sec))
     push_free(s, (uint32_t)slot, img->epoch - 2, true);
@@ -221,7 +223,8 @@ space_take(struct vhd_image *img, struct taken_slot *taken)
 
   if (take_free(img, taken) || take_retired(img, taken))
     return true;
-  if ((s->dirty && RULE(RUNWAY)) || s->next + s->slot_sec > s->end)
+  if ((s->dirty && RULE(RUNWAY)) ||
+      s->next + s->slot_sec > MIN(s->end, NO_SLOT))
     return false;
   *taken = (struct taken_slot){
     (uint32_t)s->next, false, s->next < s->reserved_from

@@ -182,6 +182,65 @@ test_within_block(void **state)
   try_shrunken(5 * FORGE_BLOCK + 70 * 512, "1 blocks lie past");
 }
 
+/* ---------------------------------------------------------------- far files */
+
+/* The last block, which is short, is moved to the end of what a table can name,
+ * and the file ends far behind. */
+static void
+stretch(const struct forge *f)
+{
+  const uint32_t far = UINT32_MAX - 2 * (FORGE_SPB + 1);
+  uint8_t entry[4], place[FORGE_STRIDE], footer[512];
+
+  int fd = open(DISK, O_RDWR | O_CLOEXEC);
+  assert_int_equal(pread(fd, footer, 512, (off_t)f->len - 512), 512);
+  assert_int_equal(pread(fd, entry, 4, FORGE_BAT + 4 * 8), 4);
+  const off_t near = (off_t)unit_get(entry, 0, 4) * 512;
+  const ssize_t len = pread(fd, place, sizeof place, near);
+  assert_true(len > 512);
+  assert_int_equal(ftruncate(fd, near), 0);
+  assert_int_equal(pwrite(fd, place, 17 * 512, (off_t)far * 512), 17 * 512);
+  unit_put(entry, 0, 4, far);
+  assert_int_equal(pwrite(fd, entry, 4, FORGE_BAT + 4 * 8), 4);
+  assert_int_equal(pwrite(fd, footer, 512, (off_t)3 << 40), 512);
+  close(fd);
+}
+
+/* Uses up what is known to be free, and that nobody waits for. */
+static void
+use_up(uint8_t *disk)
+{
+  struct vhd_image *image = open_disk(0);
+
+  memset(disk + FORGE_BLOCK, 0x77, FORGE_BLOCK);
+  for (unsigned i = 0; i < 40; i++) {
+    assert_int_equal(vhd_trim(image, FORGE_BLOCK, FORGE_BLOCK, 0), 0);
+    assert_int_equal(vhd_pwrite(image, disk + FORGE_BLOCK, FORGE_BLOCK,
+                                FORGE_BLOCK, 0), 0);
+  }
+  assert_int_equal(vhd_close(image, NULL), 0);
+}
+
+/* No block is put where no table leads to. */
+static void
+test_far_file(void **state)
+{
+  (void)state;
+  struct forge f;
+
+  forge_dynamic(&f, 'D');
+  forge_write(&f, DISK);
+  stretch(&f);
+  use_up(f.disk);
+  compare(f.disk, f.disk_len);
+  for (unsigned i = 0; i < 5; i++) {
+    hammer(0, f.disk);
+    compare(f.disk, f.disk_len);
+    check_says(0, "");
+  }
+  forge_free(&f);
+}
+
 /* ------------------------------------------------------------------ garbage */
 
 static void
@@ -294,6 +353,7 @@ main(void)
     cmocka_unit_test(test_geometry),
     cmocka_unit_test(test_shrunken),
     cmocka_unit_test(test_within_block),
+    cmocka_unit_test(test_far_file),
     cmocka_unit_test(test_no_blocks),
     cmocka_unit_test(test_long_tables),
   };
