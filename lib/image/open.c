@@ -102,7 +102,9 @@ image_start(struct vhd_image *img, struct journal *journal, bool keep,
     e = start_writing(img, err);
     if (e < 0)
       return e;
-    img->space.touched |= replay;
+    if (!img->top->fixed &&
+        (replay || img->journal_file.found == JOURNAL_LEFT))
+      space_give_back(img);
   }
   slots_free(&img->top->layout.slots);
   return 0;

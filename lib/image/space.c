@@ -147,6 +147,22 @@ space_init(struct vhd_image *img, const struct layout *l)
 }
 
 void
+space_give_back(struct vhd_image *img)
+{
+  struct space *s = &img->space;
+
+  for (uint32_t n = 0; n < SPACE_PENDING / 2 && s->free_head != s->free_tail;
+       n++) {
+    struct free_slot f = s->free[s->free_head++ & s->free_mask];
+    s->left[s->pending_head++ & (SPACE_PENDING - 1)] =
+      (struct left_slot){ f.slot, f.epoch };
+    s->nleft++;
+  }
+  s->touched = true;
+  note_background(img);
+}
+
+void
 space_destroy(struct space *s)
 {
   table_free(s->free, s->free_mask + 1, sizeof *s->free);

@@ -90,6 +90,10 @@ struct space {
 int space_init(struct vhd_image *img, const struct layout *layout);
 void space_destroy(struct space *s);
 
+/* A process that was killed left bytes in free places, as of blocks that it had
+ * not punched yet: they are given back as if blocks had just left them. */
+void space_give_back(struct vhd_image *img);
+
 /* What a request is handed. */
 struct taken_slot {
   uint32_t slot; /* its sector */

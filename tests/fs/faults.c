@@ -195,13 +195,13 @@ afterwards(void)
   struct disk d = disk_of_run();
   bool well = run.m->closed && run.m->close_result == 0 &&
               told->failures == 0;
-  /* What cannot be punched stays where it was, and no call fails for that; so
-   * does what a process had not punched yet that was killed, or could not close
-   * the image; till it is used again. */
+  /* What cannot be punched stays where it was till it is used again, and no
+   * call fails for that; so does what had not been punched when a power cut
+   * took the journal. */
   bool leaks = run.fault->error == EOPNOTSUPP || told->clear ||
-               run.ending != CLOSED || run.m->close_result != 0;
+               run.ending == CUT;
 
-  disk_check(&d, !well || leaks);
+  disk_check(&d, !well || leaks || run.ending == KILLED);
   if (run.ending == CUT) {
     forget_journals();
     model_cut(run.m);

@@ -253,6 +253,62 @@ test_punched(void **state)
   image_free(image);
 }
 
+/* ---------------------------------------------------------------- the space */
+
+#define PLACE (64U << 10) /* check says nothing of less */
+#define NPLACE 8u
+
+static struct vhd_image *
+open_places(struct journal *j)
+{
+  struct vhd_image *image = open_layer("places.vhd", 0);
+  struct vhd_error err;
+
+  if (image_start(image, j, true, &err) < 0)
+    fail_msg("%s", err.message);
+  return image;
+}
+
+static void
+ignore(void *opaque, const struct vhd_finding *finding)
+{
+  (void)opaque;
+  (void)finding;
+}
+
+/* What blocks left and a process was killed before it had punched it is given
+ * back by who comes then. */
+static void
+test_given_back(void **state)
+{
+  (void)state;
+  struct journal *j = journal_format(mem, journal_bytes(2 * NPLACE));
+  const struct vhd_create_options opt = { .size = NPLACE * PLACE,
+                                          .block_size = PLACE };
+  struct vhd_check_result result;
+  static uint8_t data[NPLACE * PLACE] = { 1 };
+
+  unlink("places.vhd");
+  assert_int_equal(vhd_create("places.vhd", &opt, NULL), 0);
+  struct vhd_image *image = open_places(j);
+  assert_int_equal(vhd_pwrite(image, data, sizeof data, 0, VHD_FUA), 0);
+  for (unsigned blk = 0; blk < NPLACE - 1; blk++) {
+    struct vhd_request req; /* and nothing after it, as vhd_trim() does */
+    assert_int_equal(vhd_request_start(&req, image, VHD_TRIM, blk * PLACE,
+                                       PLACE, NULL, 0), 0);
+    assert_int_equal(vhd_request_run(&req), 0);
+  }
+  image_free(image);
+
+  image = open_places(j);
+  assert_int_equal(image_finish(image), 0);
+  image_free(image);
+  assert_int_equal(vhd_check("places.vhd", NULL, ignore, NULL, &result, NULL),
+                   0);
+  assert_int_equal(result.errors, 0);
+  assert_int_equal(result.leaked, 0);
+}
+
 #define HUGE_BLOCK (256U << 20)
 #define NHUGE 300u
 
@@ -355,6 +411,7 @@ main(void)
     cmocka_unit_test(test_overlap_in_between),
     cmocka_unit_test(test_overlap_elsewhere),
     cmocka_unit_test(test_punched),
+    cmocka_unit_test(test_given_back),
     cmocka_unit_test(test_huge_is_read),
     cmocka_unit_test(test_huge_is_written_down),
   };
