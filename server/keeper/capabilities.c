@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -40,6 +41,22 @@ narrow_bounds(uint64_t keep)
       prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
 }
 
+/* Takes away what is not to be kept; whether there was any. */
+static bool
+narrow(struct __user_cap_data_struct *data, uint64_t keep)
+{
+  bool any = false;
+
+  for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+    const uint32_t bits = (uint32_t)(keep >> (32 * i));
+    any |= data[i].permitted & ~bits || data[i].inheritable;
+    data[i].permitted &= bits;
+    data[i].effective &= bits;
+    data[i].inheritable = 0;
+  }
+  return any;
+}
+
 int
 capabilities_keep(enum capabilities which, struct vhd_error *err)
 {
@@ -50,13 +67,8 @@ capabilities_keep(enum capabilities which, struct vhd_error *err)
   long r = syscall(SYS_capget, &header, data);
 
   narrow_bounds(kept[which]);
-  for (unsigned i = 0; r == 0 && i < _LINUX_CAPABILITY_U32S_3; i++) {
-    const uint32_t keep = (uint32_t)(kept[which] >> (32 * i));
-    data[i].permitted &= keep;
-    data[i].effective &= keep;
-    data[i].inheritable = 0;
-  }
-  if (r == 0)
+  /* Who has none may have been forbidden to ask, by a filter of systemd's. */
+  if (r == 0 && narrow(data, kept[which]))
     r = syscall(SYS_capset, &header, data);
   return r < 0 ? fail_system(err, errno, "cannot give up capabilities") : 0;
 }

@@ -72,11 +72,13 @@ enter_landlock(struct vhd_error *err)
 static int
 forgo_privileges(enum capabilities which, struct vhd_error *err)
 {
-  int r = capabilities_keep(which, err);
+  struct vhd_error why;
 
-  if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-    r = fail_system(err, errno, "cannot give up new privileges");
-  return r;
+  if (capabilities_keep(which, &why) < 0)
+    log_notice("going on with capabilities: %s", why.message);
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+           ? fail_system(err, errno, "cannot give up new privileges")
+           : 0;
 }
 
 int

@@ -437,6 +437,9 @@ const char *
 walls_gap(const struct walls *w, enum walls_who who, bool filter)
 {
   walls = w;
+#ifndef HAVE_LIBSECCOMP
+  filter = false;
+#endif
   for (size_t i = 0; i < sizeof attempts / sizeof *attempts; i++) {
     if (!(attempts[i].who & who) || (attempts[i].late && LATE) ||
         (!filter && attempts[i].walled == ONCE))
