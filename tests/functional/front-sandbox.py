@@ -3,12 +3,15 @@
 """What vhdkitd gives up after its start, and that it still works then."""
 
 import ctypes
+import errno
 import os
+import platform
 import pwd
 import stat
 import subprocess
 import tempfile
 
+from callfilter import needs_filter, refusing
 from fronttest import PATIENCE, image, needs_root, refused, serving
 from tooltest import (MiB, Skip, case, check, content, contains, equal, need,
                       program, run, same_bytes, vhdkit)
@@ -47,6 +50,40 @@ def _():
     with serving("--unix", "s.sock", "--no-sandbox", "disk.vhd") as server:
         equal(server.status()["NoNewPrivs"], "0")
         equal(server.status()["Seccomp"], "0")
+
+
+SYS_CHROOT, SYS_ADMIN = 1 << 18, 1 << 21  # capabilities
+
+
+def capabilities(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1], 16) for line in file
+                    if line.startswith("CapPrm:"))
+
+
+@case("root's power is given up in each process, but for a little")
+def _():
+    needs_root()
+    with serving("--unix", "s.sock", image()) as server:
+        for pid in (server.pid, *server.children()):
+            equal(capabilities(pid) & (SYS_CHROOT | SYS_ADMIN), 0)
+    with serving("--unix", "s.sock", "--no-sandbox", "disk.vhd") as server:
+        for pid in (server.pid, *server.children()):
+            equal(capabilities(pid), capabilities("self"))
+
+
+@case("a filter that forbids capset() is in nobody's way")
+def _():
+    number = {"x86_64": 126, "aarch64": 91}.get(platform.machine())
+    if not number:
+        raise Skip("which number capset() has here is not known")
+    needs_filter(number)
+    told = ("going on with capabilities: cannot give up capabilities: "
+            "Operation not permitted")
+    with serving("--unix", "s.sock", image(),
+                 preexec_fn=refusing(number, errno.EPERM)) as server:
+        program("nbdinfo", "--size", uri())
+        equal(told in server.log(), capabilities("self") != 0)
 
 
 @case("every thread is confined")

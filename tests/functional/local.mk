@@ -98,6 +98,7 @@ TSAN_TESTS += \
 	tests/functional/tls-session.py
 endif
 dist_check_DATA += \
+	tests/functional/callfilter.py \
 	tests/functional/fronttest.py \
 	tests/functional/tlstest.py
 
