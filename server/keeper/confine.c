@@ -125,7 +125,8 @@ confine_helper(const struct options *opt, struct vhd_error *err)
   if (opt->no_sandbox)
     return 0;
   int r = forgo_privileges(CAPABILITIES_HELPER, err);
-  if (r == 0 && !opt->no_seccomp && filter_enter(&why) < 0)
+  if (r == 0 && !opt->no_seccomp &&
+      (filter_enter(&why) < 0 || filter_forbid_rings(&why) < 0))
     log_debug("a helper without a filter: %s", why.message);
   return r;
 }

@@ -207,6 +207,13 @@ try_shm(void)
   return shmget(4711, 4096, IPC_CREAT | 0600);
 }
 
+/* What a ring does no filter sees. */
+static long
+try_ring(void)
+{
+  return syscall(SYS_io_uring_setup, 1, NULL);
+}
+
 static long
 try_mq(void)
 {
@@ -402,6 +409,7 @@ static const struct {
   { "connect", try_connect, ALL, ONCE, false },
   { "make an odd pair", try_socketpair, ALL, ONCE, false },
   { "share memory", try_shm, ALL, ONCE, false },
+  { "make a ring", try_ring, CHILDREN, ONCE, false },
   { "open a message queue", try_mq, ALL, ONCE, false },
   { "execve", try_execve, ALL, TWICE, false },
   { "fork", try_fork, CHILDREN, ONCE, true },
