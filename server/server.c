@@ -87,7 +87,7 @@ left(struct host *host, struct peer *peer)
   struct server *server = CONTAINER_OF(host, struct server, host);
 
   descriptors_drop_client();
-  peers_leave(server->peers, peer);
+  address_limit_leave(server->addresses, peer);
   if (atomic_fetch_sub(&server->nconnections, 1) > 1)
     return;
   if (server->config.idle)
@@ -129,10 +129,11 @@ server_new(const struct server_config *config, struct server **out,
   budget_init(&server->budget, server->config.limits.bytes_total,
               server->config.limits.bytes);
   server->policy = make_policy(&server->config);
-  server->peers = peers_new(server->config.limits.connections_per_address);
+  server->addresses =
+    address_limit_new(server->config.limits.connections_per_address);
   server->workers = calloc(server->config.threads, sizeof *server->workers);
   int r = 0;
-  if (!server->policy || !server->peers || !server->workers ||
+  if (!server->policy || !server->addresses || !server->workers ||
       !facts_init(&server->facts, server->config.threads))
     r = fail_system(err, ENOMEM, "cannot start");
   else
@@ -292,7 +293,7 @@ admit(struct server *server, const struct visitor *visitor, struct peer **peer)
     atomic_fetch_sub(&server->nconnections, 1);
     return r;
   }
-  r = peers_enter(server->peers, visitor, peer);
+  r = address_limit_enter(server->addresses, visitor, peer);
   if (r < 0) {
     descriptors_drop_client();
     atomic_fetch_sub(&server->nconnections, 1);
@@ -449,7 +450,7 @@ server_free(struct server *server)
   if (!server || server->abandoned)
     return;
   catalog_free(server->catalog);
-  peers_free(server->peers);
+  address_limit_free(server->addresses);
   free(server->policy);
   free(server->workers);
   budget_destroy(&server->budget);

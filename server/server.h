@@ -32,13 +32,13 @@
 
 struct catalog;
 struct nbd_policy;
-struct peers;
+struct address_limit;
 struct visitor;
 
 struct server {
   struct server_config config; /* defaults filled in */
   struct catalog *catalog;
-  struct peers *peers; /* connections by address */
+  struct address_limit *addresses; /* connections by address */
   struct nbd_policy *policy;
   struct budget budget;
   struct facts facts;

@@ -198,7 +198,7 @@ give_up_rights(struct service *s, struct vhd_error *err)
 
   keeper_tie(s->ties);
   if (r == 0)
-    r = configure(s->setup->options, &s->config, err);
+    r = resolve_config(s->setup->options, &s->config, err);
   if (r == 0)
     r = confine_worker(s->setup->options, err);
   return r;
@@ -276,7 +276,7 @@ stop(struct service *s, struct vhd_error *err)
 #ifdef HAVE_TLS
   tls_context_free(s->tls);
 #endif
-  configure_free(&s->config);
+  resolve_config_free(&s->config);
   broker_end();
   close(s->idle_fd);
   return r;

@@ -76,8 +76,8 @@ set_limits(const struct options *opt, struct server_limits *limits)
 }
 
 int
-configure(const struct options *opt, struct server_config *config,
-          struct vhd_error *err)
+resolve_config(const struct options *opt, struct server_config *config,
+               struct vhd_error *err)
 {
   static const enum server_io io[] = {
     [OPTIONS_IO_AUTO] = SERVER_IO_AUTO,
@@ -104,7 +104,7 @@ configure(const struct options *opt, struct server_config *config,
 }
 
 void
-configure_free(struct server_config *config)
+resolve_config_free(struct server_config *config)
 {
   free((void *)config->exports);
   config->exports = NULL;

@@ -10,9 +10,9 @@
 #include "vhdkit.h"
 
 /* Fills *config but for the callbacks; it refers to the options' strings.  For
- * configure_free(), whatever is returned. */
-int configure(const struct options *opt, struct server_config *config,
-              struct vhd_error *err);
-void configure_free(struct server_config *config);
+ * resolve_config_free(), whatever is returned. */
+int resolve_config(const struct options *opt, struct server_config *config,
+                   struct vhd_error *err);
+void resolve_config_free(struct server_config *config);
 
 #endif

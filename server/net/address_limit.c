@@ -35,36 +35,36 @@ struct peer {
   unsigned count;
 };
 
-struct peers {
+struct address_limit {
   pthread_mutex_t lock;
   struct peer *table;
   unsigned max;
 };
 
-struct peers *
-peers_new(unsigned max)
+struct address_limit *
+address_limit_new(unsigned max)
 {
-  struct peers *peers = calloc(1, sizeof *peers);
-  if (!peers)
+  struct address_limit *limit = calloc(1, sizeof *limit);
+  if (!limit)
     return NULL;
-  peers->max = max;
-  pthread_mutex_init(&peers->lock, NULL);
-  return peers;
+  limit->max = max;
+  pthread_mutex_init(&limit->lock, NULL);
+  return limit;
 }
 
 void
-peers_free(struct peers *peers)
+address_limit_free(struct address_limit *limit)
 {
   struct peer *peer, *next;
 
-  if (!peers)
+  if (!limit)
     return;
-  HASH_ITER(hh, peers->table, peer, next) {
-    HASH_DEL(peers->table, peer);
+  HASH_ITER(hh, limit->table, peer, next) {
+    HASH_DEL(limit->table, peer);
     free(peer);
   }
-  pthread_mutex_destroy(&peers->lock);
-  free(peers);
+  pthread_mutex_destroy(&limit->lock);
+  free(limit);
 }
 
 static void
@@ -111,23 +111,23 @@ make_key(const struct visitor *visitor, struct key *key)
 }
 
 int
-peers_enter(struct peers *peers, const struct visitor *visitor,
-            struct peer **out)
+address_limit_enter(struct address_limit *limit, const struct visitor *visitor,
+                    struct peer **out)
 {
   struct key key;
   struct peer *peer;
   int r = 0;
 
   *out = NULL;
-  if (peers->max == 0 || !make_key(visitor, &key))
+  if (limit->max == 0 || !make_key(visitor, &key))
     return 0;
-  pthread_mutex_lock(&peers->lock);
-  HASH_FIND(hh, peers->table, &key, sizeof key, peer);
+  pthread_mutex_lock(&limit->lock);
+  HASH_FIND(hh, limit->table, &key, sizeof key, peer);
   if (!peer) {
     peer = calloc(1, sizeof *peer);
     if (peer) {
       peer->key = key;
-      HASH_ADD(hh, peers->table, key, sizeof peer->key, peer);
+      HASH_ADD(hh, limit->table, key, sizeof peer->key, peer);
       if (!peer->hh.tbl) {
         free(peer);
         peer = NULL;
@@ -136,25 +136,25 @@ peers_enter(struct peers *peers, const struct visitor *visitor,
   }
   if (!peer)
     r = -ENOMEM;
-  else if (peer->count >= peers->max)
+  else if (peer->count >= limit->max)
     r = -EDQUOT;
   else
     peer->count++;
-  pthread_mutex_unlock(&peers->lock);
+  pthread_mutex_unlock(&limit->lock);
   if (r == 0)
     *out = peer;
   return r;
 }
 
 void
-peers_leave(struct peers *peers, struct peer *peer)
+address_limit_leave(struct address_limit *limit, struct peer *peer)
 {
   if (!peer)
     return;
-  pthread_mutex_lock(&peers->lock);
+  pthread_mutex_lock(&limit->lock);
   if (--peer->count == 0) {
-    HASH_DEL(peers->table, peer);
+    HASH_DEL(limit->table, peer);
     free(peer);
   }
-  pthread_mutex_unlock(&peers->lock);
+  pthread_mutex_unlock(&limit->lock);
 }

@@ -7,18 +7,19 @@
 #ifndef SERVER_NET_ADDRESS_LIMIT_H
 #define SERVER_NET_ADDRESS_LIMIT_H
 
-struct peers;
+struct address_limit;
 struct peer;
 struct visitor;
 
-struct peers *peers_new(unsigned max); /* for one address; 0: any number */
-void peers_free(struct peers *peers);
+struct address_limit *
+address_limit_new(unsigned max); /* for one address; 0: any number */
+void address_limit_free(struct address_limit *limit);
 
 /* One more of this address.  0 with *peer, or NULL in *peer where addresses do
  * not count (it is unknown, no limit); -EDQUOT, -ENOMEM. */
-int peers_enter(struct peers *peers, const struct visitor *visitor,
-                struct peer **peer);
+int address_limit_enter(struct address_limit *limit,
+                        const struct visitor *visitor, struct peer **peer);
 /* One less.  NULL is fine. */
-void peers_leave(struct peers *peers, struct peer *peer);
+void address_limit_leave(struct address_limit *limit, struct peer *peer);
 
 #endif

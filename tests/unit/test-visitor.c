@@ -49,18 +49,18 @@ of_user(uid_t uid)
 static bool
 both(struct visitor a, struct visitor b)
 {
-  struct peers *peers = peers_new(1);
+  struct address_limit *limit = address_limit_new(1);
   struct peer *first, *second;
 
-  assert_non_null(peers);
-  assert_int_equal(peers_enter(peers, &a, &first), 0);
-  const int r = peers_enter(peers, &b, &second);
+  assert_non_null(limit);
+  assert_int_equal(address_limit_enter(limit, &a, &first), 0);
+  const int r = address_limit_enter(limit, &b, &second);
   assert_true(r == 0 || r == -EDQUOT);
-  peers_leave(peers, first);
+  address_limit_leave(limit, first);
   if (r < 0) /* a place is free again */
-    assert_int_equal(peers_enter(peers, &b, &second), 0);
-  peers_leave(peers, second);
-  peers_free(peers);
+    assert_int_equal(address_limit_enter(limit, &b, &second), 0);
+  address_limit_leave(limit, second);
+  address_limit_free(limit);
   return r == 0;
 }
 
