@@ -38,6 +38,14 @@ tests_bench_nbd_load_SOURCES = \
 	tests/bench/load/wire.h
 endif
 
+check_LTLIBRARIES += tests/bench/slow_sync.la
+# -rpath makes it a shared library although nobody installs it.
+tests_bench_slow_sync_la_CPPFLAGS = $(AM_CPPFLAGS) -U_FORTIFY_SOURCE
+tests_bench_slow_sync_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version \
+	-shared -rpath /nowhere
+tests_bench_slow_sync_la_LIBADD = -ldl
+tests_bench_slow_sync_la_SOURCES = tests/bench/slow_sync.c
+
 EXTRA_DIST += \
 	tests/bench/README.md \
 	tests/bench/attackers.py \
@@ -51,6 +59,7 @@ EXTRA_DIST += \
 	tests/bench/plot.py \
 	tests/bench/report.py \
 	tests/bench/servers.py \
+	tests/bench/syncs \
 	tests/bench/troubles.py \
 	tests/bench/vhdfile.py \
 	tests/bench/workloads.py
@@ -71,7 +80,7 @@ bench_run = $(LIBTOOL) --mode=execute $(PYTHON)
 bench_programs = --vhdkitd $(abs_top_builddir)/server/vhdkitd \
 	--nbd-load $(abs_top_builddir)/tests/bench/nbd-load
 
-.PHONY: bench bench-crowd bench-plot bench-clean check-instructions update-instructions
+.PHONY: bench bench-crowd bench-plot bench-syncs bench-clean check-instructions update-instructions
 bench: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
 	$(MKDIR_P) '$(BENCH_DIR)'
 	$(bench_run) $(srcdir)/tests/bench/bench $(bench_programs) \
@@ -89,6 +98,13 @@ bench-crowd: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
 	$(bench_run) $(srcdir)/tests/bench/crowd $(bench_programs) \
 		--dir '$(BENCH_DIR)' --only '$(BENCH)' \
 		--json '$(BENCH_DIR)/crowd.json' $(BENCH_FLAGS)
+
+bench-syncs: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT) \
+	tests/bench/slow_sync.la
+	$(MKDIR_P) '$(BENCH_DIR)'
+	$(bench_run) $(srcdir)/tests/bench/syncs $(bench_programs) \
+		--preload tests/bench/.libs/slow_sync.so \
+		--dir '$(BENCH_DIR)' $(BENCH_FLAGS)
 
 bench-clean:
 	rm -rf '$(BENCH_DIR)'
