@@ -79,16 +79,17 @@ struct io_watch {
   _Atomic uint64_t heard; /* when one was last done */
 };
 
-/* Those who wait for a commit: see io/lead.c (times: monotonic ns). */
+/* Those who wait for a commit: see io/lead.c (times: monotonic ns).  The lock
+ * is for all but what is atomic. */
 struct io_gather {
   pthread_mutex_t lock;
   pthread_cond_t complete; /* monotonic: all who are expected have joined */
-  unsigned joined;    /* for the next commit, so far */
+  atomic_uint joined; /* for the next commit, so far */
   unsigned served;    /* by the one under way, or the last */
   unsigned expected;  /* for the next */
   unsigned in_vain;   /* so many leaders do not wait, once one has in vain */
   unsigned hurry;     /* so many are left of those */
-  bool waiting;       /* a leader does */
+  atomic_bool waiting; /* a leader does; set before it looks at .joined */
   uint64_t ended;     /* when the last commit was over */
   uint64_t sync_ns;   /* what a sync takes, on the average */
 };

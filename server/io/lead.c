@@ -31,9 +31,12 @@ io_join(struct io_queue *queue)
 {
   struct io_gather *gather = &queue->gather;
 
+  /* Either this one sees that a leader waits, or that one sees this. */
+  atomic_fetch_add(&gather->joined, 1);
+  if (!atomic_load(&gather->waiting))
+    return;
   pthread_mutex_lock(&gather->lock);
-  gather->joined++;
-  if (gather->waiting && gather->joined >= gather->expected)
+  if (atomic_load(&gather->joined) >= gather->expected)
     pthread_cond_signal(&gather->complete);
   pthread_mutex_unlock(&gather->lock);
 }
@@ -61,11 +64,11 @@ wait_for_others(struct io_gather *gather)
   };
   int err = 0;
 
-  gather->waiting = true;
-  while (gather->joined < gather->expected && err == 0)
+  atomic_store(&gather->waiting, true);
+  while (atomic_load(&gather->joined) < gather->expected && err == 0)
     err = pthread_cond_timedwait(&gather->complete, &gather->lock, &t);
-  gather->waiting = false;
-  if (gather->joined >= gather->expected)
+  atomic_store(&gather->waiting, false);
+  if (atomic_load(&gather->joined) >= gather->expected)
     gather->in_vain = 0;
   else if (gather->in_vain < IN_VAIN_MAX)
     gather->in_vain = 2 * gather->in_vain + 1;
@@ -76,13 +79,12 @@ static void
 gather_begin(struct io_gather *gather)
 {
   pthread_mutex_lock(&gather->lock);
-  gather->joined++; /* the leader */
+  atomic_fetch_add(&gather->joined, 1); /* the leader */
   if (gather->hurry > 0)
     gather->hurry--;
-  else if (gather->joined < gather->expected)
+  else if (atomic_load(&gather->joined) < gather->expected)
     wait_for_others(gather);
-  gather->served = gather->joined;
-  gather->joined = 0;
+  gather->served = atomic_exchange(&gather->joined, 0);
   pthread_mutex_unlock(&gather->lock);
 }
 
@@ -91,7 +93,7 @@ gather_end(struct io_gather *gather)
 {
   pthread_mutex_lock(&gather->lock);
   gather->ended = clock_ns();
-  gather->expected = gather->served + gather->joined;
+  gather->expected = gather->served + atomic_load(&gather->joined);
   pthread_mutex_unlock(&gather->lock);
 }
 
