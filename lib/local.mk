@@ -148,6 +148,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/syncs.h \
 	lib/store/times.c \
 	lib/store/times.h \
+	lib/ops/blank.c \
+	lib/ops/blank.h \
 	lib/ops/check.c \
 	lib/ops/check.h \
 	lib/ops/check_bitmaps.c \
