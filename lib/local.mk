@@ -158,11 +158,17 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/check_space.c \
 	lib/ops/children.c \
 	lib/ops/children.h \
+	lib/ops/compare.c \
+	lib/ops/convert.c \
+	lib/ops/copy.c \
+	lib/ops/copy.h \
 	lib/ops/create.c \
 	lib/ops/locators.c \
 	lib/ops/output.c \
 	lib/ops/parent_ref.c \
-	lib/ops/parent_ref.h
+	lib/ops/parent_ref.h \
+	lib/ops/walk.c \
+	lib/ops/walk.h
 
 # Where the library goes to a folder of the loader's own (/usr/local/lib, say),
 # libtool gives the programs no run path, and they start only once the loader's

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "vhdkit.h"
 
@@ -47,9 +48,14 @@ vhd_parse_size(const char *text, uint64_t *size)
   unsigned shift = 0;
   if (*text != '\0') {
     const char *unit = strchr(units, toupper((unsigned char)*text));
-    if (unit == NULL || text[1] != '\0')
+    if (unit != NULL) {
+      shift = 10 * (unsigned)(unit - units + 1);
+      text++;
+    }
+    /* K, KiB, KB; and B alone. */
+    if (strcasecmp(text, "b") != 0 &&
+        (unit == NULL || (*text != '\0' && strcasecmp(text, "ib") != 0)))
       return -EINVAL;
-    shift = 10 * (unsigned)(unit - units + 1);
   }
 
   unsigned __int128 part = (unsigned __int128)fraction << shift;

@@ -507,6 +507,75 @@ struct vhd_create_options {
 int vhd_create(const char *path, const struct vhd_create_options *opt,
                struct vhd_error *err);
 
+enum vhd_convert_flags {
+  /* Set aside all space, and leave no holes: Windows takes no sparse file.  Of
+   * a dynamic target those blocks that have data. */
+  VHD_CONVERT_FULL = 1 << 0,
+  VHD_CONVERT_OVERWRITE = 1 << 1, /* replace an existing regular file */
+  /* Fixed, and of a size that Azure takes: whole MiB, at least 20. */
+  VHD_CONVERT_AZURE = 1 << 2,
+};
+
+struct vhd_convert_options {
+  struct vhd_open_options open; /* the source; VHD_OPEN_RAW: it is raw */
+  enum vhd_type type;  /* of the target: 0 or dynamic, fixed, raw */
+  uint64_t size;       /* not below the source's; 0: that */
+  uint32_t block_size; /* dynamic; 0: 2 MiB */
+  uint32_t flags;      /* enum vhd_convert_flags */
+  struct vhd_progress progress;
+  uint64_t reserved[8];
+};
+
+/* Makes a new image or raw file with the content of a disk, parents and all.
+ * What holds no data in the source, or only zeros, takes no space there.  The
+ * whole is there afterwards, durable, or nothing is.  The source is held as
+ * its readers hold it, so that neither it nor a parent of it can be the
+ * target. */
+int vhd_convert(const char *source, const char *target,
+                const struct vhd_convert_options *opt, struct vhd_error *err);
+
+struct vhd_measure_result {
+  uint64_t size;            /* of the disk that the target would have */
+  uint64_t required;        /* bytes of its file; raw and fixed: with data */
+  uint64_t fully_allocated; /* the most that it could come to */
+  uint64_t reserved[4];
+};
+
+/* How large the target of a conversion would be, from the source's metadata
+ * alone: zeros that have space count as data. */
+int vhd_measure(const char *source, const struct vhd_convert_options *opt,
+                struct vhd_measure_result *result, struct vhd_error *err);
+
+enum vhd_compare_flags {
+  VHD_COMPARE_SIZES = 1 << 0, /* disks of different sizes differ; without it,
+                               * what one has more must be zeros */
+};
+
+struct vhd_compare_options {
+  struct vhd_open_options open[2];
+  uint32_t flags; /* enum vhd_compare_flags */
+  struct vhd_progress progress;
+  uint64_t reserved[8];
+};
+
+enum vhd_difference {
+  VHD_DIFFER_NOT,
+  VHD_DIFFER_CONTENT,
+  VHD_DIFFER_SIZE,
+};
+
+struct vhd_compare_result {
+  enum vhd_difference differ;
+  uint64_t offset; /* of the first byte that differs */
+  uint64_t size[2];
+  uint64_t reserved[4];
+};
+
+/* Compares the content of two disks of any kind.  0: could; see *result. */
+int vhd_compare(const char *one, const char *other,
+                const struct vhd_compare_options *opt,
+                struct vhd_compare_result *result, struct vhd_error *err);
+
 /* A file of the caller's, of any content, that appears under its name whole
  * and durable, or not at all.  One thread. */
 struct vhd_output;
@@ -564,8 +633,9 @@ int vhd_check(const char *path, const struct vhd_check_options *opt,
               void *opaque, struct vhd_check_result *result,
               struct vhd_error *err);
 
-/* "10G", "512", "64K", "1.5T": powers of two; K M G T P E in either case, and
- * a fraction where it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
+/* "10G", "512", "64KiB", "1.5TB": powers of two, whichever way the unit is
+ * written: K, KiB, KB, for K M G T P E in either case, or B.  A fraction where
+ * it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
 int vhd_parse_size(const char *text, uint64_t *size);
 
 const char *vhd_version(void);

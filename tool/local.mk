@@ -6,9 +6,13 @@ tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
 tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
 tool_vhdkit_SOURCES = \
 	tool/check.c \
+	tool/compare.c \
+	tool/convert.c \
 	tool/create.c \
 	tool/device.c \
 	tool/device.h \
+	tool/formats.c \
+	tool/formats.h \
 	tool/image.c \
 	tool/image.h \
 	tool/info.c \
@@ -36,9 +40,12 @@ tool_vhdkit_SOURCES = \
 TOOL_PODS = \
 	tool/vhdkit.pod \
 	tool/vhdkit-check.pod \
+	tool/vhdkit-compare.pod \
+	tool/vhdkit-convert.pod \
 	tool/vhdkit-create.pod \
 	tool/vhdkit-info.pod \
 	tool/vhdkit-map.pod \
+	tool/vhdkit-measure.pod \
 	tool/vhdkit-read.pod \
 	tool/vhdkit-write.pod
 dist_man_MANS += $(TOOL_PODS:.pod=.1)

@@ -28,6 +28,9 @@ extern const struct verb create_verb;
 extern const struct verb info_verb;
 extern const struct verb map_verb;
 extern const struct verb check_verb;
+extern const struct verb convert_verb;
+extern const struct verb measure_verb;
+extern const struct verb compare_verb;
 extern const struct verb read_verb;
 extern const struct verb write_verb;
 

@@ -242,6 +242,15 @@ newfile_write(struct newfile *file, const void *buf, size_t len, uint64_t off,
   return 0;
 }
 
+int
+newfile_resize(struct newfile *file, uint64_t size, struct vhd_error *err)
+{
+  if (ftruncate(file->fd, (off_t)size) < 0)
+    return vhd_fail_sys(err, errno, "%s: cannot make it %" PRIu64 " bytes long",
+                        file->path, size);
+  return 0;
+}
+
 static int
 write_zeros(struct newfile *file, uint64_t size, struct progress *progress,
             struct vhd_error *err)

@@ -38,6 +38,9 @@ int newfile_open(struct newfile *file, const char *path, bool overwrite,
 int newfile_write(struct newfile *file, const void *buf, size_t len,
                   uint64_t off, struct vhd_error *err);
 
+/* The file ends there; what it did not have is a hole. */
+int newfile_resize(struct newfile *file, uint64_t size, struct vhd_error *err);
+
 /* The first size bytes get space of their own and read as zeros.  Only where
  * the file system cannot do that by itself are zeros written.  It adds size to
  * the progress. */

@@ -4,6 +4,7 @@
 # The command line tool.
 TOOL_TESTS = \
 	tests/functional/tool-check.py \
+	tests/functional/tool-convert.py \
 	tests/functional/tool-create.py \
 	tests/functional/tool-errors.py \
 	tests/functional/tool-faults.py \

@@ -8,7 +8,8 @@ import subprocess
 from tooltest import (MiB, VHDKIT, case, check, contains, content, equal, need,
                       program, refused, run, vhdkit, without)
 
-VERBS = ("create", "info", "map", "check", "read", "write", "help", "version")
+VERBS = ("create", "info", "map", "check", "convert", "measure", "compare",
+         "read", "write", "help", "version")
 
 
 @case("help lists every verb, and help VERB is VERB --help")
