@@ -168,6 +168,7 @@ load_tls(struct service *s, struct vhd_error *err)
     .verify_peer = opt->tls_verify_peer,
     .psk = opt->tls_psk,
     .read = keeper_read,
+    .look = keeper_look,
     .tell = tell_trouble,
     .tell_opaque = s,
   };

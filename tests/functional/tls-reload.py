@@ -262,6 +262,57 @@ def _():
             nbdinfo_fails("s.sock", "TLS", "alert", user="bob", **both)
 
 
+@contextlib.contextmanager
+def hidden_keys():
+    """Keys in a folder that --user may not search, and an image that he may
+    open."""
+    needs_root()
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        path = image(os.path.join(folder, "disk.vhd"))
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        tls = os.path.join(folder, "tls")
+        os.mkdir(tls, 0o700)
+        yield tls, path
+
+
+def await_that(what):
+    end = time.monotonic() + PATIENCE
+    while not what():
+        check(time.monotonic() < end, "not in time")
+        time.sleep(0.2)
+
+
+@case("changes in a folder of keys that is root's alone are noticed")
+def _():
+    both = {"tls_psk_file": psk_file("both.psk", "alice", "bob")}
+    with hidden_keys() as (tls, path):
+        secret = shutil.copy("both.psk", os.path.join(tls, "keys.psk"))
+        with serving("--unix", "s.sock", "--tls=require", "--tls-psk", secret,
+                     "--user", "nobody", path) as server:
+            nbdinfo_size("s.sock", SIZE, user="bob", **both)
+            with open(secret, encoding="ascii") as file:
+                alice = file.readline()
+            with open(secret + ".new", "w", encoding="ascii") as file:
+                file.write(alice)
+            os.rename(secret + ".new", secret)
+
+            def noticed():
+                nbdinfo_size("s.sock", SIZE, user="alice", **both)
+                return "loaded certificates and keys again" in server.log()
+
+            await_that(noticed)
+            nbdinfo_fails("s.sock", "TLS", "alert", user="bob", **both)
+            os.rename(secret, secret + ".away")
+
+            def missed():
+                nbdinfo_size("s.sock", SIZE, user="alice", **both)
+                return "stay in use" in server.log()
+
+            await_that(missed)
+
+
 @case("keys on a disk that hangs keep no client waiting")
 def _():
     keys = psk_file("keys.psk", "alice")

@@ -333,6 +333,19 @@ open_key(const char *path)
 }
 
 int
+keeper_look(void *opaque, const char *path, struct stat *st)
+{
+  int fd = open_key(path);
+
+  (void)opaque;
+  if (fd < 0)
+    return fd;
+  int r = fstat(fd, st) < 0 ? -errno : 0;
+  close(fd);
+  return r;
+}
+
+int
 keeper_read(void *opaque, const char *path, unsigned char **bytes, size_t *n,
             struct vhd_error *err)
 {

@@ -8,6 +8,7 @@
 #define SERVER_KEEPER_BROKER_BROKER_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 
 #include "vhdkit.h"
 
@@ -16,6 +17,10 @@
 int broker_begin(int asks, struct vhd_error *err);
 /* Nothing is open any more. */
 void broker_end(void);
+
+/* stat(2) of a file of keys that the command line names, with the rights of the
+ * start.  opaque is not used.  0 or -errno. */
+int keeper_look(void *opaque, const char *path, struct stat *st);
 
 /* Reads a file of keys that the command line names, with the rights of the
  * start: *bytes is the caller's to free.  opaque is not used.  0 or -errno;

@@ -244,6 +244,7 @@ tls_context_new(const struct tls_config *config, struct tls_context **made,
   context->config = *config;
   context->source.verify_peer = config->verify_peer;
   context->source.read = config->read;
+  context->source.look = config->look;
   context->source.opaque = config->read_opaque;
   pthread_mutex_init(&context->lock, NULL);
   pthread_condattr_init(&attr);

@@ -24,6 +24,7 @@ struct tls_config {
   bool verify_peer; /* clients must have a certificate */
   const char *psk;  /* a file as of psk.h; NULL: none */
   key_reader *read; /* on any thread */
+  key_looker *look; /* likewise; may be NULL */
   void *read_opaque;
   /* What keeps the newest files from being in use, "" when nothing does any
    * more.  On the context's thread.  May be NULL. */

@@ -45,25 +45,33 @@ keys_source_clear(struct keys_source *source)
 static bool
 is_same(const struct key_stamp *a, const struct key_stamp *b)
 {
-  return a->exists == b->exists && a->dev == b->dev && a->ino == b->ino &&
+  return a->error == b->error && a->dev == b->dev && a->ino == b->ino &&
          a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
          a->mtime.tv_nsec == b->mtime.tv_nsec &&
          a->ctime.tv_sec == b->ctime.tv_sec &&
          a->ctime.tv_nsec == b->ctime.tv_nsec;
 }
 
-/* What may not be looked at any more has not changed, for all we know. */
-static void
-look(const char *path, struct key_stamp *stamp)
+static bool
+is_missing(int error)
+{
+  return error == ENOENT || error == ENOTDIR;
+}
+
+/* What cannot be looked at is another thing than what could be: to read it
+ * again then fails, and that is said. */
+static struct key_stamp
+look(const struct keys_source *source, const char *path)
 {
   struct stat st;
+  int error = stat(path, &st) == 0 ? 0 : errno;
 
-  if (stat(path, &st) == 0) {
-    *stamp = (struct key_stamp){ true,       st.st_dev,  st.st_ino,
-                                 st.st_size, st.st_mtim, st.st_ctim };
-  } else if (errno == ENOENT || errno == ENOTDIR) {
-    *stamp = (struct key_stamp){ .exists = false };
-  }
+  if (error != 0 && !is_missing(error) && source->look)
+    error = -source->look(source->opaque, path, &st);
+  if (error != 0)
+    return (struct key_stamp){ .error = is_missing(error) ? ENOENT : error };
+  return (struct key_stamp){ 0,          st.st_dev,  st.st_ino,
+                             st.st_size, st.st_mtim, st.st_ctim };
 }
 
 bool
@@ -74,7 +82,7 @@ keys_have_changed(struct keys_source *source)
   for (int i = 0; i < KEY_FILES; i++) {
     struct key_stamp now = source->stamps[i];
     if (source->paths[i])
-      look(source->paths[i], &now);
+      now = look(source, source->paths[i]);
     changed |= !is_same(&now, &source->stamps[i]);
     source->stamps[i] = now;
   }

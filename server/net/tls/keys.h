@@ -36,9 +36,12 @@ enum key_file {
 typedef int key_reader(void *opaque, const char *path, unsigned char **bytes,
                        size_t *n, struct vhd_error *err);
 
+/* stat(2), with the rights by which files are read.  0 or -errno. */
+typedef int key_looker(void *opaque, const char *path, struct stat *st);
+
 /* Tells one content of a file from the next without reading it. */
 struct key_stamp {
-  bool exists;
+  int error; /* errno of the look; 0: what follows is known */
   dev_t dev;
   ino_t ino;
   off_t size;
@@ -50,6 +53,7 @@ struct keys_source {
   struct key_stamp stamps[KEY_FILES];
   bool verify_peer;
   key_reader *read;
+  key_looker *look; /* where the process may not itself; NULL: none */
   void *opaque;
 };
 
