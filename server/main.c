@@ -108,8 +108,7 @@ on_trouble(void *opaque, const char *trouble)
   char text[1024], state[1100];
 
   log_sanitize(trouble, text, sizeof text);
-  snprintf(state, sizeof state, "STATUS=%s%s\n", text,
-           text[0] != '\0' ? " (the former keys stay in use)" : "");
+  snprintf(state, sizeof state, "STATUS=%s\n", text);
   notify_send(d->notify_fd, state);
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -51,10 +52,22 @@ make_tls_stream(void *opaque, int fd)
 
 /* On the thread of the keys. */
 static void
-tell_trouble(void *opaque, const char *trouble)
+tell_trouble(void *opaque, const char *trouble, bool former)
 {
   const struct service *s = opaque;
-  keeper_tell(s->ties, trouble);
+  char text[1024] = "";
+
+  if (trouble[0] != '\0')
+    snprintf(text, sizeof text, "%s (%s)", trouble,
+             former ? "the former keys stay in use" : "nobody gets in by TLS");
+  keeper_tell(s->ties, text);
+}
+
+static void
+tell_revokes(void *opaque)
+{
+  const struct service *s = opaque;
+  keeper_say(s->ties, KEEPER_REVOKES);
 }
 #endif
 
@@ -169,7 +182,10 @@ load_tls(struct service *s, struct vhd_error *err)
     .psk = opt->tls_psk,
     .read = keeper_read,
     .look = keeper_look,
+    .continues = s->ties->replaces,
+    .revokes = s->ties->revokes,
     .tell = tell_trouble,
+    .tell_revokes = tell_revokes,
     .tell_opaque = s,
   };
   if (opt->tls != OPTIONS_TLS_OFF)

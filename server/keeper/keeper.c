@@ -41,6 +41,9 @@ struct keeper {
   unsigned helpers; /* that live */
   bool ready;       /* this worker serves */
   bool was_ready;   /* one of them has */
+  bool revokes;     /* one of them has said so */
+  bool troubled;    /* what they told is in force still */
+  bool has_told;    /* this worker has told of trouble */
   bool stopping;
   bool over; /* the worker has ended for good, with .status */
   int status;
@@ -171,12 +174,19 @@ shut_all(struct keeper *k)
 static int
 start_worker(struct keeper *k)
 {
-  struct keeper_ties ties = { .keeper = getpid(), .control = -1, .asks = -1 };
+  struct keeper_ties ties = {
+    .keeper = getpid(),
+    .control = -1,
+    .asks = -1,
+    .replaces = k->was_ready,
+    .revokes = k->revokes,
+  };
   int r = make_pair(&k->control, &ties.control);
 
   if (r == 0)
     r = make_pair(&k->asks, &ties.asks);
   k->started = now_msec();
+  k->has_told = false;
   if (r == 0) {
     k->worker = fork();
     r = k->worker < 0 ? -errno : 0;
@@ -303,9 +313,18 @@ worker_ended(struct keeper *k, int status)
 /* ------------------------------------------------------- signals and words */
 
 static void
+hear_trouble(struct keeper *k, const char *text)
+{
+  k->has_told = k->troubled = text[0] != '\0';
+  k->duties->trouble(k->duties->opaque, text);
+}
+
+static void
 hear_ready(struct keeper *k)
 {
   k->ready = true;
+  if (k->troubled && !k->has_told)
+    hear_trouble(k, "");
   if (!k->was_ready) {
     k->was_ready = true;
     k->duties->ready(k->duties->opaque);
@@ -324,7 +343,9 @@ hear(struct keeper *k)
     if (packet[0] == KEEPER_READY && !k->ready)
       hear_ready(k);
     else if (packet[0] == KEEPER_STATUS)
-      k->duties->trouble(k->duties->opaque, packet + 1);
+      hear_trouble(k, packet + 1);
+    else if (packet[0] == KEEPER_REVOKES)
+      k->revokes = true;
   }
 }
 

@@ -29,10 +29,11 @@
 #include <sys/types.h>
 
 enum keeper_word {
-  KEEPER_READY = 'R',  /* of the worker: it serves */
-  KEEPER_STATUS = 'T', /* of the worker, with text: what troubles it */
-  KEEPER_STOP = 'S',   /* to the worker: everything is to be finished */
-  KEEPER_RELOAD = 'L', /* to the worker: keys may have changed */
+  KEEPER_READY = 'R',   /* of the worker: it serves */
+  KEEPER_STATUS = 'T',  /* of the worker, with text: what troubles it */
+  KEEPER_REVOKES = 'V', /* of the worker: it has a list of revocations */
+  KEEPER_STOP = 'S',    /* to the worker: everything is to be finished */
+  KEEPER_RELOAD = 'L',  /* to the worker: keys may have changed */
 };
 
 /* What a worker is given. */
@@ -40,6 +41,9 @@ struct keeper_ties {
   pid_t keeper;
   int control; /* carries words both ways; at its end there is no keeper */
   int asks;    /* asks for helpers: broker/message.h */
+  /* Of the workers before it: */
+  bool replaces; /* one of them has served */
+  bool revokes;  /* KEEPER_REVOKES */
 };
 
 struct keeper_duties {
@@ -55,7 +59,8 @@ struct keeper_duties {
    * come. */
   void (*ready)(void *opaque);
   void (*stopping)(void *opaque);
-  /* In the keeper: what the worker has told, which may be anything. */
+  /* In the keeper: what the worker has told, which may be anything; "" when
+   * the next one is ready without having told of trouble. */
   void (*trouble)(void *opaque, const char *text);
   /* In the keeper, at the very end and before a signal ends it: removes what
    * others would find. */

@@ -11,7 +11,8 @@ import socket
 import tempfile
 import time
 
-from fronttest import PATIENCE, image, needs_root, serving
+from fronttest import (GREETING, PATIENCE, connect_unix, greeting, image,
+                       needs_root, serving)
 from tlstest import (Authority, Raw, client_context, client_folder,
                      nbdinfo_fails, nbdinfo_size, psk_file, server_folder)
 from tooltest import MiB, case, check, contains, equal, run
@@ -205,6 +206,65 @@ def _():
         hang_up(server)
         server.wait_for("loaded certificates and keys again")
         nbdinfo_size(server.tcp(), SIZE, tls_certificates=client)
+
+
+def replace_worker(server):
+    """kill -9 of the worker; the next one serves."""
+    old = server.worker()
+    os.kill(old, signal.SIGKILL)
+    server.wait_for("was killed by signal 9")
+    equal(greeting(connect_unix("s.sock")), GREETING)
+    check(server.worker() != old, "the worker is the same")
+
+
+@case("a worker's death does not forget that there were revocations")
+def _():
+    ca = Authority()
+    folder = server_folder(ca)
+    client = client_folder(ca, "alice")
+    ca.revoke(f"{folder}/ca-crl.pem", f"{client}/client-cert.pem")
+    with serving("--listen", "127.0.0.1:0", "--unix", "s.sock", "--tls=require",
+                 "--tls-certificates", folder, "--tls-verify-peer",
+                 image()) as server:
+        nbdinfo_fails(server.tcp(), "TLS", "alert", tls_certificates=client)
+        os.unlink(f"{folder}/ca-crl.pem")
+        for _ in range(2):
+            replace_worker(server)
+            nbdinfo_fails(server.tcp(), "TLS", "alert", "pull function",
+                          tls_certificates=client)
+        server.wait_for("error: .*ca-crl.pem is gone.*nobody gets in by TLS")
+        ca.revoke(f"{folder}/ca-crl.pem")
+        hang_up(server)
+        server.wait_for("loaded certificates and keys again")
+        nbdinfo_size(server.tcp(), SIZE, tls_certificates=client)
+
+
+@case("without a key any more a killed worker is replaced, too")
+def _():
+    keys = psk_file("keys.psk", "alice")
+    shutil.copy(keys, "alice.psk")
+    alice = {"user": "alice", "tls_psk_file": "alice.psk"}
+    with supervisor() as systemd, \
+            serving("--unix", "s.sock", "--tls=on", "--tls-psk", keys, image(),
+                    env=dict(os.environ,
+                             NOTIFY_SOCKET=os.path.abspath("notify"))) as server:
+        os.truncate(keys, 0)
+        hang_up(server)
+        server.wait_for("keys.psk holds no key any more")
+        replace_worker(server)
+        nbdinfo_size("s.sock", SIZE, scheme="nbd")
+        nbdinfo_fails("s.sock", "TLS", "alert", **alice)
+        os.unlink(keys)
+        hang_up(server)
+        server.wait_for("error: .*keys.psk.*stay in use")
+        contains(told(systemd, "STATUS="), "(the former keys stay in use)")
+        replace_worker(server)
+        contains(told(systemd, "STATUS="), "(nobody gets in by TLS)")
+        nbdinfo_size("s.sock", SIZE, scheme="nbd")
+        shutil.copy("alice.psk", keys)
+        replace_worker(server)
+        equal(told(systemd, "STATUS="), "STATUS=\n")
+        nbdinfo_size("s.sock", SIZE, **alice)
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ static size_t text_len;
 static int error;
 static unsigned nreads, ntold;
 static char told[1024];
+static bool has_former;
 
 static void
 put(const char *bytes, size_t len, int sys)
@@ -75,11 +76,12 @@ read_text(void *opaque, const char *path, unsigned char **bytes, size_t *n,
 }
 
 static void
-on_told(void *opaque, const char *trouble)
+on_told(void *opaque, const char *trouble, bool former)
 {
   (void) opaque;
   pthread_mutex_lock(&lock);
   assert_true(strlen(trouble) < sizeof told);
+  has_former = former;
   strcpy(told, trouble);
   ntold++;
   pthread_cond_broadcast(&changed);
@@ -216,6 +218,39 @@ the_first_must_be_good(void **state)
   assert_string_equal(err.message, "what the reader says");
 }
 
+static void
+who_continues_begins_without_good_keys(void **state)
+{
+  const struct tls_config config = {
+    .psk = "/nowhere/keys",
+    .read = read_text,
+    .tell = on_told,
+    .continues = true,
+    .retry_sec = 3600,
+  };
+  struct tls_context *context;
+  struct vhd_error err;
+
+  (void) state;
+  nreads = ntold = 0;
+  put(NULL, 0, ENOENT);
+  assert_int_equal(tls_context_new(&config, &context, &err), 0);
+  assert_string_equal(told, "what the reader says");
+  assert_false(has_former);
+  assert_null(tls_context_credentials(context));
+  assert_int_equal(tls_context_start(context, &err), 0);
+  put_text("bob:00112233445566778899aabbccddeeff\n");
+  tls_context_reload(context);
+  await_told(&ntold, 2, "");
+  assert_non_null(newest(context));
+  tls_context_free(context);
+  put_text("");
+  assert_int_equal(tls_context_new(&config, &context, &err), 0);
+  assert_int_equal(ntold, 2);
+  assert_true(tls_credentials_have_no_psk(newest(context)));
+  tls_context_free(context);
+}
+
 int
 main(void)
 {
@@ -224,6 +259,7 @@ main(void)
     cmocka_unit_test(what_is_wrong_leaves_the_former_in_use),
     cmocka_unit_test(no_keys_are_keys_once_there_were_some),
     cmocka_unit_test(the_first_must_be_good),
+    cmocka_unit_test(who_continues_begins_without_good_keys),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

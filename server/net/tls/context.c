@@ -53,6 +53,14 @@ check_revocations(const struct tls_context *context, const struct keys *keys,
            : 0;
 }
 
+static void
+note_revocations(struct tls_context *context, bool list)
+{
+  if (list && !context->revokes && context->config.tell_revokes)
+    context->config.tell_revokes(context->config.tell_opaque);
+  context->revokes = list;
+}
+
 static int
 load(struct tls_context *context, struct tls_credentials **credentials,
      struct vhd_error *err)
@@ -66,23 +74,10 @@ load(struct tls_context *context, struct tls_credentials **credentials,
   if (r == 0)
     r = tls_credentials_new(&keys, credentials, err);
   if (r == 0) {
-    context->revokes = keys.files[KEY_CRL].data != NULL;
+    note_revocations(context, keys.files[KEY_CRL].data != NULL);
     keys_warn_of_readers(&context->source);
   }
   keys_clear(&keys);
-  return r;
-}
-
-static int
-load_first(struct tls_context *context, struct vhd_error *err)
-{
-  const char *psk = context->config.psk;
-
-  int r = load(context, &context->newest, err);
-  if (r == 0 && tls_credentials_have_no_psk(context->newest)) {
-    r = fail_argument(err, "%s holds no key: psktool -u NAME -p %s adds one",
-                      psk, psk);
-  }
   return r;
 }
 
@@ -96,7 +91,8 @@ static void
 tell(const struct tls_context *context, const char *trouble)
 {
   if (context->config.tell)
-    context->config.tell(context->config.tell_opaque, trouble);
+    context->config.tell(context->config.tell_opaque, trouble,
+                         context->newest != NULL);
 }
 
 /* An administrator who has revoked a key must not believe that it is. */
@@ -107,11 +103,25 @@ shout(struct tls_context *context, const char *why)
   context->again.tv_sec += retry_sec(context);
   context->failed = true;
   log_error(
-    "%s; the former certificates and keys stay in use, and whoever was "
-    "removed or revoked since then still gets in.  Mend this and send "
-    "SIGHUP, or restart; the next attempt is in %u s",
-    why, retry_sec(context));
+    "%s; %s.  Mend this and send SIGHUP, or restart; the next attempt "
+    "is in %u s",
+    why,
+    context->newest
+      ? "the former certificates and keys stay in use, and whoever was "
+        "removed or revoked since then still gets in"
+      : "nobody gets in by TLS",
+    retry_sec(context));
   tell(context, why);
+}
+
+static void
+warn_of_no_keys(const struct tls_context *context,
+                const struct tls_credentials *credentials)
+{
+  if (tls_credentials_have_no_psk(credentials)) {
+    log_warning("%s holds no key any more: nobody gets in by one",
+                context->config.psk);
+  }
 }
 
 static void
@@ -123,10 +133,7 @@ take(struct tls_context *context, struct tls_credentials *credentials)
   pthread_mutex_unlock(&context->lock);
   tls_credentials_unref(former);
   log_notice("TLS: loaded certificates and keys again");
-  if (tls_credentials_have_no_psk(credentials)) {
-    log_warning("%s holds no key any more: nobody gets in by one",
-                context->config.psk);
-  }
+  warn_of_no_keys(context, credentials);
   if (context->failed) {
     context->failed = false;
     tell(context, "");
@@ -145,6 +152,27 @@ load_again(struct tls_context *context)
     take(context, credentials);
 }
 
+/* The first of all must be good: nobody has been let in yet. */
+static int
+load_first(struct tls_context *context, struct vhd_error *err)
+{
+  const char *psk = context->config.psk;
+  int r = load(context, &context->newest, err);
+
+  if (r == 0 && !context->config.continues &&
+      tls_credentials_have_no_psk(context->newest)) {
+    r = fail_argument(err, "%s holds no key: psktool -u NAME -p %s adds one",
+                      psk, psk);
+  }
+  if (!context->config.continues)
+    return r;
+  if (r < 0)
+    shout(context, err->message);
+  else
+    warn_of_no_keys(context, context->newest);
+  return 0;
+}
+
 /* --------------------------------------------------------------- the thread */
 
 /* That a revocation cannot be learnt of is better known before there is one. */
@@ -154,6 +182,8 @@ try_rights(const struct tls_context *context)
   struct keys keys;
   struct vhd_error err;
 
+  if (context->failed)
+    return; /* and that has been said */
   if (keys_read(&context->source, &keys, &err) == 0) {
     keys_clear(&keys);
   } else {
@@ -224,7 +254,8 @@ tls_context_credentials(struct tls_context *context)
     context->look = true;
     pthread_cond_signal(&context->wake);
   }
-  struct tls_credentials *credentials = tls_credentials_ref(context->newest);
+  struct tls_credentials *credentials =
+    context->newest ? tls_credentials_ref(context->newest) : NULL;
   pthread_mutex_unlock(&context->lock);
   return credentials;
 }
@@ -242,6 +273,7 @@ tls_context_new(const struct tls_config *config, struct tls_context **made,
   if (!context)
     return fail_system(err, ENOMEM, "TLS");
   context->config = *config;
+  context->revokes = config->revokes;
   context->source.verify_peer = config->verify_peer;
   context->source.read = config->read;
   context->source.look = config->look;

@@ -26,9 +26,17 @@ struct tls_config {
   key_reader *read; /* on any thread */
   key_looker *look; /* likewise; may be NULL */
   void *read_opaque;
+  /* Another process has served before, with keys that were good.  Then what
+   * cannot be loaded is no reason not to begin: nobody gets in by TLS until it
+   * can be. */
+  bool continues;
+  bool revokes; /* that one had a list of revocations: there must be one */
   /* What keeps the newest files from being in use, "" when nothing does any
-   * more.  On the context's thread.  May be NULL. */
-  void (*tell)(void *opaque, const char *trouble);
+   * more; former: others are.  On the context's thread, or in
+   * tls_context_new().  May be NULL. */
+  void (*tell)(void *opaque, const char *trouble, bool former);
+  /* There is a list of revocations, which counts from now on.  Likewise. */
+  void (*tell_revokes)(void *opaque);
   void *tell_opaque;
   unsigned retry_sec; /* after a failure; 0: 60 */
 };
@@ -47,7 +55,8 @@ void tls_context_free(struct tls_context *context);
 /* Has everything loaded again, changed or not (SIGHUP). */
 void tls_context_reload(struct tls_context *context);
 
-/* The newest credentials, for the caller to unref. */
+/* The newest credentials, for the caller to unref.  NULL: there are none, as
+ * .continues says. */
 struct tls_credentials *tls_context_credentials(struct tls_context *context);
 
 #endif

@@ -223,7 +223,7 @@ attach(struct tls_stream *t, struct tls_context *context, int fd)
 {
   t->credentials = tls_context_credentials(context);
   t->handshake = calloc(1, sizeof *t->handshake);
-  if (!t->handshake)
+  if (!t->handshake || !t->credentials)
     return false;
   socket_peer_name(fd, t->handshake->peer, sizeof t->handshake->peer);
   t->ssl = tls_credentials_session(t->credentials, &t->handshake->claim);
