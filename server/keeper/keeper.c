@@ -124,13 +124,15 @@ keeper_hear(const struct keeper_ties *ties)
 }
 
 /* Signals reach whole groups of processes: from a terminal, from systemd.
- * Which of them end or reload the worker, the keeper says. */
+ * Which of them end or reload the worker, the keeper says.  And the terminal,
+ * into which who has it can type, is the keeper's alone. */
 static void
 become_part(const struct keeper_ties *ties, const char *name)
 {
   sigset_t set;
 
   keeper_tie(ties);
+  setsid();
   prctl(PR_SET_NAME, name, 0, 0, 0);
   signal(SIGTERM, SIG_IGN);
   signal(SIGINT, SIG_IGN);

@@ -25,8 +25,10 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,7 +49,13 @@ static const int forbidden[] = {
   SCMP_SYS(userfaultfd), SCMP_SYS(move_pages), SCMP_SYS(migrate_pages),
   /* Talking to them by a name or a number. */
   SCMP_SYS(mq_open), SCMP_SYS(mq_unlink), SCMP_SYS(shmget), SCMP_SYS(shmat),
-  SCMP_SYS(msgget), SCMP_SYS(semget),
+  SCMP_SYS(msgget), SCMP_SYS(semget), SCMP_SYS(shmctl), SCMP_SYS(msgctl),
+  SCMP_SYS(semctl), SCMP_SYS(semop), SCMP_SYS(semtimedop), SCMP_SYS(msgsnd),
+  SCMP_SYS(msgrcv),
+  /* Slowing them down, or ending them. */
+  SCMP_SYS(setpriority), SCMP_SYS(ioprio_set), SCMP_SYS(sched_setscheduler),
+  SCMP_SYS(sched_setparam), SCMP_SYS(sched_setattr),
+  SCMP_SYS(sched_setaffinity), SCMP_SYS(process_mrelease),
   /* New sockets: those we need are open. */
   SCMP_SYS(socket), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(connect),
   /* Mounts and namespaces. */
@@ -103,6 +111,18 @@ static const int forbidden_opening[] = {
   SCMP_SYS(inotify_init), SCMP_SYS(inotify_init1), SCMP_SYS(fanotify_init),
 };
 
+/* From where on calls are newer than the list above: of those only what is
+ * named here.  Their numbers are the same on each architecture. */
+#define NEWER_BEGIN 452
+#define NEWER_END 512
+static const int newer_allowed[] = {
+  453, /* map_shadow_stack */
+  454, /* futex_wake */
+  455, /* futex_wait */
+  456, /* futex_requeue */
+  462, /* mseal */
+};
+
 static const int forbidden_rings[] = {
   SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_register),
 };
@@ -124,6 +144,27 @@ forbid(scmp_filter_ctx filter, const int *calls, size_t n)
 
   for (size_t i = 0; r == 0 && i < n; i++)
     r = known(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0));
+  return r;
+}
+
+static bool
+is_newer_allowed(int call)
+{
+  for (size_t i = 0; i < N(newer_allowed); i++)
+    if (newer_allowed[i] == call)
+      return true;
+  return false;
+}
+
+/* As if the kernel did not know them: whoever uses them can do without. */
+static int
+forbid_newer(scmp_filter_ctx filter)
+{
+  int r = 0;
+
+  for (int call = NEWER_BEGIN; r == 0 && call < NEWER_END; call++)
+    if (!is_newer_allowed(call))
+      r = known(seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), call, 0));
   return r;
 }
 
@@ -152,6 +193,18 @@ forbid_common(scmp_filter_ctx filter)
 {
   const struct condition where[] = {
     { SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_NE, AF_UNIX) },
+    /* By these one can send to any address; "raw" ones are the same. */
+    { SCMP_SYS(socketpair), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_DGRAM) },
+    { SCMP_SYS(socketpair), SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_RAW) },
+    /* Signals to the owner of a descriptor, who may be anybody. */
+    { SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, F_SETOWN) },
+    { SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, F_SETOWN_EX) },
+    { SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, F_SETSIG) },
+    { SCMP_SYS(fcntl64), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, F_SETOWN) },
+    { SCMP_SYS(fcntl64), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, F_SETOWN_EX) },
+    { SCMP_SYS(fcntl64), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, F_SETSIG) },
+    { SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, FIOSETOWN) },
+    { SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, SIOCSPGRP) },
     /* Typing into the terminal that the log may go to. */
     { SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, TIOCSTI) },
     { SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, LOW, TIOCLINUX) },
@@ -160,7 +213,20 @@ forbid_common(scmp_filter_ctx filter)
   };
   int r = forbid(filter, forbidden, N(forbidden));
 
+  if (r == 0)
+    r = forbid_newer(filter);
   return r == 0 ? forbid_where(filter, where, N(where)) : r;
+}
+
+/* It is tied to the keeper (keeper_tie()), and stays so. */
+static int
+forbid_untying(scmp_filter_ctx filter)
+{
+  const struct condition untie = {
+    SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_MASKED_EQ, LOW, PR_SET_PDEATHSIG)
+  };
+
+  return forbid_where(filter, &untie, 1);
 }
 
 /* Threads, but no processes, nor signals to any. */
@@ -272,6 +338,8 @@ filter_enter(struct vhd_error *err)
   r = forbid_common(filter);
   if (r == 0)
     r = forbid(filter, forbidden_children, N(forbidden_children));
+  if (r == 0)
+    r = forbid_untying(filter);
   if (r == 0)
     r = forbid_processes(filter);
   return enter(filter, r, err);

@@ -4,11 +4,13 @@
 one of them dies."""
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
 import socket
 import subprocess
+import termios
 import time
 
 from fronttest import (GREETING, PATIENCE, Server, connect_unix, greeting,
@@ -242,6 +244,26 @@ def _():
     with serving("--unix", "s.sock",
                  *(f"e{i}={name}" for i, name in enumerate(names))) as server:
         again(lambda: check(len(server.children()) <= 5, "helpers stay"))
+
+
+def session(pid):
+    """The session's number and the terminal's."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[3]), int(fields[4])
+
+
+@case("the terminal is the keeper's alone")
+def _():
+    ours, theirs = os.openpty()
+    with serving("--unix", "s.sock", image(), stdin=theirs,
+                 start_new_session=True, preexec_fn=lambda: fcntl.ioctl(
+                     theirs, termios.TIOCSCTTY, 0)) as server:
+        check(session(server.pid)[1] != 0, "it has one")
+        for child in server.children():
+            equal(session(child), (child, 0))
+    os.close(ours)
+    os.close(theirs)
 
 
 @case("the processes can be told apart, and both have their command line")

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
@@ -121,6 +122,12 @@ try_chmod(void)
 }
 
 static long
+try_chmod_newly(void)
+{
+  return syscall(452, AT_FDCWD, "home/other", 0777, 0); /* fchmodat2() */
+}
+
+static long
 try_truncate(void)
 {
   return truncate("home/other", 0);
@@ -183,7 +190,7 @@ try_connect(void)
 {
   int pair[2];
 
-  if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
     return 0;
   long r = connect(pair[0], (const struct sockaddr *)walls->listener,
                    sizeof *walls->listener);
@@ -199,6 +206,20 @@ try_socketpair(void)
 {
   int pair[2];
   return socketpair(AF_INET, SOCK_STREAM, 0, pair);
+}
+
+static long
+try_datagrams(void)
+{
+  int pair[2];
+  return socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
+}
+
+static long
+try_raw(void)
+{
+  int pair[2];
+  return socketpair(AF_UNIX, SOCK_RAW, 0, pair);
 }
 
 static long
@@ -278,6 +299,47 @@ try_limit(void)
 {
   const struct rlimit limit = { 3, 3 };
   return prlimit(walls->other, RLIMIT_CORE, &limit, NULL);
+}
+
+static long
+try_slow(void)
+{
+  return setpriority(PRIO_PROCESS, (id_t)walls->other, 19);
+}
+
+static long
+try_pin(void)
+{
+  cpu_set_t set;
+
+  CPU_ZERO(&set);
+  CPU_SET(0, &set);
+  return sched_setaffinity(walls->other, sizeof set, &set);
+}
+
+static long
+try_own(void)
+{
+  return fcntl(STDERR_FILENO, F_SETOWN, walls->other);
+}
+
+static long
+try_own_ex(void)
+{
+  const struct f_owner_ex owner = { F_OWNER_PID, walls->other };
+  return fcntl(STDERR_FILENO, F_SETOWN_EX, &owner);
+}
+
+static long
+try_signal_choice(void)
+{
+  return fcntl(STDERR_FILENO, F_SETSIG, SIGKILL);
+}
+
+static long
+try_untie(void)
+{
+  return prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
 }
 
 static long
@@ -397,6 +459,7 @@ static const struct {
   { "link", try_link, WALLS_WORKER, TWICE, false },
   { "mkdir", try_mkdir, WALLS_WORKER, TWICE, false },
   { "chmod", try_chmod, WALLS_WORKER, ONCE, false },
+  { "fchmodat2", try_chmod_newly, WALLS_WORKER, ONCE, false },
   { "truncate", try_truncate, WALLS_WORKER, ONCE, false },
   { "date a file", try_date, WALLS_WORKER, ONCE, false },
   { "set an attribute", try_mark, WALLS_WORKER, ONCE, false },
@@ -408,6 +471,8 @@ static const struct {
   { "make a netlink socket", try_socket_netlink, ALL, ONCE, false },
   { "connect", try_connect, ALL, ONCE, false },
   { "make an odd pair", try_socketpair, ALL, ONCE, false },
+  { "make a pair of datagrams", try_datagrams, ALL, ONCE, false },
+  { "make a raw pair", try_raw, ALL, ONCE, false },
   { "share memory", try_shm, ALL, ONCE, false },
   { "make a ring", try_ring, CHILDREN, ONCE, false },
   { "open a message queue", try_mq, ALL, ONCE, false },
@@ -419,6 +484,12 @@ static const struct {
   { "signal another", try_kill, ALL, ONCE, true },
   { "tgkill another", try_tgkill, CHILDREN, ONCE, true },
   { "limit another", try_limit, ALL, ONCE, false },
+  { "slow another down", try_slow, ALL, ONCE, false },
+  { "pin another", try_pin, ALL, ONCE, false },
+  { "have another signalled", try_own, ALL, ONCE, false },
+  { "have another signalled thus", try_own_ex, ALL, ONCE, false },
+  { "choose the signal", try_signal_choice, ALL, ONCE, false },
+  { "outlive the keeper", try_untie, CHILDREN, ONCE, false },
   { "type", try_type, ALL, ONCE, false },
   { "type in disguise", try_type_disguised, ALL, ONCE, false },
   { "give a file away", try_chown, ALL, ONCE, false },
@@ -453,7 +524,8 @@ walls_gap(const struct walls *w, enum walls_who who, bool filter)
         (!filter && attempts[i].walled == ONCE))
       continue;
     errno = 0;
-    if (attempts[i].try() >= 0 || (errno != EPERM && errno != EACCES))
+    if (attempts[i].try() >= 0 ||
+        (errno != EPERM && errno != EACCES && errno != ENOSYS))
       return attempts[i].what;
   }
   return NULL;
