@@ -116,6 +116,13 @@ host_opendir(const char *path)
 }
 
 bool
+host_tells(int sys)
+{
+  return sys == ENOENT || sys == ENOTDIR || sys == EACCES || sys == ELOOP ||
+         sys == ENXIO || sys == ENAMETOOLONG;
+}
+
+bool
 host_holder(int fd, char *text, size_t size)
 {
   return host->holder(host->opaque, fd, getpid(), fd, text, size);

@@ -22,6 +22,11 @@ int host_mkdir(const char *path, unsigned mode);
 /* As opendir(). */
 DIR *host_opendir(const char *path);
 
+/* Does such an errno tell something of the file itself (it is not there, it is
+ * closed to us)?  Else nothing is known of it: we lack descriptors or memory,
+ * or the host fails. */
+bool host_tells(int sys);
+
 /* Who else has the file of fd open; see holder.h. */
 bool host_holder(int fd, char *text, size_t size);
 

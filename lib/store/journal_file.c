@@ -113,7 +113,7 @@ is_taken(int folder, const char *name, size_t len,
   CLEANUP_CLOSE int old =
     last ? host_open(folder, last, JOURNAL_OPEN_LEFT, 0) : -1;
   if (!last || old < 0)
-    return !last;
+    return !last || !host_tells(-old);
   return journal_in_use(old) ||
          (journal_head_read(old, &head) == JOURNAL_VERSION &&
           journal_head_same_file(&head, own) &&
@@ -160,8 +160,9 @@ journal_file_make(const char *dir, struct vhd_file *file, const uint8_t *id,
   head.bytes = bytes;
   if (dir)
     return make_in(dir, &head, first, jf);
-  for (unsigned i = 0; e < 0 && (place = journal_place(i)) != NULL; i++) {
-    if (*place)
+  for (unsigned i = 0; e < 0 && i < JOURNAL_OWN_PLACES; i++) {
+    place = journal_place(i);
+    if (place && *place)
       e = make_in(place, &head, first, jf);
     free(place);
   }
@@ -211,11 +212,7 @@ take_place(struct vhd_file *file, struct journal_file *jf)
   if (jf->found == JOURNAL_LEFT && strcmp(jf->path, jf->own_path) == 0)
     return 0; /* the note, if there can be one, is right */
   e = journal_note_write(file, head->boot, jf->own_path);
-  if (e == -EOPNOTSUPP) {
-    journal_places_each(remove_others, jf);
-    e = 0;
-  }
-  return e;
+  return e == -EOPNOTSUPP ? journal_places_each(remove_others, jf) : e;
 }
 
 int

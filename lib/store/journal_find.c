@@ -32,6 +32,7 @@ struct hunt {
   bool unlocked;
   bool named; /* the image's file names this one */
   size_t most; /* bytes in one of another user */
+  int result;  /* of what was looked at last: 0 or -errno */
   struct journal_file *jf;
   struct vhd_error *err;
 };
@@ -229,6 +230,15 @@ look_at(struct hunt *h, char *path)
                 : open_left(h, folder, name, &seen);
 }
 
+/* What the callbacks below return ends the search or goes on with it; what they
+ * found out is in h->result. */
+static bool
+no_memory(struct hunt *h)
+{
+  h->result = vhd_fail_sys(h->err, ENOMEM, "%s", h->file->path);
+  return true;
+}
+
 /* Version 1 wrote no notes.  Its journals cannot be judged, for nothing in them
  * tells whether the image was changed since: an error, where there is one. */
 static int
@@ -240,15 +250,21 @@ refuse_version1(void *opaque, const char *dir)
 
   want.fs = h->file->dev; /* what it told file systems apart by */
   CLEANUP_FREE char *path = journal_head_path(&want, dir, "");
-  CLEANUP_CLOSE int folder =
-    path && access(path, F_OK) == 0 ? journal_folder(path, &name) : -1;
+  if (!path)
+    return no_memory(h);
+  if (access(path, F_OK) < 0)
+    return 0;
+  CLEANUP_CLOSE int folder = journal_folder(path, &name);
   CLEANUP_CLOSE int fd =
-    folder < 0 ? -1 : host_open(folder, name, JOURNAL_OPEN_LEFT, 0);
+    folder < 0 ? folder : host_open(folder, name, JOURNAL_OPEN_LEFT, 0);
+  if (fd < 0 && !host_tells(-fd))
+    return (h->result = unreadable(h, path, strerrordesc_np(-fd))) < 0;
   if (fd < 0 || journal_head_read(fd, &head) != JOURNAL_VERSION_1 ||
       head.fs != want.fs || !journal_head_same_file(&head, &want))
     return 0;
-  return unreadable(h, path, "it is of an older version of vhdkit, which must "
-                    "open the image once");
+  h->result = unreadable(h, path, "it is of an older version of vhdkit, which "
+                         "must open the image once");
+  return h->result < 0;
 }
 
 static int
@@ -258,14 +274,14 @@ look_in(void *opaque, const char *dir)
   char *path = journal_head_path(h->want, dir, "");
 
   if (!path)
-    return vhd_fail_sys(h->err, ENOMEM, "%s", h->file->path);
+    return no_memory(h);
   /* What lies in a closed folder cannot be known to be there. */
   if (access(path, F_OK) < 0) {
     free(path);
     return 0;
   }
-  int e = look_at(h, path);
-  return e < 0 ? e : h->jf->found != JOURNAL_NONE;
+  h->result = look_at(h, path);
+  return h->result < 0 || h->jf->found != JOURNAL_NONE;
 }
 
 /* Without /proc, no journal is made either: where the file has no note of one,
@@ -285,7 +301,8 @@ journal_file_find(const char *dir, struct vhd_file *file, const uint8_t *id,
                   struct vhd_error *err)
 {
   struct journal_head want;
-  struct hunt h = { &want, file, unlocked, true, most, jf, err };
+  struct hunt h = { .want = &want, .file = file, .unlocked = unlocked,
+                    .named = true, .most = most, .jf = jf, .err = err };
   char *path = NULL;
 
   memset(jf, 0, sizeof *jf);
@@ -305,5 +322,7 @@ journal_file_find(const char *dir, struct vhd_file *file, const uint8_t *id,
   e = dir ? look(&h, dir) : 0;
   if (e == 0)
     e = journal_places_each(look, &h);
-  return e < 0 ? e : 0;
+  return h.result < 0 ? h.result
+         : e < 0      ? cannot_tell(file, unlocked, e, err)
+                      : 0;
 }

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,9 +28,13 @@
 #define JFS_MAGIC 0x3153464a
 #define ZFS_MAGIC 0x2fc12fc1
 
-/* Where the journals of all users lie. */
-static const char *const of_all[] = {
-  "/dev/shm/vhdkit-*", "/run/user/*/vhdkit",
+/* Where the journals of all users lie: what begins so in a folder, or what is
+ * called so in each that lies there. */
+static const struct common {
+  const char *folder, *begins, *inside;
+} of_all[] = {
+  { "/dev/shm", "vhdkit-", "" },
+  { "/run/user", "", "/vhdkit" },
 };
 
 char *
@@ -83,25 +86,54 @@ journal_place_usable(const char *dir)
          access(dir, W_OK | X_OK) == 0;
 }
 
+static int
+each_named(const struct common *c, const char *name,
+           int (*each)(void *opaque, const char *dir), void *opaque)
+{
+  char *path;
+
+  if (name[0] == '.' || strncmp(name, c->begins, strlen(c->begins)) != 0)
+    return 0;
+  if (asprintf(&path, "%s/%s%s", c->folder, name, c->inside) < 0)
+    return -ENOMEM;
+  int r = each(opaque, path);
+  free(path);
+  return r;
+}
+
+/* A folder that is not there, or that is closed to us, has nothing for us; what
+ * cannot be listed for another reason may. */
+static int
+each_common(const struct common *c,
+            int (*each)(void *opaque, const char *dir), void *opaque)
+{
+  const struct dirent *entry;
+  int r = 0;
+
+  DIR *dir = host_opendir(c->folder);
+  if (!dir)
+    return host_tells(errno) ? 0 : -errno;
+  while (r == 0 && (errno = 0, entry = readdir(dir)) != NULL)
+    r = each_named(c, entry->d_name, each, opaque);
+  if (r == 0 && errno != 0)
+    r = -errno;
+  closedir(dir);
+  return r;
+}
+
 int
 journal_places_each(int (*each)(void *opaque, const char *dir), void *opaque)
 {
   char *own;
   int r = 0;
 
-  for (unsigned i = 0; r == 0 && (own = journal_place(i)) != NULL; i++) {
-    if (*own)
-      r = each(opaque, own);
+  for (unsigned i = 0; r == 0 && i < JOURNAL_OWN_PLACES; i++) {
+    own = journal_place(i);
+    r = !own ? -ENOMEM : *own ? each(opaque, own) : 0;
     free(own);
   }
-  for (size_t i = 0; r == 0 && i < sizeof of_all / sizeof *of_all; i++) {
-    glob_t found;
-    if (glob(of_all[i], GLOB_NOSORT, NULL, &found) != 0)
-      continue;
-    for (size_t k = 0; r == 0 && k < found.gl_pathc; k++)
-      r = each(opaque, found.gl_pathv[k]);
-    globfree(&found);
-  }
+  for (size_t i = 0; r == 0 && i < sizeof of_all / sizeof *of_all; i++)
+    r = each_common(&of_all[i], each, opaque);
   return r;
 }
 
@@ -185,8 +217,9 @@ make_one(void)
   char *own;
   bool made = false;
 
-  for (unsigned i = 0; !made && (own = journal_place(i)) != NULL; i++) {
-    made = *own && journal_place_usable(own);
+  for (unsigned i = 0; !made && i < JOURNAL_OWN_PLACES; i++) {
+    own = journal_place(i);
+    made = own && *own && journal_place_usable(own);
     free(own);
   }
 }

@@ -11,8 +11,9 @@
 
 #include "store/file.h"
 
-/* The i-th place of our own, best first; the caller's to free.  NULL past the
- * last, "" for one that does not apply. */
+/* The i-th place of our own, best first; the caller's to free.  "" for one that
+ * does not apply; NULL: no memory. */
+#define JOURNAL_OWN_PLACES 4
 char *journal_place(unsigned i);
 
 /* Could a journal be made there?  Makes the folder where it is missing. */
@@ -29,7 +30,7 @@ int journal_suits(const struct vhd_file *file, struct statfs *fs);
 int journal_dev_mounted(dev_t dev);
 
 /* Calls back for each folder, of ours and of other users, in which a journal
- * may lie, until it returns not 0. */
+ * may lie, until it returns not 0.  -errno: which these are cannot be told. */
 int journal_places_each(int (*each)(void *opaque, const char *dir),
                         void *opaque);
 

@@ -6,6 +6,7 @@ What was acknowledged is found again, or missed aloud; and nothing is replayed
 over what it does not belong to."""
 
 import contextlib
+import glob
 import os
 import shutil
 import subprocess
@@ -100,6 +101,7 @@ def _():
         time.sleep(0.1)  # more than a tick of the clock
         h.trim(2 * MiB, 0)
     killed(written(), work)
+    time.sleep(2.5)  # so long what was in flight may have gone on
     with open("before.vhd", "rb") as before, open("disk.vhd", "r+b") as file:
         file.write(before.read())
         file.truncate()
@@ -233,6 +235,53 @@ def _():
                 h.shutdown()
             vhdkit("write", "m/child.vhd", "--offset", "8M", data=b"w")
             equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
+
+
+# ------------------------------------------------------- a system without notes
+
+@contextlib.contextmanager
+def folder_of_somebody():
+    """Of a user that nobody is."""
+    user = 3_000_000_000 + os.getpid()
+    folder = f"/dev/shm/vhdkit-{user}"
+    os.mkdir(folder, 0o700)
+    try:
+        os.chown(folder, user, -1)
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def journal_of(inode):
+    for place in ("/run/vhdkit", "/dev/shm/vhdkit-*", "/run/user/*/vhdkit"):
+        for path in glob.glob(f"{place}/*-{inode:x}.journal"):
+            return path
+    raise AssertionError("there is no journal")
+
+
+def give(journal, folder):
+    """It becomes that of the folder's owner."""
+    os.chown(shutil.move(journal, folder), os.stat(folder).st_uid, -1)
+
+
+@case("without attributes, other users' journals are looked for, confined too")
+def _():
+    need_nbd()
+    os.mkdir("m")
+    with mounted("-t", "ramfs", "none", "m"), folder_of_somebody() as folder:
+        vhdkit("create", "--size", "16M", "m/disk.vhd")
+        os.chown("m/disk.vhd", os.stat(folder).st_uid, -1)
+        killed("m/disk.vhd", write_pieces)
+        give(journal_of(os.stat("m/disk.vhd").st_ino), folder)
+        with served("m/disk.vhd"):
+            h = connect()
+            for off, data in PIECES:
+                same_bytes(h.pread(len(data), off), data)
+            h.pwrite(TWO, 8 * MiB)
+            h.shutdown()
+        equal(os.listdir(folder), [], "what is left")
+        for off, data in PIECES:
+            same_bytes(read("m/disk.vhd", off), data)
 
 
 run()

@@ -395,11 +395,54 @@ test_unknown_boot(void **state)
   assert_int_equal(vhd_close(image, &err), 0);
 }
 
+static int
+open_but_shared(void *failure, int folder, const char *path, int flags,
+                unsigned mode)
+{
+  return strcmp(path, "/dev/shm") == 0 && !(flags & O_PATH)
+           ? -*(int *)failure
+           : plain->open(plain->opaque, folder, path, flags, mode);
+}
+
+/* Where other users' journals lie cannot be listed: not there or closed to us,
+ * it has none for us; of other reasons it may. */
+static void
+test_unlisted_places(void **state)
+{
+  (void)state;
+  const int failure[] = { ENOENT, EACCES, EMFILE, ENFILE, ENOMEM, EIO };
+  const struct vhd_open_options unlocked = {
+    .flags = VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED
+  };
+  const struct vhd_create_options options = { .size = 1 << 20 };
+  struct vhd_image *image;
+  struct vhd_error err;
+
+  assert_int_equal(vhd_create("unlisted.vhd", &options, NULL), 0);
+  plain = vhd_host();
+  struct vhd_host host = *plain;
+  host.open = open_but_shared;
+  vhd_set_host(&host);
+  for (size_t i = 0; i < sizeof failure / sizeof *failure; i++) {
+    host.opaque = (void *)(uintptr_t)&failure[i];
+    int e = vhd_open("unlisted.vhd", NULL, &image, &err);
+    assert_int_equal(e, i < 2 ? 0 : -failure[i]);
+    if (e == 0)
+      assert_int_equal(vhd_close(image, &err), 0);
+    else
+      assert_non_null(strstr(err.message, "cannot tell"));
+    assert_int_equal(vhd_open("unlisted.vhd", &unlocked, &image, &err), 0);
+    assert_int_equal(vhd_close(image, &err), 0);
+  }
+  vhd_set_host(NULL);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_unknown_boot),
+    cmocka_unit_test(test_unlisted_places),
     cmocka_unit_test(test_untouched),
     cmocka_unit_test(test_changed_by_us),
     cmocka_unit_test(test_in_flight),

@@ -18,6 +18,15 @@
 
 /* -------------------------------------------------------------- the folders */
 
+#define SHARED "/dev/shm"
+#define RUNTIME "/run/user"
+
+bool
+journals_lie_below(const char *folder)
+{
+  return strcmp(folder, SHARED) == 0 || strcmp(folder, RUNTIME) == 0;
+}
+
 /* The user after whom a folder for journals is called; -1: nobody. */
 static long
 named_user(const char *folder)
@@ -25,11 +34,11 @@ named_user(const char *folder)
   unsigned uid;
   int n = 0;
 
-  if (sscanf(folder, "/dev/shm/vhdkit-%u%n", &uid, &n) == 1 &&
+  if (sscanf(folder, SHARED "/vhdkit-%u%n", &uid, &n) == 1 &&
       folder[n] == '\0')
     return uid;
   n = 0;
-  return sscanf(folder, "/run/user/%u/vhdkit%n", &uid, &n) == 1 && n > 0 &&
+  return sscanf(folder, RUNTIME "/%u/vhdkit%n", &uid, &n) == 1 && n > 0 &&
              folder[n] == '\0'
            ? (long)uid
            : -1;

@@ -23,6 +23,9 @@ struct journals {
   size_t n;
 };
 
+/* Do users have folders for journals in that one?  The library lists it. */
+bool journals_lie_below(const char *folder);
+
 /* A descriptor or 0; -errno.  folder: the worker's, or -1. */
 int journals_read(struct journals *journals, int folder, const char *name);
 int journals_make(struct journals *journals, int folder, const char *name);

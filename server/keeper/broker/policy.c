@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "config/command_line.h"
+#include "keeper/broker/journals.h"
 #include "keeper/broker/message.h"
 #include "net/tls/keys.h"
 
@@ -340,9 +341,10 @@ policy_open(struct policy *policy, const char *path, bool write)
 }
 
 static bool
-may_list(struct policy *policy, const char *place)
+may_list(struct policy *policy, const char *path, const char *place)
 {
-  return strcmp(place, DEVICES) == 0 || right_below(policy, "", place) != NONE;
+  return journals_lie_below(path) || strcmp(place, DEVICES) == 0 ||
+         right_below(policy, "", place) != NONE;
 }
 
 int
@@ -354,7 +356,7 @@ policy_list(struct policy *policy, const char *path)
   if (look < 0)
     return look;
   int fd = !confines(policy) ||
-               (place_of(look, place) == 0 && may_list(policy, place))
+               (place_of(look, place) == 0 && may_list(policy, path, place))
              ? open_again(look, O_RDONLY | O_DIRECTORY)
              : -EACCES;
   close(look);
