@@ -138,6 +138,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/loop.h \
 	lib/store/lookup.c \
 	lib/store/lookup.h \
+	lib/store/mounts.c \
+	lib/store/mounts.h \
 	lib/store/newfile.c \
 	lib/store/newfile.h \
 	lib/store/redo.c \

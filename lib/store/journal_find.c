@@ -166,7 +166,8 @@ examine(const struct hunt *h, int folder, int fd, const struct stat *seen)
                ? journal_head_same_place(&head, h->want) : 0;
   if (same < 0)
     return unreadable(h, jf->path, "whether it is this file's cannot be told: "
-                      "/proc/self/mountinfo cannot be read");
+                      "what is mounted on the device that it had (see "
+                      "/proc/self/mountinfo) cannot be looked at");
   if (!same) {
     if (h->named)
       jf->found = JOURNAL_ELSEWHERE;

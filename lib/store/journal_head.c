@@ -9,6 +9,7 @@
 
 #include "store/journal_head.h"
 #include "store/journal_place.h"
+#include "store/mounts.h"
 
 static const char magic[16] = "vhdkit journal2";
 static const char magic1[16] = "vhdkit journal1";
@@ -25,9 +26,7 @@ journal_head_fill(struct journal_head *head, struct vhd_file *file,
   if (e <= 0)
     return e;
   memcpy(head->magic, magic, sizeof magic);
-  memcpy(&head->fs, &fs.f_fsid, sizeof head->fs);
-  if (head->fs == 0)
-    head->fs = file->dev;
+  head->fs = mounts_fs_id(&fs, file->dev);
   head->ino = file->ino;
   head->dev = file->dev;
   memcpy(head->id, id, sizeof head->id);
@@ -68,15 +67,15 @@ journal_head_same_file(const struct journal_head *a,
 
 /* Device numbers may change when a file system is mounted again, and with them,
  * of some, its id.  But a twin of it (a snapshot, a copy of the whole), which
- * has all of its ids, may be mounted beside it, and is on another device.
- * 1, 0 or -errno. */
+ * has all of its ids, may be mounted beside it, and is on another device.  What
+ * else is on the device that it had says nothing.  1, 0 or -errno. */
 int
 journal_head_same_place(const struct journal_head *left,
                         const struct journal_head *own)
 {
   if (left->dev == 0 || left->dev == own->dev)
     return left->fs == own->fs;
-  int e = journal_dev_mounted(left->dev);
+  int e = mounts_has(left->fs, left->dev, own->dev);
   return e < 0 ? e : !e;
 }
 

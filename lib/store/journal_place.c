@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -181,32 +180,6 @@ journal_suits(const struct vhd_file *file, struct statfs *fs)
   if (fstatfs(file->fd, fs) < 0)
     return -errno;
   return is_local(fs) ? is_steady(file, fs) : 0;
-}
-
-int
-journal_dev_mounted(dev_t dev)
-{
-  const int fd = host_open(AT_FDCWD, "/proc/self/mountinfo", O_RDONLY, 0);
-  FILE *info = fd < 0 ? NULL : fdopen(fd, "r");
-  CLEANUP_FREE char *line = NULL;
-  size_t size = 0;
-  int found = 0;
-
-  if (fd < 0)
-    return fd;
-  if (!info) {
-    close(fd);
-    return -ENOMEM;
-  }
-  while (!found && getline(&line, &size, info) >= 0) {
-    unsigned major, minor;
-    found = sscanf(line, "%*u %*u %u:%u", &major, &minor) == 2 &&
-            makedev(major, minor) == dev;
-  }
-  if (ferror(info))
-    found = -EIO;
-  fclose(info);
-  return found;
 }
 
 /* ------------------------------------------------------------------- public */

@@ -25,10 +25,6 @@ bool journal_place_ours(int folder);
  * or -errno. */
 int journal_suits(const struct vhd_file *file, struct statfs *fs);
 
-/* Is a file system of that device number mounted, as far as this process sees?
- * 1, 0 or -errno. */
-int journal_dev_mounted(dev_t dev);
-
 /* Calls back for each folder, of ours and of other users, in which a journal
  * may lie, until it returns not 0.  -errno: which these are cannot be told. */
 int journal_places_each(int (*each)(void *opaque, const char *dir),

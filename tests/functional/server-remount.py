@@ -136,6 +136,10 @@ class Loops:
         self.devices.append(device)
         return device
 
+    def put(self, path, device):
+        root_or_skip("losetup", device, path)
+        self.devices.append(device)
+
     def drop(self, device):
         self.devices.remove(device)
         subprocess.run(["losetup", "--detach", device], check=True)
@@ -235,6 +239,55 @@ def _():
                 h.shutdown()
             vhdkit("write", "m/child.vhd", "--offset", "8M", data=b"w")
             equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
+
+
+@case("another file system has taken the device number that it had")
+def _():
+    need_nbd()
+    for kind, size in ("ext4", 200 * MiB), ("xfs", 400 * MiB):
+        make_disk(kind, size, "other")
+        make_disk(kind, size)
+        with Loops() as loops:
+            device = loops.add("disk")
+            with mounted(device, "m"):
+                family()
+                killed("m/child.vhd", write_late)
+            loops.drop(device)
+            loops.put("other", device)
+            with mounted(device, "twin"), mounted(loops.add("disk"), "m"):
+                equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
+                with served("m/child.vhd"):
+                    h = connect()
+                    equal(bytes(h.pread(4096, 0)), b"9" * 4096)
+                    h.pwrite(b"w", 8 * MiB)
+                    h.shutdown()
+                equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
+
+
+@case("Btrfs, whose device numbers are taken by whatever is mounted next")
+def _():
+    need_nbd()
+    make_disk("btrfs", 400 * MiB)
+    with Loops() as loops:
+        device = loops.add("disk")
+        with mounted(device, "m"):
+            family()
+            killed("m/child.vhd", write_late)
+        with mounted("-t", "tmpfs", "none", "twin"), mounted(device, "m"):
+            equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
+
+
+@case("a twin of an XFS leaves the journal to the one it is of")
+def _():
+    need_nbd()
+    make_disk("xfs", 400 * MiB)
+    with Loops() as loops, mounted(loops.add("disk"), "m"):
+        family()
+        killed("m/child.vhd", changes("copy", write_late))
+        with mounted("-o", "nouuid", loops.add("copy"), "twin"):
+            equal(read("twin/child.vhd", 4 * MiB, 4096), b"5" * 4096)
+            contains(vhdkit("write", "twin/child.vhd", data=b"t").err, "copy")
+        equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
 
 
 # ------------------------------------------------------- a system without notes
