@@ -140,6 +140,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/lookup.h \
 	lib/store/mounts.c \
 	lib/store/mounts.h \
+	lib/store/names.c \
+	lib/store/names.h \
 	lib/store/newfile.c \
 	lib/store/newfile.h \
 	lib/store/redo.c \
@@ -152,6 +154,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/times.h \
 	lib/ops/blank.c \
 	lib/ops/blank.h \
+	lib/ops/chain_options.h \
 	lib/ops/check.c \
 	lib/ops/check.h \
 	lib/ops/check_bitmaps.c \
@@ -165,12 +168,14 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/copy.c \
 	lib/ops/copy.h \
 	lib/ops/create.c \
+	lib/ops/create.h \
 	lib/ops/locators.c \
 	lib/ops/output.c \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h \
 	lib/ops/walk.c \
-	lib/ops/walk.h
+	lib/ops/walk.h \
+	lib/ops/snapshot.c
 
 # Where the library goes to a folder of the loader's own (/usr/local/lib, say),
 # libtool gives the programs no run path, and they start only once the loader's

@@ -594,6 +594,27 @@ int vhd_output_commit(struct vhd_output *output, struct vhd_error *err);
 /* Frees it; what was not committed vanishes.  NULL is none. */
 void vhd_output_close(struct vhd_output *output);
 
+/* ------------------------------------------------------------------ chains */
+
+/* Options of what is done to images of a chain. */
+struct vhd_chain_options {
+  struct vhd_open_options open; /* .flags must be 0 */
+  uint32_t flags; /* of each function; 0 where none are named */
+};
+
+/* Freezes the image as it is, under the free name `frozen` of the same file
+ * system, and puts a new, empty child of it in its place, by one rename.  At
+ * each moment there is an image of that name, of the same content.  One that
+ * has children beside it is refused: they look for it by its name. */
+int vhd_snapshot(const char *path, const char *frozen,
+                 const struct vhd_chain_options *opt, struct vhd_error *err);
+
+/* Puts an empty child of the same parent in the place of a child, by one
+ * rename: what was written to that is gone, all of it or, after a crash,
+ * nothing. */
+int vhd_revert(const char *path, const struct vhd_chain_options *opt,
+               struct vhd_error *err);
+
 enum vhd_severity {
   VHD_NOTE,   /* unusual, harmless */
   VHD_LEAKED, /* space that nothing refers to */

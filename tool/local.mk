@@ -29,6 +29,8 @@ tool_vhdkit_SOURCES = \
 	tool/progress.c \
 	tool/progress.h \
 	tool/read.c \
+	tool/revert.c \
+	tool/snapshot.c \
 	tool/table.c \
 	tool/table.h \
 	tool/text.c \
@@ -47,6 +49,8 @@ TOOL_PODS = \
 	tool/vhdkit-map.pod \
 	tool/vhdkit-measure.pod \
 	tool/vhdkit-read.pod \
+	tool/vhdkit-revert.pod \
+	tool/vhdkit-snapshot.pod \
 	tool/vhdkit-write.pod
 dist_man_MANS += $(TOOL_PODS:.pod=.1)
 EXTRA_DIST += $(TOOL_PODS)

@@ -16,6 +16,7 @@
 #include "image/parent_time.h"
 #include "ops/blank.h"
 #include "ops/children.h"
+#include "ops/create.h"
 #include "ops/parent_ref.h"
 #include "store/newfile.h"
 #include "vhdkit.h"
@@ -235,9 +236,21 @@ open_parent(const struct vhd_create_options *opt, struct vhd_image **parent,
   return r;
 }
 
-int
-vhd_create(const char *path, const struct vhd_create_options *opt,
-           struct vhd_error *err)
+/* The file takes the place of another, or must not. */
+static int
+open_file(struct newfile *file, const char *path, uint32_t flags, bool over,
+          struct vhd_error *err)
+{
+  if (over)
+    return newfile_open_over(file, path, err);
+  int r = newfile_open(file, path, flags & VHD_CREATE_OVERWRITE, err);
+  return r == 0 && file->old != NULL ? children_refuse_loss(file->old, err)
+                                     : r;
+}
+
+static int
+create(const char *path, const struct vhd_create_options *opt, bool over,
+       struct vhd_error *err)
 {
   /* The parent stays open, and so as it is, until its child is there. */
   __attribute__((cleanup(close_image))) struct vhd_image *parent = NULL;
@@ -260,9 +273,7 @@ vhd_create(const char *path, const struct vhd_create_options *opt,
   r = make_plan(&plan, path, opt, parent, err);
   if (r < 0)
     return r;
-  r = newfile_open(&file, path, opt->flags & VHD_CREATE_OVERWRITE, err);
-  if (r == 0 && file.old != NULL)
-    r = children_refuse_loss(file.old, err);
+  r = open_file(&file, path, opt->flags, over, err);
   if (r < 0)
     return r;
   r = progress_begin(&progress, &opt->progress, path, work_of(&plan), err);
@@ -275,4 +286,18 @@ vhd_create(const char *path, const struct vhd_create_options *opt,
   if (parent)
     parent_time_outlast(parent->top, file.fd);
   return newfile_commit(&file, err);
+}
+
+int
+vhd_create(const char *path, const struct vhd_create_options *opt,
+           struct vhd_error *err)
+{
+  return create(path, opt, false, err);
+}
+
+int
+create_over_parent(const char *path, const struct vhd_create_options *opt,
+                   struct vhd_error *err)
+{
+  return create(path, opt, true, err);
 }

@@ -61,9 +61,16 @@ open_folder(struct newfile *file, struct vhd_error *err)
   return 0;
 }
 
+/* What the new file does with one that has its name. */
+enum old {
+  REFUSE_OLD,
+  REPLACE_OLD,
+  REPLACE_HELD, /* by the caller, who keeps writers out */
+};
+
 /* Makes sure that the name is free, or that what bears it may be replaced. */
 static int
-look_at_old(struct newfile *file, bool overwrite, struct stat *st,
+look_at_old(struct newfile *file, enum old old, struct stat *st,
             struct vhd_error *err)
 {
   st->st_mode = 0;
@@ -72,7 +79,7 @@ look_at_old(struct newfile *file, bool overwrite, struct stat *st,
       return 0;
     return vhd_fail_sys(err, errno, "%s", file->path);
   }
-  if (!overwrite)
+  if (old == REFUSE_OLD)
     return vhd_fail(err, VHD_ARGUMENT, EEXIST,
                     "%s: already exists, and overwriting was not asked for",
                     file->path);
@@ -80,6 +87,8 @@ look_at_old(struct newfile *file, bool overwrite, struct stat *st,
     return vhd_fail(err, VHD_ARGUMENT, EEXIST,
                     "%s: only a regular file is overwritten, and this is none",
                     file->path);
+  if (old == REPLACE_HELD)
+    return local_open(file->path, LOCAL_UNLOCKED, &file->old, err);
   int r = local_open(file->path, LOCAL_WRITE, &file->old, err);
   /* What is left of a change in place must not fall upon the new file. */
   if (r == 0)
@@ -191,9 +200,9 @@ open_temporary(struct newfile *file)
   return -errno;
 }
 
-int
-newfile_open(struct newfile *file, const char *path, bool overwrite,
-             struct vhd_error *err)
+static int
+open_new(struct newfile *file, const char *path, enum old old,
+         struct vhd_error *err)
 {
   struct stat st;
 
@@ -204,7 +213,7 @@ newfile_open(struct newfile *file, const char *path, bool overwrite,
 
   int r = open_folder(file, err);
   if (r == 0)
-    r = look_at_old(file, overwrite, &st, err);
+    r = look_at_old(file, old, &st, err);
   if (r == 0) {
     r = open_temporary(file);
     if (r < 0)
@@ -220,6 +229,20 @@ newfile_open(struct newfile *file, const char *path, bool overwrite,
   if (r < 0)
     newfile_close(file);
   return r;
+}
+
+int
+newfile_open(struct newfile *file, const char *path, bool overwrite,
+             struct vhd_error *err)
+{
+  return open_new(file, path, overwrite ? REPLACE_OLD : REFUSE_OLD, err);
+}
+
+int
+newfile_open_over(struct newfile *file, const char *path,
+                  struct vhd_error *err)
+{
+  return open_new(file, path, REPLACE_HELD, err);
 }
 
 int

@@ -34,6 +34,11 @@ struct newfile {
 int newfile_open(struct newfile *file, const char *path, bool overwrite,
                  struct vhd_error *err);
 
+/* The same where the caller has the old file open, so that nobody writes to it,
+ * and has given it another name. */
+int newfile_open_over(struct newfile *file, const char *path,
+                      struct vhd_error *err);
+
 /* All of buf at off; sets err. */
 int newfile_write(struct newfile *file, const void *buf, size_t len,
                   uint64_t off, struct vhd_error *err);

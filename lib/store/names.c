@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* names.c: see names.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "store/folder.h"
+#include "store/names.h"
+
+/* Some file systems do not sync folders: nothing to wait for there. */
+static int
+sync_folder_of(const char *path)
+{
+  CLEANUP_FREE char *name = folder_of(path);
+  CLEANUP_CLOSE int folder =
+    name ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+  if (folder < 0)
+    return name ? -errno : -ENOMEM;
+  return fsync(folder) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
+}
+
+int
+names_add(const char *path, const char *name, struct vhd_error *err)
+{
+  struct stat st;
+
+  if (lstat(path, &st) < 0)
+    return vhd_fail_sys(err, errno, "%s", path);
+  if (!S_ISREG(st.st_mode))
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                    "%s: is no regular file; give the name that it leads to",
+                    path);
+  if (link(path, name) < 0) {
+    if (errno == EEXIST)
+      return vhd_fail(err, VHD_ARGUMENT, EEXIST, "%s: already exists", name);
+    if (errno == EXDEV)
+      return vhd_fail(err, VHD_ARGUMENT, EXDEV,
+                      "%s: lies on another file system than '%s'", name, path);
+    return vhd_fail_sys(err, errno, "%s: cannot become another name of '%s'",
+                        name, path);
+  }
+  int r = sync_folder_of(name);
+  return r < 0 ? vhd_fail_sys(err, -r, "%s: cannot make its name durable",
+                              name) : 0;
+}
+
+int
+names_remove(const char *path, struct vhd_error *err)
+{
+  if (unlink(path) < 0)
+    return vhd_fail_sys(err, errno, "%s: cannot be removed", path);
+  int r = sync_folder_of(path);
+  return r < 0 ? vhd_fail_sys(err, -r, "%s: it is gone, but that cannot be "
+                              "made durable", path) : 0;
+}
+
+bool
+names_same(const char *a, const char *b)
+{
+  struct stat x, y;
+
+  return lstat(a, &x) == 0 && lstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+         x.st_ino == y.st_ino;
+}

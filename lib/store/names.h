@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* names.h: the names of files, given and taken away for good.  Blocks; any
+ * thread. */
+#ifndef STORE_NAMES_H
+#define STORE_NAMES_H
+
+#include <stdbool.h>
+
+#include "vhdkit.h"
+
+/* Gives a regular file another name, which must be free; durable. */
+int names_add(const char *path, const char *name, struct vhd_error *err);
+
+/* Takes a name away; durable. */
+int names_remove(const char *path, struct vhd_error *err);
+
+/* Do both names lead to one file? */
+bool names_same(const char *a, const char *b);
+
+#endif
