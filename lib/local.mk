@@ -169,12 +169,19 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/copy.h \
 	lib/ops/create.c \
 	lib/ops/create.h \
+	lib/ops/edit.c \
+	lib/ops/edit.h \
 	lib/ops/locators.c \
 	lib/ops/output.c \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h \
 	lib/ops/walk.c \
 	lib/ops/walk.h \
+	lib/ops/rebase.c \
+	lib/ops/reparent.c \
+	lib/ops/reparent.h \
+	lib/ops/settle.c \
+	lib/ops/settle.h \
 	lib/ops/snapshot.c
 
 # Where the library goes to a folder of the loader's own (/usr/local/lib, say),

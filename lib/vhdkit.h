@@ -600,6 +600,8 @@ void vhd_output_close(struct vhd_output *output);
 struct vhd_chain_options {
   struct vhd_open_options open; /* .flags must be 0 */
   uint32_t flags; /* of each function; 0 where none are named */
+  struct vhd_progress progress; /* where it takes long */
+  uint64_t reserved[8];
 };
 
 /* Freezes the image as it is, under the free name `frozen` of the same file
@@ -614,6 +616,18 @@ int vhd_snapshot(const char *path, const char *frozen,
  * nothing. */
 int vhd_revert(const char *path, const struct vhd_chain_options *opt,
                struct vhd_error *err);
+
+enum vhd_rebase_flags {
+  VHD_REBASE_COPY = 1 << 0,      /* what differs is copied into the child */
+  VHD_REBASE_UNCHECKED = 1 << 1, /* nothing is compared: the child's disk
+                                  * becomes what the new parent makes of it */
+};
+
+/* Gives a child another parent, or the same in another place.  Where the child
+ * holds nothing, the two must hold the same, or it is left alone (VHD_STATE);
+ * see the flags. */
+int vhd_rebase(const char *path, const char *parent,
+               const struct vhd_chain_options *opt, struct vhd_error *err);
 
 enum vhd_severity {
   VHD_NOTE,   /* unusual, harmless */

@@ -29,6 +29,7 @@ tool_vhdkit_SOURCES = \
 	tool/progress.c \
 	tool/progress.h \
 	tool/read.c \
+	tool/rebase.c \
 	tool/revert.c \
 	tool/snapshot.c \
 	tool/table.c \
@@ -49,6 +50,7 @@ TOOL_PODS = \
 	tool/vhdkit-map.pod \
 	tool/vhdkit-measure.pod \
 	tool/vhdkit-read.pod \
+	tool/vhdkit-rebase.pod \
 	tool/vhdkit-revert.pod \
 	tool/vhdkit-snapshot.pod \
 	tool/vhdkit-write.pod

@@ -12,6 +12,8 @@ chain_check_options(const struct vhd_chain_options *opt, uint32_t known,
 {
   int r = vhd_check_flags(opt->flags, known, path, err);
 
+  if (r == 0)
+    r = CHECK_ROOM(opt, path, err);
   return r < 0 ? r : vhd_check_flags(opt->open.flags, 0, path, err);
 }
 

@@ -18,6 +18,7 @@
 #include "ops/children.h"
 #include "ops/create.h"
 #include "ops/parent_ref.h"
+#include "ops/settle.h"
 #include "store/newfile.h"
 #include "vhdkit.h"
 
@@ -103,7 +104,8 @@ make_plan(struct blank *plan, const char *path,
     if (block_size == 0)
       block_size = info.block_size;
     r = parent_ref_make(&plan->parent, path, opt->parent, &info,
-                        !(opt->flags & VHD_CREATE_ABSOLUTE), err);
+                        opt->flags & VHD_CREATE_ABSOLUTE ? 0 : REF_RELATIVE,
+                        err);
     if (r < 0)
       return r;
   }
@@ -181,61 +183,6 @@ write_image(const struct blank *plan, struct newfile *file,
   return r;
 }
 
-/* What a killed program left of an image is made part of it. */
-static int
-write_down(const char *path, struct vhd_open_options open,
-           struct vhd_error *err)
-{
-  struct vhd_error why = { 0 };
-  struct vhd_image *image;
-
-  open.flags = 0;
-  int r = vhd_open(path, &open, &image, &why);
-  if (r == 0)
-    r = vhd_close(image, &why);
-  return r < 0 ? vhd_fail(err, why.code, -r,
-                          "%s: it cannot become a parent, for a killed program "
-                          "left changes of it in memory alone, and they cannot "
-                          "be written down: %s", path, why.message) : 0;
-}
-
-static const struct layer *
-find_journaled(const struct vhd_image *image)
-{
-  const struct layers *layers = atomic_load(&image->layers);
-
-  for (unsigned i = 0; i < layers->n; i++)
-    if (layers->layer[i]->journaled)
-      return layers->layer[i];
-  return NULL;
-}
-
-/* What a child builds upon must not go with the next power cut: where a journal
- * holds some of it, that is written down first. */
-static int
-open_parent(const struct vhd_create_options *opt, struct vhd_image **parent,
-            struct vhd_error *err)
-{
-  struct vhd_open_options open = {
-    .flags = VHD_OPEN_READONLY,
-    .roots = opt->roots,
-    .nroots = opt->nroots,
-  };
-  const struct layer *layer;
-
-  int r = vhd_open(opt->parent, &open, parent, err);
-  while (r == 0 && (layer = find_journaled(*parent)) != NULL) {
-    CLEANUP_FREE char *path = strdup(layer->path);
-    close_image(parent);
-    *parent = NULL;
-    r = path ? write_down(path, open, err)
-             : vhd_fail_sys(err, ENOMEM, "%s", opt->parent);
-    if (r == 0)
-      r = vhd_open(opt->parent, &open, parent, err);
-  }
-  return r;
-}
-
 /* The file takes the place of another, or must not. */
 static int
 open_file(struct newfile *file, const char *path, uint32_t flags, bool over,
@@ -266,7 +213,10 @@ create(const char *path, const struct vhd_create_options *opt, bool over,
   if (r < 0)
     return r;
   if (opt->parent != NULL) {
-    r = open_parent(opt, &parent, err);
+    const struct vhd_open_options open = {
+      .roots = opt->roots, .nroots = opt->nroots,
+    };
+    r = settle_open_parent(opt->parent, &open, &parent, err);
     if (r < 0)
       return r;
   }

@@ -63,7 +63,7 @@ record_name(struct parent_ref *ref, const char *real, struct vhd_error *err)
 
 int
 parent_ref_make(struct parent_ref *ref, const char *child, const char *parent,
-                const struct vhd_info *info, bool relative,
+                const struct vhd_info *info, unsigned ways,
                 struct vhd_error *err)
 {
   char real[PATH_MAX], way[PATH_MAX * 2];
@@ -77,14 +77,18 @@ parent_ref_make(struct parent_ref *ref, const char *child, const char *parent,
   r = record_name(ref, real, err);
   if (r == 0)
     r = record_path(&ref->path[0], LOCATOR_W2KU, real, err);
-  if (r < 0 || !relative)
+  if (r < 0 || ways == 0)
     return r;
 
   r = lookup_way(child, real, way, sizeof way);
   if (r < 0)
     return vhd_fail_sys(err, -r, "%s: cannot find the way from its folder to "
                         "'%s'", child, real);
-  return record_path(&ref->path[1], LOCATOR_W2RU, way, err);
+  if (ways & REF_RELATIVE)
+    r = record_path(&ref->path[1], LOCATOR_W2RU, way, err);
+  if (r == 0 && ways & REF_URL)
+    r = record_path(&ref->path[2], LOCATOR_MACX, way, err);
+  return r;
 }
 
 uint64_t
@@ -98,11 +102,17 @@ parent_ref_place(struct parent_ref *ref, uint64_t off)
 }
 
 void
-parent_ref_describe(const struct parent_ref *ref, struct header *header)
+parent_ref_name(const struct parent_ref *ref, struct header *header)
 {
   memcpy(header->parent_id, ref->id, sizeof header->parent_id);
   memcpy(header->parent_name, ref->name, sizeof header->parent_name);
   header->parent_timestamp = ref->timestamp;
+}
+
+void
+parent_ref_describe(const struct parent_ref *ref, struct header *header)
+{
+  parent_ref_name(ref, header);
   for (unsigned i = 0; i < PARENT_REF_PATHS; i++)
     if (ref->path[i].code != LOCATOR_NONE)
       header->locator[i] = (struct locator){
@@ -119,6 +129,8 @@ parent_ref_write(const struct parent_ref *ref, struct newfile *file,
 {
   for (unsigned i = 0; i < PARENT_REF_PATHS; i++) {
     const struct parent_path *path = &ref->path[i];
+    if (path->code == LOCATOR_NONE)
+      continue;
     int r = newfile_write(file, path->data, path->len, path->off, err);
     if (r < 0)
       return r;

@@ -21,7 +21,13 @@ struct parent_path {
   uint8_t data[LOCATOR_MAX_LEN];
 };
 
-#define PARENT_REF_PATHS 2
+#define PARENT_REF_PATHS 3
+
+/* What is recorded beside the absolute path. */
+enum parent_ref_ways {
+  REF_RELATIVE = 1 << 0,
+  REF_URL = 1 << 1, /* relative, as Xen writes it */
+};
 
 /* All zero: no parent. */
 struct parent_ref {
@@ -34,16 +40,19 @@ struct parent_ref {
 /* For a child at `child` (which need not exist; its folder must) of the image
  * at `parent`, opened as info says.  Links are resolved: what is recorded names
  * the file that was looked at.  A path that could not be found again from what
- * would be recorded is refused. */
+ * would be recorded is refused.  ways: enum parent_ref_ways. */
 int parent_ref_make(struct parent_ref *ref, const char *child,
                     const char *parent, const struct vhd_info *info,
-                    bool relative, struct vhd_error *err);
+                    unsigned ways, struct vhd_error *err);
 
 /* Places the paths from off on, a multiple of 512; returns where they end. */
 uint64_t parent_ref_place(struct parent_ref *ref, uint64_t off);
 
 /* Fills the fields of the header that speak of the parent. */
 void parent_ref_describe(const struct parent_ref *ref, struct header *header);
+
+/* The same, but for the locators. */
+void parent_ref_name(const struct parent_ref *ref, struct header *header);
 
 int parent_ref_write(const struct parent_ref *ref, struct newfile *file,
                      struct vhd_error *err);

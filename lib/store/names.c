@@ -65,6 +65,6 @@ names_same(const char *a, const char *b)
 {
   struct stat x, y;
 
-  return lstat(a, &x) == 0 && lstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
          x.st_ino == y.st_ino;
 }

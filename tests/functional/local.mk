@@ -12,6 +12,7 @@ TOOL_TESTS = \
 	tests/functional/tool-lineage.py \
 	tests/functional/tool-progress.py \
 	tests/functional/tool-readwrite.py \
+	tests/functional/tool-rebase.py \
 	tests/functional/tool-snapshot.py \
 	tests/functional/tool-targets.py
 dist_check_SCRIPTS += $(TOOL_TESTS)
