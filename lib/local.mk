@@ -87,6 +87,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/parent.h \
 	lib/image/parent_time.c \
 	lib/image/parent_time.h \
+	lib/image/place.c \
+	lib/image/place.h \
 	lib/image/plan.c \
 	lib/image/plan.h \
 	lib/image/read.c \

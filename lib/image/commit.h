@@ -109,6 +109,9 @@ bool commit_reserve(struct vhd_image *img, const struct need *need,
  * its bitmap too where bitmap is set. */
 void commit_note(struct vhd_image *img, uint32_t blk, uint32_t before,
                  bool bitmap);
+/* The same where the block as it is lies elsewhere: what Xen's batmap says of
+ * it stays true. */
+void commit_note_moved(struct vhd_image *img, uint32_t blk, uint32_t before);
 /* Under lock.  A block's entry in the dirty set, or NULL; it is taken out. */
 struct dirty *commit_find(const struct commit *c, uint32_t blk);
 void commit_forget(struct vhd_image *img, struct dirty *d);

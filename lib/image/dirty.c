@@ -157,8 +157,9 @@ commit_reserve(struct vhd_image *img, const struct need *need,
           budgets_reserve(b, need, lacking));
 }
 
-void
-commit_note(struct vhd_image *img, uint32_t blk, uint32_t before, bool bitmap)
+/* The block's entry, made if there is none. */
+static struct dirty *
+note(struct vhd_image *img, uint32_t blk, uint32_t before)
 {
   struct commit *c = &img->commit;
   struct dirty *d = commit_find(c, blk);
@@ -171,7 +172,21 @@ commit_note(struct vhd_image *img, uint32_t blk, uint32_t before, bool bitmap)
     c->hash[h] = ++c->ndirty;
     layer_set_flags(img->top, blk, BLOCK_DIRTY, 0);
   }
-  d->flags |= DIRTY_CURRENT | (bitmap ? DIRTY_BITMAP : 0);
+  return d;
+}
+
+void
+commit_note_moved(struct vhd_image *img, uint32_t blk, uint32_t before)
+{
+  note(img, blk, before)->flags |= DIRTY_CURRENT;
+}
+
+void
+commit_note(struct vhd_image *img, uint32_t blk, uint32_t before, bool bitmap)
+{
+  struct commit *c = &img->commit;
+
+  note(img, blk, before)->flags |= DIRTY_CURRENT | (bitmap ? DIRTY_BITMAP : 0);
 
   /* Xen takes a set bit for "the whole block is here". */
   if (c->batmap && blk < c->batmap_bytes * 8 && bitmap_test(c->batmap, blk)) {

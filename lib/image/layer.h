@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arith.h"
 #include "format/footer.h"
 #include "format/header.h"
 #include "image/bat.h"
@@ -163,6 +164,13 @@ static inline uint64_t
 slot_data_off(const struct layer *l, uint32_t slot)
 {
   return ((uint64_t)slot + l->bitmap_sec) * 512;
+}
+
+/* The first slot at or behind a sector whose data lie on 4 KiB. */
+static inline uint64_t
+layer_align_slot(const struct layer *l, uint64_t sec)
+{
+  return round_up(sec + l->bitmap_sec, 8) - l->bitmap_sec;
 }
 
 #endif

@@ -94,6 +94,10 @@ uint32_t layout_block_sectors(const struct layout *layout, uint32_t blk);
 uint32_t layout_slot_over(const struct layout *layout, uint64_t off,
                           uint64_t len);
 
+/* The metadata that lies over part of this stretch, or NULL. */
+const struct region *layout_region_over(const struct layout *layout,
+                                        uint64_t off, uint64_t len);
+
 /* Goes through what lies in the file, metadata and blocks, in the order in
  * which it begins: bytes *off to *end.  Blocks as slots_stretch() gives them.
  * False: that was all. */

@@ -34,10 +34,6 @@ int layout_read_spare(struct reader *r);
 /* Finds the slots of all that .bat holds, anew; 0 or -ENOMEM. */
 int layout_find_slots(struct layout *l);
 
-/* The metadata that lies over part of this stretch, or NULL. */
-const struct region *layout_region_over(const struct layout *l, uint64_t off,
-                                        uint64_t len);
-
 /* A block of the disk that lies over part of this stretch of the file, or
  * NO_SLOT. */
 uint32_t layout_block_over(const struct layout *l, uint64_t off, uint64_t len);

@@ -17,13 +17,6 @@
 #define MAX_STEP (256ULL << 20)
 #define FILE_ALIGN 4096
 
-/* The first slot at or behind `sec` whose data lie on 4 KiB. */
-static uint64_t
-align_slot(const struct vhd_image *img, uint64_t sec)
-{
-  return round_up(sec + img->top->bitmap_sec, 8) - img->top->bitmap_sec;
-}
-
 static uint64_t
 step_bytes(const struct space *s, unsigned slots)
 {
@@ -55,10 +48,11 @@ static void
 add_gap(struct vhd_image *img, uint64_t from, uint64_t to)
 {
   struct space *s = &img->space;
+  uint64_t slot = layer_align_slot(img->top, from);
 
   to = MIN(to, NO_SLOT);
-  for (uint64_t slot = align_slot(img, from); slot + s->slot_sec <= to;
-       slot = align_slot(img, slot + s->slot_sec))
+  for (; slot + s->slot_sec <= to;
+       slot = layer_align_slot(img->top, slot + s->slot_sec))
     push_free(s, (uint32_t)slot, img->epoch - 2, true);
 }
 
@@ -76,7 +70,7 @@ find_gaps(struct vhd_image *img, const struct layout *l)
       add_gap(img, end, from / 512);
     end = MAX(end, DIV_ROUND_UP(to, 512));
   }
-  s->next = align_slot(img, end);
+  s->next = layer_align_slot(img->top, end);
 }
 
 /* Does a whole slot there hold nothing else? */
@@ -267,6 +261,12 @@ space_untake(struct vhd_image *img, uint32_t slot)
   s->nleft++;
   s->touched = true;
   note_background(img);
+}
+
+void
+space_forget_free(struct vhd_image *img)
+{
+  img->space.free_head = img->space.free_tail;
 }
 
 void

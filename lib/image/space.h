@@ -106,6 +106,8 @@ bool space_take(struct vhd_image *img, struct taken_slot *taken);
 /* A slot that was taken and never became a block's: what was written there is
  * to be given back. */
 void space_untake(struct vhd_image *img, uint32_t slot);
+/* What is free now is the caller's: nobody else is handed any of it. */
+void space_forget_free(struct vhd_image *img);
 
 /* A block left this slot.  There must be room. */
 void space_retire(struct vhd_image *img, uint32_t slot);
