@@ -173,6 +173,9 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/create.h \
 	lib/ops/edit.c \
 	lib/ops/edit.h \
+	lib/ops/compact.c \
+	lib/ops/inplace.c \
+	lib/ops/inplace.h \
 	lib/ops/locators.c \
 	lib/ops/output.c \
 	lib/ops/parent_ref.c \

@@ -671,6 +671,33 @@ int vhd_check(const char *path, const struct vhd_check_options *opt,
 /* "10G", "512", "64KiB", "1.5TB": powers of two, whichever way the unit is
  * written: K, KiB, KB, for K M G T P E in either case, or B.  A fraction where
  * it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
+/* ----------------------------------------------- changing images in place */
+
+struct vhd_compact_options {
+  struct vhd_open_options open;
+  struct vhd_progress progress;
+  uint64_t reserved[8];
+};
+
+struct vhd_compact_result {
+  uint64_t file_size_before, file_size; /* bytes */
+  uint64_t nblk_dropped; /* blocks without which the disk reads the same */
+  uint64_t nblk_moved;
+  uint64_t reserved[8];
+};
+
+/* Makes the file of a dynamic or differencing image as short as may be: blocks
+ * of zeros lose their place, in a child only where its ancestors read as zeros
+ * too or it says nothing; then blocks are moved from the end into free places,
+ * and the file is cut.  What the disk reads as stays the same, and so does the
+ * time of the file's last change, which children go by.  Whenever it ends, be it
+ * by a power cut, the image is sound, and another call goes on.  result may be
+ * NULL; it is filled also on failure. */
+int vhd_compact(const char *path, const struct vhd_compact_options *opt,
+                struct vhd_compact_result *result, struct vhd_error *err);
+
+/* "10G", "512", "64K", "1.5T": powers of two; K M G T P E in either case, and
+ * a fraction where it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
 int vhd_parse_size(const char *text, uint64_t *size);
 
 const char *vhd_version(void);

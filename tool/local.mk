@@ -8,6 +8,7 @@ tool_vhdkit_SOURCES = \
 	tool/check.c \
 	tool/compare.c \
 	tool/convert.c \
+	tool/compact.c \
 	tool/create.c \
 	tool/device.c \
 	tool/device.h \
@@ -45,6 +46,7 @@ TOOL_PODS = \
 	tool/vhdkit-check.pod \
 	tool/vhdkit-compare.pod \
 	tool/vhdkit-convert.pod \
+	tool/vhdkit-compact.pod \
 	tool/vhdkit-create.pod \
 	tool/vhdkit-info.pod \
 	tool/vhdkit-map.pod \

@@ -5,6 +5,7 @@
 TOOL_TESTS = \
 	tests/functional/tool-check.py \
 	tests/functional/tool-convert.py \
+	tests/functional/tool-compact.py \
 	tests/functional/tool-create.py \
 	tests/functional/tool-errors.py \
 	tests/functional/tool-faults.py \
@@ -18,6 +19,7 @@ TOOL_TESTS = \
 dist_check_SCRIPTS += $(TOOL_TESTS)
 TESTS += $(TOOL_TESTS)
 dist_check_DATA += \
+	tests/functional/inplacetest.py \
 	tests/functional/tooltest.py \
 	tests/functional/vhdimage.py
 

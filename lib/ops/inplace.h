@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* inplace.h: what the operations share that change an image where it lies.
+ * One thread an operation. */
+#ifndef OPS_INPLACE_H
+#define OPS_INPLACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "image/image.h"
+#include "store/times.h"
+#include "vhdkit.h"
+
+struct inplace {
+  struct vhd_image *image;
+  struct file_times times; /* of the file, before */
+  bool dated;              /* they are known */
+  uint64_t file_size;      /* once it is closed */
+};
+
+/* Opens the image for writing; for what must not be done to one whose virtual
+ * machine is asleep.  done: what is to be done to it, "compacted".  0 or
+ * -errno. */
+int inplace_open(const char *path, const struct vhd_open_options *opt,
+                 const char *done, struct inplace *in, struct vhd_error *err);
+
+/* Closes it: everything is durable.  r: how the operation went; that is
+ * returned if it is an error.  same: what the disk holds is what it was before,
+ * so that its children, who record when it was last changed, are to see no
+ * change. */
+int inplace_close(struct inplace *in, int r, bool same,
+                  struct vhd_error *err);
+
+/* Do these bytes of the file read as zeros?  1 or 0, or -errno.  Holes are not
+ * read; buf has INPLACE_CHUNK bytes. */
+#define INPLACE_CHUNK (256U << 10)
+int inplace_file_is_zero(struct vhd_file *file, uint64_t off, uint64_t len,
+                         uint8_t *buf);
+/* The same of a disk; what lies past its end does. */
+int inplace_disk_is_zero(struct vhd_image *image, uint64_t off, uint64_t len,
+                         uint8_t *buf);
+
+/* Would the disk read the same here without what this very image says of the
+ * range: its sectors are zeros, and so are its ancestors' there?  1 or 0, or
+ * -errno. */
+int inplace_is_void(struct vhd_image *image, uint64_t off, uint64_t len,
+                    uint8_t *buf);
+
+#endif

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the tests of verbs that change an image in place share: images with
+holes and zeros in them, other programs' images, and what must stay."""
+
+import json
+import lzma
+import os
+import random
+import shutil
+
+from tooltest import (KiB, MiB, Skip, check, content, equal, program,
+                      read_json, same_bytes, vhdkit)
+
+FOLDER = os.environ.get("VHDKIT_IMAGES")
+# Those that stand alone, and a chain.
+ALONE = ("govhd-win8", "govhd-vbox", "govhd-xapi", "govhd-qemu",
+         "nodevhd-dynamic", "vhdtool-win7dyn", "qemu72-force", "xen-base")
+CHAIN = ("xen-base", "xen-child", "xen-grandchild")
+
+
+def unpack(name):
+    if not FOLDER:
+        raise Skip("VHDKIT_IMAGES is not set")
+    path = f"{name}.vhd"
+    with lzma.open(os.path.join(FOLDER, path + ".xz")) as source, \
+            open(path, "wb") as target:
+        shutil.copyfileobj(source, target)
+    return path
+
+
+def findings(path, status=(0,)):
+    """Broken or leaked; notes aside."""
+    done = vhdkit("check", "--json", path, code=None)
+    got = json.loads(done.stdout)
+    check(done.returncode in status,
+          f"{path}: status {done.returncode}: {got['findings']}")
+    return [f for f in got["findings"] if f["severity"] != "note"]
+
+
+def sound(path):
+    equal(findings(path), [], path)
+
+
+def qemu_content(path):
+    """What qemu-img makes of it; None where there is no qemu-img."""
+    if not shutil.which("qemu-img"):
+        return None
+    program("qemu-img", "convert", "-f", "vpc", "-O", "raw", path, "qemu.raw")
+    with open("qemu.raw", "rb") as file:
+        return file.read()
+
+
+def write_at(path, off, data):
+    vhdkit("write", "--offset", str(off), path, data=data)
+
+
+def allocated(path):
+    return read_json("info", "--json", path)["blocks"]["allocated"]
+
+
+def holed(path, seed=1, size=4 * MiB, block=64 * KiB, zeros=0.4):
+    """A dynamic image written in random order, of which much was then
+    overwritten with zeros that take their place all the same."""
+    rng = random.Random(seed)
+    vhdkit("create", "--size", str(size), "--block-size", str(block), path)
+    blocks = [blk for blk in range(size // block) if rng.random() < 0.8]
+    rng.shuffle(blocks)
+    for blk in blocks:
+        write_at(path, blk * block, rng.randbytes(512) * (block // 512))
+    for blk in blocks:
+        if rng.random() < zeros:
+            overwrite(path, blk * block, bytes(block))
+    return path
+
+
+def overwrite(path, off, data):
+    """Writes where the disk has its bytes now, past every program."""
+    runs = read_json("map", "--json", "--offset", str(off), "--length",
+                     str(len(data)), path)
+    with open(path, "r+b") as file:
+        for run in runs:
+            equal((run["kind"], run["depth"]), ("data", 0))
+            at = run["start"] - off
+            file.seek(run["offset"])
+            file.write(data[at:at + run["length"]])
+
+
+def keeps(path, *args, below=(), qemu=True):
+    """The verb leaves the disk as it reads, here, through its children and for
+    qemu.  Returns what it printed."""
+    before = {name: content(name) for name in (path, *below)}
+    other = qemu_content(path) if qemu else None
+    got = read_json(*args)
+    for name, data in before.items():
+        same_bytes(content(name), data, name)
+        sound(name)
+    if other is not None:
+        same_bytes(qemu_content(path), other, f"{path} in qemu")
+    return got
