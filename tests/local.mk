@@ -96,7 +96,7 @@ MOSTLYCLEANFILES += tests/*/*.log tests/*/*.trs
 # The simulator looks at more than a million power cuts; the crash proof runs
 # the real server for each of its own.
 PLAIN_TESTS += tests/sim/sim tests/sim/sim-small tests/sim/test-rules.sh \
-	tests/crash/power.py
+	tests/crash/inplace.py tests/crash/power.py
 
 # Only the tests that start threads (in a tree built with --enable-tsan); all
 # but those that are too slow under a sanitizer; these alone.
@@ -116,8 +116,9 @@ check-crash:
 	CRASH_LOADS="`sed -n 's/^def \([a-z]*\)(run):/\1/p' \
 	  $(srcdir)/tests/crash/loads.py | tr '\n' ' '`" \
 	  CRASH_SCALE=$(CRASH_SCALE) CRASH_IMAGES=250 KILL_ROUNDS=200 \
-	  TEST_TIMEOUT=36000 $(MAKE) $(AM_MAKEFLAGS) check \
-	  TESTS='tests/crash/power.py tests/functional/server-kill.py'
+	  VERB_ROUNDS=100 TEST_TIMEOUT=36000 $(MAKE) $(AM_MAKEFLAGS) check \
+	  TESTS='tests/crash/inplace.py tests/crash/power.py \
+	    tests/functional/server-kill.py'
 	@$(AM_TESTS_ENVIRONMENT) TEST_TIMEOUT=36000; export TEST_TIMEOUT; \
 	  $(LOG_COMPILER) $(AM_LOG_FLAGS) $(srcdir)/tests/crash/rules.py \
 	    >tests/crash/rules.log; cat tests/crash/rules.log; \

@@ -62,7 +62,8 @@ tests_crash_test_host_SOURCES = \
 	tests/unit/unit.h
 endif
 
-dist_check_SCRIPTS += tests/crash/power.py tests/crash/rules.py
+dist_check_SCRIPTS += tests/crash/inplace.py tests/crash/power.py \
+	tests/crash/rules.py
 dist_check_DATA += tests/crash/crashclient.py tests/crash/crashtest.py \
-	tests/crash/loads.py
-TESTS += tests/crash/power.py
+	tests/crash/loads.py tests/crash/verbs.py
+TESTS += tests/crash/inplace.py tests/crash/power.py

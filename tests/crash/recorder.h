@@ -19,6 +19,7 @@
  *   CRASH_FAIL    P:KINDS  of a thousand calls of these kinds P fail: writes,
  *                 durable ones, those that clear, extend or reserve (x),
  *                 truncate or sync, by their first letters
+ *   CRASH_FAIL_AT N:ERRNO  the N-th call does nothing and fails
  *   CRASH_LOCAL   set: the file system passes for a local disk, so that
  *                 io_uring is used
  *

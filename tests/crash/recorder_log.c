@@ -33,6 +33,8 @@ static struct {
   char kill_when;
   unsigned failing; /* of a thousand */
   char fail_kinds[16];
+  uint64_t fail_at;
+  int fail_errno;
 } r;
 
 /* The recorder's own calls are not to be recorded. */
@@ -81,6 +83,10 @@ open_log(void)
   r.kill_at = at;
   if ((text = getenv("CRASH_FAIL")) != NULL)
     sscanf(text, "%u:%15s", &r.failing, r.fail_kinds);
+  at = 0;
+  if ((text = getenv("CRASH_FAIL_AT")) != NULL)
+    sscanf(text, "%llu:%d", &at, &r.fail_errno);
+  r.fail_at = at;
   r.on = true;
 }
 
@@ -183,13 +189,18 @@ die(void)
 }
 
 static void
-choose_fate(struct call *c, enum call_op op)
+choose_fate(struct call *c, enum call_op op, uint64_t n)
 {
   static const char kinds[] = " wdcxtscx ";
   static const enum fate of_write[] = {
     FATE_FAIL, FATE_HALF_FAIL, FATE_DONE_FAIL, FATE_SHORT,
   };
 
+  if (n == r.fail_at) {
+    c->error = r.fail_errno;
+    c->fate = FATE_FAIL;
+    return;
+  }
   if (r.failing == 0 || !strchr(r.fail_kinds, kinds[op]) ||
       dice() % 1000 >= r.failing)
     return;
@@ -218,7 +229,7 @@ recorder_begin(struct call *c, enum call_op op, bool ring, uint64_t off,
   if (niov > 0)
     rec.data = keep_bytes(iov, niov, len);
   append(&rec);
-  choose_fate(c, op);
+  choose_fate(c, op, n);
   if (n == r.kill_at && r.kill_when == 'b')
     die();
   c->last = n == r.kill_at;

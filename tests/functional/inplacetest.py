@@ -67,22 +67,28 @@ def holed(path, seed=1, size=4 * MiB, block=64 * KiB, zeros=0.4):
     rng.shuffle(blocks)
     for blk in blocks:
         write_at(path, blk * block, rng.randbytes(512) * (block // 512))
-    for blk in blocks:
-        if rng.random() < zeros:
-            overwrite(path, blk * block, bytes(block))
+    zeroed = [blk for blk in blocks if rng.random() < zeros]
+    overwrite(path, {blk * block: bytes(block) for blk in zeroed})
     return path
 
 
-def overwrite(path, off, data):
-    """Writes where the disk has its bytes now, past every program."""
-    runs = read_json("map", "--json", "--offset", str(off), "--length",
-                     str(len(data)), path)
+def overwrite(path, pieces):
+    """Writes where the disk has its bytes now, past every program.  pieces:
+    offset -> bytes."""
+    runs = json.loads(vhdkit("map", "--json", path).stdout)
     with open(path, "r+b") as file:
-        for run in runs:
-            equal((run["kind"], run["depth"]), ("data", 0))
-            at = run["start"] - off
-            file.seek(run["offset"])
-            file.write(data[at:at + run["length"]])
+        for off, data in pieces.items():
+            left = len(data)
+            for run in runs:
+                start = max(off, run["start"])
+                end = min(off + len(data), run["start"] + run["length"])
+                if start >= end:
+                    continue
+                equal((run["kind"], run["depth"]), ("data", 0))
+                file.seek(run["offset"] + start - run["start"])
+                file.write(data[start - off:end - off])
+                left -= end - start
+            equal(left, 0, "bytes that were not written")
 
 
 def keeps(path, *args, below=(), qemu=True):

@@ -51,7 +51,7 @@ def _():
     vhdkit("create", "--size", "4M", "--block-size", "64K", "new.vhd")
     vhdkit("create", "--size", "4M", "--block-size", "64K", "a.vhd")
     write_at("a.vhd", 0, b"x" * 4 * MiB)
-    overwrite("a.vhd", 0, bytes(4 * MiB))
+    overwrite("a.vhd", {0: bytes(4 * MiB)})
     equal(compact("a.vhd")["dropped_blocks"], 64)
     check(os.path.getsize("a.vhd") <= os.path.getsize("new.vhd"), "longer")
 
@@ -60,9 +60,9 @@ def _():
 def _():
     vhdkit("create", "--size", "4M", "--block-size", "64K", "a.vhd")
     write_at("a.vhd", 0, b"x" * 4 * MiB)
-    overwrite("a.vhd", 0, bytes(4 * MiB))
+    overwrite("a.vhd", {0: bytes(4 * MiB)})
     for blk, off in ((0, 0), (7, 64 * KiB - 1), (20, 33 * KiB)):
-        overwrite("a.vhd", blk * BLOCK + off, b"!")
+        overwrite("a.vhd", {blk * BLOCK + off: b"!"})
     equal(compact("a.vhd")["dropped_blocks"], 61)
     equal(allocated("a.vhd"), 3)
 
@@ -76,7 +76,7 @@ def chain():
             os.unlink(name)
     vhdkit("create", "--size", "2M", "--block-size", "64K", "base.vhd")
     write_at("base.vhd", 0, b"base" * (256 * KiB))
-    overwrite("base.vhd", 8 * BLOCK, bytes(8 * BLOCK))
+    overwrite("base.vhd", {8 * BLOCK: bytes(8 * BLOCK)})
     os.utime("base.vhd", (1700000000, 1700000000))
     vhdkit("create", "--parent", "base.vhd", "child.vhd")
 
@@ -85,7 +85,7 @@ def chain():
 def _():
     chain()
     write_at("child.vhd", 0, b"c" * 20 * BLOCK)
-    overwrite("child.vhd", 0, bytes(20 * BLOCK))
+    overwrite("child.vhd", {0: bytes(20 * BLOCK)})
     # 8 blocks hide something; the parent's zeros, and nothing, need no hiding.
     equal(compact("child.vhd", qemu=False)["dropped_blocks"], 12)
     equal(allocated("child.vhd"), 8)
@@ -96,9 +96,9 @@ def _():
     chain()
     for blk in range(4):
         write_at("child.vhd", blk * BLOCK + 512 * blk, b"c" * 512)
-        overwrite("child.vhd", blk * BLOCK + 512 * blk, bytes(512))
+        overwrite("child.vhd", {blk * BLOCK + 512 * blk: bytes(512)})
     write_at("child.vhd", 9 * BLOCK + 1024, b"c" * 1024)
-    overwrite("child.vhd", 9 * BLOCK + 1024, bytes(1024))
+    overwrite("child.vhd", {9 * BLOCK + 1024: bytes(1024)})
     equal(compact("child.vhd", qemu=False)["dropped_blocks"], 1)
 
 
@@ -187,7 +187,7 @@ def _():
     image.footer.current_size = 3 * 8 * KiB
     image.save()
     places = image.bat[4:6]
-    overwrite("a.vhd", 0, bytes(8 * KiB))
+    overwrite("a.vhd", {0: bytes(8 * KiB)})
     equal(compact("a.vhd")["dropped_blocks"], 1)
     equal(Image("a.vhd").bat[4:6], places)
     image = Image("a.vhd")
@@ -214,7 +214,7 @@ def _():
         for blk in range(0, min(len(image.bat), 6), 2):
             if read_json("map", "--json", "--offset", str(blk * block),
                          "--length", str(block), path)[0]["kind"] == "data":
-                overwrite(path, blk * block, bytes(block))
+                overwrite(path, {blk * block: bytes(block)})
         got = compact(path)
         check(got["dropped_blocks"] >= len(range(0, min(len(image.bat), 6), 2)),
               f"{name}: {got}, {blocks}")

@@ -1,0 +1,65 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Verbs that change an image in place: whatever a power cut at any moment, a
+kill, a call that fails or Ctrl-C leaves is sound and reads as ever, and the same
+command goes on with it.
+
+CRASH_IMAGES says how many power cuts of each run are looked at, CRASH_SCALE how
+many runs there are, VERB_ROUNDS how many kills and failures."""
+
+import os
+
+from crashtest import check, run_cases
+from verbs import Verb, failures, interrupts, kills, power_cuts
+
+SCALE = int(os.environ.get("CRASH_SCALE", "1"))
+SEED = int(os.environ.get("CRASH_SEED", "1"))
+IMAGES = int(os.environ.get("CRASH_IMAGES", "300"))
+ROUNDS = int(os.environ.get("VERB_ROUNDS", "12"))
+
+VERBS = {
+    "compact": (["compact"], ("dynamic", "child")),
+}
+
+totals = {}
+
+
+def count(what, n):
+    totals[what] = totals.get(what, 0) + n
+
+
+def cut(kind, args):
+    for turn in range(SCALE):
+        with Verb(kind, args, SEED * 1000 + turn) as verb:
+            opened, wrong, lines = power_cuts(verb, IMAGES)
+        check(opened >= IMAGES, f"only {opened} images were looked at")
+        count("power cuts", opened)
+        check(wrong == 0, f"{wrong} of {opened} images are wrong:\n" +
+              "\n".join(lines))
+
+
+def try_all(what, function, kind, args):
+    with Verb(kind, args, SEED) as verb:
+        done = function(verb, ROUNDS)
+    check(done > 0, "it never came to that")
+    count(what, done)
+
+
+def cases():
+    for name, (args, kinds) in VERBS.items():
+        for kind in kinds:
+            yield f"{name}, {kind}: power cuts", \
+                lambda k=kind, a=args: cut(k, a)
+            for what, function in (("kills", kills), ("failures", failures),
+                                   ("interrupts", interrupts)):
+                yield f"{name}, {kind}: {what}", \
+                    lambda w=what, f=function, k=kind, a=args: \
+                    try_all(w, f, k, a)
+
+
+def report():
+    for what, n in totals.items():
+        print(f"# {what}: {n}", flush=True)
+
+
+run_cases(cases(), report)

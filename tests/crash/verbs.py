@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Verbs of the tool that change an image in place, recorded from inside as a
+server is (crashtest.py), cut off, killed, failed and interrupted."""
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+from crashtest import (BEGIN, CLOSED, KILLED, RECORD, RECORDER, Recording)
+from inplacetest import findings, overwrite, write_at
+from tooltest import KiB, check, content, same_bytes, vhdkit
+
+SIZE, BLOCK = 768 * KiB, 16 * KiB
+
+
+def fill(path, rng, zeros=0.5):
+    """Blocks in random order; some then hold zeros."""
+    blocks = [blk for blk in range(SIZE // BLOCK) if rng.random() < 0.7]
+    rng.shuffle(blocks)
+    for blk in blocks:
+        write_at(path, blk * BLOCK, rng.randbytes(512) * (BLOCK // 512))
+    zeroed = [blk for blk in blocks if rng.random() < zeros]
+    overwrite(path, {blk * BLOCK: bytes(BLOCK) for blk in zeroed})
+
+
+class Verb(Recording):
+    """One image, and a verb that is run on it, or on copies of it."""
+
+    def __init__(self, kind, args, seed=1):
+        super().__init__(kind, seed, SIZE, BLOCK)
+        self.args = args
+        self.env = {}
+
+    def make_image(self):
+        rng = random.Random(self.seed)
+        image, base = self.path("image.vhd"), self.path("base0.vhd")
+        if self.kind == "fixed":
+            vhdkit("create", "--type", "fixed", "--size", str(SIZE), image)
+            vhdkit("write", image, data=rng.randbytes(SIZE // 2))
+        elif self.kind == "dynamic":
+            vhdkit("create", "--size", str(SIZE), "--block-size", str(BLOCK),
+                   image)
+            fill(image, rng)
+        else:
+            vhdkit("create", "--size", str(SIZE), "--block-size", str(BLOCK),
+                   base)
+            fill(base, rng, 0.3)
+            vhdkit("create", "--parent", base, image)
+            fill(image, rng)
+        self.parents = {name: self.digest(name)
+                        for name in os.listdir(self.folder)
+                        if name.startswith("base")}
+        self.begin()
+
+    # ------------------------------------------------------------- running it
+
+    def start(self, delay="", **how):
+        self.life += 1
+        env = dict(os.environ, LD_PRELOAD=RECORDER,
+                   CRASH_IMAGE=self.path("image.vhd"),
+                   CRASH_LOG=self.path("log"),
+                   CRASH_DATA=self.path(f"data.{self.life}"),
+                   CRASH_LIFE=str(self.life), CRASH_SEED="1",
+                   VHDKIT_JOURNAL_DIR=self.path("journal"))
+        if delay:
+            env["CRASH_DELAY"] = delay
+        for name, value in how.items():
+            env["CRASH_" + name.upper()] = value
+        env["LD_LIBRARY_PATH"] = os.path.join(os.environ["BUILDDIR"], "lib",
+                                              ".libs")
+        verb, *args = self.args
+        self.process = subprocess.Popen(
+            [self.program(), verb, *args, self.path("image.vhd")], env=env,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
+
+    @staticmethod
+    def program():
+        """Past libtool's script, which a signal would not pass."""
+        return os.path.join(os.environ["BUILDDIR"], "tool", ".libs", "vhdkit")
+
+    def finish(self):
+        """The exit status."""
+        out, err = self.process.communicate(timeout=100)
+        for word in (b"Assertion", b"Sanitizer"):
+            check(word not in out + err, err)
+        self.said = err.decode(errors="replace")
+        self.ended(CLOSED if self.process.returncode == 0 else KILLED)
+        return self.process.returncode
+
+    def run(self, **how):
+        self.start(**how)
+        return self.finish()
+
+    def calls(self):
+        """How many there were so far."""
+        with open(self.path("log"), "rb") as file:
+            log = file.read()
+        return sum(fields[1] == BEGIN for fields in RECORD.iter_unpack(log))
+
+    # ---------------------------------------------------------- looking at it
+
+    def same(self):
+        """It is sound, and reads as ever."""
+        path = self.path("image.vhd")
+        same_bytes(content(path), bytes(self.known), "the disk")
+        bad = [f for f in findings(path, (0, 3)) if f["severity"] != "leaked"]
+        check(not bad, bad)
+
+    def again(self):
+        """The image is what it was at first."""
+        shutil.copy(self.path("image.0"), self.path("image.vhd"))
+        for name in os.listdir(self.folder):
+            if name.startswith(("data.", "log")) or name.endswith("-redo"):
+                os.unlink(self.path(name))
+        os.close(self.log)
+        self.log = os.open(self.path("log"),
+                           os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        for name in os.listdir(self.path("journal")):
+            os.unlink(os.path.join(self.path("journal"), name))
+        self.life = 0
+
+
+def power_cuts(verb, images):
+    """(opened, wrong, lines) of what power cuts leave."""
+    check(verb.run() == 0, verb.said)
+    verb.same()
+    return verb.replay(images)
+
+
+def whole_run(verb):
+    """How many calls it takes, and what is left: the size of the file."""
+    check(verb.run() == 0, verb.said)
+    verb.same()
+    size = os.path.getsize(verb.path("image.vhd"))
+    calls = verb.calls()
+    verb.again()
+    return calls, size
+
+
+def kills(verb, rounds):
+    """Killed at any call, then run once more: as if nothing had been."""
+    calls, size = whole_run(verb)
+    done = 0
+    for turn in range(rounds):
+        at = 1 + verb.random.randrange(calls) if rounds < calls \
+            else 1 + turn % calls
+        when = verb.random.choice(["before", "after", "during"])
+        status = verb.run(kill=f"{at}:{when}")
+        check(status in (0, -signal.SIGKILL), f"status {status}: {verb.said}")
+        done += status != 0
+        verb.same()
+        check(verb.run() == 0, verb.said)
+        verb.same()
+        now = os.path.getsize(verb.path("image.vhd"))
+        check(now == size, f"killed at {at} {when}: {now} bytes, not {size}")
+        verb.again()
+    return done
+
+
+def failures(verb, most):
+    """Each call fails once, for want of space and for good."""
+    calls, size = whole_run(verb)
+    step = max(1, 2 * calls // most)
+    done = 0
+    for at in range(1, calls + 1, step):
+        for error in (errno.ENOSPC, errno.EIO):
+            status = verb.run(fail_at=f"{at}:{error}")
+            check(status in (0, 1), f"status {status}: {verb.said}")
+            check(status == 0 or verb.said, "no message")
+            done += status != 0
+            verb.same()
+            check(verb.run() == 0, f"after {error} at {at}: {verb.said}")
+            verb.same()
+            now = os.path.getsize(verb.path("image.vhd"))
+            check(now == size, f"{now} bytes, not {size}")
+            verb.again()
+    return done
+
+
+def interrupts(verb, rounds):
+    """Ctrl-C while it is at work."""
+    calls, size = whole_run(verb)
+    done = 0
+    for turn in range(rounds):
+        verb.start(delay="1000:4000:4000:0")
+        end = time.monotonic() + 60
+        while verb.process.poll() is None and time.monotonic() < end and \
+                verb.calls() < calls * turn // rounds:
+            time.sleep(0.001)
+        verb.process.send_signal(signal.SIGINT)
+        status = verb.finish()
+        check(status in (0, -signal.SIGINT), f"status {status}: {verb.said}")
+        done += status != 0
+        verb.same()
+        check(verb.run() == 0, verb.said)
+        verb.same()
+        now = os.path.getsize(verb.path("image.vhd"))
+        check(now == size, f"{now} bytes, not {size}")
+        verb.again()
+    return done
