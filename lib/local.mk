@@ -165,6 +165,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/check_space.c \
 	lib/ops/children.c \
 	lib/ops/children.h \
+	lib/ops/compact.c \
 	lib/ops/compare.c \
 	lib/ops/convert.c \
 	lib/ops/copy.c \
@@ -173,21 +174,23 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/create.h \
 	lib/ops/edit.c \
 	lib/ops/edit.h \
-	lib/ops/compact.c \
 	lib/ops/inplace.c \
 	lib/ops/inplace.h \
 	lib/ops/locators.c \
 	lib/ops/output.c \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h \
-	lib/ops/walk.c \
-	lib/ops/walk.h \
 	lib/ops/rebase.c \
 	lib/ops/reparent.c \
 	lib/ops/reparent.h \
+	lib/ops/resize.c \
+	lib/ops/resize.h \
+	lib/ops/resize_file.c \
 	lib/ops/settle.c \
 	lib/ops/settle.h \
-	lib/ops/snapshot.c
+	lib/ops/snapshot.c \
+	lib/ops/walk.c \
+	lib/ops/walk.h
 
 # Where the library goes to a folder of the loader's own (/usr/local/lib, say),
 # libtool gives the programs no run path, and they start only once the loader's

@@ -696,6 +696,27 @@ struct vhd_compact_result {
 int vhd_compact(const char *path, const struct vhd_compact_options *opt,
                 struct vhd_compact_result *result, struct vhd_error *err);
 
+enum vhd_resize_flags {
+  VHD_RESIZE_SHRINK = 1 << 0,   /* it may become smaller */
+  VHD_RESIZE_FULL = 1 << 1,     /* fixed: all new space is set aside */
+  VHD_RESIZE_CHILDREN = 1 << 2, /* it may have children */
+};
+
+struct vhd_resize_options {
+  struct vhd_open_options open;
+  struct vhd_progress progress;
+  uint32_t flags; /* enum vhd_resize_flags */
+  uint32_t padding;
+  uint64_t reserved[8];
+};
+
+/* Gives the disk another size, a multiple of 512.  What is new reads as zeros.
+ * What goes must read as zeros, and may only go where the flags say so.  The
+ * image is as before, or as after, whenever it ends; though blocks of it may
+ * have been moved out of the way. */
+int vhd_resize(const char *path, uint64_t size,
+               const struct vhd_resize_options *opt, struct vhd_error *err);
+
 /* "10G", "512", "64K", "1.5T": powers of two; K M G T P E in either case, and
  * a fraction where it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
 int vhd_parse_size(const char *text, uint64_t *size);

@@ -33,6 +33,7 @@ tool_vhdkit_SOURCES = \
 	tool/rebase.c \
 	tool/revert.c \
 	tool/snapshot.c \
+	tool/resize.c \
 	tool/table.c \
 	tool/table.h \
 	tool/text.c \
@@ -55,6 +56,7 @@ TOOL_PODS = \
 	tool/vhdkit-rebase.pod \
 	tool/vhdkit-revert.pod \
 	tool/vhdkit-snapshot.pod \
+	tool/vhdkit-resize.pod \
 	tool/vhdkit-write.pod
 dist_man_MANS += $(TOOL_PODS:.pod=.1)
 EXTRA_DIST += $(TOOL_PODS)

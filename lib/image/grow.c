@@ -102,6 +102,18 @@ grow_begin(struct vhd_request *req)
 }
 
 static enum vhd_step
+end_alone(struct vhd_request *req)
+{
+  return request_done(req, machine_of(req)->grow_result);
+}
+
+enum vhd_step
+grow_alone(struct vhd_request *req)
+{
+  return request_call(req, grow_begin, end_alone);
+}
+
+static enum vhd_step
 cleaned(struct vhd_request *req)
 {
   struct vhd_image *img = req->image;

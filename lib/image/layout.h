@@ -98,6 +98,11 @@ uint32_t layout_slot_over(const struct layout *layout, uint64_t off,
 const struct region *layout_region_over(const struct layout *layout,
                                         uint64_t off, uint64_t len);
 
+/* The first sector at or behind this one from which on so many have nothing in
+ * them, be it behind the end of the file. */
+uint64_t layout_find_free(const struct layout *layout, uint64_t sec,
+                          uint64_t nsec);
+
 /* Goes through what lies in the file, metadata and blocks, in the order in
  * which it begins: bytes *off to *end.  Blocks as slots_stretch() gives them.
  * False: that was all. */

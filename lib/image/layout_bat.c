@@ -172,6 +172,22 @@ layout_slot_over(const struct layout *l, uint64_t off, uint64_t len)
   return NO_SLOT;
 }
 
+uint64_t
+layout_find_free(const struct layout *l, uint64_t sec, uint64_t nsec)
+{
+  for (;;) {
+    uint32_t slot = layout_slot_over(l, sec * 512, nsec * 512);
+    const struct region *region =
+      layout_region_over(l, sec * 512, nsec * 512);
+    if (slot == NO_SLOT && !region)
+      return sec;
+    if (slot != NO_SLOT)
+      sec = (uint64_t)slot + slot_sectors(l, slot);
+    if (region)
+      sec = MAX(sec, DIV_ROUND_UP(region->off + region->len, 512));
+  }
+}
+
 uint32_t
 layout_block_over(const struct layout *l, uint64_t off, uint64_t len)
 {

@@ -140,6 +140,34 @@ place_move(struct vhd_image *img, uint32_t blk, uint32_t slot)
   return 0;
 }
 
+static int
+take_behind(struct vhd_image *img, uint64_t least, uint32_t *slot)
+{
+  struct taken_slot taken = { .slot = 0 };
+  int e = 0;
+
+  while (e == 0) {
+    pthread_mutex_lock(&img->top->lock);
+    bool got = space_take(img, &taken);
+    pthread_mutex_unlock(&img->top->lock);
+    if (got && taken.slot >= least)
+      break;
+    if (!got)
+      e = sync_grow(img);
+  }
+  *slot = taken.slot;
+  return e;
+}
+
+int
+place_move_behind(struct vhd_image *img, uint32_t blk, uint64_t least)
+{
+  uint32_t slot;
+
+  int e = take_behind(img, least, &slot);
+  return e < 0 ? e : place_move(img, blk, slot);
+}
+
 int
 place_drop(struct vhd_image *img, uint32_t blk)
 {
@@ -178,24 +206,18 @@ place_find_blocks(struct vhd_image *img, struct vhd_error *err)
 bool
 place_next_free(struct vhd_image *img, uint64_t *at, uint64_t *slot)
 {
-  struct layer *top = img->top;
+  const struct layer *top = img->top;
   const struct layout *l = &top->layout;
-  uint64_t len = img->space.slot_sec, sec = *at;
+  uint64_t len = img->space.slot_sec, sec = *at, found;
 
-  for (;;) {
+  for (;; sec = found) {
     if (l->aligned)
       sec = layer_align_slot(top, sec);
     if (sec + len > l->footer_off / 512)
       return false;
-    uint32_t other = layout_slot_over(l, sec * 512, len * 512);
-    const struct region *region =
-      layout_region_over(l, sec * 512, len * 512);
-    if (other == NO_SLOT && !region)
+    found = layout_find_free(l, sec, len);
+    if (found == sec)
       break;
-    if (other != NO_SLOT)
-      sec = (uint64_t)other + len;
-    if (region)
-      sec = MAX(sec, DIV_ROUND_UP(region->off + region->len, 512));
   }
   *slot = sec;
   *at = sec + len;

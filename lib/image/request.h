@@ -245,8 +245,11 @@ request_lacks_space(int result)
 
 /* Reclaims all there is to reclaim; blocks. */
 int sync_reclaim(struct vhd_image *image);
+/* Lengthens or cleans the runway, for who takes slots past all requests;
+ * blocks. */
+int sync_grow(struct vhd_image *image);
 
 /* First phases. */
-phase_fn read_gather, map_gather, change_begin, fixed_change;
+phase_fn read_gather, map_gather, change_begin, fixed_change, grow_alone;
 
 #endif

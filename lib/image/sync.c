@@ -83,6 +83,18 @@ sync_reclaim(struct vhd_image *image)
 }
 
 int
+sync_grow(struct vhd_image *image)
+{
+  struct vhd_request req;
+  int e = vhd_request_start(&req, image, VHD_RECLAIM, 0, 0, NULL, 0);
+
+  if (e < 0)
+    return e;
+  machine_of(&req)->phase = grow_alone;
+  return vhd_request_run(&req);
+}
+
+int
 vhd_pread(struct vhd_image *image, void *buf, size_t len, uint64_t off)
 {
   return run(image, VHD_READ, off, len, buf, 0);

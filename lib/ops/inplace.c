@@ -27,7 +27,7 @@ inplace_open(const char *path, const struct vhd_open_options *opt,
   if (r < 0)
     return r;
   const struct layer *top = in->image->top;
-  in->dated = file_times(top->file, &in->times) == 0;
+  in->dated = file_stamp(top->file, &in->stamp) == 0;
   if (!top->footer.saved_state)
     return 0;
   r = vhd_fail(err, VHD_STATE, EBUSY,
@@ -47,7 +47,7 @@ inplace_close(struct inplace *in, int r, bool same, struct vhd_error *err)
    * thing that is set. */
   int e = image_finish(in->image);
   if (e == 0 && same && in->dated)
-    file_set_changed(file, in->times.changed);
+    file_set_time(file, in->stamp.mtime);
   file_size(file, &in->file_size);
   e = vhd_close(in->image, &late);
   in->image = NULL;

@@ -8,13 +8,12 @@
 #include <stdint.h>
 
 #include "image/image.h"
-#include "store/times.h"
 #include "vhdkit.h"
 
 struct inplace {
   struct vhd_image *image;
-  struct file_times times; /* of the file, before */
-  bool dated;              /* they are known */
+  struct file_stamp stamp; /* of the file, before */
+  bool dated;              /* it is known */
   uint64_t file_size;      /* once it is closed */
 };
 

@@ -27,18 +27,6 @@ file_times(const struct vhd_file *file, struct file_times *times)
   return 0;
 }
 
-int
-file_set_changed(const struct vhd_file *file, struct file_time changed)
-{
-  const struct timespec times[2] = {
-    { .tv_nsec = UTIME_OMIT }, { changed.sec, changed.nsec },
-  };
-
-  if (file->fd < 0)
-    return -ENOTSUP;
-  return futimens(file->fd, times) < 0 ? -errno : 0;
-}
-
 bool
 file_birth_tells(int fd, const struct vhd_file *other)
 {

@@ -22,9 +22,6 @@ struct file_times {
 /* 0 or -errno; -ENOTSUP for what is no local file. */
 int file_times(const struct vhd_file *file, struct file_times *times);
 
-/* Gives it the time of its last change.  0 or -errno. */
-int file_set_changed(const struct vhd_file *file, struct file_time changed);
-
 /* Is it recorded when the file `fd` was made, and by the clock that dates
  * `other`? */
 bool file_birth_tells(int fd, const struct vhd_file *other);

@@ -9,16 +9,19 @@ many runs there are, VERB_ROUNDS how many kills and failures."""
 
 import os
 
-from crashtest import check, run_cases
-from verbs import Verb, failures, interrupts, kills, power_cuts
+from crashtest import MiB, check, run_cases
+from verbs import SIZE, Verb, failures, interrupts, kills, power_cuts
 
 SCALE = int(os.environ.get("CRASH_SCALE", "1"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 IMAGES = int(os.environ.get("CRASH_IMAGES", "300"))
 ROUNDS = int(os.environ.get("VERB_ROUNDS", "12"))
 
+# Name: the verb's arguments, images, and the size that the disk gets.
 VERBS = {
-    "compact": (["compact"], ("dynamic", "child")),
+    "compact": (["compact"], ("dynamic", "child"), SIZE),
+    "resize": (["resize", "64M"], ("dynamic", "child"), 64 * MiB),
+    "resize, fixed": (["resize", "1M"], ("fixed",), MiB),
 }
 
 totals = {}
@@ -28,9 +31,9 @@ def count(what, n):
     totals[what] = totals.get(what, 0) + n
 
 
-def cut(kind, args):
+def cut(kind, args, becomes):
     for turn in range(SCALE):
-        with Verb(kind, args, SEED * 1000 + turn) as verb:
+        with Verb(kind, args, SEED * 1000 + turn, becomes) as verb:
             opened, wrong, lines = power_cuts(verb, IMAGES)
         check(opened >= IMAGES, f"only {opened} images were looked at")
         count("power cuts", opened)
@@ -38,23 +41,25 @@ def cut(kind, args):
               "\n".join(lines))
 
 
-def try_all(what, function, kind, args):
-    with Verb(kind, args, SEED) as verb:
+def try_all(what, function, kind, args, becomes):
+    with Verb(kind, args, SEED, becomes) as verb:
         done = function(verb, ROUNDS)
     check(done > 0, "it never came to that")
     count(what, done)
 
 
 def cases():
-    for name, (args, kinds) in VERBS.items():
+    for name, (args, kinds, becomes) in VERBS.items():
         for kind in kinds:
-            yield f"{name}, {kind}: power cuts", \
-                lambda k=kind, a=args: cut(k, a)
+            how = (kind, args, becomes)
+            if kind != "fixed":
+                yield f"{name}, {kind}: power cuts", lambda h=how: cut(*h)
             for what, function in (("kills", kills), ("failures", failures),
                                    ("interrupts", interrupts)):
+                if kind == "fixed" and what == "interrupts":
+                    continue  # it is done before one comes
                 yield f"{name}, {kind}: {what}", \
-                    lambda w=what, f=function, k=kind, a=args: \
-                    try_all(w, f, k, a)
+                    lambda w=what, f=function, h=how: try_all(w, f, *h)
 
 
 def report():

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* resize_file.c: see resize.h.
+ *
+ * What leads nowhere yet is written first: the new part of the table, and parent
+ * locators where they are to lie.  Then one change of store/redo.h, which syncs
+ * that before, has the rest: header, footers, what the longer table takes from
+ * metadata, Xen's batmap, and the length of the file. */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arith.h"
+#include "base/bitmap.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "format/geometry.h"
+#include "ops/resize.h"
+#include "store/local.h"
+#include "store/redo.h"
+
+#define FILE_ALIGN 4096
+#define CHUNK (64U << 10)
+
+struct file_change {
+  const struct resize_file *to;
+  struct vhd_file *file;
+  struct layout layout;
+  struct redo *redo;
+  struct table_plan plan;
+  struct header header;   /* as it is to be */
+  struct footer footer;
+  uint64_t footer_off;
+  struct vhd_error *err;
+};
+
+void
+resize_plan_table(const struct layout *l, uint64_t size,
+                  struct table_plan *plan)
+{
+  const uint32_t now = l->header.max_table_entries;
+  const uint64_t table = l->header.table_offset;
+  const uint32_t nblk = (uint32_t)DIV_ROUND_UP(size, l->header.block_size);
+
+  *plan = (struct table_plan){ .entries = MAX(nblk, now) };
+  plan->from = table + now * 4ULL;
+  plan->end = plan->way_end = plan->from;
+  if (nblk <= now)
+    return;
+  plan->end = plan->way_end = round_up(table + nblk * 4ULL, 512);
+  if (l->has_batmap) {
+    plan->map_nsec = DIV_ROUND_UP(nblk, 512U * 8);
+    plan->way_end += BATMAP_HEADER_SIZE + plan->map_nsec * 512ULL;
+  }
+}
+
+static int
+fail(struct file_change *c, int e)
+{
+  return e < 0 ? vhd_fail_sys(c->err, -e, "%s", c->to->path) : 0;
+}
+
+/* --------------------------------------------------------------- its end */
+
+/* The footer as it is comes to lie there too: the new end of the file.  What is
+ * between is nobody's. */
+static int
+put_footer(struct file_change *c, uint64_t off)
+{
+  uint8_t buf[FOOTER_SIZE];
+
+  footer_format(&c->layout.footer, buf);
+  int e = file_write(c->file, buf, sizeof buf, off);
+  return e < 0 ? e : file_do(c->file, VHD_IO_SYNC, 0, 0, 0);
+}
+
+/* -------------------------------------------------------------------- fixed */
+
+/* What lay between the disk and the footer, and what the footer leaves, becomes
+ * part of the disk. */
+static int
+clean_fixed(struct file_change *c, uint64_t end)
+{
+  const uint64_t from = c->layout.disk_size;
+
+  if (end <= from)
+    return 0;
+  return file_do(c->file, c->to->full ? VHD_IO_ZERO : VHD_IO_PUNCH, from,
+                 end - from, 0);
+}
+
+static int
+change_fixed(struct file_change *c)
+{
+  const struct layout *l = &c->layout;
+  const uint64_t size = c->to->size;
+  const bool longer = size >= l->file_size;
+  static const uint8_t zeros[FOOTER_SIZE];
+  int e = 0;
+
+  if (c->to->full && longer)
+    e = file_do(c->file, VHD_IO_EXTEND, l->footer_off,
+                size + FOOTER_SIZE - l->footer_off, VHD_IO_RESERVE);
+  if (e == 0 && longer)
+    e = put_footer(c, size);
+  if (e == 0)
+    e = clean_fixed(c, longer ? l->file_size : MIN(size, l->footer_off));
+  if (e < 0)
+    return fail(c, e);
+  e = redo_begin(c->file, &c->redo, c->err);
+  if (e < 0)
+    return e;
+  /* A part of an old footer that lies on no sector. */
+  if (!longer && size > l->footer_off)
+    e = redo_add(c->redo, zeros, (size_t)(size - l->footer_off),
+                 l->footer_off);
+  redo_set_length(c->redo, size + FOOTER_SIZE);
+  c->footer_off = size;
+  return fail(c, e);
+}
+
+/* -------------------------------------------------------- where things lie */
+
+/* The end of the file moves on, if it must. */
+static int
+lengthen(struct file_change *c, uint64_t end)
+{
+  c->footer_off = c->layout.footer_off;
+  if (end <= c->footer_off)
+    return 0;
+  c->footer_off = round_up(end + FOOTER_SIZE, FILE_ALIGN) - FOOTER_SIZE;
+  if (c->footer_off / 512 >= NO_SLOT)
+    return vhd_fail(c->err, VHD_LIMIT, EFBIG,
+                    "%s: the file would become longer than the format allows",
+                    c->to->path);
+  return fail(c, put_footer(c, c->footer_off));
+}
+
+/* The region of a locator, or NULL. */
+static const struct region *
+region_of(const struct layout *l, const struct locator *locator)
+{
+  for (unsigned i = 0; i < l->nregion; i++)
+    if (l->region[i].off == locator->off &&
+        strncmp(l->region[i].what, "parent locator", 14) == 0)
+      return &l->region[i];
+  return NULL;
+}
+
+static bool
+in_way(const struct file_change *c, const struct region *region)
+{
+  return region->off < c->plan.way_end &&
+         region->off + region->len > c->plan.from;
+}
+
+/* Calls back for each locator that is in the way. */
+static int
+each_locator(struct file_change *c,
+             int (*each)(struct file_change *c, unsigned i,
+                         const struct region *region, uint64_t *at),
+             uint64_t *at)
+{
+  const struct layout *l = &c->layout;
+  int e = 0;
+
+  for (unsigned i = 0; e == 0 && i < LOCATOR_COUNT; i++) {
+    if (l->locator[i].code == LOCATOR_NONE)
+      continue;
+    const struct region *region = region_of(l, &l->locator[i]);
+    if (region != NULL && in_way(c, region))
+      e = each(c, i, region, at);
+  }
+  return e;
+}
+
+static int
+add_length(struct file_change *c, unsigned i, const struct region *region,
+           uint64_t *at)
+{
+  (void)c;
+  (void)i;
+  *at += round_up(region->len, 512);
+  return 0;
+}
+
+static int
+move_locator(struct file_change *c, unsigned i, const struct region *region,
+             uint64_t *at)
+{
+  CLEANUP_FREE uint8_t *text = calloc(1, (size_t)region->len);
+  int e = -ENOMEM;
+
+  if (text != NULL)
+    e = file_read(c->file, text, c->layout.locator[i].len, region->off);
+  if (e == 0)
+    e = file_write(c->file, text, (size_t)region->len, *at);
+  c->header.locator[i].off = *at;
+  if (c->header.locator[i].space > region->len)
+    c->header.locator[i].space = (uint32_t)region->len;
+  *at += round_up(region->len, 512);
+  return e;
+}
+
+/* Locators that are in the way find other places, perhaps at the end. */
+static int
+move_locators(struct file_change *c)
+{
+  const struct layout *l = &c->layout;
+  const uint64_t first = DIV_ROUND_UP(c->plan.way_end, 512);
+  uint64_t len = 0, at;
+
+  each_locator(c, add_length, &len);
+  at = layout_find_free(l, first, MAX(len, 512) / 512) * 512;
+  if (at + len > l->footer_off)
+    at = MAX(first * 512, round_up(l->footer_off, 512));
+  int e = lengthen(c, MAX(c->plan.way_end, len > 0 ? at + len : 0));
+  return e < 0 ? e : fail(c, each_locator(c, move_locator, &at));
+}
+
+/* -------------------------------------------------------------------- table */
+
+/* Entries without a block, at once or with the change. */
+static int
+put_unused(struct file_change *c, uint64_t from, uint64_t end, bool now)
+{
+  CLEANUP_FREE uint8_t *ones = malloc(CHUNK);
+  int e = ones != NULL ? 0 : -ENOMEM;
+
+  if (e == 0)
+    memset(ones, 0xff, CHUNK);
+  for (uint64_t n; e == 0 && from < end; from += n) {
+    n = MIN(end - from, CHUNK);
+    e = now ? file_write(c->file, ones, n, from)
+            : redo_add(c->redo, ones, n, from);
+  }
+  return e;
+}
+
+/* The end of the stretch from `off` on in which nothing lies yet, or everywhere
+ * something does. */
+static uint64_t
+stretch_end(const struct file_change *c, uint64_t off, bool *taken)
+{
+  uint64_t end = off;
+
+  *taken = layout_region_over(&c->layout, off, 1) != NULL;
+  do
+    end = MIN(round_down(end, 512) + 512, c->plan.end);
+  while (end < c->plan.end &&
+         (layout_region_over(&c->layout, end, 1) != NULL) == *taken);
+  return end;
+}
+
+/* What is new: at once where nothing lies, or else where something does. */
+static int
+extend_table(struct file_change *c, bool now)
+{
+  bool taken;
+  int e = 0;
+
+  for (uint64_t off = c->plan.from, end; e == 0 && off < c->plan.end;
+       off = end) {
+    end = stretch_end(c, off, &taken);
+    if (taken != now)
+      e = put_unused(c, off, end, now);
+  }
+  return fail(c, e);
+}
+
+/* What other programs left in entries behind the disk's last one. */
+static int
+clear_entries(struct file_change *c)
+{
+  const struct layout *l = &c->layout;
+  const uint64_t table = l->header.table_offset;
+  const uint32_t nblk =
+    (uint32_t)DIV_ROUND_UP(c->to->size, l->header.block_size);
+
+  if (nblk <= l->nblk)
+    return 0;
+  return fail(c, put_unused(c, table + l->nblk * 4ULL,
+                            MIN(table + nblk * 4ULL, c->plan.from), false));
+}
+
+/* The batmap's place is right behind the table.  New blocks are not full. */
+static int
+move_batmap(struct file_change *c)
+{
+  const struct layout *l = &c->layout;
+  const size_t len = (size_t)c->plan.map_nsec * 512;
+  const size_t old = MIN((size_t)l->batmap.nsec * 512, len);
+  uint8_t head[BATMAP_HEADER_SIZE];
+  struct batmap batmap = l->batmap;
+
+  if (len == 0)
+    return 0;
+  CLEANUP_FREE uint8_t *map = calloc(1, len);
+  if (map == NULL)
+    return fail(c, -ENOMEM);
+  memcpy(map, l->batmap_bits, old);
+  if (l->nblk < old * 8)
+    bitmap_clear(map, l->nblk, (uint32_t)(old * 8 - l->nblk));
+  batmap.off = c->plan.end + BATMAP_HEADER_SIZE;
+  batmap.nsec = c->plan.map_nsec;
+  batmap_format(&batmap, map, len, head);
+  int e = redo_add(c->redo, head, sizeof head, c->plan.end);
+  return fail(c, e < 0 ? e : redo_add(c->redo, map, len, batmap.off));
+}
+
+static int
+add_header(struct file_change *c)
+{
+  uint8_t buf[HEADER_SIZE];
+
+  header_format(&c->header, buf);
+  return fail(c, redo_add(c->redo, buf, sizeof buf,
+                          c->layout.footer.data_offset));
+}
+
+static int
+change_sparse(struct file_change *c)
+{
+  const struct layout *l = &c->layout;
+
+  resize_plan_table(l, c->to->size, &c->plan);
+  c->header = l->header;
+  c->header.max_table_entries = c->plan.entries;
+  if (l->beyond || layout_slot_over(l, c->plan.from,
+                                    c->plan.way_end - c->plan.from) != NO_SLOT)
+    return vhd_fail(c->err, VHD_BUSY, EBUSY,
+                    "%s: another program has written to it meanwhile",
+                    c->to->path);
+  c->footer_off = l->footer_off;
+  int e = 0;
+  if (c->plan.way_end > c->plan.from)
+    e = move_locators(c);
+  if (e == 0)
+    e = extend_table(c, true);
+  if (e == 0)
+    e = redo_begin(c->file, &c->redo, c->err);
+  if (e == 0)
+    e = clear_entries(c);
+  if (e == 0)
+    e = extend_table(c, false);
+  if (e == 0)
+    e = move_batmap(c);
+  if (e == 0)
+    e = add_header(c);
+  return e;
+}
+
+/* --------------------------------------------------------------------- all */
+
+static int
+add_footers(struct file_change *c)
+{
+  const struct geometry geometry = geometry_for_size(c->to->size);
+  uint8_t buf[FOOTER_SIZE];
+
+  c->footer = c->layout.footer;
+  c->footer.current_size = c->to->size;
+  c->footer.cylinders = geometry.cylinders;
+  c->footer.heads = geometry.heads;
+  c->footer.sectors = geometry.sectors;
+  footer_format(&c->footer, buf);
+  int e = redo_add(c->redo, buf, sizeof buf, c->footer_off);
+  if (e == 0 && c->footer.type != VHD_FIXED)
+    e = redo_add(c->redo, buf, sizeof buf, 0);
+  return fail(c, e);
+}
+
+static int
+change(struct file_change *c)
+{
+  int e = c->layout.footer.type == VHD_FIXED ? change_fixed(c)
+                                             : change_sparse(c);
+  if (e == 0)
+    e = add_footers(c);
+  if (e == 0 && c->to->keep_time)
+    redo_keep_time(c->redo);
+  if (e == 0)
+    e = redo_commit(c->redo, c->err);
+  redo_free(c->redo);
+  return e;
+}
+
+int
+resize_change_file(const struct resize_file *to, struct vhd_error *err)
+{
+  struct file_change c = { .to = to, .err = err };
+
+  int e = local_open(to->path, LOCAL_WRITE, &c.file, err);
+  if (e < 0)
+    return e;
+  if (c.file->dev != to->dev || c.file->ino != to->ino)
+    e = vhd_fail(err, VHD_BUSY, EBUSY,
+                 "%s: another file has taken its place meanwhile", to->path);
+  file_probe(c.file);
+  if (e == 0)
+    e = MIN(redo_finish(c.file, REDO_WRITER, err), 0);
+  if (e == 0)
+    e = layout_read(c.file, 0, NULL, &c.layout, err);
+  if (e == 0) {
+    e = change(&c);
+    layout_free(&c.layout);
+  }
+  file_close(c.file);
+  return e;
+}
