@@ -183,6 +183,9 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/rebase.c \
 	lib/ops/reparent.c \
 	lib/ops/reparent.h \
+	lib/ops/patched.c \
+	lib/ops/patched.h \
+	lib/ops/repair.c \
 	lib/ops/resize.c \
 	lib/ops/resize.h \
 	lib/ops/resize_file.c \

@@ -717,6 +717,32 @@ struct vhd_resize_options {
 int vhd_resize(const char *path, uint64_t size,
                const struct vhd_resize_options *opt, struct vhd_error *err);
 
+enum vhd_repair_flags {
+  VHD_REPAIR_UNDO = 1 << 0, /* puts back what a repair has changed */
+};
+
+struct vhd_repair_options {
+  struct vhd_open_options open; /* how it is looked for what is to come first */
+  struct vhd_progress progress;
+  uint32_t flags; /* enum vhd_repair_flags */
+  uint32_t padding;
+  uint64_t reserved[8];
+};
+
+struct vhd_repair_result {
+  uint32_t repaired, left; /* faults; left: those that the reader stops at */
+  uint64_t reserved[8];
+};
+
+/* Makes good what an image says of itself where the rest of it tells what it
+ * should be, and calls found for each; what it changes goes into the new file
+ * PATH.vhdkit-undo before.  No block is guessed at, no entry of a table that
+ * leads to one cleared. */
+int vhd_repair(const char *path, const struct vhd_repair_options *opt,
+               void (*found)(void *opaque, const struct vhd_finding *finding),
+               void *opaque, struct vhd_repair_result *result,
+               struct vhd_error *err);
+
 /* "10G", "512", "64K", "1.5T": powers of two; K M G T P E in either case, and
  * a fraction where it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
 int vhd_parse_size(const char *text, uint64_t *size);

@@ -33,6 +33,7 @@ tool_vhdkit_SOURCES = \
 	tool/rebase.c \
 	tool/revert.c \
 	tool/snapshot.c \
+	tool/repair.c \
 	tool/resize.c \
 	tool/table.c \
 	tool/table.h \
@@ -56,6 +57,7 @@ TOOL_PODS = \
 	tool/vhdkit-rebase.pod \
 	tool/vhdkit-revert.pod \
 	tool/vhdkit-snapshot.pod \
+	tool/vhdkit-repair.pod \
 	tool/vhdkit-resize.pod \
 	tool/vhdkit-write.pod
 dist_man_MANS += $(TOOL_PODS:.pod=.1)

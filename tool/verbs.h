@@ -33,6 +33,7 @@ extern const struct verb measure_verb;
 extern const struct verb compare_verb;
 extern const struct verb compact_verb;
 extern const struct verb read_verb;
+extern const struct verb repair_verb;
 extern const struct verb resize_verb;
 extern const struct verb write_verb;
 extern const struct verb snapshot_verb;

@@ -247,6 +247,72 @@ complete(struct redo *redo)
   return 0;
 }
 
+uint8_t *
+redo_reverse(struct redo *redo, size_t *size)
+{
+  struct redo_record record = redo->record;
+
+  if (complete(redo) < 0)
+    return NULL;
+  record.range = calloc(record.n + 1, sizeof *record.range);
+  if (!record.range)
+    return NULL;
+  for (size_t i = 0; i < record.n; i++) {
+    const struct redo_range *range = &redo->record.range[i];
+    record.range[i] = (struct redo_range){
+      .off = range->off, .len = range->len, .before = range->after,
+      .after = range->before,
+    };
+  }
+  record.old_size = redo->record.new_size;
+  record.new_size = redo->record.old_size;
+  uint8_t *buf = redo_record_format(&record, size);
+  free(record.range);
+  return buf;
+}
+
+/* What is cut off again need not be put back. */
+static int
+add_reverse(struct redo *redo, const struct redo_record *record)
+{
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < record->n; i++) {
+    const struct redo_range *range = &record->range[i];
+    const uint64_t left =
+      range->off < record->new_size ? record->new_size - range->off : 0;
+    if (left > 0)
+      r = redo_add(redo, range->after, MIN(range->len, left), range->off);
+  }
+  redo_set_length(redo, record->new_size);
+  return r;
+}
+
+int
+redo_of(struct vhd_file *file, const uint8_t *buf, size_t size,
+        struct redo **redo, struct vhd_error *err)
+{
+  struct redo_record record;
+  struct redo_progress progress = { 0 };
+
+  if (redo_record_parse(buf, size, &record) != REDO_WHOLE)
+    return vhd_fail(err, VHD_JOURNAL, EINVAL,
+                    "%s: what is beside it is no whole undo file", file->path);
+  int r = look_at_ranges(file, &record, &progress);
+  if (r < 0)
+    r = vhd_fail_sys(err, -r, "%s", file->path);
+  else if (progress.begun || progress.foreign || record.ino != file->ino)
+    r = vhd_fail(err, VHD_JOURNAL, EINVAL,
+                 "%s: it was changed since, so that what was changed before "
+                 "cannot be put back", file->path);
+  if (r == 0)
+    r = redo_begin(file, redo, err);
+  if (r == 0)
+    r = add_reverse(*redo, &record);
+  redo_record_free(&record);
+  return r;
+}
+
 /* Puts back what was there.  What was cut off is gone. */
 static bool
 undo(struct vhd_file *file, const struct redo_record *record,

@@ -48,6 +48,14 @@ void redo_keep_time(struct redo *redo);
  * be had either, the error says that the change is to be finished by the next
  * who opens the file. */
 int redo_commit(struct redo *redo, struct vhd_error *err);
+/* What would put back, later, what this change is about to change: the bytes of
+ * an undo file, to be freed, and their number.  NULL: there is no memory, or the
+ * file cannot be read. */
+uint8_t *redo_reverse(struct redo *redo, size_t *size);
+/* A change by what an undo file holds; the file must be as that change left it.
+ * 0 or -errno. */
+int redo_of(struct vhd_file *file, const uint8_t *buf, size_t size,
+            struct redo **redo, struct vhd_error *err);
 /* NULL is none. */
 void redo_free(struct redo *redo);
 

@@ -15,6 +15,7 @@ TOOL_TESTS = \
 	tests/functional/tool-readwrite.py \
 	tests/functional/tool-rebase.py \
 	tests/functional/tool-snapshot.py \
+	tests/functional/tool-repair.py \
 	tests/functional/tool-resize.py \
 	tests/functional/tool-targets.py
 dist_check_SCRIPTS += $(TOOL_TESTS)
