@@ -180,12 +180,12 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/output.c \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h \
-	lib/ops/rebase.c \
-	lib/ops/reparent.c \
-	lib/ops/reparent.h \
 	lib/ops/patched.c \
 	lib/ops/patched.h \
+	lib/ops/rebase.c \
 	lib/ops/repair.c \
+	lib/ops/reparent.c \
+	lib/ops/reparent.h \
 	lib/ops/resize.c \
 	lib/ops/resize.h \
 	lib/ops/resize_file.c \
