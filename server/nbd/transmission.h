@@ -78,22 +78,24 @@ static inline int
 nbd_parse_request(const struct nbd_session *s, const unsigned char *bytes,
                   size_t n, struct nbd_request *req)
 {
-  /* A plain read inside the export is most of what ever comes. */
+  /* A plain read or write inside the export is most of what ever comes. */
   if (n >= sizeof(struct nbd_request_header) && !s->extended && !s->shutdown &&
       s->min_block == 1) {
     struct nbd_request_header h;
     memcpy(&h, bytes, sizeof h);
     uint64_t off = nbd_get64(h.off);
     uint32_t len = nbd_get32(h.len);
+    uint16_t type = nbd_get16(h.type);
+    bool write = type == NBD_CMD_WRITE && !(s->flags & NBD_FLAG_READ_ONLY);
     if (nbd_get32(h.magic) == NBD_REQUEST_MAGIC && nbd_get16(h.flags) == 0 &&
-        nbd_get16(h.type) == NBD_CMD_READ && len <= s->max_payload &&
+        (type == NBD_CMD_READ || write) && len <= s->max_payload &&
         off <= s->size && len <= s->size - off) {
       memcpy(req->cookie, h.cookie, sizeof req->cookie);
       req->off = off;
       req->len = len;
       req->text = NULL;
-      req->payload_len = 0;
-      req->type = NBD_CMD_READ;
+      req->payload_len = write ? len : 0;
+      req->type = type;
       req->flags = 0;
       req->verdict = 0;
       req->contexts = 0;
