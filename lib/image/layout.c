@@ -210,8 +210,8 @@ layout_recheck(struct vhd_file *file, struct layout *layout,
 
   slots_free(&layout->slots);
   int e = layout_check_bat(&r);
-  if (e == 0 && layout->nspare > 0)
-    e = layout_find_slots(layout);
+  if (e == 0 && layout->nspare > 0 && layout_find_slots(layout) < 0)
+    e = vhd_fail_sys(err, ENOMEM, "%s", layout->path);
   return e;
 }
 

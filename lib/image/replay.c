@@ -229,6 +229,7 @@ replay_check(struct vhd_image *img, const struct journal *journal,
 {
   struct layout *l = &img->top->layout;
   struct bat bat = l->bat;
+  struct vhd_error why = { .code = VHD_OK };
 
   int e = look(img, &bat, journal, err);
   if (e < 0)
@@ -238,9 +239,12 @@ replay_check(struct vhd_image *img, const struct journal *journal,
     return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
   }
   journal_each(journal, move_block, &l->bat);
-  e = layout_recheck(img->top->file, l, NULL);
+  e = layout_recheck(img->top->file, l, &why);
   bat_free(&l->bat);
   l->bat = bat;
+  /* That the table cannot be looked at says nothing of what is in it. */
+  if (e < 0 && why.code != VHD_BAT_CORRUPT)
+    return vhd_fail_sys(err, -e, "%s", img->top->path);
   if (e < 0)
     return replay_refuse(img, err);
   return layout_recheck(img->top->file, l, err);

@@ -219,6 +219,64 @@ test_overlap_elsewhere(void **state)
   image_free(image);
 }
 
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ && \
+  defined __GLIBC__
+#define FAILING_MEMORY
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+
+static unsigned failing; /* the n-th from now on; 0: none */
+
+static bool
+fails(void)
+{
+  return failing > 0 && --failing == 0;
+}
+
+/* Instead of the C library's. */
+void *
+malloc(size_t size)
+{
+  return fails() ? NULL : __libc_malloc(size);
+}
+
+void *
+calloc(size_t n, size_t size)
+{
+  return fails() ? NULL : __libc_calloc(n, size);
+}
+
+/* Whichever is missing: it is not said that the image was changed, and that
+ * what was acknowledged may be thrown away. */
+static void
+test_no_memory(void **state)
+{
+  (void)state;
+  struct journal *j = journal_format(mem, journal_bytes(16));
+  unsigned n = 0;
+  int e;
+
+  make_small();
+  do {
+    struct vhd_error err = { .code = VHD_OK };
+    struct vhd_image *image = open_layer("small.vhd", 0);
+    uint32_t slot = bat_slot(&image->top->layout.bat, 0);
+    if (n == 0)
+      journal_append(j, (struct journal_record){ JOURNAL_BAT, 0, slot,
+                                                 NO_SLOT });
+    failing = ++n;
+    e = replay_check(image, j, &err);
+    bool tried = failing == 0;
+    failing = 0;
+    assert_int_equal(e, tried ? -ENOMEM : 0);
+    assert_int_equal(err.code, tried ? VHD_SYSTEM : VHD_OK);
+    image_free(image);
+  } while (e < 0);
+  assert_true(n > 4);
+}
+#endif
+
 /* -------------------------------------------------------- what dates a file */
 
 /* Zeros are punched into a block: no byte was written, but the file's mtime is
@@ -410,6 +468,9 @@ main(void)
     cmocka_unit_test(test_much_is_written_down),
     cmocka_unit_test(test_overlap_in_between),
     cmocka_unit_test(test_overlap_elsewhere),
+#ifdef FAILING_MEMORY
+    cmocka_unit_test(test_no_memory),
+#endif
     cmocka_unit_test(test_punched),
     cmocka_unit_test(test_given_back),
     cmocka_unit_test(test_huge_is_read),
