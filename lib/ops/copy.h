@@ -11,7 +11,7 @@
 #include "base/progress.h"
 #include "vhdkit.h"
 
-#define COPY_CHUNK (1U << 20)
+#define COPY_CHUNK (256U << 10)
 
 struct copy_target {
   /* Takes data; offsets only grow.  What it never gets is zeros.  0 or -errno

@@ -51,6 +51,7 @@ EXTRA_DIST += \
 	tests/bench/attackers.py \
 	tests/bench/bench \
 	tests/bench/children \
+	tests/bench/convert \
 	tests/bench/crowd \
 	tests/bench/images.py \
 	tests/bench/instructions \
