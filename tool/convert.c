@@ -165,8 +165,7 @@ const struct verb convert_verb = {
   .options = { convert_options, root_options, open_options, look_options,
                progress_options },
   .about = "A differencing SOURCE is taken with its parents.  Zeros take no "
-           "space in TARGET,\nwhich is there whole afterwards, or not at "
-           "all.",
+           "space in\nTARGET, which is there whole afterwards, or not at all.",
   .run = run_convert,
 };
 

@@ -121,7 +121,7 @@ def _():
     os.link("secret/there.vhd", "secret/nowhere.vhd")
     for name in ("there", "nowhere"):
         vhdkit("create", "--parent", f"secret/{name}.vhd",
-               f"dir/of-{name}.vhd")
+               f"dir/of-{name}.vhd", "--root", ".")
     os.unlink("secret/nowhere.vhd")
     with open("dir/bad.vhd", "wb") as f:
         f.write(b"x" * 4096)

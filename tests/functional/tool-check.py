@@ -534,7 +534,7 @@ def _():
 def _():
     os.mkdir("in")
     vhdkit("create", "--size", "1M", "out.vhd")
-    vhdkit("create", "--parent", "out.vhd", "in/child.vhd")
+    vhdkit("create", "--parent", "out.vhd", "in/child.vhd", "--root", ".")
     refused("read", "in/child.vhd", says=["out.vhd", "--root"])
     refused("read", "--root", "in", "in/child.vhd", says="out.vhd")
     vhdkit("read", "--root", ".", "in/child.vhd")

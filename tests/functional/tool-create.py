@@ -353,12 +353,67 @@ def _():
     os.mkdir("golden")
     os.mkdir("clients")
     vhdkit("create", "--size", "1M", "golden/g.vhd")
-    done = vhdkit("create", "--parent", "golden/g.vhd", "clients/c.vhd")
-    contains(done.err, "does not open as things are")
+    done = refused("create", "--parent", "golden/g.vhd", "clients/c.vhd",
+                   says="created, but it opens only with --root")
+    # What it says to give is enough.
+    root = done.err.split("--root '")[1].split("'")[0]
+    equal(root, os.path.realpath("golden"))
+    vhdkit("info", "--chain", "--root", root, "clients/c.vhd")
     done = vhdkit("create", "--parent", "golden/g.vhd", "--root", ".",
                   "clients/d.vhd")
     equal(done.err, "", "message")
     vhdkit("info", "--chain", "clients/c.vhd", env={"VHDKIT_ROOTS": "golden"})
+
+
+@case("--protect makes the parent read-only, and only with a parent")
+def _():
+    vhdkit("create", "--size", "1M", "a.vhd")
+    os.chmod("a.vhd", 0o664)
+    vhdkit("create", "--parent", "a.vhd", "b.vhd", "--protect")
+    equal(os.stat("a.vhd").st_mode & 0o7777, 0o444)
+    refused("create", "--size", "1M", "--protect", "c.vhd", says="--parent")
+    check(not os.path.exists("c.vhd"), "nothing")
+
+
+@case("--from fills it with a disk, whose zeros take no space")
+def _():
+    data = bytes(MiB) + b"x" * 512 + bytes(5 * MiB - 512)
+    with open("raw", "wb") as file:
+        file.write(data)
+    vhdkit("create", "--from", "raw", "--from-format", "raw", "a.vhd")
+    equal(content("a.vhd"), data)
+    equal(read_json("info", "--json", "a.vhd")["blocks"]["allocated"], 1)
+    vhdkit("create", "--from", "a.vhd", "--type", "fixed", "--size", "8M",
+           "b.vhd")
+    equal(content("b.vhd"), data + bytes(2 * MiB))
+    equal(read_json("info", "--json", "b.vhd")["type"], "fixed")
+    refused("create", "--from", "a.vhd", "--size", "1M", "c.vhd",
+            says="does not fit")
+    refused("create", "--from", "raw", "c.vhd", says="not a VHD")
+    refused("create", "--from", "a.vhd", "--parent", "a.vhd", "c.vhd",
+            says="--parent goes with")
+    refused("create", "--size", "1M", "--from-format", "raw", "c.vhd",
+            says="--from")
+    check(not os.path.exists("c.vhd"), "nothing")
+
+
+@case("--like takes size, type and block size, where they are not given")
+def _():
+    vhdkit("create", "--size", "10M", "--block-size", "512K", "a.vhd")
+    vhdkit("create", "--size", "3M", "--type", "fixed", "b.vhd")
+    vhdkit("create", "--parent", "a.vhd", "c.vhd")
+    for like, more, wanted in (
+            ("a.vhd", (), ("dynamic", 10 * MiB, 512 * KiB)),
+            ("b.vhd", (), ("fixed", 3 * MiB, None)),
+            ("c.vhd", (), ("dynamic", 10 * MiB, 512 * KiB)),
+            ("a.vhd", ("--size", "1M", "--block-size", "1M"),
+             ("dynamic", MiB, MiB)),
+            ("a.vhd", ("--type", "fixed"), ("fixed", 10 * MiB, None))):
+        vhdkit("create", "--like", like, *more, "--overwrite", "new.vhd")
+        info = read_json("info", "--json", "new.vhd")
+        equal((info["type"], info["size"],
+               info.get("blocks", {}).get("size")), wanted)
+    refused("create", "--like", "none.vhd", "d.vhd", says="none.vhd")
 
 
 # ----------------------------------------------------------- all or nothing

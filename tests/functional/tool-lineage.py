@@ -323,7 +323,7 @@ def _():
 def _():
     os.mkdir("in")
     vhdkit("create", "--size", "1M", "out.vhd")
-    vhdkit("create", "--parent", "out.vhd", "in/child.vhd")
+    vhdkit("create", "--parent", "out.vhd", "in/child.vhd", "--root", ".")
     for roots, image in (("gone:.", "in/child.vhd"), ("gone", "out.vhd")):
         stale = {"VHDKIT_ROOTS": roots}
         for verb in "info", "check", "read", "map":
