@@ -177,6 +177,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/inplace.c \
 	lib/ops/inplace.h \
 	lib/ops/locators.c \
+	lib/ops/merge.c \
 	lib/ops/output.c \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h \

@@ -629,6 +629,17 @@ enum vhd_rebase_flags {
 int vhd_rebase(const char *path, const char *parent,
                const struct vhd_chain_options *opt, struct vhd_error *err);
 
+enum vhd_merge_flags {
+  /* Do it though the parent has other children, which become worthless. */
+  VHD_MERGE_SPOIL_OTHERS = 1 << 0,
+};
+
+/* What a child holds becomes its parent's, and the child goes; its own children
+ * are its parent's from then on.  What is interrupted, by whatever, loses
+ * nothing and is finished by the same call. */
+int vhd_merge(const char *path, const struct vhd_chain_options *opt,
+              struct vhd_error *err);
+
 enum vhd_severity {
   VHD_NOTE,   /* unusual, harmless */
   VHD_LEAKED, /* space that nothing refers to */

@@ -23,6 +23,7 @@ tool_vhdkit_SOURCES = \
 	tool/json.h \
 	tool/main.c \
 	tool/map.c \
+	tool/merge.c \
 	tool/message.c \
 	tool/message.h \
 	tool/options.c \
@@ -53,6 +54,7 @@ TOOL_PODS = \
 	tool/vhdkit-info.pod \
 	tool/vhdkit-map.pod \
 	tool/vhdkit-measure.pod \
+	tool/vhdkit-merge.pod \
 	tool/vhdkit-read.pod \
 	tool/vhdkit-rebase.pod \
 	tool/vhdkit-revert.pod \

@@ -39,5 +39,6 @@ extern const struct verb write_verb;
 extern const struct verb snapshot_verb;
 extern const struct verb revert_verb;
 extern const struct verb rebase_verb;
+extern const struct verb merge_verb;
 
 #endif

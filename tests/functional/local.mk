@@ -12,6 +12,7 @@ TOOL_TESTS = \
 	tests/functional/tool-info.py \
 	tests/functional/tool-lineage.py \
 	tests/functional/tool-progress.py \
+	tests/functional/tool-merge.py \
 	tests/functional/tool-readwrite.py \
 	tests/functional/tool-rebase.py \
 	tests/functional/tool-snapshot.py \
