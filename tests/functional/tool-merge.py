@@ -182,7 +182,7 @@ def _():
     chance = random.Random(7)
     took = 0.4
     killed = 0
-    for i in range(int(os.environ.get("MERGE_KILLS", "25"))):
+    for i in range(int(os.environ.get("MERGE_KILLS", "8"))):
         for name in os.listdir():
             os.remove(name)
         chain()
