@@ -370,6 +370,24 @@ undo_path(const char *path)
   return asprintf(&name, "%s.vhdkit-undo", path) < 0 ? NULL : name;
 }
 
+/* A repair that was killed, or failed, may have left just that; but the times
+ * of the file may be others now. */
+static bool
+is_written(const char *name, const uint8_t *buf, size_t size)
+{
+  struct vhd_file *file;
+  uint64_t there = 0;
+
+  if (local_open(name, LOCAL_READ, &file, NULL) < 0)
+    return false;
+  CLEANUP_FREE uint8_t *bytes = malloc(size);
+  bool same = bytes != NULL && file_size(file, &there) == 0 &&
+              there == size && file_read(file, bytes, size, 0) == 0 &&
+              redo_same(bytes, buf, size);
+  file_close(file);
+  return same;
+}
+
 static int
 write_undo(struct repair *r, struct redo *redo)
 {
@@ -382,6 +400,8 @@ write_undo(struct repair *r, struct redo *redo)
   CLEANUP_FREE uint8_t *buf = redo_reverse(redo, &size);
   if (buf == NULL)
     return fail(r, -ENOMEM);
+  if (is_written(name, buf, size))
+    return 0;
   int e = vhd_output_open(name, 0, &output, r->err);
   if (e < 0)
     return e;

@@ -271,6 +271,37 @@ redo_reverse(struct redo *redo, size_t *size)
   return buf;
 }
 
+static bool
+same_records(const struct redo_record *a, const struct redo_record *b)
+{
+  bool same = a->n == b->n && a->old_size == b->old_size &&
+              a->new_size == b->new_size && a->ino == b->ino;
+
+  for (size_t i = 0; same && i < a->n; i++) {
+    const struct redo_range *x = &a->range[i], *y = &b->range[i];
+    same = x->off == y->off && x->len == y->len &&
+           memcmp(x->before, y->before, x->len) == 0 &&
+           memcmp(x->after, y->after, x->len) == 0;
+  }
+  return same;
+}
+
+bool
+redo_same(const uint8_t *a, const uint8_t *b, size_t size)
+{
+  struct redo_record x, y;
+  bool same = false;
+
+  if (redo_record_parse(a, size, &x) != REDO_WHOLE)
+    return false;
+  if (redo_record_parse(b, size, &y) == REDO_WHOLE) {
+    same = same_records(&x, &y);
+    redo_record_free(&y);
+  }
+  redo_record_free(&x);
+  return same;
+}
+
 /* What is cut off again need not be put back. */
 static int
 add_reverse(struct redo *redo, const struct redo_record *record)

@@ -52,6 +52,8 @@ int redo_commit(struct redo *redo, struct vhd_error *err);
  * an undo file, to be freed, and their number.  NULL: there is no memory, or the
  * file cannot be read. */
 uint8_t *redo_reverse(struct redo *redo, size_t *size);
+/* Do two such files of this size tell of the same change? */
+bool redo_same(const uint8_t *a, const uint8_t *b, size_t size);
 /* A change by what an undo file holds; the file must be as that change left it.
  * 0 or -errno. */
 int redo_of(struct vhd_file *file, const uint8_t *buf, size_t size,

@@ -13,6 +13,7 @@ import time
 from crashtest import BEGIN, CLOSED, KILLED, RECORD, RECORDER, Recording
 from inplacetest import findings, overwrite, write_at
 from tooltest import KiB, check, content, same_bytes, vhdkit
+from vhdimage import Image
 
 SIZE, BLOCK = 768 * KiB, 16 * KiB
 END, CALL_SYNC = 2, 6  # see record.h
@@ -26,6 +27,19 @@ def fill(path, rng, zeros=0.5):
         write_at(path, blk * BLOCK, rng.randbytes(512) * (BLOCK // 512))
     zeroed = [blk for blk in blocks if rng.random() < zeros]
     overwrite(path, {blk * BLOCK: bytes(BLOCK) for blk in zeroed})
+
+
+def damage(path):
+    """The copy of the footer is gone, and the table has entries that are no
+    blocks."""
+    image = Image(path)
+    image.header.entries += 300
+    image.bytes[image.header.table_offset + 4 * (image.header.entries - 300):
+                image.header.table_offset + 4 * image.header.entries] = \
+        bytes(4 * 300)
+    image.save()
+    with open(path, "r+b") as file:
+        file.write(bytes(512))
 
 
 class Verb(Recording):
@@ -44,10 +58,12 @@ class Verb(Recording):
         if self.kind == "fixed":
             vhdkit("create", "--type", "fixed", "--size", str(SIZE), image)
             vhdkit("write", image, data=rng.randbytes(SIZE // 2))
-        elif self.kind == "dynamic":
+        elif self.kind in ("dynamic", "damaged"):
             vhdkit("create", "--size", str(SIZE), "--block-size", str(BLOCK),
                    image)
             fill(image, rng)
+            if self.kind == "damaged":
+                damage(image)
         else:
             vhdkit("create", "--size", str(SIZE), "--block-size", str(BLOCK),
                    base)
@@ -145,7 +161,8 @@ class Verb(Recording):
         """The image is what it was at first."""
         shutil.copy(self.path("image.0"), self.path("image.vhd"))
         for name in os.listdir(self.folder):
-            if name.startswith(("data.", "log")) or name.endswith("-redo"):
+            if name.startswith(("data.", "log")) or \
+                    name.endswith(("-redo", "-undo")):
                 os.unlink(self.path(name))
         os.close(self.log)
         self.log = os.open(self.path("log"),
