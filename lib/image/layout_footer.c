@@ -17,28 +17,59 @@
 #include "format/geometry.h"
 #include "image/layout_reader.h"
 
+/* What other files begin with, or have somewhere. */
 static const struct {
+  uint64_t off;
   const char *magic;
   size_t len;
   const char *name;
 } other_formats[] = {
-  { "vhdxfile", 8, "a VHDX image" },
-  { "QFI\xfb", 4, "a qcow image" },
-  { "KDMV", 4, "a VMDK image" },
-  { "# Disk DescriptorFile", 21, "a VMDK descriptor" },
-  { "<<< Oracle VM VirtualBox Disk Image >>>", 39, "a VDI image" },
+  { 0, "vhdxfile", 8, "a VHDX image" },
+  { 0, "QFI\xfb", 4, "a qcow image" },
+  { 0, "KDMV", 4, "a VMDK image" },
+  { 0, "COWD", 4, "a VMDK image" },
+  { 0, "# Disk DescriptorFile", 21, "a VMDK descriptor" },
+  { 64, "\x7f\x10\xda\xbe", 4, "a VDI image" },
+  { 0, "\x1f\x8b", 2, "a file that was compressed with gzip" },
+  { 0, "\xfd" "7zXZ", 6, "a file that was compressed with xz" },
+  { 0, "BZh", 3, "a file that was compressed with bzip2" },
+  { 0, "\x28\xb5\x2f\xfd", 4, "a file that was compressed with zstd" },
+  { 0, "PK\3\4", 4, "a zip archive" },
+  { 32769, "CD001", 5, "an ISO image" },
 };
+
+static bool
+has_magic(struct reader *r, uint64_t off, const char *magic, size_t len)
+{
+  char buf[FOOTER_SIZE];
+
+  return range_fits(off, len, r->l->file_size) &&
+         file_read(r->file, buf, len, off) == 0 && memcmp(buf, magic, len) == 0;
+}
+
+/* The mark of a boot sector; but with a dynamic header behind it, it is the copy
+ * of the footer that is gone. */
+static bool
+is_raw(struct reader *r)
+{
+  return has_magic(r, 510, "\x55\xaa", 2) &&
+         !has_magic(r, FOOTER_SIZE, "cxsparse", 8);
+}
 
 /* Neither end has a footer: says so as helpfully as can be. */
 static int
-no_footer(struct reader *r, const uint8_t *head, size_t len)
+no_footer(struct reader *r)
 {
   for (size_t i = 0; i < sizeof other_formats / sizeof *other_formats; i++)
-    if (len >= other_formats[i].len &&
-        memcmp(head, other_formats[i].magic, other_formats[i].len) == 0)
+    if (has_magic(r, other_formats[i].off, other_formats[i].magic,
+                  other_formats[i].len))
       return vhd_fail(r->err, VHD_FORMAT_UNKNOWN, EINVAL,
                       "%s: this is %s, not a VHD", r->file->path,
                       other_formats[i].name);
+  if (is_raw(r))
+    return vhd_fail(r->err, VHD_FORMAT_UNKNOWN, EINVAL,
+                    "%s: this is a raw disk, not a VHD; or a fixed one that "
+                    "lost its footer", r->file->path);
   return vhd_fail(r->err, VHD_FOOTER_MISSING, EINVAL,
                   "%s: no VHD footer at the end of the file nor at its start; "
                   "not a VHD image, or cut short", r->file->path);
@@ -127,7 +158,7 @@ use_head_footer(struct reader *r, const uint8_t *buf, bool have_head,
       return end_result;
     }
     if (!cookie)
-      return no_footer(r, buf, have_head ? FOOTER_SIZE : 0);
+      return no_footer(r);
     if (footer_parse(buf, r->file->path, "copy of the footer at offset 0",
                      &head, r->err) < 0)
       return -EINVAL;

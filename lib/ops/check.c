@@ -112,7 +112,8 @@ check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
   if (r >= 0)
     r = layout_read(c->file, flags, &sink.sink, &c->layout, &fault);
   if (r < 0) {
-    if (is_about_content(&fault)) {
+    /* Another format is no broken VHD. */
+    if (is_about_content(&fault) && fault.code != VHD_FORMAT_UNKNOWN) {
       checker_tell(c, VHD_BROKEN, fault.code,
                    without_path(fault.message, c->path));
       return 0;

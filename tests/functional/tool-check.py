@@ -123,14 +123,47 @@ def _():
 
 # ----------------------------------------------------------- footer and header
 
-@case("no footer at all, or another format: broken, by name")
+@case("what is no VHD at all is not called broken, but by its name: status 1")
+def _():
+    for name, off, magic in (
+            ("VHDX", 0, b"vhdxfile"), ("qcow", 0, b"QFI\xfb\0\0\0\3"),
+            ("VMDK", 0, b"KDMV"), ("VMDK", 0, b"COWD"),
+            ("VMDK", 0, b"# Disk DescriptorFile\n"),
+            ("VDI", 0, b"<<< Any Disk Image >>>\n".ljust(64, b"\0") +
+             b"\x7f\x10\xda\xbe"),
+            ("gzip", 0, b"\x1f\x8b\x08"), ("xz", 0, b"\xfd7zXZ\0"),
+            ("bzip2", 0, b"BZh91AY"), ("zstd", 0, b"\x28\xb5\x2f\xfd"),
+            ("zip", 0, b"PK\x03\x04"), ("ISO", 32769, b"CD001"),
+            ("raw disk", 510, b"\x55\xaa")):
+        with open("a.vhd", "wb") as file:
+            file.truncate(100000)
+            file.seek(off)
+            file.write(magic)
+        refused("check", "a.vhd", says=["a.vhd", name, "not a VHD"])
+        refused("check", "--json", "a.vhd", says=name)
+        refused("info", "a.vhd", says=name)
+        # With the end of a VHD it is one, whatever its guest has written.
+        footer = new_footer(2, 100352).data
+        with open("a.vhd", "r+b") as file:
+            file.seek(100352)
+            file.write(footer)
+        vhdkit("check", "a.vhd")
+
+
+@case("a VHD whose footers are lost is a broken VHD")
+def _():
+    image = two_blocks()
+    image.bytes[:512] = bytes(510) + b"\x55\xaa"
+    image.bytes[-512:] = bytes(512)
+    image.save(head=False, end=False)
+    finds("a.vhd", "broken", "footer-missing")
+
+
+@case("no footer at all, and nothing known instead: broken")
 def _():
     with open("a.vhd", "wb") as file:
         file.write(b"\0" * MiB)
     finds("a.vhd", "broken", "footer-missing", "no VHD footer")
-    with open("b.vhd", "wb") as file:
-        file.write(b"vhdxfile" + bytes(MiB))
-    finds("b.vhd", "broken", "format-unknown", "VHDX")
     with open("c.vhd", "wb") as file:
         file.write(b"short")
     finds("c.vhd", "broken", "footer-missing")
