@@ -101,9 +101,11 @@ copy_record(void *opaque, const struct journal_record *rec)
 }
 
 void
-journal_copy(struct journal *j, const struct journal *from)
+journal_copy(struct journal *j, const struct journal *from,
+             const struct file_stamp *stamp)
 {
   journal_each(from, copy_record, j);
+  atomic_store(&j->written, MIN(from->written, stamp->mtime));
 }
 
 uint32_t
@@ -190,37 +192,48 @@ static bool
 is_behind(const struct journal *j, int64_t t)
 {
   return t - TICK < atomic_load_explicit(&j->since, memory_order_relaxed) ||
-         t < atomic_load_explicit(&j->changed, memory_order_relaxed) - SECOND;
+         t - TICK < atomic_load_explicit(&j->written, memory_order_relaxed);
 }
 
-/* A thread may be overtaken between reading the clock and here, but not for a
- * second.  Returns the time as it is now. */
+/* The value was read before the clock: so it is the clock that went back, and
+ * not this thread that was overtaken. */
 static int64_t
-go_back(struct journal *j)
+lower(_Atomic int64_t *value)
 {
-  int64_t t = now(CLOCK_REALTIME);
-  int64_t changed = atomic_load_explicit(&j->changed, memory_order_relaxed);
-  int64_t written = atomic_load_explicit(&j->written, memory_order_relaxed);
+  int64_t have = atomic_load(value), t = now(CLOCK_REALTIME);
 
-  if (t < changed - SECOND)
-    atomic_compare_exchange_strong(&j->changed, &changed, t);
-  if (t - TICK < atomic_load_explicit(&j->since, memory_order_relaxed))
-    atomic_store(&j->since, t - TICK);
-  if (t - TICK < written)
-    atomic_compare_exchange_strong(&j->written, &written, t - TICK);
+  if (t - TICK < have)
+    atomic_compare_exchange_strong(value, &have, t - TICK);
   return t;
 }
 
-/* The time as it is now, noted. */
+/* The time as it is now, noted.  The file still has its times of before, so
+ * `changed` stays until it has others: see come_back(). */
 static inline int64_t
 note_time(struct journal *j, clockid_t clock)
 {
   int64_t t = now(clock);
 
-  if (is_behind(j, t))
-    t = go_back(j);
+  if (is_behind(j, t)) {
+    lower(&j->since);
+    t = lower(&j->written);
+  }
   raise_to(&j->changed, t);
   return t;
+}
+
+/* Since `begun` the file was changed, so it has no time any more from before
+ * the clock was set back, if it was. */
+static inline void
+come_back(struct journal *j, int64_t begun)
+{
+  int64_t changed = atomic_load_explicit(&j->changed, memory_order_relaxed);
+
+  if (begun >= changed - SECOND)
+    return;
+  int64_t t = now(CLOCK_REALTIME);
+  if (begun <= t && t < changed - SECOND)
+    atomic_compare_exchange_strong(&j->changed, &changed, t);
 }
 
 void
@@ -253,8 +266,10 @@ journal_end(struct journal *j, int64_t begun, bool wrote)
   /* Not the coarse one, as file systems may take the time of a change from the
    * fine one. */
   int64_t t = note_time(j, CLOCK_REALTIME);
-  if (wrote)
+  if (wrote) {
+    come_back(j, begun);
     raise_to(&j->written, MIN(begun, t) - TICK);
+  }
   atomic_fetch_sub(&j->inflight, 1);
 }
 

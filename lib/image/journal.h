@@ -14,7 +14,8 @@
  * last such note.  Older clocks' ticks, in which times are kept, make no
  * difference; a change by others within one tick of our last is not seen (10 ms
  * at most).  A clock that is set back while the process lives is noticed at the
- * next note.
+ * next note: from then on the file may have times of before and after that,
+ * until it was changed once more, and then of after that alone.
  *
  * What was in flight at a kill ends without anybody to note when: the kernel
  * goes on with it, and keeps no time at which it closed the dead process's
@@ -65,8 +66,10 @@ struct journal *journal_format(void *mem, size_t bytes);
 struct journal *journal_adopt(void *mem, size_t bytes);
 /* So many bytes of its memory can be used now, not less than before. */
 void journal_widen(struct journal *j, size_t bytes);
-/* Appends the records of another, for which there is room. */
-void journal_copy(struct journal *j, const struct journal *from);
+/* Appends the records of another, for which there is room, and what it says of
+ * when the file was written for them.  stamp: of the file, which it fits. */
+void journal_copy(struct journal *j, const struct journal *from,
+                  const struct file_stamp *stamp);
 
 uint32_t journal_room(const struct journal *j);
 uint32_t journal_used(const struct journal *j);

@@ -86,7 +86,7 @@ make_own(struct vhd_image *img, const char *dir,
   struct journal *j = journal_format(jf->mem, jf->reserved);
   journal_stamp(j, stamp);
   if (left)
-    journal_copy(j, left);
+    journal_copy(j, left, stamp);
   int64_t begun = journal_begin(j, 0);
   e = journal_file_publish(img->top->file, jf);
   if (e == 0)

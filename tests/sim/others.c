@@ -140,7 +140,7 @@ take_over(struct scene *s)
   s->own_mem = malloc(LIFE_JOURNAL_BYTES);
   s->own = journal_format(s->own_mem, LIFE_JOURNAL_BYTES);
   journal_stamp(s->own, &stamp);
-  journal_copy(s->own, s->journal);
+  journal_copy(s->own, s->journal, &stamp);
   struct vhd_image *img = must_open(s, false, s->own, "who takes over");
   if (!img)
     return NULL;

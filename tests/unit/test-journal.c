@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,6 +35,19 @@ stamped(const struct file_stamp *stamp)
 
   journal_stamp(j, stamp);
   return j;
+}
+
+static int64_t clock_offset;
+
+/* Instead of the C library's. */
+int
+clock_gettime(clockid_t clock, struct timespec *t)
+{
+  int e = (int)syscall(SYS_clock_gettime, clock, t);
+  int64_t at = t->tv_sec * SECOND + t->tv_nsec + clock_offset;
+
+  *t = (struct timespec){ at / SECOND, at % SECOND };
+  return e;
 }
 
 static struct file_stamp
@@ -128,6 +142,71 @@ test_clock_set_back(void **state)
   assert_false(fits(j, moved(now, -HOUR, -HOUR, 0)));
 }
 
+/* It was set back a little, between two writes. */
+static void
+test_clock_set_back_a_little(void **state)
+{
+  (void)state;
+  struct file_stamp then = moved(stamp_now(), -HOUR, -HOUR, 0);
+  struct journal *j = stamped(&then);
+
+  clock_offset = SECOND / 2;
+  int64_t begun = journal_begin(j, 4096);
+  struct file_stamp ahead = stamp_now();
+  journal_end(j, begun, true);
+  assert_true(fits(j, ahead));
+  clock_offset = 0;
+  begun = journal_begin(j, 4096);
+  assert_true(fits(j, ahead));
+  struct file_stamp now = stamp_now();
+  assert_true(fits(j, now));
+  journal_end(j, begun, true);
+  assert_true(fits(j, now));
+  assert_true(fits(j, moved(now, 0, HOUR, 0)));
+  assert_false(fits(j, moved(now, -SECOND, HOUR, 0)));
+  assert_false(fits(j, moved(now, 2 * SECOND, 2 * SECOND, 0)));
+}
+
+/* The file has its times of before until it is changed. */
+static void
+test_clock_set_back_and_nothing_written(void **state)
+{
+  (void)state;
+  struct file_stamp then = moved(stamp_now(), HOUR, HOUR, 0);
+  struct journal *j = stamped(&then);
+
+  int64_t begun = journal_begin(j, 4096);
+  assert_true(fits(j, then));
+  journal_end(j, begun, false);
+  assert_true(fits(j, then));
+  assert_true(fits(j, stamp_now()));
+  assert_false(fits(j, moved(then, HOUR, HOUR, 0)));
+  journal_end(j, journal_begin(j, 4096), true);
+  assert_false(fits(j, then));
+}
+
+/* Who took it over was killed too, and had written nothing yet. */
+static void
+test_killed_twice(void **state)
+{
+  (void)state;
+  struct file_stamp then = moved(stamp_now(), -HOUR, -HOUR, 0);
+  struct journal *from = stamped(&then);
+  struct journal *to = journal_format(mem + 4096, journal_bytes(16));
+
+  int64_t begun = journal_begin(from, 4096);
+  struct file_stamp now = stamp_now();
+  journal_end(from, begun, true);
+  journal_append(from, (struct journal_record){ JOURNAL_BITS, 1, 2, 3 });
+  journal_stamp(to, &now);
+  journal_copy(to, from, &now);
+  journal_end(to, journal_begin(to, 0), false);
+  assert_true(fits(to, now));
+  assert_true(fits(to, moved(now, 0, HOUR, 0)));
+  assert_false(fits(to, moved(now, -SECOND, HOUR, 0)));
+  assert_false(fits(to, moved(now, HOUR, HOUR, 0)));
+}
+
 /* The file as it was before our last change of it. */
 static void
 test_put_back(void **state)
@@ -178,7 +257,7 @@ test_copy(void **state)
     if (i < 2)
       journal_trim(from, journal_mark(from));
   }
-  journal_copy(to, from);
+  journal_copy(to, from, &(struct file_stamp){ .mtime = 1 });
   assert_int_equal(journal_room(to), 16 - 3);
   assert_non_null(journal_adopt(mem + 4096, journal_bytes(16)));
 }
@@ -447,6 +526,9 @@ main(void)
     cmocka_unit_test(test_changed_by_us),
     cmocka_unit_test(test_in_flight),
     cmocka_unit_test(test_clock_set_back),
+    cmocka_unit_test(test_clock_set_back_a_little),
+    cmocka_unit_test(test_clock_set_back_and_nothing_written),
+    cmocka_unit_test(test_killed_twice),
     cmocka_unit_test(test_put_back),
     cmocka_unit_test(test_seconds),
     cmocka_unit_test(test_copy),
