@@ -46,6 +46,7 @@
 enum journal_kind {
   JOURNAL_BAT = 1,  /* a: the entry before, b: the entry now */
   JOURNAL_BITS = 2, /* a: first sector, b: how many, now in this file */
+  JOURNAL_ZEROS = 3, /* the same, and there is nothing but zeros in them */
 };
 
 struct journal_record {

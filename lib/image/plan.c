@@ -29,7 +29,7 @@ publish(struct vhd_image *img, enum journal_kind kind, uint32_t blk, uint32_t a,
 
 /* The sectors of a piece, now that its ends are complete, are in this file. */
 static void
-publish_piece(struct vhd_image *img, const struct piece *p)
+publish_piece(struct vhd_image *img, const struct piece *p, bool zeros)
 {
   uint64_t in = p->off & ((1ULL << img->top->block_shift) - 1);
   uint32_t sec = (uint32_t)(in / 512);
@@ -40,7 +40,9 @@ publish_piece(struct vhd_image *img, const struct piece *p)
     img->space.given++;
   }
   if (image_is_child(img) || p->kind == PIECE_SET_BITS)
-    publish(img, JOURNAL_BITS, p->blk, sec, nsec);
+    publish(img, zeros && !p->edge[0] && !p->edge[1] ? JOURNAL_ZEROS
+                                                     : JOURNAL_BITS,
+            p->blk, sec, nsec);
 }
 
 static void
@@ -68,7 +70,7 @@ release(struct vhd_request *req, bool good)
       continue;
     pthread_mutex_lock(&img->top->lock);
     if (good)
-      publish_piece(img, p);
+      publish_piece(img, p, req->op != VHD_WRITE);
     else
       abort_piece(img, p);
     m->changed |= good;

@@ -29,6 +29,7 @@
 #include "base/error.h"
 #include "image/apply.h"
 #include "image/replay.h"
+#include "store/extents.h"
 
 struct stay {
   uint32_t slot, blk;
@@ -45,6 +46,12 @@ struct replay {
   struct stay *stay;
   size_t nstay;
 };
+
+static bool
+is_bits(const struct journal_record *rec)
+{
+  return rec->kind == JOURNAL_BITS || rec->kind == JOURNAL_ZEROS;
+}
 
 static int
 damaged(struct replay *r)
@@ -144,7 +151,7 @@ look_at_record(void *opaque, const struct journal_record *rec)
 
   if (rec->blk >= r->img->top->nblk)
     return out_of_reach(r, rec->blk);
-  if (rec->kind == JOURNAL_BITS)
+  if (is_bits(rec))
     return look_at_bits(r, rec);
   if (rec->kind != JOURNAL_BAT)
     return damaged(r);
@@ -223,6 +230,66 @@ move_block(void *opaque, const struct journal_record *rec)
   return 0;
 }
 
+/* --------------------------------------------------- is it there, after all */
+
+/* A file system that was mounted anew has lost its page cache.  If it was
+ * unmounted before, all of that was written; if its disk went away, or was put
+ * back as it had been, the times of a file may be on it and the data that were
+ * written then not.  A slot is a hole before it is written, or space that is
+ * set aside, so it shows. */
+struct presence {
+  struct vhd_image *img;
+  struct vhd_error *err;
+  struct bat bat; /* as the records so far have it */
+};
+
+static int
+lost(const struct presence *p)
+{
+  const char *path = p->img->journal_file.path;
+
+  return vhd_fail(p->err, VHD_JOURNAL, EIO,
+                  "%s: a killed program left acknowledged changes of this "
+                  "image in the journal '%s', but the file system was mounted "
+                  "anew since, and data that belong to them are not on its "
+                  "disk, as if that had been lost for a time; the image is as "
+                  "it was last flushed: if it is to be used so, remove that "
+                  "file, and the changes are gone",
+                  p->img->top->path, path ? path : "");
+}
+
+static int
+look_for_data(void *opaque, const struct journal_record *rec)
+{
+  struct presence *p = opaque;
+  const struct layout *l = &p->img->top->layout; /* all records applied */
+
+  if (rec->kind == JOURNAL_BAT)
+    bat_set(&p->bat, rec->blk, rec->b);
+  uint32_t slot = bat_slot(&p->bat, rec->blk);
+  if (rec->kind != JOURNAL_BITS || slot == NO_SLOT ||
+      slot != bat_slot(&l->bat, rec->blk))
+    return 0;
+  uint64_t off = ((uint64_t)slot + l->bitmap_sec + rec->a) * 512;
+  uint64_t len = (uint64_t)rec->b * 512;
+  return file_data_within(p->img->top->file, off, len) < len ? lost(p) : 0;
+}
+
+static int
+find_data(struct vhd_image *img, const struct bat *before,
+          const struct journal *journal, struct vhd_error *err)
+{
+  struct presence p = { .img = img, .err = err };
+
+  if (!img->journal_file.remounted)
+    return 0;
+  if (bat_copy(&p.bat, before, before->n) < 0)
+    return vhd_fail_sys(err, ENOMEM, "%s", img->top->path);
+  int e = journal_each(journal, look_for_data, &p);
+  bat_free(&p.bat);
+  return e;
+}
+
 int
 replay_check(struct vhd_image *img, const struct journal *journal,
              struct vhd_error *err)
@@ -240,6 +307,7 @@ replay_check(struct vhd_image *img, const struct journal *journal,
   }
   journal_each(journal, move_block, &l->bat);
   e = layout_recheck(img->top->file, l, &why);
+  int missing = e < 0 ? 0 : find_data(img, &bat, journal, err);
   bat_free(&l->bat);
   l->bat = bat;
   /* That the table cannot be looked at says nothing of what is in it. */
@@ -247,7 +315,7 @@ replay_check(struct vhd_image *img, const struct journal *journal,
     return vhd_fail_sys(err, -e, "%s", img->top->path);
   if (e < 0)
     return replay_refuse(img, err);
-  return layout_recheck(img->top->file, l, err);
+  return missing < 0 ? missing : layout_recheck(img->top->file, l, err);
 }
 
 /* ----------------------------------------------------------------- applying */
@@ -325,7 +393,7 @@ bring_bitmap(struct replay *r, uint32_t blk)
 static bool
 is_void(const struct layer *top, const struct journal_record *rec)
 {
-  return rec->kind == JOURNAL_BITS &&
+  return is_bits(rec) &&
          (layer_slot(top, rec->blk) == NO_SLOT ||
           summary_of(top->state[rec->blk]) == BITS_ALL);
 }
@@ -338,7 +406,7 @@ replay_record(void *opaque, const struct journal_record *rec)
   if (is_void(r->img->top, rec))
     return 0;
   int e = make_room(r);
-  if (e == 0 && rec->kind == JOURNAL_BITS)
+  if (e == 0 && is_bits(rec))
     e = bring_bitmap(r, rec->blk);
   if (e == 0)
     apply_record(r->img, rec);

@@ -37,6 +37,7 @@ struct journal_file {
   struct journal_pin pin; /* JOURNAL_LEFT */
   void *left;        /* JOURNAL_LEFT: the caller's part, a copy; owned */
   size_t left_bytes;
+  bool remounted;    /* JOURNAL_LEFT: the file system was mounted anew since */
 
   void *mem;         /* the caller's part of the journal in use, or NULL */
   size_t bytes;      /* of it; */

@@ -187,6 +187,8 @@ examine(const struct hunt *h, int folder, int fd, const struct stat *seen)
     return unreadable(h, jf->path, "it is cut short");
   if (head.bytes > h->most && st.st_uid != 0 && st.st_uid != geteuid())
     return unreadable(h, jf->path, "it is larger than any that vhdkit makes");
+  jf->remounted = head.mounting != 0 && h->want->mounting != 0 &&
+                  head.mounting != h->want->mounting;
   return read_left(h, fd, head.bytes);
 }
 

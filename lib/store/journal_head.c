@@ -29,6 +29,7 @@ journal_head_fill(struct journal_head *head, struct vhd_file *file,
   head->fs = mounts_fs_id(&fs, file->dev);
   head->ino = file->ino;
   head->dev = file->dev;
+  head->mounting = mounts_mounting(file->fd, &fs, file->dev);
   memcpy(head->id, id, sizeof head->id);
   e = boot_id(head->boot);
   return e < 0 ? e : 1;

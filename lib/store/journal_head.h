@@ -22,6 +22,7 @@ struct journal_head {
   uint8_t id[16];
   uint64_t bytes;
   uint64_t dev; /* 0: it is not told */
+  uint64_t mounting; /* see mounts_mounting() */
 };
 
 enum journal_version {

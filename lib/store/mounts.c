@@ -4,10 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/btrfs.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -24,6 +28,58 @@ mounts_fs_id(const struct statfs *fs, dev_t dev)
   _Static_assert(sizeof id == sizeof fs->f_fsid, "an id has 64 bits");
   memcpy(&id, &fs->f_fsid, sizeof id);
   return id != 0 ? id : dev;
+}
+
+/* The kernel's folder of a file system on a device of its own. */
+static bool
+folder_by_device(const char *kind, dev_t dev, char *path, size_t size)
+{
+  char device[60], target[PATH_MAX];
+
+  snprintf(device, sizeof device, "/sys/dev/block/%u:%u", major(dev),
+           minor(dev));
+  ssize_t n = readlink(device, target, sizeof target - 1);
+  if (n <= 0)
+    return false;
+  target[n] = '\0';
+  const char *slash = strrchr(target, '/');
+  return slash && (size_t)snprintf(path, size, "/sys/fs/%s/%s", kind,
+                                   slash + 1) < size;
+}
+
+static bool
+folder_of_btrfs(int fd, char *path, size_t size)
+{
+  struct btrfs_ioctl_fs_info_args info = { 0 };
+  size_t n = (size_t)snprintf(path, size, "/sys/fs/btrfs/");
+
+  if (ioctl(fd, BTRFS_IOC_FS_INFO, &info) < 0 || n + 37 > size)
+    return false;
+  for (size_t i = 0; i < sizeof info.fsid; i++)
+    n += (size_t)snprintf(path + n, size - n, "%s%02x",
+                          i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+                          info.fsid[i]);
+  return true;
+}
+
+/* Such a folder is made when the file system is mounted, and no two that the
+ * kernel makes there have the same number. */
+uint64_t
+mounts_mounting(int fd, const struct statfs *fs, dev_t dev)
+{
+  const unsigned long type = (unsigned long)fs->f_type;
+  char path[PATH_MAX];
+  struct stat st;
+
+  bool told = type == EXT4_SUPER_MAGIC
+                ? folder_by_device("ext4", dev, path, sizeof path)
+              : type == XFS_SUPER_MAGIC
+                ? folder_by_device("xfs", dev, path, sizeof path)
+              : type == F2FS_SUPER_MAGIC
+                ? folder_by_device("f2fs", dev, path, sizeof path)
+                : type == BTRFS_SUPER_MAGIC &&
+                  folder_of_btrfs(fd, path, sizeof path);
+  return told && stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
 /* A mounted file system, as its root tells. */

@@ -11,6 +11,11 @@
 /* By what a file system is called, or by the device that it is on. */
 uint64_t mounts_fs_id(const struct statfs *fs, dev_t dev);
 
+/* Of all times that file systems were mounted since the boot, which is that of
+ * the one that an opened file lies on?  However often it shows in the tree of
+ * folders, in whatever namespaces, it was mounted once.  0: it is not told. */
+uint64_t mounts_mounting(int fd, const struct statfs *fs, dev_t dev);
+
 /* Is that file system mounted on device `was`, `now` being one that looks the
  * same to us?  1, 0 or -errno; -EACCES: something is mounted there that cannot
  * be looked at. */

@@ -311,6 +311,54 @@ def _():
         equal(read("m/child.vhd", 0, 4096), b"9" * 4096)
 
 
+# ---------------------------------------------------------- without page cache
+
+def mounted_twice(kind, between):
+    """A new block of a child is written, another zeroed; the server is killed;
+    `between`; the file system is mounted anew."""
+    def work(h):
+        h.pwrite(b"9" * 4096, 2 * MiB)
+        h.zero(2 * MiB, 4 * MiB)
+        h.pwrite(b"8" * 100, 6 * MiB + 1000)
+    make_disk(kind, 400 * MiB)
+    with Loops() as loops:
+        device = loops.add("disk")
+        with mounted(device, "m"):
+            family()
+            os.sync()
+            killed("m/child.vhd", work)
+            between()
+        with mounted(device, "m"):
+            yield
+
+
+@case("unmounted and mounted again, all is there")
+def _():
+    need_nbd()
+    for kind in "ext4", "xfs", "btrfs":
+        for _ in mounted_twice(kind, lambda: None):
+            equal(read("m/child.vhd", 2 * MiB, 4096), b"9" * 4096)
+            equal(read("m/child.vhd", 4 * MiB, 2 * MiB), bytes(2 * MiB))
+            vhdkit("write", "m/child.vhd", data=b"w")
+            equal(read("m/child.vhd", 6 * MiB + 999, 102),
+                  b"1" + b"8" * 100 + b"1")
+
+
+@case("its disk went away with what was not written: nothing is replayed")
+def _():
+    need_nbd()
+    for kind in "ext4", "xfs":
+        for _ in mounted_twice(kind, lambda: root_or_skip(
+                "xfs_io", "-x", "-c", "shutdown -f", "m")):
+            for verb in "read", "write":
+                refused(verb, "m/child.vhd", *["/dev/null"][:verb == "read"],
+                        data=b"", says=["mounted anew", "remove that file"])
+            path = os.getxattr("m/child.vhd", "user.vhdkit.journal")
+            os.unlink(path.split(b" ")[1])
+            equal(read("m/child.vhd", 2 * MiB, 4096), b"1" * 4096)
+            equal(read("m/child.vhd", 4 * MiB, 4096), b"1" * 4096)
+
+
 # ------------------------------------------------------- a system without notes
 
 @contextlib.contextmanager
