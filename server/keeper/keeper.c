@@ -30,22 +30,37 @@
 #define PAUSE_MSEC 100 /* before the third worker in a row; then twice that */
 #define MAX_PAUSE_MSEC 10000
 #define MAX_TEXT 1024
+#define MAX_AT_ONCE 16 /* words and questions, before signals are seen to */
+/* From one signal to the next that somebody sends who cannot wait: some send
+ * two at once, to a process and to its group. */
+#define IMPATIENT_MSEC 1000
 #define MAX_HELPERS 40 /* more than a worker of ours asks for */
+
+/* To a worker that has asked for a helper, and does not read at present. */
+struct answer {
+  bool waits;
+  unsigned char result;
+  int channel;
+};
 
 struct keeper {
   const struct keeper_duties *duties;
-  int signals;      /* a signalfd */
-  pid_t worker;     /* 0: there is none */
-  int control;      /* the worker's other end; -1: there is none */
-  int asks;         /* likewise */
+  int signals;  /* a signalfd */
+  pid_t worker; /* 0: there is none */
+  int control;  /* the worker's other end; -1: there is none */
+  int asks;     /* likewise */
+  struct answer answer;
   unsigned helpers; /* that live */
   bool ready;       /* this worker serves */
   bool was_ready;   /* one of them has */
   bool revokes;     /* one of them has said so */
   bool troubled;    /* what they told is in force still */
   bool has_told;    /* this worker has told of trouble */
+  bool says_stop;   /* as soon as the worker has room for it */
+  bool says_reload; /* likewise, thereafter */
   bool stopping;
-  bool over; /* the worker has ended for good, with .status */
+  int64_t stopped; /* msec; when that began */
+  bool over;       /* the worker has ended for good, with .status */
   int status;
   int64_t started; /* msec; when this worker was */
   int64_t due;     /* msec; when the next is, where there is none */
@@ -171,6 +186,7 @@ shut_all(struct keeper *k)
   shut(&k->signals);
   shut(&k->control);
   shut(&k->asks);
+  shut(&k->answer.channel);
 }
 
 static int
@@ -224,30 +240,55 @@ start_helper(struct keeper *k, int kind, int *channel)
   fcntl(ours, F_SETFL, 0);
   pid_t pid = fork();
   if (pid == 0) {
+    shut(channel);
     shut_all(k);
-    close(*channel);
     become_part(&ties, "vhdkitd-helper");
     k->duties->help(k->duties->opaque, &ties, ours, kind);
     _exit(EXIT_SUCCESS);
   }
   r = pid < 0 ? -errno : 0;
   close(ours);
+  if (r < 0)
+    shut(channel);
   k->helpers += r == 0;
   return r;
+}
+
+/* Where a descriptor cannot be sent now, what there is of it is the reason.
+ * A worker that can be told nothing at all is given up: it ends when it sees
+ * that the keeper does not talk to it any more. */
+static void
+give_answer(struct keeper *k)
+{
+  struct answer *a = &k->answer;
+  int r = message_send(k->asks, &a->result, 1, a->channel);
+
+  if (r < 0 && r != -EAGAIN && a->channel >= 0) {
+    shut(&a->channel);
+    a->result = (unsigned char)-r;
+    r = message_send(k->asks, &a->result, 1, -1);
+  }
+  a->waits = r == -EAGAIN;
+  if (!a->waits)
+    shut(&a->channel);
+  if (r < 0 && !a->waits) {
+    shut(&k->asks);
+    shut(&k->control);
+  }
 }
 
 static void
 hear_asks(struct keeper *k)
 {
+  struct answer *a = &k->answer;
   char kind;
 
-  while (k->asks >= 0 && recv(k->asks, &kind, 1, 0) == 1) {
-    int channel = -1;
-    int r = start_helper(k, kind, &channel);
-    const unsigned char result = (unsigned char)-r;
-    if (message_send(k->asks, &result, 1, channel) < 0)
-      shut(&k->asks); /* it asks, and does not listen */
-    shut(&channel);
+  for (unsigned i = 0; i < MAX_AT_ONCE && k->asks >= 0 && !a->waits &&
+                       recv(k->asks, &kind, 1, 0) == 1;
+       i++) {
+    a->channel = -1;
+    a->result = (unsigned char)-start_helper(k, kind, &a->channel);
+    give_answer(k);
   }
 }
 
@@ -290,15 +331,26 @@ log_death(const struct keeper *k, int status, const char *next)
 }
 
 static void
+forget_worker(struct keeper *k)
+{
+  shut(&k->control);
+  shut(&k->asks);
+  shut(&k->answer.channel);
+  k->answer.waits = false;
+  k->says_stop = k->says_reload = false;
+  k->ready = false;
+}
+
+static void
 worker_ended(struct keeper *k, int status)
 {
   const bool by_itself = WIFEXITED(status);
   const bool well = by_itself && WEXITSTATUS(status) == 0;
 
-  shut(&k->control);
-  shut(&k->asks);
-  k->ready = false;
-  if (well || (by_itself && (k->stopping || !k->was_ready))) {
+  forget_worker(k);
+  if (well && (k->stopping || k->duties->once)) {
+    end(k, EXIT_SUCCESS);
+  } else if (by_itself && !well && (k->stopping || !k->was_ready)) {
     end(k, WEXITSTATUS(status)); /* it has said why */
   } else if (k->stopping || !k->was_ready || k->duties->once) {
     log_death(k, status, "");
@@ -339,8 +391,10 @@ hear(struct keeper *k)
   char packet[1 + MAX_TEXT + 1];
   ssize_t n;
 
-  while (k->control >= 0 &&
-         (n = recv(k->control, packet, sizeof packet - 1, 0)) > 0) {
+  for (unsigned i = 0;
+       i < MAX_AT_ONCE && k->control >= 0 &&
+       (n = recv(k->control, packet, sizeof packet - 1, 0)) > 0;
+       i++) {
     packet[n] = '\0';
     if (packet[0] == KEEPER_READY && !k->ready)
       hear_ready(k);
@@ -367,7 +421,8 @@ reap(struct keeper *k)
   }
 }
 
-/* As if nobody had handled it. */
+/* As if nobody had handled it, which would not end the first process of a
+ * container. */
 static void
 end_by(struct keeper *k, int number)
 {
@@ -378,15 +433,28 @@ end_by(struct keeper *k, int number)
   handled_signals(&set);
   sigprocmask(SIG_UNBLOCK, &set, NULL);
   kill(getpid(), number);
+  _exit(128 + number);
+}
+
+/* Whether it has been said; if not, the worker has no room for it yet, or is
+ * dying. */
+static bool
+say_word(const struct keeper *k, enum keeper_word word)
+{
+  const char byte = (char)word;
+
+  return send(k->control, &byte, 1, MSG_NOSIGNAL) == 1;
 }
 
 static void
-say(const struct keeper *k, enum keeper_word word)
+say_all(struct keeper *k)
 {
-  const char byte = (char)word;
-  ssize_t n = send(k->control, &byte, 1, MSG_NOSIGNAL);
-
-  (void)n; /* it is dying, or has not yet read what was said before */
+  if (k->control < 0)
+    return;
+  if (k->says_stop)
+    k->says_stop = !say_word(k, KEEPER_STOP);
+  if (k->says_reload)
+    k->says_reload = !say_word(k, KEEPER_RELOAD);
 }
 
 /* Before there is something to finish, and where somebody cannot wait until it
@@ -395,11 +463,16 @@ static void
 stop(struct keeper *k, int number)
 {
   hear(k);
-  if (!k->ready || k->stopping || k->control < 0)
+  if (!k->ready || k->control < 0 ||
+      (k->stopping && now_msec() - k->stopped >= IMPATIENT_MSEC))
     end_by(k, number);
+  if (k->stopping)
+    return;
   k->stopping = true;
+  k->stopped = now_msec();
   k->duties->stopping(k->duties->opaque);
-  say(k, KEEPER_STOP);
+  k->says_stop = true;
+  say_all(k);
 }
 
 static void
@@ -413,8 +486,8 @@ take_signals(struct keeper *k)
       reap(k);
       break;
     case SIGHUP:
-      if (k->control >= 0)
-        say(k, KEEPER_RELOAD);
+      k->says_reload = k->control >= 0;
+      say_all(k);
       break;
     default:
       stop(k, (int)info.ssi_signo);
@@ -429,19 +502,27 @@ wait_for_something(struct keeper *k)
   struct pollfd fds[] = {
     { .fd = k->signals, .events = POLLIN },
     { .fd = k->control, .events = POLLIN },
-    { .fd = k->asks, .events = POLLIN },
+    { .fd = k->asks, .events = k->answer.waits ? POLLOUT : POLLIN },
   };
+  if (k->says_stop || k->says_reload)
+    fds[1].events |= POLLOUT;
   int64_t wait = k->worker != 0 ? -1 : k->due - now_msec();
 
   if (poll(fds, 3, wait < 0 && k->worker == 0 ? 0 : (int)wait) <= 0)
     return;
-  if (fds[0].revents != 0)
-    take_signals(k);
+  if (fds[0].revents != 0) {
+    take_signals(k); /* which may shut the others */
+    return;
+  }
+  if (fds[1].revents & POLLOUT)
+    say_all(k);
   if (fds[1].revents & POLLIN)
     hear(k);
-  else if (fds[1].revents != 0)
+  else if (fds[1].revents & ~POLLOUT)
     shut(&k->control); /* it says nothing more; its death will */
-  if (fds[2].revents & POLLIN)
+  if (fds[2].revents & POLLOUT)
+    give_answer(k);
+  else if (fds[2].revents & POLLIN)
     hear_asks(k);
   else if (fds[2].revents != 0)
     shut(&k->asks);
@@ -450,7 +531,12 @@ wait_for_something(struct keeper *k)
 int
 keeper_run(const struct keeper_duties *duties)
 {
-  struct keeper k = { .duties = duties, .control = -1, .asks = -1 };
+  struct keeper k = {
+    .duties = duties,
+    .control = -1,
+    .asks = -1,
+    .answer.channel = -1,
+  };
   sigset_t set;
 
   handled_signals(&set);

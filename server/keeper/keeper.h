@@ -49,7 +49,8 @@ struct keeper_ties {
 struct keeper_duties {
   void *opaque;
   /* In the worker: serves, and gives everything back.  What it returns is the
-   * worker's exit status: 0 after an orderly end, asked for or not. */
+   * worker's exit status: 0 after an orderly end, which somebody asked for, or
+   * for want of clients where there is but .once. */
   int (*work)(void *opaque, const struct keeper_ties *ties);
   /* In a helper, which ends thereafter: serves the worker by the channel.  kind
    * is what the worker said. */

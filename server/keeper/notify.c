@@ -39,7 +39,7 @@ void
 notify_send(int fd, const char *state)
 {
   if (fd >= 0) {
-    ssize_t n = send(fd, state, strlen(state), MSG_NOSIGNAL);
+    ssize_t n = send(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)n; /* a deaf supervisor is no reason to stop serving */
   }
 }

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How vhdkitd ends, and the pid file."""
 
+import contextlib
 import os
 import signal
+import socket
+import subprocess
 import time
 
-from fronttest import (GREETING, VHDKITD, Server, connect_unix, greeting,
-                       image,
-                       refused, serving)
+from fronttest import (GREETING, PATIENCE, VHDKITD, Server, connect_unix,
+                       greeting, image, needs_root, refused, serving)
 from tooltest import case, check, content, equal, program, run
 
 
@@ -87,6 +89,99 @@ def _():
                    "x=missing.vhd", "y=disk.vhd", code=1)
     check("missing.vhd" in done.err, done.err)
     equal(sorted(os.listdir()), ["disk.vhd"])
+
+
+def await_that(what):
+    end = time.monotonic() + PATIENCE
+    while not what():
+        check(time.monotonic() < end, "not in time")
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def stopped(server):
+    """Its worker does not get on meanwhile."""
+    worker = server.worker()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+@case("two signals at once, as timeout(1) sends, are no impatience")
+def _():
+    with serving("--unix", "s.sock", image()) as server:
+        with stopped(server):
+            server.process.send_signal(signal.SIGTERM)
+            server.process.send_signal(signal.SIGINT)
+            await_that(lambda: not os.path.exists("s.sock"))
+
+
+@case("a second signal later on ends it at once, and what was served is sound")
+def _():
+    server = Server(["--unix", "s.sock", image()])
+    server.wait_for("listening on")
+    with stopped(server):
+        server.process.send_signal(signal.SIGTERM)
+        await_that(lambda: not os.path.exists("s.sock"))
+        time.sleep(1.5)
+        equal(server.stop(), -signal.SIGTERM)
+
+
+@case("the first process of a container can be ended, too")
+def _():
+    needs_root()
+    image()
+    with open("log", "wb") as log:
+        container = subprocess.Popen(
+            ["unshare", "--pid", "--fork", "--kill-child", VHDKITD, "--unix",
+             "t.sock", "disk.vhd"], stderr=log)
+
+    def first():
+        with open(f"/proc/{container.pid}/task/{container.pid}/children",
+                  encoding="ascii") as file:
+            return int(file.read() or 0)
+
+    await_that(lambda: b"listening on" in open("log", "rb").read())
+    os.unlink("disk.vhd")  # so that no worker starts any more
+    keeper = first()
+    with open(f"/proc/{keeper}/task/{keeper}/children",
+              encoding="ascii") as file:
+        for child in file.read().split():
+            os.kill(int(child), signal.SIGKILL)
+    await_that(lambda: b"ended with status 1" in open("log", "rb").read())
+    os.kill(keeper, signal.SIGTERM)
+    equal(container.wait(PATIENCE), 128 + signal.SIGTERM)
+
+
+@case("a signal to stop is not lost behind many to reload")
+def _():
+    with serving("--unix", "s.sock", image()) as server:
+        with stopped(server):
+            for _ in range(1000):  # more than there is room for
+                server.process.send_signal(signal.SIGHUP)
+                time.sleep(0.002)
+            server.process.send_signal(signal.SIGTERM)
+            await_that(lambda: not os.path.exists("s.sock"))
+        server.wait()
+
+
+@case("a supervisor that does not listen keeps nobody from anything")
+def _():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        deaf.bind("notify")
+        other.setblocking(False)
+        try:
+            while True:
+                other.sendto(b"full", "notify")
+        except BlockingIOError:
+            pass
+        with serving("--unix", "s.sock", image(),
+                     env=dict(os.environ,
+                              NOTIFY_SOCKET=os.path.abspath("notify"))):
+            equal(greeting(connect_unix("s.sock")), GREETING)
 
 
 run()

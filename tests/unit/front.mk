@@ -66,8 +66,14 @@ tests_unit_test_lead_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lead_SOURCES = tests/unit/test-lead.c $(UNIT_COMMON)
 
-check_PROGRAMS += tests/unit/test-policy tests/unit/test-worker
-TESTS += tests/unit/test-policy tests/unit/test-worker
+check_PROGRAMS += tests/unit/test-keeper tests/unit/test-policy \
+	tests/unit/test-worker
+TESTS += tests/unit/test-keeper tests/unit/test-policy tests/unit/test-worker
+tests_unit_test_keeper_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_keeper_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_keeper_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(CMOCKA_LIBS)
+tests_unit_test_keeper_SOURCES = tests/unit/test-keeper.c
 tests_unit_test_policy_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_policy_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_policy_LDADD = server/libserver.la lib/libvhdkit.la \
