@@ -34,7 +34,11 @@
 /* From one signal to the next that somebody sends who cannot wait: some send
  * two at once, to a process and to its group. */
 #define IMPATIENT_MSEC 1000
-#define MAX_HELPERS 40 /* more than a worker of ours asks for */
+#define MAX_HELPERS 72 /* of a worker; more than one of ours asks for */
+/* Helpers that hang outlive their worker.  Where there are as many of them, the
+ * next has to do with fewer. */
+#define MANY_OLD 256
+#define FEW_HELPERS 8
 
 /* To a worker that has asked for a helper, and does not read at present. */
 struct answer {
@@ -50,14 +54,16 @@ struct keeper {
   int control;  /* the worker's other end; -1: there is none */
   int asks;     /* likewise */
   struct answer answer;
-  unsigned helpers; /* that live */
-  bool ready;       /* this worker serves */
-  bool was_ready;   /* one of them has */
-  bool revokes;     /* one of them has said so */
-  bool troubled;    /* what they told is in force still */
-  bool has_told;    /* this worker has told of trouble */
-  bool says_stop;   /* as soon as the worker has room for it */
-  bool says_reload; /* likewise, thereafter */
+  pid_t helpers[MAX_HELPERS]; /* the worker's, that live */
+  unsigned nhelpers;
+  unsigned old_helpers; /* of workers that have ended */
+  bool ready;           /* this worker serves */
+  bool was_ready;       /* one of them has */
+  bool revokes;         /* one of them has said so */
+  bool troubled;        /* what they told is in force still */
+  bool has_told;        /* this worker has told of trouble */
+  bool says_stop;       /* as soon as the worker has room for it */
+  bool says_reload;     /* likewise, thereafter */
   bool stopping;
   int64_t stopped; /* msec; when that began */
   bool over;       /* the worker has ended for good, with .status */
@@ -233,7 +239,8 @@ start_helper(struct keeper *k, int kind, int *channel)
                                     .control = -1,
                                     .asks = -1 };
   int ours;
-  int r = k->helpers < MAX_HELPERS ? make_pair(&ours, channel) : -EAGAIN;
+  const unsigned room = k->old_helpers < MANY_OLD ? MAX_HELPERS : FEW_HELPERS;
+  int r = k->nhelpers < room ? make_pair(&ours, channel) : -EAGAIN;
 
   if (r < 0)
     return r;
@@ -250,7 +257,8 @@ start_helper(struct keeper *k, int kind, int *channel)
   close(ours);
   if (r < 0)
     shut(channel);
-  k->helpers += r == 0;
+  else
+    k->helpers[k->nhelpers++] = pid;
   return r;
 }
 
@@ -338,6 +346,8 @@ forget_worker(struct keeper *k)
   shut(&k->answer.channel);
   k->answer.waits = false;
   k->says_stop = k->says_reload = false;
+  k->old_helpers += k->nhelpers;
+  k->nhelpers = 0;
   k->ready = false;
 }
 
@@ -406,6 +416,18 @@ hear(struct keeper *k)
 }
 
 static void
+helper_ended(struct keeper *k, pid_t pid)
+{
+  for (unsigned i = 0; i < k->nhelpers; i++) {
+    if (k->helpers[i] == pid) {
+      k->helpers[i] = k->helpers[--k->nhelpers];
+      return;
+    }
+  }
+  k->old_helpers -= k->old_helpers > 0;
+}
+
+static void
 reap(struct keeper *k)
 {
   int status;
@@ -416,7 +438,7 @@ reap(struct keeper *k)
       hear(k);
       worker_ended(k, status);
     } else {
-      k->helpers -= k->helpers > 0;
+      helper_ended(k, pid);
     }
   }
 }

@@ -244,10 +244,10 @@ def _():
     keys = psk_file("keys.psk", "alice")
     shutil.copy(keys, "alice.psk")
     alice = {"user": "alice", "tls_psk_file": "alice.psk"}
+    env = dict(os.environ, NOTIFY_SOCKET=os.path.abspath("notify"))
     with supervisor() as systemd, \
             serving("--unix", "s.sock", "--tls=on", "--tls-psk", keys, image(),
-                    env=dict(os.environ,
-                             NOTIFY_SOCKET=os.path.abspath("notify"))) as server:
+                    env=env) as server:
         os.truncate(keys, 0)
         hang_up(server)
         server.wait_for("keys.psk holds no key any more")

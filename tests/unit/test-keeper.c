@@ -4,7 +4,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -60,7 +62,7 @@ serve(const struct keeper_ties *ties)
   return EXIT_SUCCESS;
 }
 
-/* ---------------------------------------------------------------- its duties */
+/* -------------------------------------------------------------- its duties */
 
 static void
 nothing(void *opaque)
@@ -75,17 +77,26 @@ ignore(void *opaque, const char *text)
   (void)text;
 }
 
-/* Lives as long as its channel. */
+/* Opens whatever it is asked for; but for what lies below a folder called
+ * hung... it waits without end, and what is called last is its last. */
 static void
 help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
 {
-  char byte;
+  const struct broker_answer fine = { .result = 0 };
+  struct broker_request request;
+  int fd;
 
   (void)opaque;
   (void)ties;
   (void)kind;
-  while (recv(channel, &byte, 1, 0) > 0)
-    ;
+  while (message_receive(channel, &request, sizeof request, &fd) ==
+         (ssize_t)sizeof request) {
+    while (strncmp(request.path, "hung", 4) == 0)
+      pause();
+    if (message_send(channel, &fine, sizeof fine, channel) < 0 ||
+        strcmp(request.path, "last") == 0)
+      break;
+  }
 }
 
 typedef int worker(void *opaque, const struct keeper_ties *ties);
@@ -225,12 +236,157 @@ an_answer_that_cannot_be_sent_says_why(void **state)
   assert_int_equal(status, 0);
 }
 
+/* ------------------------------------------------------------------ helpers */
+
+#define HUNG_THREADS 100
+
+static bool
+opens(const char *path)
+{
+  const struct vhd_host *host = vhd_host();
+  int fd = host->open(host->opaque, AT_FDCWD, path, O_RDONLY, 0);
+
+  if (fd >= 0)
+    close(fd);
+  return fd >= 0;
+}
+
+static void *
+open_one(void *opaque)
+{
+  opens(opaque);
+  return NULL;
+}
+
+/* Opens all that, each on a thread of its own, which never comes back. */
+static void
+hang(char (*path)[16], unsigned n)
+{
+  pthread_t thread;
+
+  for (unsigned i = 0; i < n; i++)
+    if (pthread_create(&thread, NULL, open_one, path[i]) == 0)
+      pthread_detach(thread);
+}
+
+/* Until there are so many; the keeper is our parent. */
+static void
+await_helpers(pid_t keeper, unsigned n)
+{
+  char path[64], text[4096];
+
+  snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)keeper,
+           (long)keeper);
+  for (unsigned found = 0; found < n + 1;) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd < 0 || len < 0)
+      return;
+    close(fd);
+    found = 0;
+    for (ssize_t i = 0; i < len; i++)
+      found += text[i] == ' ';
+    usleep(10000);
+  }
+}
+
+static int
+open_beside_what_hangs(void *opaque, const struct keeper_ties *ties)
+{
+  static char path[HUNG_THREADS][16];
+  struct vhd_error err;
+
+  (void)opaque;
+  if (broker_begin(ties->asks, &err) < 0)
+    return EXIT_FAILURE;
+  keeper_say(ties, KEEPER_READY);
+  for (unsigned i = 0; i < HUNG_THREADS; i++)
+    snprintf(path[i], sizeof *path, "hung/%u", i);
+  hang(path, HUNG_THREADS);
+  await_helpers(ties->keeper, 8);
+  usleep(200000); /* for one too many to be started */
+  tell(opens("fine/disk") ? 'o' : '-');
+  return serve(ties);
+}
+
+static void
+a_folder_that_hangs_takes_a_few_helpers(void **state)
+{
+  (void)state;
+  pid_t keeper = keep(open_beside_what_hangs);
+  await_told('o');
+  stop(keeper);
+}
+
+static int
+open_by_the_dead(void *opaque, const struct keeper_ties *ties)
+{
+  struct vhd_error err;
+
+  (void)opaque;
+  if (broker_begin(ties->asks, &err) < 0)
+    return EXIT_FAILURE;
+  keeper_say(ties, KEEPER_READY);
+  for (unsigned i = 0; i < 5; i++) {
+    tell(opens("last") ? 'l' : '-');
+    usleep(10000);
+    tell(opens("fine/disk") ? 'o' : '-');
+  }
+  return serve(ties);
+}
+
+static void
+a_helper_that_died_is_replaced(void **state)
+{
+  (void)state;
+  pid_t keeper = keep(open_by_the_dead);
+  for (unsigned i = 0; i < 5; i++) {
+    await_told('l');
+    await_told('o');
+  }
+  stop(keeper);
+}
+
+static int
+leave_helpers_behind(void *opaque, const struct keeper_ties *ties)
+{
+  static char path[64][16];
+  struct vhd_error err;
+
+  (void)opaque;
+  if (broker_begin(ties->asks, &err) < 0)
+    return EXIT_FAILURE;
+  keeper_say(ties, KEEPER_READY);
+  tell(opens("fine/disk") ? 'o' : '-');
+  if (getppid() != ties->keeper || ties->replaces)
+    return serve(ties);
+  for (unsigned i = 0; i < 64; i++)
+    snprintf(path[i], sizeof *path, "hung%u/x", i);
+  hang(path, 64);
+  await_helpers(ties->keeper, 60);
+  raise(SIGKILL);
+  return EXIT_FAILURE;
+}
+
+static void
+who_hangs_does_not_count_for_the_next_worker(void **state)
+{
+  (void)state;
+  pid_t keeper = keep(leave_helpers_behind);
+  await_told('o');
+  await_told('o');
+  stop(keeper);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_end_that_nobody_asked_for_is_a_death),
     cmocka_unit_test(an_answer_that_cannot_be_sent_says_why),
+    cmocka_unit_test(a_folder_that_hangs_takes_a_few_helpers),
+    cmocka_unit_test(a_helper_that_died_is_replaced),
+    cmocka_unit_test(who_hangs_does_not_count_for_the_next_worker),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

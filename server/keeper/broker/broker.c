@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,21 +18,25 @@
 #include "base/error.h"
 #include "keeper/broker/message.h"
 
-#define MAX_HELPERS 32
-#define MAX_IDLE 4 /* more than that are sent home */
+#define MAX_HELPERS 64
+#define MAX_OF_FOLDER 8 /* at work in one folder, whose disk may hang */
+#define MAX_IDLE 4      /* more than that are sent home */
 
 static struct broker {
   int asks;
   pthread_mutex_t asking;   /* a question to the keeper and its answer */
   pthread_mutex_t lock;     /* what is below */
-  pthread_cond_t idle;      /* one has become so */
+  pthread_cond_t changed;   /* one is idle, has gone, or left a folder */
   int channel[MAX_HELPERS]; /* of those that are idle */
   unsigned nidle, n;
+  uint64_t
+    work[MAX_HELPERS]; /* the folders of those that are at work in one */
+  unsigned nwork;
 } broker = {
   .asks = -1,
   .asking = PTHREAD_MUTEX_INITIALIZER,
   .lock = PTHREAD_MUTEX_INITIALIZER,
-  .idle = PTHREAD_COND_INITIALIZER,
+  .changed = PTHREAD_COND_INITIALIZER,
 };
 
 /* ------------------------------------------------------------------ helpers */
@@ -56,13 +61,44 @@ new_helper(enum broker_helper kind)
   return r < 0 ? r : result != 0 ? -result : channel == -1 ? -EPIPE : channel;
 }
 
+/* The lock is held.  Whether one may begin to work in a folder; for the rest
+ * there must be helpers left, though its disk hangs.  0: in none. */
+static bool
+enter(uint64_t folder)
+{
+  unsigned there = 0;
+
+  for (unsigned i = 0; folder != 0 && i < broker.nwork; i++)
+    there += broker.work[i] == folder;
+  if (there >= MAX_OF_FOLDER || broker.nwork == MAX_HELPERS)
+    return false;
+  if (folder != 0)
+    broker.work[broker.nwork++] = folder;
+  return true;
+}
+
+/* The lock is held. */
+static void
+leave(uint64_t folder)
+{
+  for (unsigned i = 0; folder != 0 && i < broker.nwork; i++) {
+    if (broker.work[i] == folder) {
+      broker.work[i] = broker.work[--broker.nwork];
+      break;
+    }
+  }
+  pthread_cond_broadcast(&broker.changed);
+}
+
 /* One that is idle, or a new one, or the first to become idle. */
 static int
-take_helper(void)
+take_helper(uint64_t folder)
 {
   int channel = -EAGAIN;
 
   pthread_mutex_lock(&broker.lock);
+  while (!enter(folder))
+    pthread_cond_wait(&broker.changed, &broker.lock);
   while (channel < 0) {
     if (broker.nidle > 0) {
       channel = broker.channel[--broker.nidle];
@@ -78,14 +114,16 @@ take_helper(void)
     if (channel < 0 && broker.n == 0)
       break;
     if (channel < 0 && broker.nidle == 0)
-      pthread_cond_wait(&broker.idle, &broker.lock);
+      pthread_cond_wait(&broker.changed, &broker.lock);
   }
+  if (channel < 0)
+    leave(folder);
   pthread_mutex_unlock(&broker.lock);
   return channel;
 }
 
 static void
-give_helper(int channel, bool works)
+give_helper(int channel, uint64_t folder, bool works)
 {
   pthread_mutex_lock(&broker.lock);
   if (works && broker.nidle < MAX_IDLE) {
@@ -94,7 +132,7 @@ give_helper(int channel, bool works)
   } else {
     broker.n--;
   }
-  pthread_cond_signal(&broker.idle);
+  leave(folder);
   pthread_mutex_unlock(&broker.lock);
   if (channel >= 0)
     close(channel);
@@ -103,7 +141,7 @@ give_helper(int channel, bool works)
 /* ----------------------------------------------------------------- requests */
 
 /* 0 with *fd, which is -1 where the answer has none; -errno if there is no
- * answer. */
+ * answer, -EPIPE or -ECONNRESET: the helper is dead, and has not read it. */
 static int
 exchange(int channel, const struct broker_request *request, int with,
          struct broker_answer *answer, int *fd)
@@ -111,9 +149,10 @@ exchange(int channel, const struct broker_request *request, int with,
   int r = message_send(channel, request, sizeof *request, with);
 
   *fd = -1;
-  if (r == 0 && message_receive(channel, answer, sizeof *answer, fd) !=
-                  (ssize_t)sizeof *answer)
-    r = -EIO;
+  if (r == 0) {
+    ssize_t n = message_receive(channel, answer, sizeof *answer, fd);
+    r = n == (ssize_t)sizeof *answer ? 0 : n < 0 ? (int)n : -EIO;
+  }
   answer->text[sizeof answer->text - 1] = '\0';
   if (r < 0 && *fd >= 0) {
     close(*fd);
@@ -122,17 +161,40 @@ exchange(int channel, const struct broker_request *request, int with,
   return r;
 }
 
+/* A number for the folder in which a request looks, which may be one whose disk
+ * hangs; 0: none.  That two folders have the same does no harm. */
+static uint64_t
+folder_of(const struct broker_request *request)
+{
+  const char *end = request->op == BROKER_LIST
+                      ? request->path + strlen(request->path)
+                    : request->op == BROKER_READ || request->op == BROKER_WRITE
+                      ? strrchr(request->path, '/')
+                      : NULL;
+  uint64_t folder = end ? 14695981039346656037U : 0; /* FNV-1a */
+
+  for (const char *p = request->path; end != NULL && p < end; p++)
+    folder = (folder ^ (unsigned char)*p) * 1099511628211U;
+  return folder;
+}
+
+/* One that died while it was idle is replaced by the next. */
 static int
 ask(const struct broker_request *request, int with,
     struct broker_answer *answer, int *fd)
 {
-  int channel = take_helper();
+  const uint64_t folder = folder_of(request);
+  int r = -EPIPE;
 
   *fd = -1;
-  if (channel < 0)
-    return channel;
-  int r = exchange(channel, request, with, answer, fd);
-  give_helper(channel, r == 0);
+  for (unsigned i = 0; i <= MAX_IDLE + 1 && (r == -EPIPE || r == -ECONNRESET);
+       i++) {
+    int channel = take_helper(folder);
+    if (channel < 0)
+      return channel;
+    r = exchange(channel, request, with, answer, fd);
+    give_helper(channel, folder, r == 0);
+  }
   return r;
 }
 
@@ -273,10 +335,10 @@ broker_begin(int asks, struct vhd_error *err)
 {
   broker.asks = asks;
   /* The first one now, so that there is one, whatever limits come. */
-  int channel = take_helper();
+  int channel = take_helper(0);
   if (channel < 0)
     return fail_system(err, -channel, "cannot start a helper process");
-  give_helper(channel, true);
+  give_helper(channel, 0, true);
   vhd_set_host(&host);
   return 0;
 }

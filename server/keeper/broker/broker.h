@@ -3,7 +3,9 @@
  *
  * broker_begin() while there is one thread; then any thread.  Each request
  * blocks its thread, for as long as the disk does, and takes a helper for that
- * time.  Where no more helpers are to be had, requests wait for each other. */
+ * time.  Of those only some work in one folder: a disk that hangs takes them,
+ * and leaves the others.  Where no more are to be had, requests wait for each
+ * other. */
 #ifndef SERVER_KEEPER_BROKER_BROKER_H
 #define SERVER_KEEPER_BROKER_BROKER_H
 
