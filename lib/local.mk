@@ -211,7 +211,7 @@ install-exec-hook:
 	  break; \
 	done
 
-include_HEADERS += lib/vhdkit.h
+include_HEADERS += lib/vhdkit.h lib/vhdkit_image.h lib/vhdkit_manage.h
 lib_LTLIBRARIES += lib/libvhdkit.la
 lib_libvhdkit_la_SOURCES =
 lib_libvhdkit_la_LIBADD = lib/libvhdkit-core.la

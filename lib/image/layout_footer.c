@@ -47,8 +47,8 @@ has_magic(struct reader *r, uint64_t off, const char *magic, size_t len)
          file_read(r->file, buf, len, off) == 0 && memcmp(buf, magic, len) == 0;
 }
 
-/* The mark of a boot sector; but with a dynamic header behind it, it is the copy
- * of the footer that is gone. */
+/* The mark of a boot sector; but with a dynamic header behind it, it is the
+ * copy of the footer that is gone. */
 static bool
 is_raw(struct reader *r)
 {

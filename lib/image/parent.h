@@ -27,8 +27,8 @@ struct parent_search {
   struct vhd_error refused; /* why the first that was there is not the parent */
 };
 
-/* 0, -ENOMEM, or why the child's file cannot be read.  What it holds is freed by
- * parent_search_end(). */
+/* 0, -ENOMEM, or why the child's file cannot be read.  What it holds is freed
+ * by parent_search_end(). */
 int parent_search_begin(struct parent_search *s, const struct layer *child);
 void parent_search_end(struct parent_search *s);
 

@@ -27,8 +27,8 @@ int place_settle(struct vhd_image *img);
  * nobody, and it is led there.  -errno: it is where it was. */
 int place_move(struct vhd_image *img, uint32_t blk, uint32_t slot);
 /* The same, to a slot at or behind sector `least`; the file grows for it.  Not
- * after place_find_blocks().  Free slots in front of that are nobody's until the
- * image is opened again. */
+ * after place_find_blocks().  Free slots in front of that are nobody's until
+ * the image is opened again. */
 int place_move_behind(struct vhd_image *img, uint32_t blk, uint64_t least);
 /* It loses its slot.  Nothing may be lost by it. */
 int place_drop(struct vhd_image *img, uint32_t blk);

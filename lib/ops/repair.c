@@ -5,8 +5,8 @@
  * Nothing is written until all is known: what is to be changed is laid over the
  * file (patched.h), and the reader that opening uses looks at that again and
  * again.  Then what was there goes into an undo file, and the change is made in
- * one step (store/redo.h).  What a block holds is never guessed, and no entry of
- * a table is cleared that leads to one.  One thread a call. */
+ * one step (store/redo.h).  What a block holds is never guessed, and no entry
+ * of a table is cleared that leads to one.  One thread a call. */
 #include "config.h"
 
 #include <errno.h>

@@ -45,7 +45,7 @@ fail(struct resizing *r, int e)
   return e < 0 ? vhd_fail_sys(r->err, -e, "%s", r->top->path) : 0;
 }
 
-/* ------------------------------------------------------------------ refusing */
+/* ----------------------------------------------------------------- refusing */
 
 struct child_search {
   const char *path;
@@ -111,7 +111,7 @@ refuse(struct resizing *r)
   return e < 0 ? e : refuse_children(r);
 }
 
-/* ------------------------------------------------------------------- proving */
+/* ------------------------------------------------------------------ proving */
 
 /* Do these bytes of a disk read as zeros?  1 or 0, or -errno with the error
  * set. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* resize_file.c: see resize.h.
  *
- * What leads nowhere yet is written first: the new part of the table, and parent
- * locators where they are to lie.  Then one change of store/redo.h, which syncs
- * that before, has the rest: header, footers, what the longer table takes from
- * metadata, Xen's batmap, and the length of the file. */
+ * What leads nowhere yet is written first: the new part of the table, and
+ * parent locators where they are to lie.  Then one change of store/redo.h,
+ * which syncs that before, has the rest: header, footers, what the longer table
+ * takes from metadata, Xen's batmap, and the length of the file. */
 #include "config.h"
 
 #include <errno.h>

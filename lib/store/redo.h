@@ -49,8 +49,8 @@ void redo_keep_time(struct redo *redo);
  * who opens the file. */
 int redo_commit(struct redo *redo, struct vhd_error *err);
 /* What would put back, later, what this change is about to change: the bytes of
- * an undo file, to be freed, and their number.  NULL: there is no memory, or the
- * file cannot be read. */
+ * an undo file, to be freed, and their number.  NULL: there is no memory, or
+ * the file cannot be read. */
 uint8_t *redo_reverse(struct redo *redo, size_t *size);
 /* Do two such files of this size tell of the same change? */
 bool redo_same(const uint8_t *a, const uint8_t *b, size_t size);

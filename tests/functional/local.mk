@@ -4,6 +4,7 @@
 # The command line tool.
 TOOL_TESTS = \
 	tests/functional/tool-check.py \
+	tests/functional/tool-check-chain.py \
 	tests/functional/tool-convert.py \
 	tests/functional/tool-compact.py \
 	tests/functional/tool-create.py \
@@ -22,6 +23,7 @@ TOOL_TESTS = \
 dist_check_SCRIPTS += $(TOOL_TESTS)
 TESTS += $(TOOL_TESTS)
 dist_check_DATA += \
+	tests/functional/checktest.py \
 	tests/functional/inplacetest.py \
 	tests/functional/tooltest.py \
 	tests/functional/vhdimage.py

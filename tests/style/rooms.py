@@ -7,7 +7,9 @@ import sys
 # What each room may know of ours.  A file belongs to the room with the longest
 # matching path.
 ROOMS = {
-    "lib/vhdkit.h": [],
+    "lib/vhdkit_image.h": [],
+    "lib/vhdkit_manage.h": ["lib/vhdkit_image.h"],
+    "lib/vhdkit.h": ["lib/vhdkit_image.h", "lib/vhdkit_manage.h"],
     "lib/vhdkit.c": ["lib/base", "lib/vhdkit.h"],
     "lib/base": ["lib/base", "lib/vhdkit.h"],
     "lib/format": ["lib/format", "lib/base", "lib/vhdkit.h"],

@@ -34,7 +34,8 @@ def mapped():
 
 
 def declared():
-    text = re.sub(r"/\*.*?\*/", "", read("lib/vhdkit.h"), flags=re.S)
+    text = re.sub(r"/\*.*?\*/", "", read("lib/vhdkit_image.h") +
+                  read("lib/vhdkit_manage.h"), flags=re.S)
     # A declaration begins at the margin; (*wake)(...) and the like do not.
     text = re.sub(r"\n[ \t]+", " ", text)
     return set(re.findall(r"\n[a-z][\w *]*\b(vhd_\w+)\s*\(", text))
