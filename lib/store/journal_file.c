@@ -9,12 +9,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +27,7 @@
 
 #define TEMP ".XXXXXXXX"
 #define TEMP_LEN (sizeof TEMP - 1)
+#define MAX_TWINS 16
 
 /* ---------------------------------------------------------------- a new one */
 
@@ -79,21 +78,31 @@ fill_new(int fd, const struct journal_head *head, size_t first,
   return 0;
 }
 
-/* Makes a file under the name that it has until it is published. */
+/* Removes what a process left that was killed before it had published it. */
+static bool
+remove_dead(int folder, const char *name)
+{
+  CLEANUP_CLOSE int fd = host_open(folder, name, JOURNAL_OPEN_LEFT, 0);
+
+  return fd >= 0 && !journal_in_use(fd) && host_unlink(folder, name) == 0;
+}
+
+/* Makes a file under the name that it has until it is published.  Only one
+ * process at a time makes one of an image; a few more may for twins of its file
+ * system. */
 static int
 create_new(int folder, char *path, const char *name)
 {
-  uint32_t random;
   int fd = -1;
 
-  for (int i = 0; fd < 0 && i < 100; i++) {
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-      return -1;
-    sprintf(path + strlen(path) - TEMP_LEN, ".%08" PRIx32, random);
+  for (unsigned i = 0; fd < 0 && i < 2 * MAX_TWINS; i++) {
+    sprintf(path + strlen(path) - TEMP_LEN, ".%08x", i / 2);
     fd = host_open(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
                    0600);
     if (fd < 0 && fd != -EEXIST)
       return -1;
+    if (fd < 0 && i % 2 == 0 && !remove_dead(folder, name))
+      i++;
   }
   return fd;
 }
@@ -230,20 +239,19 @@ journal_file_publish(struct vhd_file *file, struct journal_file *jf)
 void
 journal_file_forget(struct vhd_file *file, struct journal_file *jf)
 {
-  if (jf->found == JOURNAL_LEFT)
+  int e = jf->path ? journal_note_remove(file) : 0;
+
+  if (e == 0 && jf->found == JOURNAL_LEFT)
     journal_pin_unlink(&jf->pin, jf->path);
-  if (jf->path)
-    journal_note_remove(file);
 }
 
-/* The note goes first: without it the journal is nobody's. */
+/* The note goes first: without it the journal is nobody's.  Where it stays, so
+ * does the journal, which holds nothing any more: else that would be missed. */
 void
 journal_file_close(struct journal_file *jf, struct vhd_file *file, bool remove)
 {
-  if (remove && jf->map) {
-    journal_note_remove(file);
+  if (remove && jf->map && journal_note_remove(file) == 0)
     journal_pin_unlink(&jf->own_pin, jf->own_path);
-  }
   if (jf->map)
     munmap(jf->map, JOURNAL_PAGE + jf->bytes);
   free(jf->own_path);

@@ -80,8 +80,10 @@ journal_note_write(struct vhd_file *file, const char *boot, const char *path)
   return fsetxattr(file->fd, NAME, note, (size_t)n, 0) < 0 ? -errno : 0;
 }
 
-void
+int
 journal_note_remove(struct vhd_file *file)
 {
-  fremovexattr(file->fd, NAME);
+  return fremovexattr(file->fd, NAME) == 0 || errno == ENODATA ||
+             errno == EOPNOTSUPP
+           ? 0 : -errno;
 }

@@ -24,6 +24,7 @@ int journal_note_there(struct vhd_file *file);
 int journal_note_read(struct vhd_file *file, const char *boot, char **path);
 int journal_note_write(struct vhd_file *file, const char *boot,
                        const char *path);
-void journal_note_remove(struct vhd_file *file);
+/* 0: there is none, or none any more; or -errno. */
+int journal_note_remove(struct vhd_file *file);
 
 #endif

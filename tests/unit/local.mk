@@ -122,6 +122,14 @@ tests_unit_test_journal_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_journal_LDADD = $(UNIT_LIBS)
 tests_unit_test_journal_SOURCES = tests/unit/test-journal.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-journal-file
+TESTS += tests/unit/test-journal-file
+tests_unit_test_journal_file_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_journal_file_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_journal_file_LDADD = $(UNIT_LIBS)
+tests_unit_test_journal_file_SOURCES = tests/unit/test-journal-file.c \
+	$(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-replay
 TESTS += tests/unit/test-replay
 tests_unit_test_replay_CPPFLAGS = $(UNIT_CPPFLAGS)

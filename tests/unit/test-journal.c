@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The journal: what it holds, what it tells of its image's file, and who still
- * has it. */
+/* The journal: what it holds, and what it tells of its image's file. */
 #include "config.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include <stdint.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/bounds.h"
 #include "image/journal.h"
-#include "image/open.h"
-#include "image/replay.h"
-#include "store/journal_file.h"
-#include "store/local.h"
 #include "unit/unit.h"
 
 #define SECOND 1000000000LL
@@ -298,230 +286,10 @@ test_widen(void **state)
     }
 }
 
-/* -------------------------------------------------------------- its folder */
-
-/* What a process left for this file in a folder. */
-static struct vhd_file *
-leave_journal(const char *dir, struct journal_file *jf)
-{
-  static const uint8_t id[16] = "an image's id";
-  struct vhd_file *file;
-  struct vhd_error err;
-
-  unlink("image");
-  assert_int_equal(vhd_create("image", &(struct vhd_create_options){
-                                         .size = 1 << 20 }, &err), 0);
-  assert_int_equal(local_open("image", LOCAL_WRITE, &file, &err), 0);
-  memset(jf, 0, sizeof *jf);
-  if (journal_file_make(dir, file, id, journal_bytes(16), 0, jf) < 0)
-    skip();
-  assert_int_equal(journal_file_publish(file, jf), 0);
-  journal_file_close(jf, file, false);
-  assert_int_equal(journal_file_find(dir, file, id, false, 4096, jf,
-                                     &err), 0);
-  assert_int_equal(jf->found, JOURNAL_LEFT);
-  return file;
-}
-
-/* The folder's owner moves it aside and puts another in its place. */
-static void
-test_exchanged(void **state)
-{
-  (void)state;
-  char dir[] = "/dev/shm/test-journal.XXXXXX", aside[80], again[80];
-  struct journal_file jf;
-
-  assert_non_null(mkdtemp(dir));
-  struct vhd_file *file = leave_journal(dir, &jf);
-  snprintf(aside, sizeof aside, "%s.aside", dir);
-  assert_int_equal(rename(dir, aside), 0);
-  assert_int_equal(mkdir(dir, 0700), 0);
-  FILE *victim = fopen(jf.path, "w");
-  assert_non_null(victim);
-  fclose(victim);
-  journal_file_forget(file, &jf);
-  assert_int_equal(access(jf.path, F_OK), 0);
-  snprintf(again, sizeof again, "%s%s", aside, strrchr(jf.path, '/'));
-  assert_int_equal(unlink(again), 0);
-  assert_int_equal(unlink(jf.path), 0);
-  rmdir(dir);
-  rmdir(aside);
-  journal_file_close(&jf, file, false);
-  file_close(file);
-}
-
-/* The process that has the journal in use: it lets go of it after so many naps
- * of whoever waits. */
-static int holder = -1;
-static unsigned naps, last_nap;
-
-/* Instead of the C library's: no time passes. */
-int
-usleep(useconds_t usec)
-{
-  (void)usec;
-  if (++naps == last_nap)
-    close(holder);
-  return 0;
-}
-
-/* What is found of a journal that somebody holds until then, 0: for good. */
-static int
-find_held(unsigned until, enum journal_left *found, struct vhd_error *err)
-{
-  static const uint8_t id[16] = "an image's id";
-  char dir[] = "/dev/shm/test-journal.XXXXXX";
-  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-  struct journal_file jf;
-
-  assert_non_null(mkdtemp(dir));
-  struct vhd_file *file = leave_journal(dir, &jf);
-  holder = open(jf.path, O_RDWR | O_CLOEXEC);
-  assert_int_equal(fcntl(holder, F_OFD_SETLK, &lock), 0);
-  journal_file_close(&jf, file, false);
-  naps = 0;
-  last_nap = until;
-  int e = journal_file_find(dir, file, id, false, 4096, &jf, err);
-  *found = jf.found;
-  if (naps < until || until == 0)
-    close(holder);
-  assert_int_equal(unlink(jf.path), 0);
-  rmdir(dir);
-  journal_file_close(&jf, file, false);
-  file_close(file);
-  return e;
-}
-
-/* A process that is being killed has its files closed one by one: the image's
- * lock may be free before the journal's. */
-static void
-test_dying(void **state)
-{
-  (void)state;
-  enum journal_left found;
-  struct vhd_error err;
-
-  assert_int_equal(find_held(3, &found, &err), 0);
-  assert_int_equal(found, JOURNAL_LEFT);
-  assert_int_equal(naps, 3);
-}
-
-static void
-test_not_dying(void **state)
-{
-  (void)state;
-  enum journal_left found;
-  struct vhd_error err = { .code = VHD_OK };
-
-  assert_int_equal(find_held(0, &found, &err), -EBUSY);
-  assert_int_equal(err.code, VHD_JOURNAL);
-  assert_int_not_equal(found, JOURNAL_LEFT);
-  assert_true(naps > 0);
-}
-
-/* -------------------------------------------------------- it cannot be told */
-
-static const struct vhd_host *plain;
-
-static int
-open_but_boot_id(void *failure, int folder, const char *path, int flags,
-                 unsigned mode)
-{
-  return strstr(path, "boot_id") ? -*(int *)failure
-                                 : plain->open(plain->opaque, folder, path,
-                                               flags, mode);
-}
-
-static int
-write_and_die(void)
-{
-  const struct vhd_create_options options = { .size = 16 << 20 };
-  struct vhd_image *image;
-  int status;
-
-  pid_t pid = fork();
-  if (pid == 0)
-    _exit(vhd_create("killed.vhd", &options, NULL) < 0 ||
-          vhd_open("killed.vhd", NULL, &image, NULL) < 0 ||
-          vhd_pwrite(image, "2", 1, 0, 0) < 0);
-  return pid < 0 || waitpid(pid, &status, 0) < 0 ? -1 : status;
-}
-
-/* This process has not learned the id of the boot yet. */
-static void
-test_unknown_boot(void **state)
-{
-  (void)state;
-  int failure[] = { EMFILE, EIO, ENOENT };
-  struct vhd_image *image;
-  struct vhd_error err;
-  char byte;
-
-  assert_int_equal(write_and_die(), 0);
-  plain = vhd_host();
-  struct vhd_host host = *plain;
-  host.open = open_but_boot_id;
-  for (size_t i = 0; i < sizeof failure / sizeof *failure; i++) {
-    host.opaque = &failure[i];
-    vhd_set_host(&host);
-    assert_true(vhd_open("killed.vhd", NULL, &image, &err) < 0);
-    assert_non_null(strstr(err.message, "cannot tell"));
-  }
-  vhd_set_host(NULL);
-  assert_int_equal(vhd_open("killed.vhd", NULL, &image, &err), 0);
-  assert_int_equal(vhd_pread(image, &byte, 1, 0), 0);
-  assert_int_equal(byte, '2');
-  assert_int_equal(vhd_close(image, &err), 0);
-}
-
-static int
-open_but_shared(void *failure, int folder, const char *path, int flags,
-                unsigned mode)
-{
-  return strcmp(path, "/dev/shm") == 0 && !(flags & O_PATH)
-           ? -*(int *)failure
-           : plain->open(plain->opaque, folder, path, flags, mode);
-}
-
-/* Where other users' journals lie cannot be listed: not there or closed to us,
- * it has none for us; of other reasons it may. */
-static void
-test_unlisted_places(void **state)
-{
-  (void)state;
-  const int failure[] = { ENOENT, EACCES, EMFILE, ENFILE, ENOMEM, EIO };
-  const struct vhd_open_options unlocked = {
-    .flags = VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED
-  };
-  const struct vhd_create_options options = { .size = 1 << 20 };
-  struct vhd_image *image;
-  struct vhd_error err;
-
-  assert_int_equal(vhd_create("unlisted.vhd", &options, NULL), 0);
-  plain = vhd_host();
-  struct vhd_host host = *plain;
-  host.open = open_but_shared;
-  vhd_set_host(&host);
-  for (size_t i = 0; i < sizeof failure / sizeof *failure; i++) {
-    host.opaque = (void *)(uintptr_t)&failure[i];
-    int e = vhd_open("unlisted.vhd", NULL, &image, &err);
-    assert_int_equal(e, i < 2 ? 0 : -failure[i]);
-    if (e == 0)
-      assert_int_equal(vhd_close(image, &err), 0);
-    else
-      assert_non_null(strstr(err.message, "cannot tell"));
-    assert_int_equal(vhd_open("unlisted.vhd", &unlocked, &image, &err), 0);
-    assert_int_equal(vhd_close(image, &err), 0);
-  }
-  vhd_set_host(NULL);
-}
-
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_unknown_boot),
-    cmocka_unit_test(test_unlisted_places),
     cmocka_unit_test(test_untouched),
     cmocka_unit_test(test_changed_by_us),
     cmocka_unit_test(test_in_flight),
@@ -533,9 +301,6 @@ main(void)
     cmocka_unit_test(test_seconds),
     cmocka_unit_test(test_copy),
     cmocka_unit_test(test_widen),
-    cmocka_unit_test(test_exchanged),
-    cmocka_unit_test(test_dying),
-    cmocka_unit_test(test_not_dying),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
