@@ -105,6 +105,51 @@ make_world(void **state)
   return 0;
 }
 
+/* ------------------------------------------------------ a folder that hangs */
+
+/* Whoever looks such a path up waits for its disk, for ever. */
+static const char *hanging;
+
+static char *
+look_up(const char *path, char *resolved)
+{
+  if (hanging && strncmp(path, hanging, strlen(hanging)) == 0)
+    fail_msg("%s is looked up", path);
+  int fd = open(path, O_PATH | O_CLOEXEC);
+  char own[40];
+  char *buffer = resolved ? resolved : malloc(PATH_MAX);
+  ssize_t n = -1;
+
+  snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
+  if (fd >= 0 && buffer)
+    n = readlink(own, buffer, PATH_MAX - 1);
+  if (fd >= 0)
+    close(fd);
+  if (n >= 0) {
+    buffer[n] = '\0';
+    return buffer;
+  }
+  if (!resolved)
+    free(buffer);
+  return NULL;
+}
+
+/* The C library's, for what is tested here. */
+char *
+realpath(const char *path, char *resolved)
+{
+  return look_up(path, resolved);
+}
+
+char *__realpath_chk(const char *path, char *resolved, size_t size);
+
+char *
+__realpath_chk(const char *path, char *resolved, size_t size)
+{
+  (void) size;
+  return look_up(path, resolved);
+}
+
 /* ----------------------------------------------------------------- policies */
 
 struct row {
@@ -258,6 +303,34 @@ roots_are_read(void **state)
 
   (void) state;
   check_rows(&options, rows, N(rows));
+}
+
+static void
+a_root_that_hangs_holds_up_no_other(void **state)
+{
+  struct options_export images[] = {{.path = "hung/disk.vhd"},
+                                    {.path = "home/disk.vhd"}};
+  char far[PATH_MAX + 16], absolute[PATH_MAX + 16];
+  const char *roots[] = {far, "bases/"};
+  const char *absolutes[] = {"hung", absolute};
+  struct options options = {.exports = images, .nexports = N(images),
+                            .roots = {.items = roots, .n = N(roots)}};
+  static const struct row rows[] = {
+    {"bases/raw", false, 0},
+    {"home/parent.vhd", false, 0},
+    {"/bases/base.vhd", false, 0},
+  };
+
+  (void) state;
+  snprintf(far, sizeof far, "%s/hung", scratch);
+  snprintf(absolute, sizeof absolute, "%s/bases", scratch);
+  hanging = far;
+  check_rows(&options, rows, 1);
+  hanging = "hung";
+  check_rows(&options, rows, N(rows));
+  options.roots.items = absolutes;
+  check_rows(&options, rows, N(rows));
+  hanging = NULL;
 }
 
 static void
@@ -527,6 +600,7 @@ main(void)
     cmocka_unit_test(links_of_proc_lead_nowhere),
     cmocka_unit_test(a_folder_is_what_is_below_it),
     cmocka_unit_test(roots_are_read),
+    cmocka_unit_test(a_root_that_hangs_holds_up_no_other),
     cmocka_unit_test(folders_are_listed_by_the_same_rule),
     cmocka_unit_test(keys_are_those_that_are_named),
     cmocka_unit_test(journals_lie_in_their_folders),

@@ -54,8 +54,9 @@ enum right {
 
 struct policy {
   const struct options *options;
-  bool found;    /* the folders below are known */
-  char **beside; /* canonical folders of the named images */
+  char cwd[PATH_MAX]; /* "": not known */
+  bool found;         /* the folders below are known */
+  char **beside;      /* canonical folders of the named images */
   size_t nbeside;
 };
 
@@ -64,8 +65,11 @@ policy_new(const struct options *options)
 {
   struct policy *policy = calloc(1, sizeof *policy);
 
-  if (policy)
+  if (policy) {
     policy->options = options;
+    if (!getcwd(policy->cwd, sizeof policy->cwd))
+      policy->cwd[0] = '\0';
+  }
   return policy;
 }
 
@@ -134,6 +138,29 @@ is_within(const char *place, const char *folder)
                     (place[n] == '/' || place[n] == '\0'));
 }
 
+/* The same for a folder as somebody named it: its first n characters.  A
+ * canonical place that begins with it says that it is canonical: nothing needs
+ * to be looked up, on a disk that may hang.  False: who knows. */
+static bool
+is_plainly_within(const struct policy *policy, const char *place,
+                  const char *path, size_t n)
+{
+  const size_t cwd = strlen(policy->cwd);
+
+  if (n == 0 || path[0] != '/') {
+    if (cwd == 0 || !is_within(place, policy->cwd))
+      return false;
+    place += cwd;
+    place += place[0] == '/';
+    for (; n >= 2 && strncmp(path, "./", 2) == 0; n -= 2)
+      path += 2;
+  }
+  while (n > 0 && path[n - 1] == '/')
+    n--;
+  return n == 0 || (strncmp(place, path, n) == 0 &&
+                    (place[n] == '/' || place[n] == '\0'));
+}
+
 static bool
 is_within_named(const char *place, const char *path)
 {
@@ -184,6 +211,25 @@ find_beside(struct policy *policy)
   policy->found = true;
 }
 
+/* By the names of images that are no links, which would mean the folder where
+ * they lead to. */
+static bool
+is_plainly_beside(const struct policy *policy, const char *place)
+{
+  const struct options *opt = policy->options;
+  struct stat st;
+
+  for (size_t i = 0; i < opt->nexports; i++) {
+    const char *image = opt->exports[i].path;
+    const char *slash = strrchr(image, '/');
+    if (is_plainly_within(policy, place, image,
+                          slash ? (size_t)(slash - image) + 1 : 0) &&
+        lstat(image, &st) == 0 && S_ISREG(st.st_mode))
+      return true;
+  }
+  return false;
+}
+
 static bool
 is_beside(struct policy *policy, const char *place)
 {
@@ -228,6 +274,33 @@ is_called_vhd(const char *path)
   return n > 4 && strcasecmp(path + n - 4, ".vhd") == 0;
 }
 
+/* By its name alone. */
+static bool
+is_plainly_below_root(const struct policy *policy, const char *place)
+{
+  const struct options_list *roots = &policy->options->roots;
+
+  for (size_t i = 0; i < roots->n; i++)
+    if (roots->items[i][0] != '\0' &&
+        is_plainly_within(policy, place, roots->items[i],
+                          strlen(roots->items[i])))
+      return true;
+  return false;
+}
+
+static bool
+is_below_root(const struct policy *policy, const char *place)
+{
+  const struct options_list *roots = &policy->options->roots;
+
+  for (size_t i = 0; i < roots->n; i++)
+    if (is_within_named(place, roots->items[i]))
+      return true;
+  return false;
+}
+
+/* What names say comes first: to look up a folder whose disk hangs would hold
+ * up what lies elsewhere. */
 static enum right
 right_below(struct policy *policy, const char *path, const char *place)
 {
@@ -236,9 +309,12 @@ right_below(struct policy *policy, const char *path, const char *place)
 
   if (folder && is_within_named(place, folder))
     return !opt->readonly && is_called_vhd(path) ? WRITE : READ;
-  for (size_t i = 0; i < opt->roots.n; i++)
-    if (is_within_named(place, opt->roots.items[i]))
-      return READ;
+  if (is_plainly_below_root(policy, place))
+    return READ;
+  if (!folder && is_plainly_beside(policy, place))
+    return READ_VHD;
+  if (is_below_root(policy, place))
+    return READ;
   return !folder && is_beside(policy, place) ? READ_VHD : NONE;
 }
 
@@ -324,6 +400,7 @@ open_regular(int look, int flags)
 int
 policy_open(struct policy *policy, const char *path, bool write)
 {
+  char place[PATH_MAX];
   int look = open_to_look(path, 0);
 
   if (look < 0)
@@ -333,7 +410,8 @@ policy_open(struct policy *policy, const char *path, bool write)
              ? open_regular(look, write ? O_RDWR : O_RDONLY)
              : -EACCES;
   close(look);
-  if (fd >= 0 && right == READ_VHD && !is_vhd(fd)) {
+  if (fd >= 0 && right == READ_VHD && !is_vhd(fd) &&
+      (place_of(fd, place) < 0 || !is_below_root(policy, place))) {
     close(fd);
     fd = -EACCES;
   }
