@@ -132,6 +132,7 @@ server_libserver_la_SOURCES = \
 	server/keeper/sanitized.h \
 	server/keeper/seccomp.c \
 	server/keeper/seccomp.h \
+	server/keeper/ties.c \
 	server/keeper/user.c \
 	server/keeper/user.h \
 	server/net/address_limit.c \

@@ -29,7 +29,6 @@
 #define LIVED_MSEC 5000
 #define PAUSE_MSEC 100 /* before the third worker in a row; then twice that */
 #define MAX_PAUSE_MSEC 10000
-#define MAX_TEXT 1024
 #define MAX_AT_ONCE 16 /* words and questions, before signals are seen to */
 /* From one signal to the next that somebody sends who cannot wait: some send
  * two at once, to a process and to its group. */
@@ -104,45 +103,6 @@ keeper_hold_signals(void)
 }
 
 /* --------------------------------------------------------------- the worker */
-
-void
-keeper_tie(const struct keeper_ties *ties)
-{
-  prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  if (getppid() != ties->keeper)
-    _exit(EXIT_FAILURE); /* it has died before that */
-}
-
-void
-keeper_say(const struct keeper_ties *ties, enum keeper_word word)
-{
-  const char byte = (char)word;
-  ssize_t n = send(ties->control, &byte, 1, MSG_NOSIGNAL);
-
-  (void)n; /* nobody is there: the kernel will end us */
-}
-
-void
-keeper_tell(const struct keeper_ties *ties, const char *trouble)
-{
-  char packet[1 + MAX_TEXT];
-  int n = snprintf(packet, sizeof packet, "%c%s", KEEPER_STATUS, trouble);
-  size_t size = (size_t)n < sizeof packet ? (size_t)n : sizeof packet;
-  ssize_t sent = send(ties->control, packet, size, MSG_NOSIGNAL);
-
-  (void)sent;
-}
-
-int
-keeper_hear(const struct keeper_ties *ties)
-{
-  char byte;
-  ssize_t n = recv(ties->control, &byte, 1, MSG_DONTWAIT);
-
-  if (n == 0)
-    _exit(EXIT_FAILURE);
-  return n == 1 ? byte : 0;
-}
 
 /* Signals reach whole groups of processes: from a terminal, from systemd.
  * Which of them end or reload the worker, the keeper says.  And the terminal,
@@ -398,7 +358,7 @@ hear_ready(struct keeper *k)
 static void
 hear(struct keeper *k)
 {
-  char packet[1 + MAX_TEXT + 1];
+  char packet[1 + KEEPER_MAX_TEXT + 1];
   ssize_t n;
 
   for (unsigned i = 0;

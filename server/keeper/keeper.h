@@ -28,6 +28,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#define KEEPER_MAX_TEXT 1024 /* of trouble */
+
 enum keeper_word {
   KEEPER_READY = 'R',   /* of the worker: it serves */
   KEEPER_STATUS = 'T',  /* of the worker, with text: what troubles it */
