@@ -40,6 +40,8 @@ server_libserver_la_SOURCES = \
 	server/catalog/generation.h \
 	server/catalog/list.c \
 	server/catalog/list.h \
+	server/catalog/looks.c \
+	server/catalog/looks.h \
 	server/catalog/open.c \
 	server/catalog/open.h \
 	server/catalog/source.c \

@@ -15,6 +15,7 @@
 #include "base/log_cause.h"
 #include "base/container.h"
 #include "catalog/entry.h"
+#include "catalog/looks.h"
 #include "nbd/handshake/handshake.h"
 #include "nbd/out.h"
 #include "config/server_config.h"
@@ -53,6 +54,7 @@ struct listing {
 
 struct list_cache {
   struct catalog *catalog;
+  struct looks looks;
   struct io_queue *queue;
   struct io_work work;
   bool busy;
@@ -152,7 +154,9 @@ is_open(struct catalog *catalog, const char *name, const struct file_id *file)
 }
 
 struct making {
+  struct list_cache *cache;
   struct catalog *catalog;
+  unsigned *patience; /* msec, for the next look */
   const struct source *source;
   const struct listing *before; /* or NULL */
   struct listing *listing;
@@ -165,7 +169,7 @@ static bool
 can_show(const struct making *m, struct item *item,
          const struct origin *origin)
 {
-  struct export_facts facts;
+  struct export_facts facts = { .size = 0 };
   struct vhd_error err;
   char path[PATH_MAX];
 
@@ -182,7 +186,8 @@ can_show(const struct making *m, struct item *item,
   item->lone = is_known(m->before, item);
   if (item->lone || is_open(m->catalog, item->name, &item->stamp.file))
     return true;
-  const int r = image_look(&how, &facts, &err);
+  const int r =
+    looks_try(&m->cache->looks, m->patience, item->name, &how, &facts, &err);
   if (r < 0 &&
       log_cause_pass("the export '%s', which is not listed", item->name))
     log_warning("export '%s' is not listed: %s", item->name, err.message);
@@ -262,13 +267,14 @@ make_listing(struct list_cache *cache)
   struct catalog *catalog = cache->catalog;
   const struct source *const *source = sources_of(catalog->config);
   struct listing *l = calloc(1, sizeof *l);
+  unsigned patience = LOOKS_PATIENCE_MSEC;
   int r = 0;
 
   if (!l)
     return NULL;
   l->version = cache->now ? cache->now->version + 1 : 1;
   for (; *source && r == 0; source++) {
-    struct making m = { catalog, *source, cache->now, l };
+    struct making m = { cache, catalog, &patience, *source, cache->now, l };
     r = (*source)->each(catalog->config, add_item, &m);
   }
   sort_items(l);
@@ -433,8 +439,10 @@ list_cache_new(struct catalog *catalog)
   for (; *source; source++)
     cache->constant &= !(*source)->may_have;
   cache->queue = io_queue_new();
-  if (cache->queue)
+  if (cache->queue) {
+    looks_init(&cache->looks, &catalog->live, cache->queue);
     return cache;
+  }
   free(cache);
   return NULL;
 }
@@ -452,5 +460,5 @@ list_cache_free(struct list_cache *cache)
 bool
 list_cache_is_idle(const struct list_cache *cache)
 {
-  return !cache->busy;
+  return !cache->busy && cache->looks.n == 0;
 }

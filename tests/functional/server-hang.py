@@ -12,7 +12,7 @@ import time
 from fronttest import Server
 from mounttest import end, goes_with_us, root_or_skip, unmount
 from servertest import connect, nbd, need_nbd, served
-from tooltest import MiB, Skip, case, equal, need, run, vhdkit
+from tooltest import MiB, Skip, case, check, equal, need, run, vhdkit
 
 
 @contextlib.contextmanager
@@ -247,6 +247,33 @@ def _():
             equal(server.process.poll(), None, "SIGHUP ends no stop")
             fuse.send_signal(signal.SIGCONT)
             equal(server.wait(), 0)
+
+
+@case("a list leaves out what hangs, and says the rest")
+def _():
+    need_nbd()
+    os.mkdir("dir")
+    with fuse_image() as fuse:
+        vhdkit("create", "--size", str(MiB), "dir/alone.vhd")
+        vhdkit("create", "--size", str(MiB), "dir/base.vhd")
+        vhdkit("create", "--parent", "dir/base.vhd", "dir/child.vhd")
+        for i in range(12):
+            vhdkit("create", "--parent", "slow.vhd", f"dir/hung{i}.vhd")
+        with served("--root", ".", "dir") as server:
+            try:
+                fuse.send_signal(signal.SIGSTOP)
+                for _ in range(2):
+                    names = []
+                    h = nbd.NBD()
+                    h.set_opt_mode(True)
+                    h.connect_unix("s.sock")
+                    h.opt_list(lambda name, text: names.append(name) or 0)
+                    h.opt_abort()
+                    equal([n for n in names if n.startswith("hung")], [])
+                    check("alone" in names, f"{names}")
+                server.wait_for("export 'hung.*' is not listed")
+            finally:
+                fuse.send_signal(signal.SIGCONT)
 
 
 goes_with_us()
