@@ -136,6 +136,7 @@ run(char **args)
   const int r = vhd_check(args[0], &opt, found, findings, &result, &err);
   progress_end();
   if (r < 0) {
+    json_free(findings);
     image_complain(&err, true);
     interrupt_obey();
     return CHECK_FAILED;

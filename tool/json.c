@@ -112,6 +112,12 @@ json_add_string(struct json *array, const char *value)
 }
 
 void
+json_free(struct json *value)
+{
+  json_decref(own(value));
+}
+
+void
 json_print(struct json *value)
 {
   json_dumpf(own(value), stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);

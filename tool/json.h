@@ -24,6 +24,8 @@ void json_put(struct json *object, const char *key, struct json *value);
 void json_add(struct json *array, struct json *value);
 void json_add_string(struct json *array, const char *value);
 
+/* Of what is not printed.  NULL is none. */
+void json_free(struct json *value);
 /* Prints a value with a newline, and frees it. */
 void json_print(struct json *value);
 /* The same on one line, at once. */

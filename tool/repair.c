@@ -85,6 +85,7 @@ run(char **args)
   const int r = vhd_repair(args[0], &opt, found, repairs, &result, &err);
   progress_end();
   if (r < 0) {
+    json_free(repairs);
     image_complain(&err, false);
     interrupt_obey();
     return EXIT_FAILED;

@@ -224,6 +224,21 @@ def _():
     hung_local(False)
 
 
+@case("an image is opened for writing beside a loop device whose file hangs")
+def _():
+    vhdkit("create", "--size", "1M", "own.vhd")
+    with local_image() as fuse, served("own.vhd"):
+        time.sleep(1.5)  # FUSE's answers are good for a second
+        fuse.send_signal(signal.SIGSTOP)
+        threading.Timer(20, fuse.send_signal, [signal.SIGCONT]).start()
+        begun = time.monotonic()
+        h = connect()
+        h.pwrite(b"w" * 512, 0)
+        check(time.monotonic() - begun < 15, "it waited for the loop's file")
+        fuse.send_signal(signal.SIGCONT)
+        h.shutdown()
+
+
 @case("signals while the server starts and stops upon a hung disk")
 def _():
     with fuse_image() as fuse:
@@ -258,7 +273,8 @@ def _():
         vhdkit("create", "--size", str(MiB), "dir/base.vhd")
         vhdkit("create", "--parent", "dir/base.vhd", "dir/child.vhd")
         for i in range(12):
-            vhdkit("create", "--parent", "slow.vhd", f"dir/hung{i}.vhd")
+            vhdkit("create", "--root", ".", "--parent", "slow.vhd",
+                   f"dir/hung{i}.vhd")
         with served("--root", ".", "dir") as server:
             try:
                 fuse.send_signal(signal.SIGSTOP)
