@@ -13,9 +13,9 @@
  *      tried before (the file was unknown yet, or the disk in doubt) may wait
  *      for the disk, but its end says nothing.
  *   3. A loop writes (or sends pages) by itself only if nothing waits for the
- *      disk, or the disk has done something within QUIET_NS.  A hung disk's
- *      pages are locked from the first read on, so here a doubt comes before
- *      the evidence.
+ *      disk.  What is being read is locked, and not its pages alone: a file
+ *      system keeps many pages as one.  So a disk that hangs from now on would
+ *      have the loop too, however lately it has answered.
  *   4. Reads too are left to the threads while the engine makes holes, unless
  *      the disk has done something within QUIET_NS: that excludes reading from
  *      it.  That a hole was made says nothing: it may be in the journal. */
@@ -70,8 +70,7 @@ io_doubts_read_by(const struct io_queue *queue, uint64_t now)
 bool
 io_doubts_write_by(const struct io_queue *queue, uint64_t now)
 {
-  return (waiting(&queue->erased) > 0 && unheard(&queue->erased, now)) ||
-         (waiting(&queue->asked) > 0 && unheard(&queue->asked, now)) ||
+  return waiting(&queue->erased) > 0 || waiting(&queue->asked) > 0 ||
          stuck(&queue->other, now);
 }
 
