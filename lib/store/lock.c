@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -128,10 +129,14 @@ refuse_loop(int fd, const char *path, struct vhd_error *err)
 {
   struct loop_user user;
   struct stat file;
-  char holder[64];
+  char holder[64], link[64], now[PATH_MAX];
 
-  if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) ||
-      !loop_find(&file, &user))
+  if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode))
+    return 0;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const ssize_t n = readlink(link, now, sizeof now - 1);
+  now[n > 0 ? n : 0] = '\0';
+  if (!loop_find(&file, n > 0 ? now : path, &user))
     return 0;
   snprintf(holder, sizeof holder, "the loop device %s", user.name);
   return fail_busy(user.writes ? "for writing" : "for reading", holder, path,

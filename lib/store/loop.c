@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* loop.c: see loop.h.
  *
- * /sys shows of each loop device the path that its file had when it was set up.
- * Paths lie (the file was renamed, or belongs to another mount namespace), so
- * the device itself is asked which file it has; the path serves where it cannot
- * be asked, and where the file's own numbers are others than stat()'s
- * (btrfs). */
+ * /sys shows of each loop device the path that its file has by now.  Paths lie
+ * (the file may belong to another mount namespace), so the device itself is
+ * asked which file it has; the path serves where it cannot be asked, and where
+ * the file's own numbers are others than stat()'s (btrfs).
+ *
+ * To ask may take for ever: the file may lie on a disk that hangs, anybody's.
+ * So it is done only of files that have the same last name, which holds in
+ * whatever namespace. */
 #include "config.h"
 
 #include <dirent.h>
@@ -71,22 +74,33 @@ says_so(const char *node, const struct stat *file)
                    info.lo_inode);
 }
 
+static const char *
+last_name(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+
+  return slash ? slash + 1 : path;
+}
+
 static bool
-lies_on(const char *device, const char *node, const struct stat *file)
+lies_on(const char *device, const char *node, const struct stat *file,
+        const char *name)
 {
   char path[PATH_MAX];
   struct stat st;
 
   /* Devices without a file have no such fact. */
-  if (!read_fact(device, "loop/backing_file", path, sizeof path))
+  if (!read_fact(device, "loop/backing_file", path, sizeof path) ||
+      strcmp(last_name(path), name) != 0)
     return false;
   return says_so(node, file) ||
          (stat(path, &st) == 0 && same_file(file, st.st_dev, st.st_ino));
 }
 
 bool
-loop_find(const struct stat *file, struct loop_user *user)
+loop_find(const struct stat *file, const char *path, struct loop_user *user)
 {
+  const char *name = last_name(path);
   DIR *dir = host_opendir(DEVICES);
   const struct dirent *entry;
   bool found = false;
@@ -97,7 +111,7 @@ loop_find(const struct stat *file, struct loop_user *user)
         snprintf(user->name, sizeof user->name, "/dev/%s", entry->d_name) >=
           (int)sizeof user->name)
       continue;
-    found = lies_on(entry->d_name, user->name, file);
+    found = lies_on(entry->d_name, user->name, file, name);
     user->writes = !(found &&
                      read_fact(entry->d_name, "ro", fact, sizeof fact) &&
                      strcmp(fact, "1") == 0);

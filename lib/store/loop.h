@@ -12,7 +12,10 @@ struct loop_user {
   bool writes;   /* the file may be changed through it */
 };
 
-/* Is there a loop device on that regular file?  As far as /sys shows any. */
-bool loop_find(const struct stat *file, struct loop_user *user);
+/* Is there a loop device on that regular file, which has this path now?  As far
+ * as /sys shows any of a file of the same last name: a second link of another
+ * name is not noticed. */
+bool loop_find(const struct stat *file, const char *path,
+               struct loop_user *user);
 
 #endif

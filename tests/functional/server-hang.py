@@ -226,17 +226,22 @@ def _():
 
 @case("an image is opened for writing beside a loop device whose file hangs")
 def _():
-    vhdkit("create", "--size", "1M", "own.vhd")
-    with local_image() as fuse, served("own.vhd"):
+    os.mkdir("own")
+    vhdkit("create", "--size", "1M", "own/own.vhd")
+    with local_image() as fuse:
         time.sleep(1.5)  # FUSE's answers are good for a second
         fuse.send_signal(signal.SIGSTOP)
-        threading.Timer(20, fuse.send_signal, [signal.SIGCONT]).start()
-        begun = time.monotonic()
-        h = connect()
-        h.pwrite(b"w" * 512, 0)
-        check(time.monotonic() - begun < 15, "it waited for the loop's file")
-        fuse.send_signal(signal.SIGCONT)
-        h.shutdown()
+        timer = threading.Timer(20, fuse.send_signal, [signal.SIGCONT])
+        timer.start()
+        try:
+            with served("own/own.vhd"):
+                h = connect()
+                h.pwrite(b"w" * 512, 0)
+                h.shutdown()
+            check(timer.is_alive(), "it waited for the loop's file")
+        finally:
+            timer.cancel()
+            fuse.send_signal(signal.SIGCONT)
 
 
 @case("signals while the server starts and stops upon a hung disk")
