@@ -37,16 +37,10 @@ static int
 open_side(struct side *s, const char *path, const struct vhd_open_options *opt,
           struct vhd_error *err)
 {
-  struct vhd_open_options open = *opt;
-
-  open.flags |= VHD_OPEN_READONLY;
-  if (open.flags & VHD_OPEN_NO_PARENT)
-    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
-                    "%s: what has no parents open cannot be read", path);
   s->buf = malloc(COPY_CHUNK);
   if (s->buf == NULL)
     return vhd_fail_sys(err, ENOMEM, "%s", path);
-  return vhd_open(path, &open, &s->image, err);
+  return walk_open(path, opt, &s->image, err);
 }
 
 static int

@@ -234,16 +234,10 @@ static int
 open_source(const char *path, const struct vhd_convert_options *opt,
             struct vhd_image **source, struct vhd_error *err)
 {
-  struct vhd_open_options open = opt->open;
-
-  open.flags |= VHD_OPEN_READONLY;
   int r = vhd_check_flags(opt->flags, CONVERT_FLAGS, path, err);
   if (r == 0)
     r = CHECK_ROOM(opt, path, err);
-  if (r == 0 && open.flags & VHD_OPEN_NO_PARENT)
-    r = vhd_fail(err, VHD_ARGUMENT, EINVAL,
-                 "%s: what has no parents open cannot be read", path);
-  return r < 0 ? r : vhd_open(path, &open, source, err);
+  return r < 0 ? r : walk_open(path, &opt->open, source, err);
 }
 
 int

@@ -10,6 +10,8 @@
 #include "ops/copy.h"
 #include "ops/walk.h"
 
+#define GRAIN 16384
+
 /* The stretches of a chunk that are not zeros. */
 static int
 copy_chunk(struct copy_target *to, const uint8_t *buf, size_t len,
@@ -17,7 +19,7 @@ copy_chunk(struct copy_target *to, const uint8_t *buf, size_t len,
 {
   while (len > 0) {
     bool zeros;
-    const size_t n = data_stretch(buf, len, &zeros);
+    const size_t n = data_stretch(buf, len, GRAIN, &zeros);
     int r = zeros ? 0 : to->write(to, buf, n, off, err);
     if (r < 0)
       return r;

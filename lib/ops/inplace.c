@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "image/open.h"
 #include "ops/inplace.h"
+#include "ops/walk.h"
 
 /* Most blocks that hold something begin with it. */
 #define FIRST_LOOK (16U << 10)
-#define RUNS 32
 
 int
 inplace_open(const char *path, const struct vhd_open_options *opt,
@@ -81,63 +81,56 @@ inplace_file_is_zero(struct vhd_file *file, uint64_t off, uint64_t len,
   return 1;
 }
 
+struct looking {
+  struct vhd_image *parent; /* of inplace_is_void(); NULL: none */
+  uint8_t *buf;
+};
+
+/* 0 where it is zeros, 1 where it is not, or -errno. */
+static int
+look_at_zeros(void *opaque, const struct vhd_run *run, uint64_t off)
+{
+  const struct looking *l = opaque;
+  int r = run->kind == VHD_RUN_DATA
+            ? inplace_file_is_zero(run->file, run->file_off, run->len, l->buf)
+            : 1;
+
+  (void)off;
+  return r < 0 ? r : !r;
+}
+
 int
 inplace_disk_is_zero(struct vhd_image *image, uint64_t off, uint64_t len,
                      uint8_t *buf)
 {
   const uint64_t end = MIN(off + len, vhd_size(image));
-  struct vhd_run run[RUNS];
+  struct looking l = { .buf = buf };
 
-  while (off < end) {
-    unsigned n = RUNS;
-    int r = vhd_map(image, end - off, off, run, &n);
-    if (r < 0)
-      return r;
-    for (unsigned i = 0; i < n; i++) {
-      if (run[i].kind == VHD_RUN_DATA)
-        r = inplace_file_is_zero(run[i].file, run[i].file_off, run[i].len,
-                                 buf);
-      else
-        r = 1;
-      if (r != 1)
-        return r;
-      off += run[i].len;
-    }
-  }
-  return 1;
+  if (off >= end)
+    return 1;
+  int r = walk_runs(image, off, end - off, look_at_zeros, &l, NULL);
+  return r < 0 ? r : !r;
 }
 
-/* One run of its map. */
 static int
-is_void(struct vhd_image *image, const struct vhd_run *run, uint64_t off,
-        uint8_t *buf)
+look_at_void(void *opaque, const struct vhd_run *run, uint64_t off)
 {
+  const struct looking *l = opaque;
+
   if (run->depth > 0 || run->kind != VHD_RUN_DATA)
-    return 1; /* it says nothing, or nobody does */
-  int r = inplace_file_is_zero(run->file, run->file_off, run->len, buf);
-  if (r == 1 && vhd_parent(image) != NULL)
-    r = inplace_disk_is_zero(vhd_parent(image), off, run->len, buf);
-  return r;
+    return 0; /* it says nothing, or nobody does */
+  int r = inplace_file_is_zero(run->file, run->file_off, run->len, l->buf);
+  if (r == 1 && l->parent != NULL)
+    r = inplace_disk_is_zero(l->parent, off, run->len, l->buf);
+  return r < 0 ? r : !r;
 }
 
 int
 inplace_is_void(struct vhd_image *image, uint64_t off, uint64_t len,
                 uint8_t *buf)
 {
-  const uint64_t end = off + len;
-  struct vhd_run run[RUNS];
+  struct looking l = { .parent = vhd_parent(image), .buf = buf };
+  int r = walk_runs(image, off, len, look_at_void, &l, NULL);
 
-  while (off < end) {
-    unsigned n = RUNS;
-    int r = vhd_map(image, end - off, off, run, &n);
-    if (r < 0)
-      return r;
-    for (unsigned i = 0; i < n; i++) {
-      r = is_void(image, &run[i], off, buf);
-      if (r != 1)
-        return r;
-      off += run[i].len;
-    }
-  }
-  return 1;
+  return r < 0 ? r : !r;
 }

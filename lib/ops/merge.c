@@ -23,7 +23,6 @@
 #include <string.h>
 
 #include "base/arith.h"
-#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/progress.h"
@@ -32,12 +31,13 @@
 #include "ops/chain_options.h"
 #include "ops/reparent.h"
 #include "ops/settle.h"
+#include "ops/walk.h"
+#include "store/folder.h"
 #include "store/names.h"
 #include "store/times.h"
 
 #define CHUNK ((size_t)1 << 20)
 #define PIECE ((size_t)64 << 10)
-#define RUNS 64
 #define TEMPORARY 1U
 
 struct paths {
@@ -101,18 +101,15 @@ add_other(void *opaque, const char *path)
 static int
 find_family(struct merge *m, struct vhd_image *child, struct vhd_image *parent)
 {
-  CLEANUP_FREE char *folder = strdup(m->path);
-  char *slash = folder ? strrchr(folder, '/') : NULL;
+  CLEANUP_FREE char *folder = folder_of(m->path);
   struct sieve below = { m->path, &m->below }, others = { m->path, &m->others };
   struct vhd_image *of[] = { child, parent };
   struct sieve *sieve[] = { &below, &others };
   int r = folder ? 0 : -ENOMEM;
 
-  if (slash)
-    slash[slash == folder] = '\0';
   for (unsigned i = 0; r == 0 && i < 4; i++)
-    r = vhd_find_children(of[i / 2], i % 2 ? NULL : slash ? folder : ".",
-                          UINT_MAX, add_other, sieve[i / 2]);
+    r = vhd_find_children(of[i / 2], i % 2 ? NULL : folder, UINT_MAX,
+                          add_other, sieve[i / 2]);
   return r < 0 ? vhd_fail_sys(m->err, -r, "%s: cannot look for children",
                               m->path) : 0;
 }
@@ -217,15 +214,11 @@ static int
 write_chunk(struct merge *m, uint8_t *buf, size_t len, uint64_t off)
 {
   size_t n;
+  bool zero;
   int r = 0;
 
   for (size_t at = 0; r == 0 && at < len; at += n) {
-    const bool zero = bytes_all(buf + at, MIN(PIECE, len - at), 0);
-    for (n = MIN(PIECE, len - at);
-         at + n < len &&
-         bytes_all(buf + at + n, MIN(PIECE, len - at - n), 0) == zero;
-         n += MIN(PIECE, len - at - n))
-      ;
+    n = data_stretch(buf + at, len - at, PIECE, &zero);
     r = zero ? vhd_zero(m->parent, n, off + at, 0)
              : vhd_pwrite(m->parent, buf + at, n, off + at, 0);
   }
@@ -247,22 +240,29 @@ verify_chunk(struct merge *m, uint8_t *buf, size_t len, uint64_t off)
   return memcmp(buf, theirs, len) == 0 ? 0 : -ESTALE;
 }
 
+struct taking {
+  struct merge *m;
+  take_fn *take;
+  uint8_t *buf; /* 2 * CHUNK */
+};
+
 /* One run of the child's map. */
 static int
-take_run(struct merge *m, const struct vhd_run *run, uint64_t off,
-         uint8_t *buf, take_fn *take)
+take_run(void *opaque, const struct vhd_run *run, uint64_t off)
 {
+  const struct taking *t = opaque;
+  struct merge *m = t->m;
   const uint64_t end = off + run->len;
   size_t n;
   int r = 0;
 
   for (; run->kind == VHD_RUN_DATA && r == 0 && off < end; off += n) {
     n = (size_t)MIN(end - off, CHUNK - off % CHUNK);
-    r = vhd_pread(m->child, buf, n, off);
+    r = vhd_pread(m->child, t->buf, n, off);
     if (r < 0)
       return vhd_fail_sys(m->err, -r, "%s: cannot be read at %" PRIu64,
                           m->path, off);
-    r = take(m, buf, n, off);
+    r = t->take(m, t->buf, n, off);
     if (r == 0)
       r = progress_add(&m->progress, n, m->err);
   }
@@ -272,22 +272,12 @@ take_run(struct merge *m, const struct vhd_run *run, uint64_t off,
 static int
 take_all(struct merge *m, take_fn *take)
 {
-  const uint64_t size = vhd_size(m->child);
   CLEANUP_FREE uint8_t *buf = malloc(2 * CHUNK);
-  struct vhd_run run[RUNS];
-  int r = 0;
+  struct taking t = { .m = m, .take = take, .buf = buf };
 
   if (!buf)
     return vhd_fail_sys(m->err, ENOMEM, "%s", m->path);
-  for (uint64_t off = 0; r == 0 && off < size;) {
-    unsigned n = RUNS;
-    r = vhd_map(m->child, size - off, off, run, &n);
-    if (r < 0)
-      return vhd_fail_sys(m->err, -r, "%s: cannot be read", m->path);
-    for (unsigned i = 0; r == 0 && i < n; off += run[i++].len)
-      r = take_run(m, &run[i], off, buf, take);
-  }
-  return r;
+  return walk_runs(m->child, 0, vhd_size(m->child), take_run, &t, m->err);
 }
 
 /* Children of the parent that are not the child's take their content from it;

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "base/arith.h"
-#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/progress.h"
@@ -24,11 +23,11 @@
 #include "ops/chain_options.h"
 #include "ops/reparent.h"
 #include "ops/settle.h"
+#include "ops/walk.h"
 #include "store/names.h"
 
 #define CHUNK ((size_t)1 << 20)
 #define PIECE ((size_t)4096)
-#define RUNS 64
 
 struct rebase {
   const char *path;
@@ -110,8 +109,10 @@ is_same(const struct rebase *b, const struct vhd_run *run, uint64_t off,
 
 /* One run of the child's map. */
 static int
-compare_run(struct rebase *b, struct vhd_run run, uint64_t off)
+compare_run(void *opaque, const struct vhd_run *whole, uint64_t off)
 {
+  struct rebase *b = opaque;
+  struct vhd_run run = *whole;
   const bool own = run.depth == 0 && run.kind == VHD_RUN_DATA;
   uint64_t len;
   int r = 0;
@@ -137,7 +138,6 @@ compare_all(struct rebase *b)
 {
   const uint64_t size = vhd_size(b->child);
   CLEANUP_FREE uint8_t *buf = malloc(2 * CHUNK);
-  struct vhd_run run[RUNS];
   int r = progress_begin(&b->progress, &b->opt->progress, b->path, size,
                          b->err);
 
@@ -145,16 +145,8 @@ compare_all(struct rebase *b)
     return vhd_fail_sys(b->err, ENOMEM, "%s", b->path);
   b->buf[0] = buf;
   b->buf[1] = buf + CHUNK;
-  for (uint64_t off = 0; r >= 0 && off < size;) {
-    unsigned n = RUNS;
-    r = vhd_map(b->child, size - off, off, run, &n);
-    if (r < 0)
-      return vhd_fail_sys(b->err, -r, "%s: cannot be read", b->path);
-    for (unsigned i = 0; r >= 0 && i < n; i++) {
-      r = compare_run(b, run[i], off);
-      off += run[i].len;
-    }
-  }
+  if (r == 0)
+    r = walk_runs(b->child, 0, size, compare_run, b, b->err);
   return r < 0 ? r : progress_end(&b->progress, b->err);
 }
 

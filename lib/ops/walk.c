@@ -2,6 +2,7 @@
 /* walk.c: see walk.h. */
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include "base/arith.h"
@@ -25,6 +26,47 @@ walk_begin(struct walk *w, struct vhd_image *image, uint64_t size)
   *w = (struct walk){ .image = image, .size = size };
 }
 
+static int
+load_map(struct vhd_image *image, uint64_t off, uint64_t end,
+         struct vhd_run *run, unsigned *n, struct vhd_error *err)
+{
+  *n = WALK_RUNS;
+  int r = vhd_map(image, end - off, off, run, n);
+  return r < 0 ? vhd_fail_sys(err, -r, "%s: cannot read the metadata for the "
+                              "disk at %" PRIu64, path_of(image), off) : 0;
+}
+
+int
+walk_runs(struct vhd_image *image, uint64_t off, uint64_t len,
+          int (*each)(void *opaque, const struct vhd_run *run, uint64_t off),
+          void *opaque, struct vhd_error *err)
+{
+  const uint64_t end = off + len;
+  struct vhd_run run[WALK_RUNS];
+  int r = 0;
+
+  while (r == 0 && off < end) {
+    unsigned n;
+    r = load_map(image, off, end, run, &n, err);
+    for (unsigned i = 0; r == 0 && i < n; off += run[i++].len)
+      r = each(opaque, &run[i], off);
+  }
+  return r;
+}
+
+int
+walk_open(const char *path, const struct vhd_open_options *opt,
+          struct vhd_image **image, struct vhd_error *err)
+{
+  struct vhd_open_options open = *opt;
+
+  open.flags |= VHD_OPEN_READONLY;
+  if (open.flags & VHD_OPEN_NO_PARENT)
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                    "%s: what has no parents open cannot be read", path);
+  return vhd_open(path, &open, image, err);
+}
+
 /* The run that w->at lies in. */
 static int
 load_runs(struct walk *w, struct vhd_error *err)
@@ -38,12 +80,10 @@ load_runs(struct walk *w, struct vhd_error *err)
                                   .kind = VHD_RUN_HOLE };
     w->n = 1;
   } else {
-    w->n = WALK_RUNS;
-    int r = vhd_map(w->image, end - w->at, w->at, w->run, &w->n);
+    int r = load_map(w->image, w->at, end, w->run, &w->n, err);
     if (r < 0) {
       w->n = 0;
-      return vhd_fail_sys(err, -r, "%s: cannot read the metadata for the disk "
-                          "at %" PRIu64, path_of(w->image), w->at);
+      return r;
     }
   }
   w->i = 0;
@@ -94,13 +134,13 @@ walk_read(const struct walk *w, const struct piece *piece, void *buf,
 }
 
 size_t
-data_stretch(const uint8_t *buf, size_t len, bool *zeros)
+data_stretch(const uint8_t *buf, size_t len, size_t grain, bool *zeros)
 {
-  size_t at = MIN(len, DATA_GRAIN);
+  size_t at = MIN(len, grain);
 
   *zeros = bytes_all(buf, at, 0);
   while (at < len) {
-    const size_t n = MIN(len - at, DATA_GRAIN);
+    const size_t n = MIN(len - at, grain);
     if (bytes_all(buf + at, n, 0) != *zeros)
       break;
     at += n;

@@ -40,9 +40,20 @@ int walk_next(struct walk *w, uint64_t max, struct piece *piece,
 int walk_read(const struct walk *w, const struct piece *piece, void *buf,
               struct vhd_error *err);
 
+/* Opens a disk to be read. */
+int walk_open(const char *path, const struct vhd_open_options *opt,
+              struct vhd_image **image, struct vhd_error *err);
+
+/* Calls each with the runs of a range of the disk, one after the other, and
+ * where they begin, until it returns not 0.  That, 0, or -errno with err set
+ * where the map cannot be read. */
+int walk_runs(struct vhd_image *image, uint64_t off, uint64_t len,
+              int (*each)(void *opaque, const struct vhd_run *run,
+                          uint64_t off),
+              void *opaque, struct vhd_error *err);
+
 /* How long a stretch of buf from its beginning on is zeros, or has data, in
- * whole grains of DATA_GRAIN bytes (the last may be shorter); sets *zeros. */
-#define DATA_GRAIN 16384
-size_t data_stretch(const uint8_t *buf, size_t len, bool *zeros);
+ * whole grains of so many bytes (the last may be shorter); sets *zeros. */
+size_t data_stretch(const uint8_t *buf, size_t len, size_t grain, bool *zeros);
 
 #endif
