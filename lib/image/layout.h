@@ -97,6 +97,9 @@ uint32_t layout_slot_over(const struct layout *layout, uint64_t off,
 /* The metadata that lies over part of this stretch, or NULL. */
 const struct region *layout_region_over(const struct layout *layout,
                                         uint64_t off, uint64_t len);
+/* The i-th parent locator's, or NULL: it is none, or has no text. */
+const struct region *layout_locator_region(const struct layout *layout,
+                                           unsigned i);
 
 /* The first sector at or behind this one from which on so many have nothing in
  * them, be it behind the end of the file. */

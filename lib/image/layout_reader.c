@@ -71,6 +71,17 @@ layout_region_over(const struct layout *l, uint64_t off, uint64_t len)
   return NULL;
 }
 
+const struct region *
+layout_locator_region(const struct layout *l, unsigned i)
+{
+  const struct locator *locator = &l->locator[i];
+  const struct region *region = locator->code == LOCATOR_NONE
+                                  ? NULL
+                                  : layout_region_over(l, locator->off, 1);
+
+  return region && region->off == locator->off ? region : NULL;
+}
+
 /* Invariant 1. */
 int
 reader_add_region(struct reader *r, const char *what, int code, uint64_t off,

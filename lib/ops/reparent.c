@@ -26,11 +26,9 @@ struct new_locators {
 static uint64_t
 room_of(const struct layout *l, unsigned i)
 {
-  for (unsigned k = 0; l->locator[i].code != LOCATOR_NONE && k < l->nregion;
-       k++)
-    if (l->region[k].off == l->locator[i].off)
-      return l->region[k].len;
-  return 0;
+  const struct region *region = layout_locator_region(l, i);
+
+  return region ? region->len : 0;
 }
 
 static int

@@ -309,8 +309,9 @@ vhd_resize(const char *path, uint64_t size,
   r.top = in.image->top;
   r.old_size = r.top->size;
   const struct resize_file change = {
-    .path = path, .dev = r.top->file->dev, .ino = r.top->file->ino,
-    .size = size, .full = opt->flags & VHD_RESIZE_FULL,
+    .path = path, .open = &opt->open, .size = size,
+    .dev = r.top->file->dev, .ino = r.top->file->ino,
+    .full = opt->flags & VHD_RESIZE_FULL,
     .keep_time = opt->flags & VHD_RESIZE_CHILDREN,
   };
   e = progress_begin(&r.progress, &opt->progress, path, 0, err);

@@ -25,6 +25,7 @@ void resize_plan_table(const struct layout *layout, uint64_t size,
 
 struct resize_file {
   const char *path;
+  const struct vhd_open_options *open;
   dev_t dev; /* the file that was opened before */
   ino_t ino;
   uint64_t size;  /* of the disk, new */

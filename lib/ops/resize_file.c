@@ -17,17 +17,15 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "format/geometry.h"
+#include "ops/edit.h"
 #include "ops/resize.h"
-#include "store/local.h"
-#include "store/redo.h"
 
 #define FILE_ALIGN 4096
 #define CHUNK (64U << 10)
 
 struct file_change {
   const struct resize_file *to;
-  struct vhd_file *file;
-  struct layout layout;
+  struct edit edit;
   struct redo *redo;
   struct table_plan plan;
   struct header header;   /* as it is to be */
@@ -71,9 +69,9 @@ put_footer(struct file_change *c, uint64_t off)
 {
   uint8_t buf[FOOTER_SIZE];
 
-  footer_format(&c->layout.footer, buf);
-  int e = file_write(c->file, buf, sizeof buf, off);
-  return e < 0 ? e : file_do(c->file, VHD_IO_SYNC, 0, 0, 0);
+  footer_format(&c->edit.layout.footer, buf);
+  int e = file_write(c->edit.file, buf, sizeof buf, off);
+  return e < 0 ? e : file_do(c->edit.file, VHD_IO_SYNC, 0, 0, 0);
 }
 
 /* -------------------------------------------------------------------- fixed */
@@ -83,25 +81,25 @@ put_footer(struct file_change *c, uint64_t off)
 static int
 clean_fixed(struct file_change *c, uint64_t end)
 {
-  const uint64_t from = c->layout.disk_size;
+  const uint64_t from = c->edit.layout.disk_size;
 
   if (end <= from)
     return 0;
-  return file_do(c->file, c->to->full ? VHD_IO_ZERO : VHD_IO_PUNCH, from,
+  return file_do(c->edit.file, c->to->full ? VHD_IO_ZERO : VHD_IO_PUNCH, from,
                  end - from, 0);
 }
 
 static int
 change_fixed(struct file_change *c)
 {
-  const struct layout *l = &c->layout;
+  const struct layout *l = &c->edit.layout;
   const uint64_t size = c->to->size;
   const bool longer = size >= l->file_size;
   static const uint8_t zeros[FOOTER_SIZE];
   int e = 0;
 
   if (c->to->full && longer)
-    e = file_do(c->file, VHD_IO_EXTEND, l->footer_off,
+    e = file_do(c->edit.file, VHD_IO_EXTEND, l->footer_off,
                 size + FOOTER_SIZE - l->footer_off, VHD_IO_RESERVE);
   if (e == 0 && longer)
     e = put_footer(c, size);
@@ -109,7 +107,7 @@ change_fixed(struct file_change *c)
     e = clean_fixed(c, longer ? l->file_size : MIN(size, l->footer_off));
   if (e < 0)
     return fail(c, e);
-  e = redo_begin(c->file, &c->redo, c->err);
+  e = redo_begin(c->edit.file, &c->redo, c->err);
   if (e < 0)
     return e;
   /* A part of an old footer that lies on no sector. */
@@ -127,7 +125,7 @@ change_fixed(struct file_change *c)
 static int
 lengthen(struct file_change *c, uint64_t end)
 {
-  c->footer_off = c->layout.footer_off;
+  c->footer_off = c->edit.layout.footer_off;
   if (end <= c->footer_off)
     return 0;
   c->footer_off = round_up(end + FOOTER_SIZE, FILE_ALIGN) - FOOTER_SIZE;
@@ -136,17 +134,6 @@ lengthen(struct file_change *c, uint64_t end)
                     "%s: the file would become longer than the format allows",
                     c->to->path);
   return fail(c, put_footer(c, c->footer_off));
-}
-
-/* The region of a locator, or NULL. */
-static const struct region *
-region_of(const struct layout *l, const struct locator *locator)
-{
-  for (unsigned i = 0; i < l->nregion; i++)
-    if (l->region[i].off == locator->off &&
-        strncmp(l->region[i].what, "parent locator", 14) == 0)
-      return &l->region[i];
-  return NULL;
 }
 
 static bool
@@ -163,13 +150,11 @@ each_locator(struct file_change *c,
                          const struct region *region, uint64_t *at),
              uint64_t *at)
 {
-  const struct layout *l = &c->layout;
+  const struct layout *l = &c->edit.layout;
   int e = 0;
 
   for (unsigned i = 0; e == 0 && i < LOCATOR_COUNT; i++) {
-    if (l->locator[i].code == LOCATOR_NONE)
-      continue;
-    const struct region *region = region_of(l, &l->locator[i]);
+    const struct region *region = layout_locator_region(l, i);
     if (region != NULL && in_way(c, region))
       e = each(c, i, region, at);
   }
@@ -194,9 +179,9 @@ move_locator(struct file_change *c, unsigned i, const struct region *region,
   int e = -ENOMEM;
 
   if (text != NULL)
-    e = file_read(c->file, text, c->layout.locator[i].len, region->off);
+    e = file_read(c->edit.file, text, c->edit.layout.locator[i].len, region->off);
   if (e == 0)
-    e = file_write(c->file, text, (size_t)region->len, *at);
+    e = file_write(c->edit.file, text, (size_t)region->len, *at);
   c->header.locator[i].off = *at;
   if (c->header.locator[i].space > region->len)
     c->header.locator[i].space = (uint32_t)region->len;
@@ -208,7 +193,7 @@ move_locator(struct file_change *c, unsigned i, const struct region *region,
 static int
 move_locators(struct file_change *c)
 {
-  const struct layout *l = &c->layout;
+  const struct layout *l = &c->edit.layout;
   const uint64_t first = DIV_ROUND_UP(c->plan.way_end, 512);
   uint64_t len = 0, at;
 
@@ -233,7 +218,7 @@ put_unused(struct file_change *c, uint64_t from, uint64_t end, bool now)
     memset(ones, 0xff, CHUNK);
   for (uint64_t n; e == 0 && from < end; from += n) {
     n = MIN(end - from, CHUNK);
-    e = now ? file_write(c->file, ones, n, from)
+    e = now ? file_write(c->edit.file, ones, n, from)
             : redo_add(c->redo, ones, n, from);
   }
   return e;
@@ -246,11 +231,11 @@ stretch_end(const struct file_change *c, uint64_t off, bool *taken)
 {
   uint64_t end = off;
 
-  *taken = layout_region_over(&c->layout, off, 1) != NULL;
+  *taken = layout_region_over(&c->edit.layout, off, 1) != NULL;
   do
     end = MIN(round_down(end, 512) + 512, c->plan.end);
   while (end < c->plan.end &&
-         (layout_region_over(&c->layout, end, 1) != NULL) == *taken);
+         (layout_region_over(&c->edit.layout, end, 1) != NULL) == *taken);
   return end;
 }
 
@@ -274,7 +259,7 @@ extend_table(struct file_change *c, bool now)
 static int
 clear_entries(struct file_change *c)
 {
-  const struct layout *l = &c->layout;
+  const struct layout *l = &c->edit.layout;
   const uint64_t table = l->header.table_offset;
   const uint32_t nblk =
     (uint32_t)DIV_ROUND_UP(c->to->size, l->header.block_size);
@@ -289,7 +274,7 @@ clear_entries(struct file_change *c)
 static int
 move_batmap(struct file_change *c)
 {
-  const struct layout *l = &c->layout;
+  const struct layout *l = &c->edit.layout;
   const size_t len = (size_t)c->plan.map_nsec * 512;
   const size_t old = MIN((size_t)l->batmap.nsec * 512, len);
   uint8_t head[BATMAP_HEADER_SIZE];
@@ -311,19 +296,9 @@ move_batmap(struct file_change *c)
 }
 
 static int
-add_header(struct file_change *c)
-{
-  uint8_t buf[HEADER_SIZE];
-
-  header_format(&c->header, buf);
-  return fail(c, redo_add(c->redo, buf, sizeof buf,
-                          c->layout.footer.data_offset));
-}
-
-static int
 change_sparse(struct file_change *c)
 {
-  const struct layout *l = &c->layout;
+  const struct layout *l = &c->edit.layout;
 
   resize_plan_table(l, c->to->size, &c->plan);
   c->header = l->header;
@@ -340,7 +315,7 @@ change_sparse(struct file_change *c)
   if (e == 0)
     e = extend_table(c, true);
   if (e == 0)
-    e = redo_begin(c->file, &c->redo, c->err);
+    e = redo_begin(c->edit.file, &c->redo, c->err);
   if (e == 0)
     e = clear_entries(c);
   if (e == 0)
@@ -348,7 +323,7 @@ change_sparse(struct file_change *c)
   if (e == 0)
     e = move_batmap(c);
   if (e == 0)
-    e = add_header(c);
+    e = fail(c, edit_add_header(&c->edit, c->redo, &c->header));
   return e;
 }
 
@@ -358,24 +333,20 @@ static int
 add_footers(struct file_change *c)
 {
   const struct geometry geometry = geometry_for_size(c->to->size);
-  uint8_t buf[FOOTER_SIZE];
 
-  c->footer = c->layout.footer;
+  c->footer = c->edit.layout.footer;
   c->footer.current_size = c->to->size;
   c->footer.cylinders = geometry.cylinders;
   c->footer.heads = geometry.heads;
   c->footer.sectors = geometry.sectors;
-  footer_format(&c->footer, buf);
-  int e = redo_add(c->redo, buf, sizeof buf, c->footer_off);
-  if (e == 0 && c->footer.type != VHD_FIXED)
-    e = redo_add(c->redo, buf, sizeof buf, 0);
-  return fail(c, e);
+  return fail(c, edit_add_footers(&c->edit, c->redo, &c->footer,
+                                  c->footer_off));
 }
 
 static int
 change(struct file_change *c)
 {
-  int e = c->layout.footer.type == VHD_FIXED ? change_fixed(c)
+  int e = c->edit.layout.footer.type == VHD_FIXED ? change_fixed(c)
                                              : change_sparse(c);
   if (e == 0)
     e = add_footers(c);
@@ -392,21 +363,15 @@ resize_change_file(const struct resize_file *to, struct vhd_error *err)
 {
   struct file_change c = { .to = to, .err = err };
 
-  int e = local_open(to->path, LOCAL_WRITE, &c.file, err);
+  int e = edit_open(&c.edit, to->path, to->open, err);
   if (e < 0)
     return e;
-  if (c.file->dev != to->dev || c.file->ino != to->ino)
+  if (c.edit.file->dev != to->dev || c.edit.file->ino != to->ino)
     e = vhd_fail(err, VHD_BUSY, EBUSY,
                  "%s: another file has taken its place meanwhile", to->path);
-  file_probe(c.file);
+  file_probe(c.edit.file);
   if (e == 0)
-    e = MIN(redo_finish(c.file, REDO_WRITER, err), 0);
-  if (e == 0)
-    e = layout_read(c.file, 0, NULL, &c.layout, err);
-  if (e == 0) {
     e = change(&c);
-    layout_free(&c.layout);
-  }
-  file_close(c.file);
+  edit_close(&c.edit);
   return e;
 }
