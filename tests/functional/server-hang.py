@@ -257,7 +257,8 @@ def _():
         equal(sorted(os.listdir()), ["slow.raw", "slow.vhd", "vhdkitd.log"])
         fuse.send_signal(signal.SIGCONT)
         with served("slow.vhd") as server:
-            connect().pwrite(b"s" * 4096, 0)
+            h = connect()
+            h.pwrite(b"s" * 4096, 0)
             fuse.send_signal(signal.SIGSTOP)
             server.process.send_signal(signal.SIGTERM)
             while os.path.exists("s.sock"):

@@ -15,25 +15,12 @@ import tempfile
 import time
 
 from fronttest import Server, needs_root, refused as server_refused
-from servertest import SOCKET, connect, need_nbd, served
+from servertest import SOCKET, connect, killed, killed_in_time, served
 from tooltest import (KiB, MiB, Skip, case, check, contains, content, equal,
                       need, program, refused, run, same_bytes, vhdkit)
 
 NOTE = "user.vhdkit.journal"
 TWO = b"2" * 64 * KiB
-
-
-def killed(image, work, **popen):
-    """Has a server serve the image and lets `work` be done; then kills it."""
-    need_nbd()
-    server = Server(["--unix", SOCKET, image], **popen)
-    try:
-        server.wait_for("listening on ")
-        work(connect())
-    finally:
-        server.kill()
-    if os.path.exists(SOCKET):
-        os.unlink(SOCKET)
 
 
 def writes(*pieces):
@@ -243,9 +230,12 @@ def pause():
 
 def changed_by(change):
     """A killed server trimmed a block; then `change`.  Nothing is replayed."""
-    written()
-    shutil.copy2("disk.vhd", "backup")
-    killed("disk.vhd", lambda h: h.trim(2 * MiB, 0))
+    def image():
+        written()
+        shutil.copy2("disk.vhd", "backup")
+        time.sleep(0.1)  # more than a tick of the clock
+        return "disk.vhd"
+    killed_in_time(image, lambda h: h.trim(2 * MiB, 0))
     pause()
     change()
     journal = journal_of("disk.vhd")

@@ -9,13 +9,11 @@ import contextlib
 import glob
 import os
 import shutil
-import struct
 import subprocess
 import time
 
-from fronttest import Server
 from mounttest import root_or_skip, unmount
-from servertest import SOCKET, connect, need_nbd, served
+from servertest import connect, killed, killed_in_time, need_nbd, served
 from tooltest import (KiB, MiB, Skip, case, check, contains, equal, refused, run,
                       same_bytes, vhdkit)
 
@@ -30,18 +28,6 @@ def mounted(*how):
         yield
     finally:
         unmount(os.path.abspath(how[-1]))
-
-
-def killed(image, work):
-    """Has a server serve the image and lets `work` be done; then kills it."""
-    server = Server(["--unix", SOCKET, image])
-    try:
-        server.wait_for("listening on ")
-        work(connect())
-    finally:
-        server.kill()
-    if os.path.exists(SOCKET):
-        os.unlink(SOCKET)
 
 
 def write_pieces(h):
@@ -93,14 +79,6 @@ def written(path="disk.vhd"):
     return path
 
 
-def records_left(image):
-    path = os.getxattr(image, "user.vhdkit.journal").decode().split(" ")[1]
-    with open(path, "rb") as file:
-        file.seek(4096 + 16)
-        tail, head = struct.unpack("<2Q", file.read(16))
-    return head - tail
-
-
 @case("a copy from before a trim that is put back, with its times")
 def _():
     def work(h):
@@ -109,13 +87,7 @@ def _():
         shutil.copy2("disk.vhd", "before.vhd")
         time.sleep(0.1)  # more than a tick of the clock
         h.trim(2 * MiB, 0)
-    # What the trim gave back may have been written down before the kill.
-    for _ in range(20):
-        killed(written(), work)
-        if records_left("disk.vhd"):
-            break
-        os.unlink("disk.vhd")
-        os.unlink("before.vhd")
+    killed_in_time(written, work)
     time.sleep(2.5)  # so long what was in flight may have gone on
     with open("before.vhd", "rb") as before, open("disk.vhd", "r+b") as file:
         file.write(before.read())

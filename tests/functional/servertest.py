@@ -4,8 +4,9 @@ keeps many requests in flight and knows what each must answer."""
 
 import os
 import random
+import struct
 
-from fronttest import serving
+from fronttest import Server, serving
 from plugintest import plugin_serving
 from tooltest import KiB, Skip, check, equal
 
@@ -52,6 +53,41 @@ def connect(name="", structured=True, contexts=("base:allocation",)):
         h.add_meta_context(context)
     h.connect_uri(uri(name))
     return h
+
+
+def killed(image, work, **popen):
+    """Has a server serve the image and lets `work` be done; then kills it, with
+    the client connected: when one leaves, what it wrote is flushed."""
+    need_nbd()
+    server = Server(["--unix", SOCKET, image], **popen)
+    try:
+        server.wait_for("listening on ")
+        client = connect()
+        work(client)
+    finally:
+        server.kill()
+    if os.path.exists(SOCKET):
+        os.unlink(SOCKET)
+
+
+def killed_in_time(prepare, work):
+    """Like killed, of the image that `prepare` makes, until something is left
+    in its journal: what a trim gives back is soon written down."""
+    for _ in range(20):
+        image = prepare()
+        killed(image, work)
+        if records_left(image):
+            return
+        os.unlink(image)
+    raise AssertionError("nothing is left to be replayed, 20 times")
+
+
+def records_left(image):
+    path = os.getxattr(image, "user.vhdkit.journal").decode().split(" ")[1]
+    with open(path, "rb") as file:
+        file.seek(4096 + 16)
+        tail, head = struct.unpack("<2Q", file.read(16))
+    return head - tail
 
 
 def not_served(name):
