@@ -258,6 +258,24 @@ covers(const struct record *sync, const struct change *ch, bool need,
   return ch->end == at || (ch->resize && need);
 }
 
+/* A size that is durable is the last of all before: each was the file's for a
+ * while, and what it cut off is gone, a failed sync or not.  Returns how many
+ * of the first n changes are left. */
+static unsigned
+settle_sizes(struct host *h, unsigned n)
+{
+  unsigned left = 0;
+
+  for (unsigned i = 0; i < n; i++) {
+    struct change ch = h->change[i];
+    if (ch.resize)
+      content_resize(&h->durable, ch.off);
+    else
+      h->change[left++] = ch;
+  }
+  return left;
+}
+
 /* The call, which began then, has made durable what it covers; or, failed, has
  * seen to it that nothing ever will. */
 static void
@@ -270,6 +288,8 @@ settle(struct host *h, const struct record *sync, uint64_t began, uint64_t at,
     struct change *ch = &h->change[i];
     if (covers(sync, ch, i < need, began, at) && !ch->doomed) {
       if (good) {
+        if (ch->resize)
+          kept = settle_sizes(h, kept);
         bury(h, kept, ch);
         apply(&h->durable, ch);
         change_free(ch);
@@ -420,17 +440,33 @@ moves_end(const struct host *h, host_keep *keep, void *opaque, bool ordered,
          keep(opaque, ch + 1, i + 1, (ch + 1)->nsec - 1);
 }
 
+/* So many of the changes, oldest first, are up to the last size that is kept. */
+static unsigned
+sized(const struct host *h, host_keep *keep, void *opaque, bool ordered)
+{
+  unsigned n = h->nchange;
+
+  while (n > 0 && !(h->change[n - 1].resize &&
+                    moves_end(h, keep, opaque, ordered, n - 1)))
+    n--;
+  return n;
+}
+
+/* The size is in one place: one that is kept is what came of all before it, so
+ * what a shorter one had cut off does not come back. */
 void
 host_cut(const struct host *h, host_keep *keep, void *opaque, bool ordered,
          struct content *left)
 {
+  unsigned nsized = sized(h, keep, opaque, ordered);
+
   content_resize(left, 0);
   memcpy(left->bytes, h->durable.bytes, h->durable.size);
   left->size = h->durable.size;
   for (unsigned i = 0; i < h->nchange; i++) {
     const struct change *ch = &h->change[i];
     if (ch->resize) {
-      if (moves_end(h, keep, opaque, ordered, i))
+      if (i < nsized)
         content_resize(left, ch->off);
       continue;
     }

@@ -80,6 +80,15 @@ call(struct scene *s, enum call_op op, uint64_t off, uint64_t len)
   end(s, begin(s, op, off, len), op == CALL_TRUNCATE ? 1 : len);
 }
 
+static void
+failing_sync(struct scene *s)
+{
+  struct record rec = { .kind = RECORD_END, .result = -1 };
+
+  rec.id = begin(s, CALL_SYNC, 0, 0);
+  assert_null(host_take(&s->host, &rec, s->at++));
+}
+
 /* The server is killed, and leaves the file as those calls made it. */
 static void
 killed(struct scene *s, uint64_t size)
@@ -115,8 +124,9 @@ end_of(const struct content *c)
   return value == NEW ? NEW_END : value == 0 ? BARE_END : ODD_END;
 }
 
+/* What look() says of each that may be left, all together. */
 static int
-ends(struct scene *s, bool ordered)
+look_at_all(struct scene *s, bool ordered, int (*look)(const struct content *c))
 {
   struct content left;
   int seen = 0;
@@ -126,11 +136,32 @@ ends(struct scene *s, bool ordered)
   assert_in_range(s->host.nchange, 0, 10);
   for (unsigned ways = 0; ways < 1U << s->host.nchange; ways++) {
     host_cut(&s->host, keep, &ways, ordered, &left);
-    seen |= end_of(&left);
+    seen |= look(&left);
   }
   host_drop_open(&s->host);
   content_free(&left, ROOM);
   return seen;
+}
+
+static int
+ends(struct scene *s, bool ordered)
+{
+  return look_at_all(s, ordered, end_of);
+}
+
+/* 1: it ends a sector behind NEXT; 2: and has something of what was there. */
+static int
+far_end_of(const struct content *c)
+{
+  return c->size != NEXT + 512 ? 0 : c->bytes[NEXT - 1] == 0 ? 1 : 3;
+}
+
+/* What was cut off is not there when the end is behind it anew. */
+static void
+assert_gone(struct scene *s)
+{
+  assert_int_equal(look_at_all(s, true, far_end_of), 1);
+  assert_int_equal(look_at_all(s, false, far_end_of), 1);
 }
 
 /* The end is where it was, or where it moved to, there with what was written;
@@ -259,6 +290,34 @@ growth_taken_back(void **state)
   assert_ends(s, OLD_END);
 }
 
+/* Nothing was at this place when the end went beyond it. */
+static void
+growth_after_a_cut(void **state)
+{
+  struct scene *s = *state;
+
+  call(s, CALL_WRITE, NEXT - 512, 512);
+  call(s, CALL_TRUNCATE, END, 0);
+  call(s, CALL_EXTEND, END, NEXT + 512 - END);
+  assert_gone(s);
+}
+
+/* That holds also where syncs have failed in between. */
+static void
+growth_after_a_failed_sync(void **state)
+{
+  struct scene *s = *state;
+
+  call(s, CALL_DURABLE_WRITE, NEXT - 512, 512);
+  call(s, CALL_TRUNCATE, END, 0);
+  failing_sync(s);
+  call(s, CALL_EXTEND, END, NEXT + 512 - END);
+  assert_gone(s);
+  call(s, CALL_SYNC, 0, 0);
+  assert_gone(s);
+  assert_int_equal(s->host.nchange, 0);
+}
+
 static void
 cut_at_a_close(void **state)
 {
@@ -295,6 +354,7 @@ main(void)
     CASE(growth_then_a_kill), CASE(kill_within_growth),
     CASE(kill_among_others), CASE(kill_before_growth),
     CASE(durable_write_elsewhere), CASE(growth_taken_back),
+    CASE(growth_after_a_cut), CASE(growth_after_a_failed_sync),
     CASE(cut_at_a_close), CASE(kill_within_a_cut),
   };
 

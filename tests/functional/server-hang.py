@@ -164,7 +164,7 @@ def _():
         h.shutdown()
 
 
-def answered(h, seconds=20):
+def answered(h, seconds=60):
     """Whether all that was asked has been answered."""
     until = time.monotonic() + seconds
     while h.aio_in_flight() > 0 and time.monotonic() < until:
