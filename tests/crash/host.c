@@ -70,8 +70,6 @@ apply_sector(struct content *c, const struct change *ch, uint32_t i)
 static void
 apply(struct content *c, const struct change *ch)
 {
-  if (ch->resize)
-    content_resize(c, ch->off);
   for (uint32_t i = 0; i < ch->nsec; i++)
     apply_sector(c, ch, i);
 }
@@ -209,20 +207,19 @@ carry_out(struct host *h, struct content *c, const struct record *call,
 
 /* -------------------------------------------------------------- durability */
 
-/* What older changes have where this one is durable now does not come back. */
+/* What the first n changes have in these sectors does not come back. */
 static void
-bury(struct host *h, unsigned n, const struct change *by)
+bury(struct host *h, unsigned n, uint64_t off, uint64_t end)
 {
   for (unsigned i = 0; i < n; i++) {
     struct change *ch = &h->change[i];
-    if (ch->resize || by->resize || ch->off >= by->off + by->nsec * 512ULL ||
-        by->off >= ch->off + ch->nsec * 512ULL)
+    if (ch->resize || ch->off >= end || off >= ch->off + ch->nsec * 512ULL)
       continue;
     if (!ch->dead)
       ch->dead = must(calloc(ch->nsec, 1));
     for (uint32_t s = 0; s < ch->nsec; s++) {
-      uint64_t off = ch->off + s * 512ULL;
-      if (off >= by->off && off < by->off + by->nsec * 512ULL)
+      uint64_t at = ch->off + s * 512ULL;
+      if (at >= off && at < end)
         ch->dead[s] = 1;
     }
   }
@@ -258,22 +255,41 @@ covers(const struct record *sync, const struct change *ch, bool need,
   return ch->end == at || (ch->resize && need);
 }
 
-/* A size that is durable is the last of all before: each was the file's for a
- * while, and what it cut off is gone, a failed sync or not.  Returns how many
- * of the first n changes are left. */
+static void
+settle_size(struct host *h, unsigned n, uint64_t size)
+{
+  bury(h, n, size, UINT64_MAX);
+  content_resize(&h->durable, size);
+}
+
+/* Size ch is durable, and so are all of the n changes before it: each was the
+ * file's for a while, and what it cut off is gone, a failed sync or not.
+ * Returns how many of the n are left. */
 static unsigned
-settle_sizes(struct host *h, unsigned n)
+settle_sizes(struct host *h, unsigned n, const struct change *ch)
 {
   unsigned left = 0;
 
   for (unsigned i = 0; i < n; i++) {
-    struct change ch = h->change[i];
-    if (ch.resize)
-      content_resize(&h->durable, ch.off);
+    struct change older = h->change[i];
+    if (older.resize)
+      settle_size(h, left, older.off);
     else
-      h->change[left++] = ch;
+      h->change[left++] = older;
   }
+  settle_size(h, left, ch->off);
   return left;
+}
+
+static unsigned
+settle_change(struct host *h, unsigned n, struct change *ch)
+{
+  if (ch->resize)
+    return settle_sizes(h, n, ch);
+  bury(h, n, ch->off, ch->off + ch->nsec * 512ULL);
+  apply(&h->durable, ch);
+  change_free(ch);
+  return n;
 }
 
 /* The call, which began then, has made durable what it covers; or, failed, has
@@ -288,11 +304,7 @@ settle(struct host *h, const struct record *sync, uint64_t began, uint64_t at,
     struct change *ch = &h->change[i];
     if (covers(sync, ch, i < need, began, at) && !ch->doomed) {
       if (good) {
-        if (ch->resize)
-          kept = settle_sizes(h, kept);
-        bury(h, kept, ch);
-        apply(&h->durable, ch);
-        change_free(ch);
+        kept = settle_change(h, kept, ch);
         continue;
       }
       ch->doomed = true;

@@ -302,6 +302,21 @@ growth_after_a_cut(void **state)
   assert_gone(s);
 }
 
+/* Nor does it come back by a sync, when only the size was durable before. */
+static void
+growth_after_a_durable_cut(void **state)
+{
+  struct scene *s = *state;
+
+  call(s, CALL_WRITE, NEXT - 512, 512);
+  call(s, CALL_TRUNCATE, END, 0);
+  call(s, CALL_EXTEND, END, NEXT + 512 - END);
+  call(s, CALL_DURABLE_WRITE, NEXT, 512);
+  assert_gone(s);
+  call(s, CALL_SYNC, 0, 0);
+  assert_gone(s);
+}
+
 /* That holds also where syncs have failed in between. */
 static void
 growth_after_a_failed_sync(void **state)
@@ -354,7 +369,8 @@ main(void)
     CASE(growth_then_a_kill), CASE(kill_within_growth),
     CASE(kill_among_others), CASE(kill_before_growth),
     CASE(durable_write_elsewhere), CASE(growth_taken_back),
-    CASE(growth_after_a_cut), CASE(growth_after_a_failed_sync),
+    CASE(growth_after_a_cut), CASE(growth_after_a_durable_cut),
+    CASE(growth_after_a_failed_sync),
     CASE(cut_at_a_close), CASE(kill_within_a_cut),
   };
 
