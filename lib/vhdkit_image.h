@@ -165,6 +165,12 @@ int vhd_journal_places(bool make,
                        int (*each)(void *opaque, const char *folder),
                        void *opaque);
 
+/* A change of an image that was interrupted is written down beside it, in a
+ * file of the image's name and this.  Who opens the image for writing finishes
+ * the change: that file is opened by its whole name, written to, and removed.
+ */
+#define VHD_COMPANION_SUFFIX ".vhdkit-redo"
+
 /* How files are reached by their names, for a program that confines itself to
  * what cannot, and lets another process do it.  Each may be called by any
  * thread, and block.  folder: a descriptor that .open gave, or AT_FDCWD. */

@@ -179,7 +179,8 @@ move_locator(struct file_change *c, unsigned i, const struct region *region,
   int e = -ENOMEM;
 
   if (text != NULL)
-    e = file_read(c->edit.file, text, c->edit.layout.locator[i].len, region->off);
+    e = file_read(c->edit.file, text, c->edit.layout.locator[i].len,
+                  region->off);
   if (e == 0)
     e = file_write(c->edit.file, text, (size_t)region->len, *at);
   c->header.locator[i].off = *at;

@@ -128,6 +128,6 @@ int file_companion(struct vhd_file *file, enum companion_mode mode,
  * power cut may bring it back, if its content was durable. */
 int file_settle(struct vhd_file *file, bool remove);
 /* What to call the companion in messages, whether it is there or not. */
-#define COMPANION_SUFFIX ".vhdkit-redo"
+#define COMPANION_SUFFIX VHD_COMPANION_SUFFIX
 
 #endif

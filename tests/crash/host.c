@@ -452,7 +452,7 @@ moves_end(const struct host *h, host_keep *keep, void *opaque, bool ordered,
          keep(opaque, ch + 1, i + 1, (ch + 1)->nsec - 1);
 }
 
-/* So many of the changes, oldest first, are up to the last size that is kept. */
+/* The number of changes, oldest first, up to the last size that is kept. */
 static unsigned
 sized(const struct host *h, host_keep *keep, void *opaque, bool ordered)
 {

@@ -63,9 +63,9 @@ void host_add_open(struct host *h);
 void host_drop_open(struct host *h);
 
 /* What is left of the changes for which keep(opaque, change, sector) says so
- * (asked with sector 0 for a change of size; the same answer each time), and of
- * all sizes before the last that is kept.  ordered: on a host that moves the end
- * after what was written there. */
+ * (asked with sector 0 for a change of size; the same answer each time), and
+ * of all sizes before the last that is kept.  ordered: on a host that moves the
+ * end after what was written there. */
 typedef bool host_keep(void *opaque, const struct change *change,
                        unsigned index, uint32_t sector);
 void host_cut(const struct host *h, host_keep *keep, void *opaque,

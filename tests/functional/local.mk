@@ -49,6 +49,7 @@ SERVER_TESTS = \
 	tests/functional/server-no-threads.py \
 	tests/functional/server-no-uring.py \
 	tests/functional/server-remount.py \
+	tests/functional/server-redo.py \
 	tests/functional/server-restart.py \
 	tests/functional/server-space.py \
 	tests/functional/server-stop.py \

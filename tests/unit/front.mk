@@ -66,9 +66,15 @@ tests_unit_test_lead_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lead_SOURCES = tests/unit/test-lead.c $(UNIT_COMMON)
 
-check_PROGRAMS += tests/unit/test-keeper tests/unit/test-policy \
+check_PROGRAMS += tests/unit/test-helper tests/unit/test-keeper \
+	tests/unit/test-policy tests/unit/test-worker
+TESTS += tests/unit/test-helper tests/unit/test-keeper tests/unit/test-policy \
 	tests/unit/test-worker
-TESTS += tests/unit/test-keeper tests/unit/test-policy tests/unit/test-worker
+tests_unit_test_helper_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_helper_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_helper_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(CMOCKA_LIBS)
+tests_unit_test_helper_SOURCES = tests/unit/test-helper.c
 tests_unit_test_keeper_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_keeper_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_keeper_LDADD = server/libserver.la lib/libvhdkit.la \

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * What a helper opens for the worker, and what it refuses: by the policy, and
- * as answers to packets that no worker of ours would send.
+ * What a helper opens for the worker, by the policy, and what it refuses.
  */
 #include "config.h"
 
@@ -15,15 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "config/command_line.h"
-#include "keeper/broker/helper.h"
 #include "keeper/broker/journals.h"
 #include "keeper/broker/message.h"
 #include "keeper/broker/policy.h"
@@ -85,6 +81,11 @@ make_world(void **state)
   write_vhd("home/sub/parent.vhd", 4096 - 512);
   write_vhd("homeless/other.vhd", 4096 - 512);
   write_file("home/secret", "secret");
+  write_file("home/disk.vhd.vhdkit-redo", "redo");
+  write_file("home/parent.vhd.vhdkit-redo", "redo");
+  write_file("homeless/other.vhd.vhdkit-redo", "redo");
+  write_file("images/a.vhd.vhdkit-redo", "redo");
+  write_file("images/notes.vhdkit-redo", "redo");
   write_vhd("home/almost", 1024);
   write_vhd("images/a.vhd", 4096 - 512);
   write_file("images/notes", "notes");
@@ -200,6 +201,10 @@ a_named_image_is_not_its_folder(void **state)
     {"../../../../../../../../../../../../../../dev/null", false,
      -EACCES},
     {"/keys.psk", false, -EACCES},
+    {"/home/disk.vhd.vhdkit-redo", true, 0},
+    {"/home/parent.vhd.vhdkit-redo", false, 0},
+    {"/home/parent.vhd.vhdkit-redo", true, -EACCES},
+    {"/homeless/other.vhd.vhdkit-redo", false, -EACCES},
   };
 
   (void) state;
@@ -256,10 +261,16 @@ a_folder_is_what_is_below_it(void **state)
     {"images/fifo.vhd", true, -EACCES},
     {"images", false, -EACCES},
     {"/home/disk.vhd", false, -EACCES},
+    {"/images/a.vhd.vhdkit-redo", true, 0},
+    {"/images/notes.vhdkit-redo", false, 0},
+    {"/images/notes.vhdkit-redo", true, -EACCES},
+    {"/home/disk.vhd.vhdkit-redo", false, -EACCES},
   };
   static const struct row readonly[] = {
     {"images/a.vhd", false, 0},
     {"images/a.vhd", true, -EACCES},
+    {"/images/a.vhd.vhdkit-redo", false, 0},
+    {"/images/a.vhd.vhdkit-redo", true, -EACCES},
   };
 
   (void) state;
@@ -273,6 +284,42 @@ a_folder_is_what_is_below_it(void **state)
     {"images/fifo.vhd", true, -EACCES},
   };
   check_rows(&options, open_all, N(open_all));
+}
+
+/* Of all files, and only where the image may be written to. */
+static void
+companions_may_be_removed(void **state)
+{
+  struct options_export images[] = {{.path = "home/disk.vhd"},
+                                    {.path = "home/link.vhd"}};
+  struct options options = {.exports = images, .nexports = N(images)};
+  static const struct {
+    const char *path;
+    int result;
+  } rows[] = {
+    {"home/disk.vhd", -EACCES},
+    {"home/disk.vhd.vhdkit-redo", 0},
+    {"home/disk.vhd.vhdkit-redo", -ENOENT},
+    {"home/parent.vhd.vhdkit-redo", -EACCES},
+    {"home/link.vhd.vhdkit-redo", -EACCES},
+    {"elsewhere/other.vhd.vhdkit-redo", 0}, /* where the link leads */
+    {"homeless/other.vhd.vhdkit-redo", -EACCES},
+    {"images/a.vhd.vhdkit-redo", -EACCES},
+  };
+  struct policy *policy = policy_new(&options);
+
+  (void) state;
+  write_file("elsewhere/other.vhd.vhdkit-redo", "redo");
+  assert_int_equal(symlink("disk.vhd", "home/link.vhd.vhdkit-redo"), 0);
+  options.readonly = true;
+  assert_int_equal(policy_unlink(policy, in_scratch(rows[1].path)), -EACCES);
+  options.readonly = false;
+  for (size_t i = 0; i < N(rows); i++) {
+    int result = policy_unlink(policy, in_scratch(rows[i].path));
+    if (result != rows[i].result)
+      fail_msg("%s: %d, not %d", rows[i].path, result, rows[i].result);
+  }
+  policy_free(policy);
 }
 
 static void
@@ -441,145 +488,6 @@ journals_lie_in_their_folders(void **state)
   unsetenv("VHDKIT_JOURNAL_DIR");
 }
 
-/* ------------------------------------------------------------------ packets */
-
-struct talk {
-  pid_t pid;
-  int channel;
-};
-
-static struct options_export talk_export = {.path = "home/disk.vhd"};
-
-static struct talk
-talk_begin(enum broker_helper kind)
-{
-  const struct options options = {.exports = &talk_export, .nexports = 1,
-                                  .tls_psk = "keys.psk"};
-  struct talk talk;
-  int fds[2];
-
-  assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds),
-                   0);
-  talk.pid = fork();
-  assert_true(talk.pid >= 0);
-  if (talk.pid == 0) {
-    close(fds[0]);
-    helper_run(fds[1], kind, &options);
-    _exit(0);
-  }
-  close(fds[1]);
-  talk.channel = fds[0];
-  return talk;
-}
-
-/* It has ended well, whatever it was told. */
-static void
-talk_end(struct talk *talk)
-{
-  int status;
-
-  close(talk->channel);
-  assert_int_equal(waitpid(talk->pid, &status, 0), talk->pid);
-  assert_int_equal(status, 0);
-}
-
-/* The result, with *fd. */
-static int
-ask(const struct talk *talk, const struct broker_request *request, int with,
-    int *fd)
-{
-  struct broker_answer answer;
-
-  assert_int_equal(message_send(talk->channel, request, sizeof *request, with),
-                   0);
-  assert_int_equal(message_receive(talk->channel, &answer, sizeof answer, fd),
-                   sizeof answer);
-  return answer.result;
-}
-
-static void
-requests_are_answered(void **state)
-{
-  struct talk talk = talk_begin(BROKER_FILES);
-  struct broker_request request = {.op = BROKER_WRITE,
-                                   .path = "home/disk.vhd"};
-  char text[8];
-  int fd;
-
-  (void) state;
-  assert_int_equal(ask(&talk, &request, -1, &fd), 0);
-  assert_int_equal(pread(fd, text, 4, 0), 4);
-  assert_memory_equal(text, "data", 4);
-  close(fd);
-  strcpy(request.path, "home/secret");
-  assert_int_equal(ask(&talk, &request, -1, &fd), -EACCES);
-  assert_int_equal(fd, -1);
-  /* Keys are for another kind of helper. */
-  request.op = BROKER_KEY;
-  strcpy(request.path, "keys.psk");
-  assert_int_equal(ask(&talk, &request, -1, &fd), -EINVAL);
-  talk_end(&talk);
-  talk = talk_begin(BROKER_KEYS);
-  assert_int_equal(ask(&talk, &request, -1, &fd), 0);
-  close(fd);
-  request.op = BROKER_READ;
-  assert_int_equal(ask(&talk, &request, -1, &fd), -EACCES);
-  talk_end(&talk);
-}
-
-static void
-nonsense_is_refused(void **state)
-{
-  struct talk talk = talk_begin(BROKER_FILES);
-  struct broker_request request = {.op = BROKER_READ};
-  int fd, mine = open("home/secret", O_RDONLY | O_CLOEXEC);
-
-  (void) state;
-  memset(request.path, 'x', sizeof request.path);
-  assert_int_equal(ask(&talk, &request, -1, &fd), -EINVAL);
-  strcpy(request.path, "home/disk.vhd");
-  memset(request.to, 'x', sizeof request.to);
-  assert_int_equal(ask(&talk, &request, -1, &fd), -EINVAL);
-  memset(request.to, 0, sizeof request.to);
-  memset(request.path, 'x', sizeof request.path - 1);
-  request.path[sizeof request.path - 1] = '\0';
-  assert_int_equal(ask(&talk, &request, -1, &fd), -ENAMETOOLONG);
-  static const uint32_t ops[] = {0, 99, UINT32_MAX};
-  for (size_t i = 0; i < N(ops); i++) {
-    request.op = ops[i];
-    assert_int_equal(ask(&talk, &request, mine, &fd), -EINVAL);
-  }
-  request = (struct broker_request){.op = BROKER_MAKE_JOURNAL,
-                                    .path = "x.journal"};
-  assert_int_equal(ask(&talk, &request, -1, &fd), -EACCES);
-  assert_int_equal(ask(&talk, &request, mine, &fd), -EACCES);
-  request.op = BROKER_HOLDER;
-  assert_int_equal(ask(&talk, &request, -1, &fd), -EBADF);
-  close(mine);
-  talk_end(&talk);
-}
-
-/* Who does not send a whole request is not listened to any more. */
-static void
-broken_packets_end_it(void **state)
-{
-  struct { struct broker_request request; char more; } large = {
-    .request = {.op = BROKER_READ, .path = "home/disk.vhd"}};
-  const size_t sizes[] = {1, sizeof large.request - 1,
-                          sizeof large.request + 1};
-
-  (void) state;
-  for (size_t i = 0; i < N(sizes); i++) {
-    struct talk talk = talk_begin(BROKER_FILES);
-    struct broker_answer answer;
-    int fd;
-    assert_int_equal(message_send(talk.channel, &large, sizes[i], -1), 0);
-    assert_int_equal(
-      message_receive(talk.channel, &answer, sizeof answer, &fd), 0);
-    talk_end(&talk);
-  }
-}
-
 int
 main(void)
 {
@@ -587,14 +495,12 @@ main(void)
     cmocka_unit_test(a_named_image_is_not_its_folder),
     cmocka_unit_test(links_of_proc_lead_nowhere),
     cmocka_unit_test(a_folder_is_what_is_below_it),
+    cmocka_unit_test(companions_may_be_removed),
     cmocka_unit_test(roots_are_read),
     cmocka_unit_test(a_root_that_hangs_holds_up_no_other),
     cmocka_unit_test(folders_are_listed_by_the_same_rule),
     cmocka_unit_test(keys_are_those_that_are_named),
     cmocka_unit_test(journals_lie_in_their_folders),
-    cmocka_unit_test(requests_are_answered),
-    cmocka_unit_test(nonsense_is_refused),
-    cmocka_unit_test(broken_packets_end_it),
   };
   return cmocka_run_group_tests(tests, make_world, NULL);
 }

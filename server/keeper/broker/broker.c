@@ -266,11 +266,13 @@ host_open(void *opaque, int folder, const char *path, int flags, unsigned mode)
 static int
 host_unlink(void *opaque, int folder, const char *name)
 {
+  const bool beside = folder == AT_FDCWD; /* an image */
   struct broker_request request;
-  int r = fill(&request, BROKER_UNLINK_JOURNAL, name);
+  int r = fill(&request,
+               beside ? BROKER_UNLINK_COMPANION : BROKER_UNLINK_JOURNAL, name);
 
   (void)opaque;
-  return r < 0 ? r : ask_about(&request, folder, false);
+  return r < 0 ? r : ask_about(&request, beside ? -1 : folder, false);
 }
 
 static int

@@ -47,6 +47,8 @@ carry_out(struct helper *h, const struct broker_request *r, int fd)
     return policy_open(h->policy, r->path, true);
   case BROKER_LIST:
     return policy_list(h->policy, r->path);
+  case BROKER_UNLINK_COMPANION:
+    return policy_unlink(h->policy, r->path);
   case BROKER_READ_JOURNAL:
     return journals_read(&h->journals, fd, r->path);
   case BROKER_MAKE_JOURNAL:

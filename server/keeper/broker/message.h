@@ -20,10 +20,11 @@
 
 enum broker_op {
   /* By .path alone; the answer carries the descriptor. */
-  BROKER_READ = 1, /* a regular file */
-  BROKER_WRITE,    /* the same, for reading and writing */
-  BROKER_LIST,     /* a folder, to read the names in it */
-  BROKER_KEY,      /* a file of keys, as named on the command line */
+  BROKER_READ = 1,         /* a regular file */
+  BROKER_WRITE,            /* the same, for reading and writing */
+  BROKER_LIST,             /* a folder, to read the names in it */
+  BROKER_KEY,              /* a file of keys, as named on the command line */
+  BROKER_UNLINK_COMPANION, /* what an interrupted change left beside an image */
   /* In the folder whose descriptor comes with it: .path is a plain name. */
   BROKER_READ_JOURNAL,
   BROKER_MAKE_JOURNAL, /* a new, empty one */

@@ -26,14 +26,14 @@
 #include "keeper/broker/journals.h"
 #include "keeper/broker/message.h"
 #include "net/tls/keys.h"
+#include "vhdkit.h"
 
 #define COOKIE "conectix"
 #define COOKIE_LEN 8
 #define FOOTER_LEN 512
 
-/* What is read in any case: by which boot journals are told apart. */
-/* What tells the library whether a journal is of this boot, and of this file
- * system. */
+/* What is read in any case, for it tells the library whether a journal is of
+ * this boot, and of this file system. */
 static const char *const system_facts[] = {
   "/proc/sys/kernel/random/boot_id",
   "/proc/self/mountinfo",
@@ -338,6 +338,41 @@ is_loop_fact(const char *place)
           strcmp(place + end, "ro") == 0);
 }
 
+/* A companion is asked for by its canonical name. */
+static bool
+is_named_place(const struct policy *policy, const char *place)
+{
+  const struct options *opt = policy->options;
+  char real[PATH_MAX];
+
+  for (size_t i = 0; i < opt->nexports; i++)
+    if (realpath(opt->exports[i].path, real) && strcmp(real, place) == 0)
+      return true;
+  return false;
+}
+
+/* Cuts the suffix off. */
+static bool
+is_companion(char *place)
+{
+  const size_t n = strlen(place), suffix = strlen(VHD_COMPANION_SUFFIX);
+
+  if (n <= suffix || strcmp(place + n - suffix, VHD_COMPANION_SUFFIX) != 0)
+    return false;
+  place[n - suffix] = '\0';
+  return true;
+}
+
+/* As that to the image there. */
+static enum right
+right_to_companion(struct policy *policy, const char *image)
+{
+  if (is_named_place(policy, image))
+    return policy->options->readonly ? READ : WRITE;
+  const enum right right = right_below(policy, image, image);
+  return right == READ_VHD ? READ : right;
+}
+
 static enum right
 right_to(struct policy *policy, const char *path, int fd)
 {
@@ -351,6 +386,7 @@ right_to(struct policy *policy, const char *path, int fd)
     return READ;
   return place_of(fd, place) < 0 ? NONE
          : is_loop_fact(place)   ? READ
+         : is_companion(place)   ? right_to_companion(policy, place)
                                  : right_below(policy, path, place);
 }
 
@@ -416,6 +452,44 @@ policy_open(struct policy *policy, const char *path, bool write)
     fd = -EACCES;
   }
   return fd;
+}
+
+/* In its folder, which is still there where the file was seen. */
+static int
+unlink_at(char *place)
+{
+  char there[PATH_MAX];
+  char *slash = strrchr(place, '/');
+  const char *name = slash + 1;
+
+  *slash = '\0';
+  const int folder = open_to_look(slash == place ? "/" : place, O_DIRECTORY);
+  int r = folder < 0 ? folder : place_of(folder, there);
+  if (r == 0 && strcmp(there, slash == place ? "/" : place) != 0)
+    r = -ESTALE;
+  if (r == 0 && unlinkat(folder, name, 0) < 0)
+    r = -errno;
+  if (folder >= 0)
+    close(folder);
+  return r;
+}
+
+int
+policy_unlink(struct policy *policy, const char *path)
+{
+  char place[PATH_MAX], image[PATH_MAX];
+  const int look = open_to_look(path, O_NOFOLLOW);
+
+  if (look < 0)
+    return look;
+  int r = place_of(look, place);
+  if (r == 0) {
+    strcpy(image, place);
+    if (!is_companion(image) || right_to(policy, path, look) != WRITE)
+      r = -EACCES;
+  }
+  close(look);
+  return r < 0 ? r : unlink_at(place);
 }
 
 static bool

@@ -7,6 +7,8 @@
  *   --root                   regular files below it, for reading
  *   beside a named image     regular files below its folder that are VHDs, for
  *                            reading: its parents, and the search for children
+ *   the companion of one     NAME.vhdkit-redo beside it: as the image NAME, and
+ *                            it may be removed where that may be written
  *   the folders of journals  journals
  *   keys                     the files that the command line names, for a
  *                            helper for keys alone
@@ -31,6 +33,8 @@ void policy_free(struct policy *policy);
 /* Each a descriptor or -errno; -EACCES where the policy forbids it. */
 int policy_open(struct policy *policy, const char *path, bool write);
 int policy_list(struct policy *policy, const char *path);
+/* Removes an image's companion. */
+int policy_unlink(struct policy *policy, const char *path);
 int policy_key(const struct policy *policy, const char *path);
 
 #endif
