@@ -5,6 +5,8 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,8 +98,31 @@ log_sanitize(const char *text, char *buf, unsigned size)
   buf[used] = '\0';
 }
 
+/* One line at a time, so that what fits when it is looked still does. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+static unsigned missing; /* lines that did not fit; under turn */
+
+/* A pipe has room for what one write puts there whole, a socket for more, or
+ * they are not ready; a file always is. */
+static bool
+is_ready(void)
+{
+  struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+  return poll(&out, 1, 0) == 1 && out.revents & POLLOUT;
+}
+
 static void
-log_write(enum log_level level, const char *text)
+put(const char *line, size_t len)
+{
+  ssize_t written = write(STDERR_FILENO, line, len);
+  /* Nowhere to report a failure to. */
+  (void)written;
+}
+
+/* How a line of this level begins. */
+static int
+begin(enum log_level level, char *line, size_t size)
 {
   static const char *const words[] = {
     [LOG_LEVEL_ERROR] = "error: ",
@@ -105,17 +130,42 @@ log_write(enum log_level level, const char *text)
     [LOG_LEVEL_NOTICE] = "",
     [LOG_LEVEL_DEBUG] = "debug: ",
   };
+
+  return stderr_is_journal()
+           ? snprintf(line, size, "<%d>", (int)level)
+           : snprintf(line, size, "vhdkitd: %s", words[level]);
+}
+
+static void
+put_missing(void)
+{
+  char line[128];
+  int n = begin(LOG_LEVEL_WARNING, line, sizeof line);
+
+  n += snprintf(line + n, sizeof line - (size_t)n,
+                "%u messages are missing here: standard error took no more\n",
+                missing);
+  missing = 0;
+  put(line, (size_t)n);
+}
+
+static void
+log_write(enum log_level level, const char *text)
+{
   char clean[LOG_LINE], line[LOG_LINE + 64];
+  int saved = errno; /* callers still want it */
 
   log_sanitize(text, clean, sizeof clean);
-  int n =
-    stderr_is_journal()
-      ? snprintf(line, sizeof line, "<%d>%s\n", (int)level, clean)
-      : snprintf(line, sizeof line, "vhdkitd: %s%s\n", words[level], clean);
-  /* Nowhere to report a failure to; and callers still want their errno. */
-  int saved = errno;
-  ssize_t written = write(STDERR_FILENO, line, (size_t)n);
-  (void)written;
+  int n = begin(level, line, sizeof line);
+  n += snprintf(line + n, sizeof line - (size_t)n, "%s\n", clean);
+  pthread_mutex_lock(&turn);
+  if (missing > 0 && is_ready())
+    put_missing();
+  if (is_ready())
+    put(line, (size_t)n);
+  else
+    missing++;
+  pthread_mutex_unlock(&turn);
   errno = saved;
 }
 

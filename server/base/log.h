@@ -4,6 +4,9 @@
  * line carries its priority.  Whatever a client or a file put into a message
  * leaves as printable text: control characters and broken UTF-8 become \xNN.
  *
+ * Nobody waits for who reads them: a line for which there is no room is left
+ * out, and how many were is said as soon as there is.
+ *
  * Any thread, at any time. */
 #ifndef SERVER_BASE_LOG_H
 #define SERVER_BASE_LOG_H

@@ -6,10 +6,12 @@ The launcher is this process: it does between fork and exec what systemd does.
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import sys
+import time
 
 from fronttest import (GREETING, PATIENCE, VHDKITD, Server, abort,
                        connect_tcp, connect_unix, greeting, image, refused,
@@ -147,6 +149,32 @@ def _():
         equal(ours.recv(1000), b"", "what came behind the greeting")
         equal(server.wait(), 0, "status")
     finally:
+        server.process.kill()
+        server.process.wait()
+
+
+@case("who does not read the messages holds nobody up, and hears how many it was")
+def _():
+    theirs, ours = os.pipe()
+    fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, 4096)
+    server = Server(["--verbose", "--unix", "s.sock", image()], stderr=ours)
+    os.close(ours)
+    try:
+        while not os.path.exists("s.sock"):
+            time.sleep(0.02)
+        for _ in range(200):
+            client = connect_unix("s.sock")
+            client.settimeout(PATIENCE)
+            equal(greeting(client), GREETING)
+            abort(client)
+        said = os.read(theirs, 1 << 20)
+        check(b"missing" not in said, said)
+        client = connect_unix("s.sock")
+        equal(greeting(client), GREETING)
+        contains(os.read(theirs, 1 << 20).decode(), "messages are missing here")
+        equal(server.stop(), 0)
+    finally:
+        os.close(theirs)
         server.process.kill()
         server.process.wait()
 
