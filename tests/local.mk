@@ -112,13 +112,14 @@ check-plain:
 # The crash proof at length, 200 kills of each kind, and every rule broken,
 # which is no test of make check's: automake knows only how to run those.
 CRASH_SCALE = 4
+CRASH_TESTS = tests/crash/inplace.py tests/crash/power.py \
+	tests/functional/server-kill.py
 check-crash:
 	CRASH_LOADS="`sed -n 's/^def \([a-z]*\)(run):/\1/p' \
 	  $(srcdir)/tests/crash/loads.py | tr '\n' ' '`" \
 	  CRASH_SCALE=$(CRASH_SCALE) CRASH_IMAGES=250 KILL_ROUNDS=200 \
 	  VERB_ROUNDS=100 TEST_TIMEOUT=36000 $(MAKE) $(AM_MAKEFLAGS) check \
-	  TESTS='tests/crash/inplace.py tests/crash/power.py \
-	    tests/functional/server-kill.py'
+	  TESTS='$(CRASH_TESTS)'
 	@$(AM_TESTS_ENVIRONMENT) TEST_TIMEOUT=36000; export TEST_TIMEOUT; \
 	  $(LOG_COMPILER) $(AM_LOG_FLAGS) $(srcdir)/tests/crash/rules.py \
 	    >tests/crash/rules.log; cat tests/crash/rules.log; \
