@@ -223,5 +223,18 @@ EXTRA_DIST += lib/vhdkit.map
 dist_man_MANS += lib/libvhdkit.3
 EXTRA_DIST += lib/libvhdkit.pod
 
+# man vhd_open, and so for each function.
+functions = sed -n 's/^ *\(vhd_[a-z_]*\);$$/\1/p' $(srcdir)/lib/vhdkit.map
+install-data-local:
+	$(MKDIR_P) '$(DESTDIR)$(man3dir)'
+	@for function in `$(functions)`; do \
+	  echo '.so man3/libvhdkit.3' \
+	    >'$(DESTDIR)$(man3dir)'/$$function.3 || exit; \
+	done
+uninstall-local:
+	@for function in `$(functions)`; do \
+	  rm -f '$(DESTDIR)$(man3dir)'/$$function.3; \
+	done
+
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = lib/vhdkit.pc
