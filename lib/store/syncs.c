@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/rules.h"
 #include "store/syncs.h"
 
 void
@@ -57,11 +58,11 @@ take(struct syncs *s, unsigned among)
 static int
 give_back(struct syncs *s, unsigned i, int result)
 {
-  if (result < 0 && s->error == 0)
+  if (result < 0 && s->error == 0 && RULE(FAILED_SYNC))
     s->error = result;
   s->busy[i] = false;
   pthread_cond_broadcast(&s->left);
-  return s->error;
+  return s->error < 0 ? s->error : result;
 }
 
 /* With the file's own description taken.  How many there will be. */
