@@ -273,11 +273,12 @@ journal_end(struct journal *j, int64_t begun, bool wrote)
   atomic_fetch_sub(&j->inflight, 1);
 }
 
-/* Some file systems keep times in seconds. */
+/* Some file systems keep times in seconds.  By its ctime it shows, which nobody
+ * can set: an mtime of whole seconds may come out of an archive. */
 static bool
-is_from(int64_t time, int64_t first)
+is_from(int64_t time, int64_t first, const struct file_stamp *stamp)
 {
-  return time >= (time % SECOND == 0 ? first - first % SECOND : first);
+  return time >= (stamp->ctime % SECOND == 0 ? first - first % SECOND : first);
 }
 
 /* To rename a file, or to change its owner or mode, changes its ctime alone.
@@ -290,10 +291,10 @@ journal_fits(const struct journal *j, const struct file_stamp *stamp)
   int64_t last = j->changed + (j->inflight ? GRACE : 0);
 
   if (stamp->size < j->least_size || stamp->size > j->most_size ||
-      !is_from(stamp->ctime, MAX(j->since, j->written)))
+      !is_from(stamp->ctime, MAX(j->since, j->written), stamp))
     return false;
   if (stamp->ctime <= last)
     return true;
-  return j->written > 0 && is_from(stamp->mtime, j->written) &&
+  return j->written > 0 && is_from(stamp->mtime, j->written, stamp) &&
          stamp->mtime <= last;
 }
