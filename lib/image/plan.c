@@ -341,6 +341,21 @@ look_at_ancestors(struct machine *m, const struct piece *p,
   return map_ancestor_holds(m->layers, &m->clear_to, p->off + p->len, need);
 }
 
+/* A sector of which only a part is zeroed gets bytes, and the others none: each
+ * has a piece, hence a record, of its own (journal.h). */
+static void
+cut_off_edges(const struct vhd_image *img, struct piece *p)
+{
+  uint64_t before = p->off % 512, behind = (p->off + p->len) % 512;
+
+  if (!image_is_child(img))
+    return;
+  if (before > 0)
+    p->len = MIN(p->len, 512 - before);
+  else if (p->len > 512)
+    p->len -= behind;
+}
+
 enum decision
 change_plan_mapping(struct vhd_request *req, struct piece *p,
                     struct map_need *need)
@@ -348,6 +363,8 @@ change_plan_mapping(struct vhd_request *req, struct piece *p,
   struct vhd_image *img = req->image;
   struct look l = { .blk = p->blk };
 
+  if (req->op == VHD_ZERO)
+    cut_off_edges(img, p);
   look_at_range(img, &l, p->off & ((1ULL << img->top->block_shift) - 1),
                 p->len);
   if (req->op != VHD_WRITE) {

@@ -292,6 +292,7 @@ def mounted_twice(kind, between):
         h.pwrite(b"9" * 4096, 2 * MiB)
         h.zero(2 * MiB, 4 * MiB)
         h.pwrite(b"8" * 100, 6 * MiB + 1000)
+        h.zero(MiB + 100, 8 * MiB + 1000)
     make_disk(kind, 400 * MiB)
     with Loops() as loops:
         device = loops.add("disk")
@@ -314,6 +315,8 @@ def _():
             vhdkit("write", "m/child.vhd", data=b"w")
             equal(read("m/child.vhd", 6 * MiB + 999, 102),
                   b"1" + b"8" * 100 + b"1")
+            equal(read("m/child.vhd", 8 * MiB + 999, MiB + 102),
+                  b"1" + bytes(MiB + 100) + b"1")
 
 
 @case("its disk went away with what was not written: nothing is replayed")
