@@ -252,9 +252,9 @@ lost(const struct presence *p)
                   "%s: a killed program left acknowledged changes of this "
                   "image in the journal '%s', but the file system was mounted "
                   "anew since, and data that belong to them are not on its "
-                  "disk, as if that had been lost for a time; the image is as "
-                  "it was last flushed: if it is to be used so, remove that "
-                  "file, and the changes are gone",
+                  "disk: it had been lost for a time, or they were zeroed "
+                  "later; the image is as it was last flushed: if it is to be "
+                  "used so, remove that file, and the changes are gone",
                   p->img->top->path, path ? path : "");
 }
 

@@ -7,8 +7,9 @@
  * the file's own numbers are others than stat()'s (btrfs).
  *
  * To ask may take for ever: the file may lie on a disk that hangs, anybody's.
- * So it is done only of files that have the same last name, which holds in
- * whatever namespace. */
+ * So it is done only of files that have the same last name, in whatever
+ * namespace, or whose image has several.  What a bind mount alone gives another
+ * name is not found. */
 #include "config.h"
 
 #include <dirent.h>
@@ -91,7 +92,7 @@ lies_on(const char *device, const char *node, const struct stat *file,
 
   /* Devices without a file have no such fact. */
   if (!read_fact(device, "loop/backing_file", path, sizeof path) ||
-      strcmp(last_name(path), name) != 0)
+      (file->st_nlink < 2 && strcmp(last_name(path), name) != 0))
     return false;
   return says_so(node, file) ||
          (stat(path, &st) == 0 && same_file(file, st.st_dev, st.st_ino));

@@ -252,6 +252,15 @@ def _():
     vhdkit("write", "a.vhd", data=b"x")
 
 
+@case("so it is under another of its names")
+def _():
+    new("a.vhd", "--type", "fixed")
+    os.link("a.vhd", "b.vhd")
+    with loop_device("b.vhd") as device:
+        refused("write", "a.vhd", data=b"x", says=["a.vhd", device])
+    vhdkit("write", "a.vhd", data=b"x")
+
+
 @case("so is a loop device on a loop device on it")
 def _():
     new("a.vhd", "--type", "fixed")
