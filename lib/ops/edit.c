@@ -29,16 +29,27 @@ is_unsettled(const struct edit *edit, const char *dir, struct vhd_error *err)
   return r;
 }
 
+static void
+note_time(struct edit *edit, const struct file_stamp *stamp)
+{
+  edit->changed = stamp->mtime;
+  edit->dated = stamp->ctime != 0;
+}
+
 /* One try: 1 where it must be settled first. */
 static int
 try_open(struct edit *edit, const char *path,
          const struct vhd_open_options *opt, struct vhd_error *err)
 {
+  struct file_stamp stamp = { 0 };
+
   *edit = (struct edit){ 0 };
   int r = local_open(path, LOCAL_WRITE, &edit->file, err);
   if (r < 0)
     return r;
   r = redo_finish(edit->file, REDO_WRITER, err);
+  file_stamp(edit->file, &stamp);
+  note_time(edit, &stamp);
   if (r >= 0)
     r = layout_read(edit->file, 0, NULL, &edit->layout, err);
   if (r == 0)
@@ -67,6 +78,7 @@ int
 edit_take(struct edit *edit, struct vhd_image *image, struct vhd_error *err)
 {
   *edit = (struct edit){ .image = image, .file = image->top->file };
+  note_time(edit, &image->top->stamp);
   int r = image_finish(image);
   if (r < 0) {
     vhd_fail_sys(err, -r, "%s: cannot be made durable", image->top->path);
@@ -88,6 +100,20 @@ edit_close(struct edit *edit)
   else
     file_close(edit->file);
   *edit = (struct edit){ 0 };
+}
+
+void
+edit_keep_time(const struct edit *edit, struct redo *redo)
+{
+  if (edit->dated)
+    redo_keep_time(redo, edit->changed);
+}
+
+void
+edit_restore_time(const struct edit *edit)
+{
+  if (edit->dated)
+    file_set_time(edit->file, edit->changed);
 }
 
 int

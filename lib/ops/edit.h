@@ -4,6 +4,9 @@
 #ifndef OPS_EDIT_H
 #define OPS_EDIT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "image/layout.h"
 #include "store/redo.h"
 #include "vhdkit.h"
@@ -12,6 +15,8 @@ struct edit {
   struct vhd_image *image; /* that the file belongs to, or NULL */
   struct vhd_file *file;
   struct layout layout;
+  int64_t changed; /* when the file was, before all that is done to it */
+  bool dated;      /* that is known */
 };
 
 /* Opens an image, whether its parents are there or not.  What a killed program
@@ -23,6 +28,11 @@ int edit_open(struct edit *edit, const char *path,
 int edit_take(struct edit *edit, struct vhd_image *image,
               struct vhd_error *err);
 void edit_close(struct edit *edit);
+
+/* The disk holds what it did before, and so its children are to see no change:
+ * once this change is made; at once, where it failed or is none. */
+void edit_keep_time(const struct edit *edit, struct redo *redo);
+void edit_restore_time(const struct edit *edit);
 
 /* Both footers, of which the one at the end is to lie at off. */
 int edit_add_footers(const struct edit *edit, struct redo *redo,

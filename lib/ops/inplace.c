@@ -15,21 +15,29 @@
 #define FIRST_LOOK (16U << 10)
 
 int
+inplace_begin(const char *path, const struct vhd_open_options *opt,
+              struct inplace *in, struct vhd_error *err)
+{
+  *in = (struct inplace){ 0 };
+  int r = vhd_open(path, opt, &in->image, err);
+  if (r < 0)
+    return r;
+  in->stamp = in->image->top->stamp;
+  in->dated = in->stamp.ctime != 0;
+  return 0;
+}
+
+int
 inplace_open(const char *path, const struct vhd_open_options *opt,
              const char *done, struct inplace *in, struct vhd_error *err)
 {
-  *in = (struct inplace){ 0 };
   if (opt->flags & (VHD_OPEN_READONLY | VHD_OPEN_RAW))
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: a raw file, or one that is not to be written, cannot "
                     "be %s", path, done);
-  int r = vhd_open(path, opt, &in->image, err);
-  if (r < 0)
+  int r = inplace_begin(path, opt, in, err);
+  if (r < 0 || !in->image->top->footer.saved_state)
     return r;
-  const struct layer *top = in->image->top;
-  in->dated = file_stamp(top->file, &in->stamp) == 0;
-  if (!top->footer.saved_state)
-    return 0;
   r = vhd_fail(err, VHD_STATE, EBUSY,
                "%s: the state of a virtual machine was saved with it, so it "
                "must not be %s until the machine has gone on and was shut "

@@ -17,7 +17,11 @@ struct inplace {
   uint64_t file_size;      /* once it is closed */
 };
 
-/* Opens the image for writing; for what must not be done to one whose virtual
+/* Opens the image for writing. */
+int inplace_begin(const char *path, const struct vhd_open_options *opt,
+                  struct inplace *in, struct vhd_error *err);
+
+/* The same for what must not be done to one whose virtual
  * machine is asleep.  done: what is to be done to it, "compacted".  0 or
  * -errno. */
 int inplace_open(const char *path, const struct vhd_open_options *opt,

@@ -340,7 +340,7 @@ mark_temporary(struct merge *m, struct edit *edit)
   int r = redo_begin(edit->file, &redo, m->err);
   if (r < 0)
     return r;
-  redo_keep_time(redo);
+  edit_keep_time(edit, redo);
   r = edit_add_footers(edit, redo, &footer, edit->layout.footer_off);
   r = r < 0 ? vhd_fail_sys(m->err, -r, "%s", m->path)
             : redo_commit(redo, m->err);

@@ -21,6 +21,7 @@
 #include "base/progress.h"
 #include "image/image.h"
 #include "ops/chain_options.h"
+#include "ops/inplace.h"
 #include "ops/reparent.h"
 #include "ops/settle.h"
 #include "ops/walk.h"
@@ -195,20 +196,22 @@ rebase_checked(const char *path, struct vhd_image *parent,
                const struct vhd_chain_options *opt, struct vhd_error *err)
 {
   struct rebase b = { .path = path, .opt = opt, .parent = parent, .err = err };
+  struct inplace in;
   struct edit edit;
 
-  int r = vhd_open(path, &opt->open, &b.child, err);
+  int r = inplace_begin(path, &opt->open, &in, err);
   if (r < 0)
     return r;
+  b.child = in.image;
   r = compare_all(&b);
-  if (r < 0) {
-    vhd_close(b.child, NULL);
-    return r;
-  }
+  if (r < 0)
+    return inplace_close(&in, r, true, err);
   r = edit_take(&edit, b.child, err);
   if (r < 0)
     return r;
   r = name_parent(&edit, path, parent, true, err);
+  if (r < 0)
+    edit_restore_time(&edit);
   edit_close(&edit);
   return r;
 }

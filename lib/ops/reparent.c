@@ -158,7 +158,7 @@ reparent(struct edit *edit, const char *path, const struct vhd_info *info,
   if (r < 0)
     return r;
   if (same)
-    redo_keep_time(redo);
+    edit_keep_time(edit, redo);
   r = fill(&n, redo);
   r = r < 0 ? vhd_fail_sys(err, -r, "%s", edit->file->path)
             : redo_commit(redo, err);

@@ -352,7 +352,7 @@ change(struct file_change *c)
   if (e == 0)
     e = add_footers(c);
   if (e == 0 && c->to->keep_time)
-    redo_keep_time(c->redo);
+    edit_keep_time(&c->edit, c->redo);
   if (e == 0)
     e = redo_commit(c->redo, c->err);
   redo_free(c->redo);
@@ -373,6 +373,8 @@ resize_change_file(const struct resize_file *to, struct vhd_error *err)
   file_probe(c.edit.file);
   if (e == 0)
     e = change(&c);
+  if (e < 0)
+    edit_restore_time(&c.edit);
   edit_close(&c.edit);
   return e;
 }

@@ -197,8 +197,9 @@ redo_set_length(struct redo *redo, uint64_t len)
 }
 
 void
-redo_keep_time(struct redo *redo)
+redo_keep_time(struct redo *redo, int64_t mtime)
 {
+  redo->record.mtime = mtime;
   redo->record.keep_time = true;
 }
 

@@ -41,9 +41,9 @@ int redo_begin(struct vhd_file *file, struct redo **redo,
 int redo_add(struct redo *redo, const void *buf, size_t len, uint64_t off);
 /* So long is the file to be: no shorter than what was added. */
 void redo_set_length(struct redo *redo, uint64_t len);
-/* The content of the disk stays what it is, and so does the time at which the
- * file was last changed: by that its children tell. */
-void redo_keep_time(struct redo *redo);
+/* The content of the disk stays what it is, so that the file was last changed
+ * then: by that its children tell. */
+void redo_keep_time(struct redo *redo, int64_t mtime);
 /* Makes the change.  After a failure the file is as it was; where that cannot
  * be had either, the error says that the change is to be finished by the next
  * who opens the file. */

@@ -56,10 +56,13 @@ def _():
 def _():
     chain()
     before, file = content("top.vhd"), Image("top.vhd").bytes
+    mtime = os.stat("top.vhd").st_mtime_ns
     refused("rebase", "top.vhd", "base.vhd",
             says=["top.vhd", str(MiB), "--copy"])
     same_bytes(Image("top.vhd").bytes, file)
+    equal(os.stat("top.vhd").st_mtime_ns, mtime, "its time of change")
     vhdkit("rebase", "--copy", "top.vhd", "base.vhd")
+    equal(os.stat("top.vhd").st_mtime_ns, mtime, "its time of change")
     os.remove("middle.vhd")
     same_bytes(content("top.vhd"), before)
     equal(parents("top.vhd"), ["base.vhd"])

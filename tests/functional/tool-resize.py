@@ -230,16 +230,22 @@ def _():
 
 @case("a parent is resized only where told; its children read the same")
 def _():
-    vhdkit("create", "--size", "1M", "--block-size", "64K", "base.vhd")
-    write_at("base.vhd", 0, b"base" * 1000)
-    vhdkit("create", "--parent", "base.vhd", "child.vhd")
-    before = content("child.vhd")
-    refused("resize", "base.vhd", "2M", says=["child.vhd", "--with-children"])
-    vhdkit("resize", "--with-children", "base.vhd", "2M")
-    same_bytes(content("child.vhd"), before)
-    equal([f["code"] for f in
-           read_json("check", "--json", "child.vhd")["findings"]],
-          ["parent-size"])
+    for kind in ("dynamic", "fixed"):
+        vhdkit("create", "--size", "1M", "--type", kind, "base.vhd")
+        write_at("base.vhd", 0, b"base" * 1000)
+        vhdkit("create", "--parent", "base.vhd", "child.vhd")
+        mtime = os.stat("base.vhd").st_mtime_ns
+        before = content("child.vhd")
+        refused("resize", "base.vhd", "2M",
+                says=["child.vhd", "--with-children"])
+        for size in ("2M", "1900G" if kind == "dynamic" else "4M"):
+            vhdkit("resize", "--with-children", "base.vhd", size)
+            same_bytes(content("child.vhd"), before)
+            found = read_json("check", "--json", "child.vhd")["findings"]
+            equal({f["code"] for f in found} - {"leak"}, {"parent-size"})
+            equal(os.stat("base.vhd").st_mtime_ns, mtime, "time of change")
+        os.remove("base.vhd")
+        os.remove("child.vhd")
 
 
 # ------------------------------------------------------- other programs' images
