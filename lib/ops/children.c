@@ -27,6 +27,7 @@
 #include "ops/children.h"
 #include "store/folder.h"
 #include "store/local.h"
+#include "store/names.h"
 
 struct search {
   const struct vhd_file *parent;
@@ -160,7 +161,8 @@ vhd_find_children(const struct vhd_image *image, const char *folder,
                   void *opaque)
 {
   const struct layer *top = image->top;
-  CLEANUP_FREE char *own = folder == NULL ? folder_of(top->path) : NULL;
+  CLEANUP_FREE char *path = folder == NULL ? names_own(top->file) : NULL;
+  CLEANUP_FREE char *own = path != NULL ? folder_of(path) : NULL;
   struct search search = { top->file, top->footer.id, found, opaque };
 
   if (folder == NULL && own == NULL)

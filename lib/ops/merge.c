@@ -393,6 +393,8 @@ vhd_merge(const char *path, const struct vhd_chain_options *opt,
 
   int r = chain_check_options(m.opt, VHD_MERGE_SPOIL_OTHERS, path, err);
   if (r == 0)
+    r = names_refuse_link(path, err);
+  if (r == 0)
     r = look(&m);
   if (r == 0)
     r = hold_below(&m);

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "ops/reparent.h"
+#include "store/names.h"
 #include "store/times.h"
 
 #define FILE_ALIGN 4096
@@ -147,9 +148,10 @@ reparent(struct edit *edit, const char *path, const struct vhd_info *info,
   struct new_locators n = { .edit = edit, .ref = ref };
   struct redo *redo;
 
-  if (!ref)
+  CLEANUP_FREE char *child = names_own(edit->file);
+  if (!ref || !child)
     return vhd_fail_sys(err, ENOMEM, "%s", edit->file->path);
-  int r = parent_ref_make(ref, edit->file->path, path, info,
+  int r = parent_ref_make(ref, child, path, info,
                           ways_of(&edit->layout), err);
   if (r < 0)
     return r;

@@ -4,12 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "store/folder.h"
+#include "store/local.h"
 #include "store/names.h"
 
 /* Some file systems do not sync folders: nothing to wait for there. */
@@ -26,16 +30,36 @@ sync_folder_of(const char *path)
 }
 
 int
-names_add(const char *path, const char *name, struct vhd_error *err)
+names_refuse_link(const char *path, struct vhd_error *err)
 {
   struct stat st;
 
   if (lstat(path, &st) < 0)
     return vhd_fail_sys(err, errno, "%s", path);
-  if (!S_ISREG(st.st_mode))
-    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
-                    "%s: is no regular file; give the name that it leads to",
-                    path);
+  return S_ISREG(st.st_mode)
+           ? 0 : vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                          "%s: is no regular file; give the name that it "
+                          "leads to", path);
+}
+
+char *
+names_own(struct vhd_file *file)
+{
+  CLEANUP_FREE char *real = malloc(PATH_MAX);
+  struct stat st;
+
+  if (real && lstat(file->path, &st) == 0 && S_ISLNK(st.st_mode) &&
+      local_real_path(file, real, PATH_MAX) == 0)
+    return STEAL(real);
+  return strdup(file->path);
+}
+
+int
+names_add(const char *path, const char *name, struct vhd_error *err)
+{
+  int e = names_refuse_link(path, err);
+  if (e < 0)
+    return e;
   if (link(path, name) < 0) {
     if (errno == EEXIST)
       return vhd_fail(err, VHD_ARGUMENT, EEXIST, "%s: already exists", name);

@@ -6,7 +6,16 @@
 
 #include <stdbool.h>
 
+#include "store/file.h"
 #include "vhdkit.h"
+
+/* What is to be done to a name would not be done to what a symbolic link leads
+ * to.  0, or -errno with err set. */
+int names_refuse_link(const char *path, struct vhd_error *err);
+
+/* Where a file lies: the path it was opened by, unless that ends in a symbolic
+ * link.  To be freed; NULL: there is no memory. */
+char *names_own(struct vhd_file *file);
 
 /* Gives a regular file another name, which must be free; durable. */
 int names_add(const char *path, const char *name, struct vhd_error *err);

@@ -126,6 +126,27 @@ def _():
     equal(family("top.vhd"), ["top.vhd", "middle.vhd", "base.vhd"])
 
 
+@case("a child that another name leads to, and children that others do")
+def _():
+    os.mkdir("in")
+    os.chdir("in")
+    chain()
+    os.chdir("..")
+    before = content("in/top.vhd")
+    os.symlink("in/middle.vhd", "link.vhd")
+    refused("merge", "link.vhd", says="leads to")
+    same_bytes(content("in/top.vhd"), before)
+    os.rename("in/top.vhd", "top.vhd")
+    os.symlink("../top.vhd", "in/top.vhd")
+    vhdkit("merge", "--root", ".", "in/middle.vhd")
+    os.rename("in/base.vhd", "in/moved.vhd")
+    os.mkdir("other")
+    for old, new in ("top.vhd", "other/top.vhd"), ("in", "other/in"):
+        os.rename(old, new)
+    os.rename("other/in/moved.vhd", "other/in/base.vhd")
+    same_bytes(content("other/top.vhd", "--root", "other"), before)
+
+
 @case("where no more fits in, nothing is lost; and later it goes on")
 def _():
     chain()

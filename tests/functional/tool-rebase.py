@@ -52,6 +52,19 @@ def _():
     check(not os.path.exists("top.vhd.vhdkit-redo"), "nothing is left")
 
 
+@case("the way is from where the child lies, not from what leads to it")
+def _():
+    os.mkdir("in")
+    os.chdir("in")
+    chain()
+    shutil.copy2("middle.vhd", "new.vhd")
+    os.chdir("..")
+    os.symlink("in/top.vhd", "link.vhd")
+    vhdkit("rebase", "link.vhd", "in/new.vhd")
+    image = Image("in/top.vhd")
+    equal(image.locator_text(image.locators[1]), ".\\new.vhd")
+
+
 @case("what differs is told of, and nothing is done; --copy copies it")
 def _():
     chain()

@@ -236,8 +236,13 @@ def _():
         vhdkit("create", "--parent", "base.vhd", "child.vhd")
         mtime = os.stat("base.vhd").st_mtime_ns
         before = content("child.vhd")
-        refused("resize", "base.vhd", "2M",
-                says=["child.vhd", "--with-children"])
+        os.mkdir("in")
+        os.symlink("../base.vhd", "in/link.vhd")
+        for name in ("base.vhd", "in/link.vhd"):
+            refused("resize", name, "2M",
+                    says=["child.vhd", "--with-children"])
+        os.remove("in/link.vhd")
+        os.rmdir("in")
         for size in ("2M", "1900G" if kind == "dynamic" else "4M"):
             vhdkit("resize", "--with-children", "base.vhd", size)
             same_bytes(content("child.vhd"), before)
