@@ -3,7 +3,7 @@
 #include "config.h"
 
 #include "image.h"
-#include "message.h"
+#include "interrupt.h"
 #include "progress.h"
 #include "verbs.h"
 
@@ -31,6 +31,7 @@ run(char **args)
   if (r == 0)
     return EXIT_DONE;
   image_complain(&err, false);
+  interrupt_obey();
   return EXIT_FAILED;
 }
 

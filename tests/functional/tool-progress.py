@@ -11,8 +11,8 @@ import signal
 import subprocess
 import time
 
-from tooltest import (MiB, VHDKIT, case, check, contains, equal, refused,
-                      run, vhdkit)
+from tooltest import (MiB, VHDKIT, case, check, content, contains, equal,
+                      refused, run, vhdkit)
 
 KEYS = {"progress", "done", "total", "rate", "seconds-left", "milliseconds",
         "ended"}
@@ -147,6 +147,22 @@ def _():
     vhdkit("create", "--size", "64M", "--full", "a.vhd")
     contains(interrupted_at_once(signal.SIGINT, "check", "a.vhd"),
              "vhdkit check: interrupted")
+
+
+@case("interrupted, what changes a child says so, dies, and can go on")
+def _():
+    vhdkit("create", "--size", "64M", "base.vhd")
+    vhdkit("create", "--size", "64M", "other.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    vhdkit("write", "child.vhd", data=b"data" * 1024 * 1024)
+    for args in (("rebase", "--copy", "child.vhd", "other.vhd"),
+                 ("compact", "child.vhd"), ("merge", "child.vhd")):
+        contains(interrupted_at_once(signal.SIGINT, *args),
+                 f"vhdkit {args[0]}: interrupted")
+        equal(content("child.vhd")[:4], b"data")
+        if args[0] != "compact":
+            vhdkit(*args)
+    equal(content("other.vhd")[:4], b"data")
 
 
 run()
