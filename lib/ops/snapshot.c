@@ -4,7 +4,8 @@
  * A snapshot gives the image a second name, then puts a new child of it in the
  * place of the first, by one rename.  So there is an image of the first name at
  * each moment, which reads the same; what is left by one who is killed between
- * the two is a second name, which does no harm.
+ * the two is a second name, which does no harm, and with which the same command
+ * goes on.
  *
  * To revert is to put an empty child of the same parent in the place of a
  * child, by one rename. */
@@ -69,13 +70,14 @@ vhd_snapshot(const char *path, const char *frozen,
     r = names_add(path, frozen, err);
   if (r < 0)
     return r;
+  const bool new_name = r == 1;
   struct vhd_create_options child = {
     .parent = frozen,
     .roots = opt->open.roots,
     .nroots = opt->open.nroots,
   };
   r = create_over_parent(path, &child, err);
-  if (r < 0 && names_same(path, frozen))
+  if (r < 0 && new_name && names_same(path, frozen))
     names_remove(frozen, NULL);
   return r;
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,24 +55,56 @@ names_own(struct vhd_file *file)
   return strdup(file->path);
 }
 
+static const char *
+last_part(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+
+  return slash ? slash + 1 : path;
+}
+
+/* Two ways to write one name?  Folders may not tell case apart. */
+static bool
+is_same_name(const char *a, const char *b)
+{
+  CLEANUP_FREE char *in = folder_of(a);
+  CLEANUP_FREE char *other = folder_of(b);
+
+  return strcasecmp(last_part(a), last_part(b)) == 0 &&
+         (!in || !other || names_same(in, other));
+}
+
+/* Of one and the same file, and no symbolic link? */
+static bool
+is_second_name(const char *path, const char *name)
+{
+  struct stat a, b;
+
+  return lstat(path, &a) == 0 && lstat(name, &b) == 0 &&
+         a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_nlink > 1 &&
+         !is_same_name(path, name);
+}
+
 int
 names_add(const char *path, const char *name, struct vhd_error *err)
 {
   int e = names_refuse_link(path, err);
   if (e < 0)
     return e;
-  if (link(path, name) < 0) {
-    if (errno == EEXIST)
+  const bool new = link(path, name) == 0;
+  e = new ? 0 : errno;
+  if (e != 0 && !(e == EEXIST && is_second_name(path, name))) {
+    if (e == EEXIST)
       return vhd_fail(err, VHD_ARGUMENT, EEXIST, "%s: already exists", name);
-    if (errno == EXDEV)
+    if (e == EXDEV)
       return vhd_fail(err, VHD_ARGUMENT, EXDEV,
                       "%s: lies on another file system than '%s'", name, path);
-    return vhd_fail_sys(err, errno, "%s: cannot become another name of '%s'",
+    return vhd_fail_sys(err, e, "%s: cannot become another name of '%s'",
                         name, path);
   }
   int r = sync_folder_of(name);
   return r < 0 ? vhd_fail_sys(err, -r, "%s: cannot make its name durable",
-                              name) : 0;
+                              name) : new;
 }
 
 int

@@ -98,6 +98,23 @@ def _():
     unchanged("child.vhd", "disk.vhd")
 
 
+@case("what was killed between its two steps is gone on with")
+def _():
+    disk()
+    before = content("disk.vhd")
+    os.link("disk.vhd", "base.vhd")
+    for name in ("disk.vhd", "./disk.vhd", f"../{os.path.basename(os.getcwd())}"
+                 "/disk.vhd"):
+        refused("snapshot", "--base", name, "disk.vhd", says="already exists")
+    with served("disk.vhd"):
+        refused("snapshot", "--base", "base.vhd", "disk.vhd", says="vhdkitd")
+    check(os.path.samefile("disk.vhd", "base.vhd"), "the name has gone")
+    equal(frozen("--base", "base.vhd", "disk.vhd"), "base.vhd")
+    same_bytes(content("disk.vhd"), before)
+    equal(read_json("info", "--json", "disk.vhd")["depth"], 1)
+    equal(os.stat("base.vhd").st_nlink, 1, "names")
+
+
 @case("revert: the child is empty, and what it was but for that")
 def _():
     disk()
