@@ -331,9 +331,12 @@ redo_of(struct vhd_file *file, const uint8_t *buf, size_t size,
     return vhd_fail(err, VHD_JOURNAL, EINVAL,
                     "%s: what is beside it is no whole undo file", file->path);
   int r = look_at_ranges(file, &record, &progress);
+  const bool fits = !progress.foreign && record.ino == file->ino;
   if (r < 0)
     r = vhd_fail_sys(err, -r, "%s", file->path);
-  else if (progress.begun || progress.foreign || record.ino != file->ino)
+  else if (fits && progress.begun && !progress.left)
+    r = 1;
+  else if (!fits || progress.begun)
     r = vhd_fail(err, VHD_JOURNAL, EINVAL,
                  "%s: it was changed since, so that what was changed before "
                  "cannot be put back", file->path);

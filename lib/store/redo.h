@@ -55,7 +55,7 @@ uint8_t *redo_reverse(struct redo *redo, size_t *size);
 /* Do two such files of this size tell of the same change? */
 bool redo_same(const uint8_t *a, const uint8_t *b, size_t size);
 /* A change by what an undo file holds; the file must be as that change left it.
- * 0 or -errno. */
+ * 0; 1, and no change, where all is back already; or -errno. */
 int redo_of(struct vhd_file *file, const uint8_t *buf, size_t size,
             struct redo **redo, struct vhd_error *err);
 /* NULL is none. */

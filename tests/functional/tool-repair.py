@@ -48,6 +48,11 @@ def repaired(*codes, left=0):
         check(not os.path.exists("a.vhd.vhdkit-redo"), "redo file")
         if not codes or last:
             break
+        undo = read_file("a.vhd.vhdkit-undo")
+        vhdkit("repair", "--undo", "a.vhd")
+        # One who was killed before it was removed.
+        with open("a.vhd.vhdkit-undo", "wb") as file:
+            file.write(undo)
         vhdkit("repair", "--undo", "a.vhd")
         same_bytes(read_file("a.vhd"), before, "what was put back")
         check(not os.path.exists("a.vhd.vhdkit-undo"), "undo file")
