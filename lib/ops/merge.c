@@ -137,6 +137,27 @@ check_pair(const struct merge *m, const struct vhd_info *child,
   return 0;
 }
 
+/* What a killed merge may have left half done of an image. */
+static int
+finish_change(const struct merge *m, const char *path, struct vhd_error *err)
+{
+  struct edit edit;
+
+  int r = edit_open(&edit, path, &m->opt->open, err);
+  if (r == 0)
+    edit_close(&edit);
+  return r;
+}
+
+/* Of children that were led to the parent; the rest of what they are does not
+ * matter here. */
+static void
+finish_others(const struct merge *m)
+{
+  for (size_t i = 0; i < m->others.n; i++)
+    finish_change(m, m->others.path[i], NULL);
+}
+
 /* Looks at all of the family, as it is before anything is done. */
 static int
 look(struct merge *m)
@@ -144,7 +165,9 @@ look(struct merge *m)
   struct vhd_image *image, *parent;
   struct vhd_info child_info, parent_info;
 
-  int r = settle_open_parent(m->path, &m->opt->open, &image, m->err);
+  int r = finish_change(m, m->path, m->err);
+  if (r == 0)
+    r = settle_open_parent(m->path, &m->opt->open, &image, m->err);
   if (r < 0)
     return r;
   parent = vhd_parent(image);
@@ -290,8 +313,11 @@ check_others(struct merge *m)
 
   if (m->others.n == 0 || m->opt->flags & VHD_MERGE_SPOIL_OTHERS)
     return 0;
-  if (footer->features & TEMPORARY)
+  if (footer->features & TEMPORARY) {
     r = take_all(m, verify_chunk);
+    if (r == 0)
+      finish_others(m);
+  }
   return r != -ESTALE
            ? r : vhd_fail(m->err, VHD_STATE, EBUSY,
                           "%s: its parent '%s' is the parent of '%s', too, "

@@ -198,6 +198,30 @@ def _():
             os.remove(name)
 
 
+@case("the mark of what is temporary, half made, stands in no way")
+def _():
+    vhdkit("create", "--size", "4M", "--type", "fixed", "base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "middle.vhd")
+    at("middle.vhd", 0, os.urandom(4 * MiB))
+    vhdkit("create", "--parent", "middle.vhd", "top.vhd")
+    before = content("top.vhd")
+
+    def no_footer_there():
+        """The file at its end cannot be written to: the signal kills."""
+        size = os.path.getsize("middle.vhd") - 512
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    done = subprocess.run([VHDKIT, "merge", "middle.vhd"], check=False,
+                          preexec_fn=no_footer_there, capture_output=True)
+    equal(done.returncode, -signal.SIGXFSZ, done.stderr.decode())
+    check(os.path.getsize("middle.vhd.vhdkit-redo") > 0, "nothing is left")
+    vhdkit("merge", "middle.vhd")
+    same_bytes(content("top.vhd"), before)
+    same_bytes(content("base.vhd"), before)
+    equal(sorted(os.listdir()), ["base.vhd", "top.vhd"])
+
+
 @case("kill -9 at any time: the same command finishes it")
 def _():
     chance = random.Random(7)
