@@ -17,8 +17,8 @@ int names_refuse_link(const char *path, struct vhd_error *err);
  * link.  To be freed; NULL: there is no memory. */
 char *names_own(struct vhd_file *file);
 
-/* Gives a regular file another name, which must be free, or that file's already;
- * durable.  1: it is new, 0: it was there. */
+/* Gives a regular file another name, which must be free, or that file's
+ * already; durable.  1: it is new, 0: it was there. */
 int names_add(const char *path, const char *name, struct vhd_error *err);
 
 /* Takes a name away; durable. */
