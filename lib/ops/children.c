@@ -28,6 +28,7 @@
 #include "store/folder.h"
 #include "store/local.h"
 #include "store/names.h"
+#include "store/newfile.h"
 
 struct search {
   const struct vhd_file *parent;
@@ -150,7 +151,11 @@ look(void *opaque, const char *path)
   const struct search *search = opaque;
   struct vhd_file *file;
 
-  if (local_open(path, LOCAL_UNLOCKED, &file, NULL) < 0)
+  /* What a killed program had not made yet is nobody's, and is removed by the
+   * next one that makes something there. */
+  const char *slash = strrchr(path, '/');
+  if (newfile_is_temporary(slash != NULL ? slash + 1 : path) ||
+      local_open(path, LOCAL_UNLOCKED, &file, NULL) < 0)
     return 0;
   return is_child(search, file) ? search->found(search->opaque, path) : 0;
 }

@@ -102,8 +102,8 @@ look_at_old(struct newfile *file, enum old old, struct stat *st,
 #define TEMP_DIGITS 16
 #define TEMP_BEHIND ".tmp"
 
-static bool
-is_temporary(const char *name)
+bool
+newfile_is_temporary(const char *name)
 {
   const size_t n = sizeof TEMP_BEFORE - 1;
 
@@ -147,7 +147,7 @@ remove_all_left(int folder)
   const struct dirent *entry;
 
   while (dir != NULL && (entry = readdir(dir)) != NULL)
-    if (is_temporary(entry->d_name))
+    if (newfile_is_temporary(entry->d_name))
       remove_left(folder, entry->d_name);
   if (dir != NULL)
     closedir(dir);

@@ -109,7 +109,12 @@ def _():
     with served("disk.vhd"):
         refused("snapshot", "--base", "base.vhd", "disk.vhd", says="vhdkitd")
     check(os.path.samefile("disk.vhd", "base.vhd"), "the name has gone")
+    # And one who was killed before the second.
+    vhdkit("snapshot", "disk.vhd", "child.vhd")
+    os.rename("child.vhd", ".vhdkit-0123456789abcdef.tmp")
     equal(frozen("--base", "base.vhd", "disk.vhd"), "base.vhd")
+    equal(sorted(set(os.listdir()) - {"vhdkitd.log"}),
+          ["base.vhd", "disk.vhd"])
     same_bytes(content("disk.vhd"), before)
     equal(read_json("info", "--json", "disk.vhd")["depth"], 1)
     equal(os.stat("base.vhd").st_nlink, 1, "names")
