@@ -190,6 +190,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/resize.c \
 	lib/ops/resize.h \
 	lib/ops/resize_file.c \
+	lib/ops/set.c \
 	lib/ops/settle.c \
 	lib/ops/settle.h \
 	lib/ops/snapshot.c \

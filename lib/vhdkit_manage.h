@@ -289,6 +289,32 @@ int vhd_repair(const char *path, const struct vhd_repair_options *opt,
                void *opaque, struct vhd_repair_result *result,
                struct vhd_error *err);
 
+enum vhd_set_flags {
+  VHD_SET_ID = 1 << 0,       /* .id, or a new one */
+  VHD_SET_VERSION = 1 << 1,  /* .creator_version */
+  VHD_SET_GEOMETRY = 1 << 2, /* .cylinders and so on; all 0: by the size */
+  VHD_SET_TIME = 1 << 3,     /* .timestamp */
+  VHD_SET_CHILDREN = 1 << 4, /* id and time: it may have children */
+};
+
+struct vhd_set_options {
+  struct vhd_open_options open; /* .flags must be 0 */
+  uint32_t flags;               /* enum vhd_set_flags */
+  uint32_t creator_version;     /* major << 16 | minor */
+  const char *id;               /* a UUID; NULL: a new one */
+  const char *creator, *creator_os; /* 1 to 4 characters; NULL: as it is */
+  const char *parent; /* where its parent lies now; NULL: as it is */
+  int64_t timestamp;  /* seconds since 1970 */
+  uint32_t cylinders, heads, sectors_per_track;
+  uint32_t padding;
+  uint64_t reserved[8];
+};
+
+/* Changes what an image says of itself beside its disk, all of it or nothing.
+ * The file keeps the time of its last change. */
+int vhd_set(const char *path, const struct vhd_set_options *opt,
+            struct vhd_error *err);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus

@@ -36,6 +36,7 @@ tool_vhdkit_SOURCES = \
 	tool/snapshot.c \
 	tool/repair.c \
 	tool/resize.c \
+	tool/set.c \
 	tool/table.c \
 	tool/table.h \
 	tool/text.c \
@@ -61,6 +62,7 @@ TOOL_PODS = \
 	tool/vhdkit-snapshot.pod \
 	tool/vhdkit-repair.pod \
 	tool/vhdkit-resize.pod \
+	tool/vhdkit-set.pod \
 	tool/vhdkit-write.pod
 dist_man_MANS += $(TOOL_PODS:.pod=.1)
 EXTRA_DIST += $(TOOL_PODS)

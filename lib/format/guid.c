@@ -3,7 +3,9 @@
  * thread. */
 #include "config.h"
 
+#include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <uuid.h>
 
 #include "format/guid.h"
@@ -53,6 +55,26 @@ bool
 guid_is_null(const uint8_t *id)
 {
   return uuid_is_null(id);
+}
+
+int
+guid_parse(const char *text, bool little_endian, uint8_t *id)
+{
+  char back[GUID_TEXT_SIZE];
+  uuid_t rfc;
+
+  if (uuid_parse(text, rfc) < 0)
+    return -EINVAL;
+  for (int i = 0; i < 2; i++, little_endian = !little_endian) {
+    if (little_endian)
+      swap_order(rfc, id);
+    else
+      memcpy(id, rfc, sizeof rfc);
+    guid_text(id, back);
+    if (strcasecmp(back, text) == 0)
+      return 0;
+  }
+  return 0; /* no order that anybody could tell */
 }
 
 void

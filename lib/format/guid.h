@@ -13,6 +13,9 @@
 /* Returns whether it was taken as little-endian. */
 bool guid_text(const uint8_t *id, char *text);
 bool guid_is_null(const uint8_t *id);
+/* The other way; kept in that order if it would then be printed as it was, else
+ * in the other.  0 or -EINVAL. */
+int guid_parse(const char *text, bool little_endian, uint8_t *id);
 /* A random (version 4) id in Windows' order. */
 void guid_generate(uint8_t *id);
 

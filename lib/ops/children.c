@@ -186,18 +186,28 @@ refuse(void *opaque, const char *path)
 }
 
 int
-children_refuse_loss(struct vhd_file *file, struct vhd_error *err)
+children_beside(struct vhd_file *file,
+                int (*found)(void *opaque, const char *path), void *opaque)
 {
   CLEANUP_FREE char *folder = folder_of(file->path);
-  struct vhd_error why = { 0 };
   struct footer footer;
 
   if (folder == NULL)
-    return vhd_fail_sys(err, ENOMEM, "%s", file->path);
+    return -ENOMEM;
   if (read_footer(file, &footer) < 0)
     return 0;
-  struct search search = { file, footer.id, refuse, &why };
-  if (folder_each(folder, UINT_MAX, look, &search) != -EBUSY)
-    return 0;
-  return vhd_fail(err, why.code, why.sys, "%s: %s", file->path, why.message);
+  struct search search = { file, footer.id, found, opaque };
+  return folder_each(folder, UINT_MAX, look, &search);
+}
+
+int
+children_refuse_loss(struct vhd_file *file, struct vhd_error *err)
+{
+  struct vhd_error why = { 0 };
+
+  int r = children_beside(file, refuse, &why);
+  if (r == -ENOMEM)
+    return vhd_fail_sys(err, ENOMEM, "%s", file->path);
+  return r != -EBUSY ? 0 : vhd_fail(err, why.code, why.sys, "%s: %s",
+                                    file->path, why.message);
 }

@@ -387,7 +387,8 @@ lead_to_parent(struct merge *m)
     return r;
   vhd_get_info(parent, &info);
   for (size_t i = 0; r == 0 && i < m->below.n; i++)
-    r = reparent(&m->edit[i], m->parent_path, &info, true, m->err);
+    r = reparent(&m->edit[i], m->parent_path, &info, REPARENT_SAME_DISK,
+                 m->err);
   vhd_close(parent, NULL);
   return r;
 }

@@ -188,7 +188,8 @@ name_parent(struct edit *edit, const char *path, struct vhd_image *parent,
     return vhd_fail(err, VHD_TYPE, EINVAL,
                     "%s: is no differencing image, and has no parent", path);
   vhd_get_info(parent, &info);
-  return reparent(edit, info.path, &info, same, err);
+  return reparent(edit, info.path, &info, same ? REPARENT_SAME_DISK : 0,
+                  err);
 }
 
 static int

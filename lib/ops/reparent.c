@@ -21,6 +21,7 @@ struct new_locators {
   struct header header;
   unsigned n;   /* locators that it has by now */
   uint64_t end; /* of what is put at the end of the file; 0: nothing is */
+  unsigned how; /* enum reparent_how */
 };
 
 /* How much there is for the text of an old locator, or 0. */
@@ -120,10 +121,11 @@ fill(struct new_locators *n, struct redo *redo)
   int r = add_locators(n, redo);
   if (r == 0)
     r = edit_add_header(n->edit, redo, &n->header);
-  if (r == 0 && n->end)
+  if (r == 0 && (n->end || n->how & REPARENT_FOOTERS))
     r = edit_add_footers(n->edit, redo, &l->footer,
-                         round_up(n->end + FOOTER_SIZE, FILE_ALIGN) -
-                           FOOTER_SIZE);
+                         n->end ? round_up(n->end + FOOTER_SIZE, FILE_ALIGN) -
+                                    FOOTER_SIZE
+                                : l->footer_off);
   return r;
 }
 
@@ -142,10 +144,10 @@ time_to_record(const struct edit *edit, uint32_t timestamp)
 
 int
 reparent(struct edit *edit, const char *path, const struct vhd_info *info,
-         bool same, struct vhd_error *err)
+         unsigned how, struct vhd_error *err)
 {
   CLEANUP_FREE struct parent_ref *ref = calloc(1, sizeof *ref);
-  struct new_locators n = { .edit = edit, .ref = ref };
+  struct new_locators n = { .edit = edit, .ref = ref, .how = how };
   struct redo *redo;
 
   CLEANUP_FREE char *child = names_own(edit->file);
@@ -155,11 +157,13 @@ reparent(struct edit *edit, const char *path, const struct vhd_info *info,
                           ways_of(&edit->layout), err);
   if (r < 0)
     return r;
-  ref->timestamp = time_to_record(edit, ref->timestamp);
+  ref->timestamp = how & REPARENT_MOVED
+                     ? edit->layout.header.parent_timestamp
+                     : time_to_record(edit, ref->timestamp);
   r = redo_begin(edit->file, &redo, err);
   if (r < 0)
     return r;
-  if (same)
+  if (how & REPARENT_SAME_DISK)
     edit_keep_time(edit, redo);
   r = fill(&n, redo);
   r = r < 0 ? vhd_fail_sys(err, -r, "%s", edit->file->path)

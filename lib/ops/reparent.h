@@ -7,12 +7,21 @@
 #include "ops/edit.h"
 #include "ops/parent_ref.h"
 
+enum reparent_how {
+  /* The child reads as it did: its own children see no change. */
+  REPARENT_SAME_DISK = 1 << 0,
+  /* It is the parent that the child has, and only lies elsewhere: when that was
+   * last changed stays recorded as it was. */
+  REPARENT_MOVED = 1 << 1,
+  /* The edit's footer was changed, and is written too. */
+  REPARENT_FOOTERS = 1 << 2,
+};
+
 /* Changes in one step what the child says of its parent: `path`, opened as info
  * says.  Locators of the kinds that it has are written where they lie if there
  * is room, else at the end of the file; those of kinds that nobody writes any
- * more go.  same: the child reads as it did, so that its own children see no
- * change. */
+ * more go.  how: enum reparent_how. */
 int reparent(struct edit *edit, const char *path, const struct vhd_info *info,
-             bool same, struct vhd_error *err);
+             unsigned how, struct vhd_error *err);
 
 #endif

@@ -20,6 +20,7 @@ TOOL_TESTS = \
 	tests/functional/tool-snapshot.py \
 	tests/functional/tool-repair.py \
 	tests/functional/tool-resize.py \
+	tests/functional/tool-set.py \
 	tests/functional/tool-targets.py
 dist_check_SCRIPTS += $(TOOL_TESTS)
 TESTS += $(TOOL_TESTS)
