@@ -57,8 +57,8 @@ int newfile_reserve(struct newfile *file, uint64_t size,
  * sync of the folder, failed. */
 int newfile_commit(struct newfile *file, struct vhd_error *err);
 
-/* Is this the name that a file has before it gets its own?  A killed program may
- * have left it. */
+/* Is this the name that a file has before it gets its own?  A killed program
+ * may have left it. */
 bool newfile_is_temporary(const char *name);
 
 /* Gives everything back; what was not committed vanishes. */
