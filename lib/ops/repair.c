@@ -463,6 +463,21 @@ put_back(struct repair *r)
   return e;
 }
 
+/* What a killed repair has left half done: whoever reads the image is kept from
+ * that. */
+static int
+finish_change(const char *path, struct vhd_error *err)
+{
+  struct vhd_file *file;
+
+  int e = local_open(path, LOCAL_WRITE, &file, err);
+  if (e < 0)
+    return e;
+  e = redo_finish(file, REDO_WRITER, err);
+  file_close(file);
+  return MIN(e, 0);
+}
+
 /* What a killed program left for it belongs to it, and comes first. */
 static int
 refuse_journal(const char *path, const struct vhd_open_options *opt,
@@ -507,6 +522,8 @@ vhd_repair(const char *path, const struct vhd_repair_options *opt,
   int e = vhd_check_flags(opt->flags, VHD_REPAIR_UNDO, path, err);
   if (e == 0)
     e = CHECK_ROOM(opt, path, err);
+  if (e == 0)
+    e = finish_change(path, err);
   if (e == 0)
     e = refuse_journal(path, &opt->open, err);
   if (e == 0)

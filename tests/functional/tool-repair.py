@@ -4,10 +4,13 @@
 mended, nothing is guessed, and all of it can be put back."""
 
 import os
+import resource
+import signal
 import struct
+import subprocess
 
 from inplacetest import sound
-from tooltest import (KiB, MiB, case, check, contains, content, equal,
+from tooltest import (KiB, MiB, VHDKIT, case, check, contains, content, equal,
                       read_json, refused, run, same_bytes, vhdkit)
 from vhdimage import Image, new_footer, write_dynamic, write_fixed
 
@@ -149,6 +152,32 @@ def _():
     equal(read_json("check", "--json", "a.vhd")["notes"], 1)
     repaired("bat-corrupt")
     equal(read_json("check", "--json", "a.vhd")["findings"], [])
+
+
+@case("killed between two of its writes, it is finished by the same command")
+def _():
+    nblk = 100000
+    write_dynamic("a.vhd", nblk * 4 * KiB, {}, block_size=4 * KiB)
+    broken = Image("a.vhd")
+    end = broken.header.table_offset + 4 * nblk
+    broken.bytes[end:end + 4] = bytes(4)
+    broken.header.entries = nblk + 8
+    broken.header.checksum = 1
+    broken.save()
+
+    def no_table_there():
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100 * KiB, 100 * KiB))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    done = subprocess.run([VHDKIT, "repair", "a.vhd"], check=False,
+                          preexec_fn=no_table_there, capture_output=True)
+    equal(done.returncode, -signal.SIGXFSZ, done.stderr.decode())
+    check(os.path.getsize("a.vhd.vhdkit-redo") > 0, "nothing is left to do")
+    vhdkit("repair", "a.vhd")
+    sound("a.vhd")
+    equal(sorted(os.listdir()), ["a.vhd", "a.vhd.vhdkit-undo"])
+    vhdkit("repair", "--undo", "a.vhd")
+    same_bytes(read_file("a.vhd"), bytes(broken.bytes))
 
 
 @case("a batmap that is untrue, or whose checksum is wrong")
