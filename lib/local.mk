@@ -194,6 +194,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/settle.c \
 	lib/ops/settle.h \
 	lib/ops/snapshot.c \
+	lib/ops/target.c \
+	lib/ops/target.h \
 	lib/ops/walk.c \
 	lib/ops/walk.h
 
