@@ -195,6 +195,36 @@ footer_parse(const uint8_t *buf, const char *path, const char *place,
   return r;
 }
 
+static void
+seal(uint8_t *buf)
+{
+  struct footer_disk disk;
+
+  memcpy(&disk, buf, sizeof disk);
+  disk.checksum = be32_put(
+    vhd_checksum(buf, FOOTER_SIZE, offsetof(struct footer_disk, checksum)));
+  memcpy(buf, &disk, sizeof disk);
+}
+
+void
+footer_mend(uint8_t *buf)
+{
+  memcpy(buf, cookie, sizeof cookie);
+  seal(buf);
+}
+
+const char *
+footer_difference(const struct footer *a, const struct footer *b)
+{
+  if (a->type != b->type)
+    return "type";
+  if (a->current_size != b->current_size)
+    return "size";
+  if (a->data_offset != b->data_offset)
+    return "data offset";
+  return memcmp(a->id, b->id, sizeof a->id) != 0 ? "unique id" : NULL;
+}
+
 void
 footer_format(const struct footer *footer, uint8_t *buf)
 {
@@ -220,7 +250,5 @@ footer_format(const struct footer *footer, uint8_t *buf)
   memcpy(disk.reserved, footer->reserved, sizeof disk.reserved);
 
   memcpy(buf, &disk, sizeof disk);
-  disk.checksum = be32_put(
-    vhd_checksum(buf, FOOTER_SIZE, offsetof(struct footer_disk, checksum)));
-  memcpy(buf, &disk, sizeof disk);
+  seal(buf);
 }

@@ -53,6 +53,14 @@ int footer_parse(const uint8_t *buf, const char *path, const char *place,
 /* Writes all 512 bytes, checksum included. */
 void footer_format(const struct footer *footer, uint8_t *buf);
 
+/* Makes bytes that may be a damaged footer pass for one as far as its cookie and
+ * its checksum go; footer_parse() then says whether all else makes sense. */
+void footer_mend(uint8_t *buf);
+
+/* The name of the first field by which two footers cannot be of the same disk,
+ * or NULL. */
+const char *footer_difference(const struct footer *a, const struct footer *b);
+
 /* The rule for every checksum of the format: the complement of the sum of all
  * bytes, those of the checksum's own field [skip, skip+4) left out. */
 uint32_t vhd_checksum(const uint8_t *buf, size_t len, size_t skip);

@@ -144,6 +144,24 @@ header_parse(const uint8_t *buf, const char *path, uint64_t disk_size,
   return r;
 }
 
+static void
+seal(uint8_t *buf)
+{
+  struct header_disk disk;
+
+  memcpy(&disk, buf, sizeof disk);
+  disk.checksum = be32_put(
+    vhd_checksum(buf, HEADER_SIZE, offsetof(struct header_disk, checksum)));
+  memcpy(buf, &disk, sizeof disk);
+}
+
+void
+header_mend(uint8_t *buf)
+{
+  memcpy(buf, cookie, sizeof cookie);
+  seal(buf);
+}
+
 void
 header_format(const struct header *header, uint8_t *buf)
 {
@@ -162,7 +180,5 @@ header_format(const struct header *header, uint8_t *buf)
     locator_format(&header->locator[i], disk.locator[i]);
 
   memcpy(buf, &disk, sizeof disk);
-  disk.checksum = be32_put(
-    vhd_checksum(buf, HEADER_SIZE, offsetof(struct header_disk, checksum)));
-  memcpy(buf, &disk, sizeof disk);
+  seal(buf);
 }

@@ -76,8 +76,8 @@ is_free(const struct layout *l, uint64_t off, uint64_t len)
  * be. */
 #define SPACE_MAX (1U << 20)
 
-static int
-read_locators(struct reader *r)
+int
+layout_read_locators(struct reader *r)
 {
   struct layout *l = r->l;
   static const char *const names[LOCATOR_COUNT] = {
@@ -122,8 +122,8 @@ read_locators(struct reader *r)
   return 0;
 }
 
-static int
-read_batmap(struct reader *r)
+int
+layout_read_batmap(struct reader *r)
 {
   struct layout *l = r->l;
   uint8_t buf[BATMAP_HEADER_SIZE] = { 0 };
@@ -191,8 +191,8 @@ read_all(struct reader *r, uint32_t flags)
     return e;
 
   static int (*const parts[])(struct reader *) = {
-    read_header, layout_read_bat, layout_check_bat, read_locators, read_batmap,
-    layout_read_spare,
+    read_header, layout_read_bat, layout_check_bat, layout_read_locators,
+    layout_read_batmap, layout_read_spare,
   };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     e = parts[i](r);

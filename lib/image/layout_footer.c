@@ -56,9 +56,8 @@ is_raw(struct reader *r)
          !has_magic(r, FOOTER_SIZE, "cxsparse", 8);
 }
 
-/* Neither end has a footer: says so as helpfully as can be. */
-static int
-no_footer(struct reader *r)
+int
+layout_refuse_others(struct reader *r)
 {
   for (size_t i = 0; i < sizeof other_formats / sizeof *other_formats; i++)
     if (has_magic(r, other_formats[i].off, other_formats[i].magic,
@@ -66,6 +65,16 @@ no_footer(struct reader *r)
       return vhd_fail(r->err, VHD_FORMAT_UNKNOWN, EINVAL,
                       "%s: this is %s, not a VHD", r->file->path,
                       other_formats[i].name);
+  return 0;
+}
+
+/* Neither end has a footer: says so as helpfully as can be. */
+static int
+no_footer(struct reader *r)
+{
+  int e = layout_refuse_others(r);
+  if (e < 0)
+    return e;
   if (is_raw(r))
     return vhd_fail(r->err, VHD_FORMAT_UNKNOWN, EINVAL,
                     "%s: this is a raw disk, not a VHD; or a fixed one that "
@@ -113,16 +122,8 @@ static int
 compare_footers(struct reader *r, const struct footer *end,
                 const struct footer *head)
 {
-  const char *field = NULL;
+  const char *field = footer_difference(end, head);
 
-  if (end->type != head->type)
-    field = "type";
-  else if (end->current_size != head->current_size)
-    field = "size";
-  else if (end->data_offset != head->data_offset)
-    field = "data offset";
-  else if (memcmp(end->id, head->id, sizeof end->id) != 0)
-    field = "unique id";
   if (field)
     return reader_report(r, VHD_BROKEN, VHD_FOOTER_CORRUPT,
                          "the footer at the end of the file and its copy at "

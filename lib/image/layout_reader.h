@@ -29,7 +29,12 @@ int layout_read_footer(struct reader *r);
 int layout_choose_size(struct reader *r, uint32_t flags);
 int layout_read_bat(struct reader *r);
 int layout_check_bat(struct reader *r);
+int layout_read_locators(struct reader *r);
+int layout_read_batmap(struct reader *r);
 int layout_read_spare(struct reader *r);
+
+/* -EINVAL, and says so, where the file is one of another known format. */
+int layout_refuse_others(struct reader *r);
 
 /* Finds the slots of all that .bat holds, anew; 0 or -ENOMEM. */
 int layout_find_slots(struct layout *l);

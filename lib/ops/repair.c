@@ -103,10 +103,7 @@ mend_footers(struct repair *r)
   footer_format(&copy, other);
   if (memcmp(buf, other, sizeof buf) == 0)
     return 0;
-  if (copy.type != l->footer.type ||
-      copy.current_size != l->footer.current_size ||
-      copy.data_offset != l->footer.data_offset ||
-      memcmp(copy.id, l->footer.id, sizeof copy.id) != 0)
+  if (footer_difference(&copy, &l->footer) != NULL)
     return 0; /* which of the two is right nobody can say */
   return mend(r, VHD_FOOTER_CORRUPT, buf, sizeof buf, 0,
               "the copy of the footer at the start was out of date");
@@ -121,7 +118,6 @@ mend_header(struct repair *r)
   uint8_t buf[HEADER_SIZE];
   struct footer footer;
   struct header header;
-  struct be32 sum;
   uint64_t size;
 
   int e = file_size(&r->over.file, &size);
@@ -135,8 +131,7 @@ mend_header(struct repair *r)
   if (footer.type == VHD_FIXED ||
       file_read(&r->over.file, buf, sizeof buf, footer.data_offset) < 0)
     return 0;
-  sum = be32_put(vhd_checksum(buf, sizeof buf, 36));
-  memcpy(buf + 36, &sum, sizeof sum);
+  header_mend(buf);
   if (header_parse(buf, r->path, footer.current_size, &header, NULL) < 0)
     return 0;
   return mend(r, VHD_HEADER_CHECKSUM, buf, sizeof buf, footer.data_offset,
