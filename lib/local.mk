@@ -76,6 +76,11 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/layout_footer.c \
 	lib/image/layout_reader.c \
 	lib/image/layout_reader.h \
+	lib/image/layout_salvage.c \
+	lib/image/layout_salvage.h \
+	lib/image/layout_salvage_guess.c \
+	lib/image/layout_salvage_strays.c \
+	lib/image/layout_salvage_table.c \
 	lib/image/layout_spare.c \
 	lib/image/load.c \
 	lib/image/map.c \
@@ -185,8 +190,11 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/patched.h \
 	lib/ops/rebase.c \
 	lib/ops/repair.c \
+	lib/ops/remains.c \
+	lib/ops/remains.h \
 	lib/ops/reparent.c \
 	lib/ops/reparent.h \
+	lib/ops/rescue.c \
 	lib/ops/resize.c \
 	lib/ops/resize.h \
 	lib/ops/resize_file.c \

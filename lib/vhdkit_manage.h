@@ -5,6 +5,7 @@
 #ifndef VHDKIT_MANAGE_H
 #define VHDKIT_MANAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -314,6 +315,89 @@ struct vhd_set_options {
  * The file keeps the time of its last change. */
 int vhd_set(const char *path, const struct vhd_set_options *opt,
             struct vhd_error *err);
+
+/* ------------------------------------------------------- damaged images */
+
+/* What there is of a part of an image. */
+enum vhd_part {
+  VHD_PART_MISSING,
+  VHD_PART_BAD,     /* it is there, and damaged; what of it makes sense counts */
+  VHD_PART_GOOD,    /* footer, header: by its checksum; table: by where it leads
+                     * to */
+  VHD_PART_GUESSED, /* made up from what else is there */
+};
+
+/* What there is of an image that need not be sound. */
+struct vhd_remains {
+  enum vhd_type type;     /* as far as it is known */
+  enum vhd_part end_footer, start_footer, header, table; /* of what has them */
+  bool sure;              /* what says which block lies where is proven */
+  bool size_guessed;
+  uint64_t size;          /* of the disk */
+  uint64_t file_size;
+  uint64_t table_offset;
+  uint32_t block_size;    /* 0: it has none */
+  uint32_t nblk;          /* of the disk; all of the following come to that: */
+  uint32_t nblk_unused;   /* the table says that there are none */
+  uint32_t nblk_placed;   /* lie where the table says, and nothing else does */
+  uint32_t nblk_shared;   /* something else claims part of their place */
+  uint32_t nblk_found;    /* lost to the table, and found by their place */
+  uint32_t nblk_lost;     /* to the table, or with the file's end */
+  uint32_t nstray;        /* blocks in the file that the table does not lead to,
+                           * the found ones among them */
+  uint64_t reserved[8];
+};
+
+/* Looks at what there is, and calls found for each fault, and for each guess
+ * that was made in its place.  .open.flags: VHD_OPEN_UNLOCKED alone.  0: could
+ * look; an error where the file is of another known format. */
+int vhd_examine(const char *path, const struct vhd_check_options *opt,
+                void (*found)(void *opaque, const struct vhd_finding *finding),
+                void *opaque, struct vhd_remains *remains,
+                struct vhd_error *err);
+
+enum vhd_rescued {
+  VHD_RESCUED_GOOD,     /* what the disk has there, proven as far as can be */
+  VHD_RESCUED_DOUBTFUL, /* perhaps */
+  VHD_RESCUED_LOST,     /* zeros in the place of what is not there */
+};
+
+enum vhd_rescue_flags {
+  VHD_RESCUE_FULL = 1 << 0,      /* as VHD_CONVERT_FULL */
+  VHD_RESCUE_OVERWRITE = 1 << 1, /* replace an existing regular file */
+  VHD_RESCUE_PROVEN = 1 << 2,    /* zeros in the place of what is doubtful */
+};
+
+struct vhd_rescue_options {
+  struct vhd_open_options open; /* .flags: VHD_OPEN_UNLOCKED alone */
+  enum vhd_type type;  /* of the target: 0 or dynamic, fixed, raw */
+  uint32_t block_size; /* dynamic; 0: 2 MiB */
+  uint32_t flags;      /* enum vhd_rescue_flags */
+  uint32_t padding;
+  /* For each fault and guess; or NULL. */
+  void (*found)(void *opaque, const struct vhd_finding *finding);
+  /* For each stretch of the disk, from its beginning to its end, none of the
+   * same state as the one before; or NULL.  Not 0 ends it with that. */
+  int (*state)(void *opaque, uint64_t off, uint64_t len,
+               enum vhd_rescued state);
+  void *opaque; /* of both */
+  struct vhd_progress progress;
+  uint64_t reserved[8];
+};
+
+struct vhd_rescue_result {
+  uint64_t size;                 /* of the disk */
+  uint64_t good, doubtful, lost; /* bytes, which come to that */
+  uint64_t reserved[8];
+};
+
+/* Makes a new image or raw file of what can be read of a damaged image, and of
+ * its parents, which must be sound.  The image itself is only read, and read
+ * errors end nothing.  The whole is there afterwards, durable, or nothing is.
+ * result may be NULL. */
+int vhd_rescue(const char *path, const char *target,
+               const struct vhd_rescue_options *opt,
+               struct vhd_rescue_result *result, struct vhd_error *err);
 
 #pragma GCC visibility pop
 

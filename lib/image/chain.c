@@ -255,6 +255,18 @@ chain_begin(struct chain *c, const char *path,
   return e;
 }
 
+int
+chain_begin_below(struct chain *c, struct layer *child,
+                  const struct vhd_open_options *opt, struct vhd_error *err)
+{
+  memset(c, 0, sizeof *c);
+  c->opt = opt;
+  c->parent_flags = opt->flags & PARENT_FLAGS;
+  c->layer[0] = child;
+  c->n = 1;
+  return lookup_roots(child->path, opt->roots, opt->nroots, &c->roots, err);
+}
+
 void
 chain_end(struct chain *c)
 {

@@ -26,6 +26,11 @@ struct chain {
 /* opt must last as long as the chain. */
 int chain_begin(struct chain *c, const char *path,
                 const struct vhd_open_options *opt, struct vhd_error *err);
+/* The same for the parents of a file that was read before, whose reference it
+ * takes over, also on failure. */
+int chain_begin_below(struct chain *c, struct layer *child,
+                      const struct vhd_open_options *opt,
+                      struct vhd_error *err);
 /* One step: 1 there is more to do, 0 the chain is whole, or -errno. */
 int chain_step(struct chain *c, struct vhd_error *err);
 /* Lets go of what is left in it. */

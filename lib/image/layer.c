@@ -100,34 +100,70 @@ read_layout(struct layer *l, uint32_t flags, struct vhd_error *err)
 }
 
 static int
-read_layer(struct layer *l, uint32_t flags, struct vhd_error *err)
+take_layout(struct layer *l, struct vhd_error *err)
 {
-  if (file_stamp(l->file, &l->stamp) < 0)
-    l->stamp = (struct file_stamp){ 0 };
-  int e = read_layout(l, flags, err);
-  if (e < 0)
-    return e;
   fill_from_layout(l);
   l->parent_name = l->footer.type == VHD_DIFFERENCING
                      ? stored_name(&l->header) : strdup("");
   return l->parent_name ? 0 : vhd_fail_sys(err, ENOMEM, "%s", l->path);
 }
 
-int
-layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,
-          struct vhd_error *err)
+static int
+read_layer(struct layer *l, uint32_t flags, struct vhd_error *err)
+{
+  if (file_stamp(l->file, &l->stamp) < 0)
+    l->stamp = (struct file_stamp){ 0 };
+  int e = read_layout(l, flags, err);
+  return e < 0 ? e : take_layout(l, err);
+}
+
+/* Takes the file over, also on failure. */
+static struct layer *
+layer_alloc(struct vhd_file *file, struct vhd_error *err)
 {
   struct layer *l = calloc(1, sizeof *l);
 
   if (!l) {
     file_close(file);
-    return vhd_fail_sys(err, ENOMEM, "layer");
+    vhd_fail_sys(err, ENOMEM, "layer");
+    return NULL;
   }
   pthread_mutex_init(&l->lock, NULL);
   atomic_init(&l->refs, 1);
   l->file = file;
   l->path = file->path;
+  return l;
+}
+
+int
+layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,
+          struct vhd_error *err)
+{
+  struct layer *l = layer_alloc(file, err);
+
+  if (!l)
+    return -ENOMEM;
   int e = read_layer(l, flags, err);
+  if (e < 0)
+    layer_unref(l);
+  else
+    *layer = l;
+  return e;
+}
+
+int
+layer_of_child(struct vhd_file *file, const struct layout *layout,
+               struct layer **layer, struct vhd_error *err)
+{
+  struct layer *l = layer_alloc(file, err);
+
+  if (!l)
+    return -ENOMEM;
+  l->layout = *layout;
+  l->layout.bat = (struct bat){ 0 };
+  l->layout.slots = (struct slots){ 0 };
+  l->layout.batmap_bits = NULL;
+  int e = take_layout(l, err);
   if (e < 0)
     layer_unref(l);
   else

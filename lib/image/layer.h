@@ -99,6 +99,10 @@ struct layer {
  * enum vhd_open_flags.  *layer has one reference.  Blocks. */
 int layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,
               struct vhd_error *err);
+/* A layer that only tells who its parent is: of a file and what is known of it,
+ * whose arrays are not taken over.  Takes the file over, also on failure. */
+int layer_of_child(struct vhd_file *file, const struct layout *layout,
+                   struct layer **layer, struct vhd_error *err);
 /* The arrays that were read become the block table.  0 or -ENOMEM. */
 int layer_make_table(struct layer *layer, bool writable);
 

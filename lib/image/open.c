@@ -134,6 +134,7 @@ struct opening {
   struct chain chain;
   struct vhd_image *image; /* once the chain is whole */
   unsigned started;        /* layers from here on are ready */
+  bool below;              /* the image is to be what is below the top */
 };
 
 static void
@@ -179,6 +180,23 @@ start_parent(struct chain *c, unsigned i, struct vhd_error *err)
   return e < 0 ? chain_blame(c, e == -ENOENT ? -EINVAL : e, err) : 0;
 }
 
+/* All below the top are ready, and that is all that is wanted. */
+static int
+start_below(struct opening *o, struct vhd_error *err)
+{
+  struct chain *c = &o->chain;
+  struct layer *top = c->layer[1];
+
+  warn_of_parent(c->layer[0], top);
+  o->image = image_of_layer(layer_ref(top), false);
+  if (!o->image ||
+      (c->n > 2 && image_exchange(o->image, c->layer + 2, c->n - 2) < 0))
+    return vhd_fail_sys(err, ENOMEM, "%s", top->path);
+  o->image->orphan = false;
+  o->image->unlocked = c->opt->flags & VHD_OPEN_UNLOCKED;
+  return 0;
+}
+
 /* All below the top are ready: now the image. */
 static int
 start_image(struct opening *o, struct vhd_error *err)
@@ -210,9 +228,28 @@ opening_step(struct opening *o, struct vhd_error *err)
     return e < 0 ? e : 1;
   }
   if (o->started == 1)
-    return start_image(o, err);
+    return o->below ? start_below(o, err) : start_image(o, err);
   int e = start_parent(c, --o->started, err);
   return e < 0 ? e : 1;
+}
+
+/* Takes o, whose chain was begun with the result e, to its end, and frees
+ * it. */
+static int
+open_all(struct opening *o, int e, struct vhd_image **image,
+         struct vhd_error *err)
+{
+  if (e == 0)
+    do
+      e = opening_step(o, err);
+    while (e == 1);
+  chain_end(&o->chain);
+  if (e == 0)
+    *image = o->image;
+  else
+    image_free(o->image);
+  free(o);
+  return e;
 }
 
 /* ------------------------------------------------------------------- public */
@@ -238,18 +275,22 @@ vhd_open(const char *path, const struct vhd_open_options *opt,
   struct opening *o = calloc(1, sizeof *o);
   if (!o)
     return vhd_fail_sys(err, ENOMEM, "%s", path);
-  int e = chain_begin(&o->chain, path, opt, err);
-  if (e == 0)
-    do
-      e = opening_step(o, err);
-    while (e == 1);
-  chain_end(&o->chain);
-  if (e == 0)
-    *image = o->image;
-  else
-    image_free(o->image);
-  free(o);
-  return e;
+  return open_all(o, chain_begin(&o->chain, path, opt, err), image, err);
+}
+
+int
+image_open_parents(struct layer *child, const struct vhd_open_options *opt,
+                   struct vhd_image **parent, struct vhd_error *err)
+{
+  struct opening *o = calloc(1, sizeof *o);
+
+  if (!o) {
+    layer_unref(child);
+    return vhd_fail_sys(err, ENOMEM, "parents");
+  }
+  o->below = true;
+  return open_all(o, chain_begin_below(&o->chain, child, opt, err), parent,
+                  err);
 }
 
 /* Gives back the runway: a footer where the file is to end, and once it is

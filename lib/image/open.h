@@ -19,6 +19,11 @@
 int image_start(struct vhd_image *img, struct journal *journal, bool keep,
                 struct vhd_error *err);
 
+/* Opens the parents of a child that itself cannot be opened; child: see
+ * layer_of_child(), which it takes over, also on failure. */
+int image_open_parents(struct layer *child, const struct vhd_open_options *opt,
+                       struct vhd_image **parent, struct vhd_error *err);
+
 /* What vhd_close() does before that: makes all durable, shrinks the file. */
 int image_finish(struct vhd_image *img);
 

@@ -12,10 +12,9 @@
 
 #define GRAIN 16384
 
-/* The stretches of a chunk that are not zeros. */
-static int
-copy_chunk(struct copy_target *to, const uint8_t *buf, size_t len,
-           uint64_t off, struct vhd_error *err)
+int
+copy_data(struct copy_target *to, const uint8_t *buf, size_t len,
+          uint64_t off, struct vhd_error *err)
 {
   while (len > 0) {
     bool zeros;
@@ -50,7 +49,7 @@ copy_disk(struct vhd_image *image, struct copy_target *to,
     if (piece.file != NULL) {
       r = walk_read(&w, &piece, buf, err);
       if (r == 0)
-        r = copy_chunk(to, buf, (size_t)piece.len, w.at - piece.len, err);
+        r = copy_data(to, buf, (size_t)piece.len, w.at - piece.len, err);
       if (r < 0)
         return r;
     }

@@ -20,6 +20,10 @@ struct copy_target {
                uint64_t off, struct vhd_error *err);
 };
 
+/* The stretches of buf that are not zeros. */
+int copy_data(struct copy_target *to, const uint8_t *buf, size_t len,
+              uint64_t off, struct vhd_error *err);
+
 /* All of the image's disk.  The progress grows by its size. */
 int copy_disk(struct vhd_image *image, struct copy_target *to,
               struct progress *progress, struct vhd_error *err);
