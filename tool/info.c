@@ -12,14 +12,18 @@
 #include "image.h"
 #include "json.h"
 #include "message.h"
+#include "rescue.h"
 #include "text.h"
 #include "verbs.h"
 
-static bool as_json, chain;
+static bool as_json, chain, force;
 
 static const struct option_spec options[] = {
   { .name = "chain", .kind = OPTION_FLAG, .value = &chain,
     .help = "show its parents too; fail if they cannot all be opened" },
+  { .name = "force", .kind = OPTION_FLAG, .value = &force,
+    .help = "show what there is of an image that need not be sound: what of it "
+            "is good, bad, missing or guessed" },
   { .name = "json", .kind = OPTION_FLAG, .value = &as_json,
     .help = "print JSON (with --chain: an array, the image itself first)" },
   { .name = NULL },
@@ -330,6 +334,12 @@ run(char **args)
   struct vhd_image *image;
   const char *chain_error = NULL;
 
+  if (force && chain) {
+    complain("--force shows one file, and --chain its parents");
+    return EXIT_FAILED;
+  }
+  if (force)
+    return rescue_show(args[0], as_json, type_name);
   if (vhd_open(args[0], &opt, &image, &chain_err) < 0) {
     opt.flags |= VHD_OPEN_NO_PARENT;
     if (vhd_open(args[0], &opt, &image, &err) < 0) {

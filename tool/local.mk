@@ -35,6 +35,8 @@ tool_vhdkit_SOURCES = \
 	tool/revert.c \
 	tool/snapshot.c \
 	tool/repair.c \
+	tool/rescue.c \
+	tool/rescue.h \
 	tool/resize.c \
 	tool/set.c \
 	tool/table.c \
@@ -61,6 +63,7 @@ TOOL_PODS = \
 	tool/vhdkit-revert.pod \
 	tool/vhdkit-snapshot.pod \
 	tool/vhdkit-repair.pod \
+	tool/vhdkit-rescue.pod \
 	tool/vhdkit-resize.pod \
 	tool/vhdkit-set.pod \
 	tool/vhdkit-write.pod

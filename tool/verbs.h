@@ -34,6 +34,7 @@ extern const struct verb compare_verb;
 extern const struct verb compact_verb;
 extern const struct verb read_verb;
 extern const struct verb repair_verb;
+extern const struct verb rescue_verb;
 extern const struct verb resize_verb;
 extern const struct verb set_verb;
 extern const struct verb write_verb;

@@ -17,6 +17,8 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +51,7 @@ struct rescue {
   uint8_t *buf;             /* COPY_CHUNK */
   uint8_t *bitmap;          /* of the block at hand */
   uint8_t bad[CHUNK_SECTORS / 8]; /* sectors of buf that could not be read */
+  uint32_t nuntrue;         /* blocks whose bitmaps cannot be true, or read */
   /* The stretch that has not been told of yet. */
   uint64_t off, len;
   enum vhd_rescued state;
@@ -303,10 +306,11 @@ put_block(struct rescue *r, uint32_t blk, enum vhd_rescued state)
   const uint64_t data = slot + l->bitmap_sec * 512ULL;
   const uint32_t nsec = layout_block_sectors(l, blk) - l->bitmap_sec;
   int e = 0;
+  enum claim claim = CLAIM_NOTHING;
 
-  if (file_read(r->m.file, r->bitmap, l->bitmap_sec * 512U, slot) < 0)
-    return put_unmapped(r, nsec, data);
-  const enum claim claim = judge_bitmap(r, nsec, data);
+  if (file_read(r->m.file, r->bitmap, l->bitmap_sec * 512U, slot) == 0)
+    claim = judge_bitmap(r, nsec, data);
+  r->nuntrue += claim != CLAIM_PLAIN;
   if (claim == CLAIM_NOTHING)
     return put_unmapped(r, nsec, data);
   if (claim == CLAIM_DENIES)
@@ -359,6 +363,18 @@ put_blocks(struct rescue *r)
   return e;
 }
 
+static void
+tell_untrue(struct rescue *r)
+{
+  char text[160];
+
+  if (r->nuntrue == 0)
+    return;
+  snprintf(text, sizeof text, "the bitmaps of %" PRIu32 " blocks cannot be "
+           "read, or deny data that are there", r->nuntrue);
+  remains_tell(&r->m, VHD_BROKEN, VHD_BITMAP_MISMATCH, text);
+}
+
 static int
 put_all(struct rescue *r)
 {
@@ -374,6 +390,7 @@ put_all(struct rescue *r)
   /* What the table has no room for. */
   if (e == 0 && position(r) < size)
     e = mark(r, size - position(r), VHD_RESCUED_LOST);
+  tell_untrue(r);
   return e < 0 ? e : tell_stretch(r);
 }
 

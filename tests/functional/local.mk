@@ -19,6 +19,7 @@ TOOL_TESTS = \
 	tests/functional/tool-rebase.py \
 	tests/functional/tool-snapshot.py \
 	tests/functional/tool-repair.py \
+	tests/functional/tool-rescue.py \
 	tests/functional/tool-resize.py \
 	tests/functional/tool-set.py \
 	tests/functional/tool-targets.py
