@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fuzz-open: a whole image file: opened, inspected, mapped, read, checked,
- * written to and read again.
+ * rescued, written to and read again.
  *
  * Input: a byte of flags, then the file.  A parent that is sound and has the
  * id "PPPPPPPPPPPPPPPP" lies beside it as parent.vhd.
  *
- * What must hold: whatever opens can be written, and reads afterwards as what
+ * What must hold: of whatever opens, what is rescued as good is what it reads
+ * as; whatever opens can be written, and reads afterwards as what
  * was written over what it read as before; and once it was open, it opens
  * again. */
 #include "config.h"
@@ -37,8 +38,8 @@ static char folder[64];
 static void
 clean_up(void)
 {
-  static const char *const names[] = { "disk.vhd", "parent.vhd" };
-  for (unsigned i = 0; i < 2; i++)
+  static const char *const names[] = { "disk.vhd", "parent.vhd", "out.raw" };
+  for (unsigned i = 0; i < 3; i++)
     unlink(names[i]);
   if (chdir("/") == 0)
     rmdir(folder);
@@ -233,6 +234,81 @@ check(const struct vhd_open_options *open)
   (void)vhd_check("disk.vhd", &opt, ignore, NULL, &result, &err);
 }
 
+/* What a rescue has told so far. */
+struct rescued {
+  uint64_t at; /* up to here the disk was told of */
+  FILE *out;   /* off and len of each good stretch */
+};
+
+static int
+note_state(void *opaque, uint64_t off, uint64_t len, enum vhd_rescued state)
+{
+  struct rescued *r = opaque;
+  FUZZ_ASSERT(off == r->at && len > 0 && len % 512 == 0);
+  r->at += len;
+  if (state == VHD_RESCUED_GOOD)
+    FUZZ_ASSERT(fwrite(&off, sizeof off, 1, r->out) == 1 &&
+                fwrite(&len, sizeof len, 1, r->out) == 1);
+  return 0;
+}
+
+static void
+expect_same(int fd, const uint8_t *want, uint64_t from, uint64_t to,
+            uint64_t part, size_t part_len)
+{
+  static uint8_t got[PART];
+  if (from < part)
+    from = part;
+  if (to > part + part_len)
+    to = part + part_len;
+  if (from >= to)
+    return;
+  size_t len = (size_t)(to - from);
+  FUZZ_ASSERT(pread(fd, got, len, (off_t)from) == (ssize_t)len);
+  FUZZ_ASSERT(memcmp(got, want + (from - part), len) == 0);
+}
+
+/* Whatever opens is what is rescued of it as good. */
+static void
+compare_good(FILE *good, const struct content *c)
+{
+  uint64_t stretch[2];
+  int fd = open("out.raw", O_RDONLY | O_CLOEXEC);
+  FUZZ_ASSERT(fd >= 0);
+  rewind(good);
+  while (fread(stretch, sizeof stretch, 1, good) == 1) {
+    uint64_t end = stretch[0] + stretch[1];
+    expect_same(fd, c->bytes, stretch[0], end, 0, c->head_len);
+    expect_same(fd, c->bytes + PART, stretch[0], end, c->tail, c->tail_len);
+  }
+  close(fd);
+}
+
+/* c: what the disk reads as, if it does. */
+static void
+rescue(const struct content *c)
+{
+  struct rescued r = { .out = tmpfile() };
+  const struct vhd_rescue_options opt = {
+    .type = VHD_RAW, .flags = VHD_RESCUE_OVERWRITE, .found = ignore,
+    .state = note_state, .opaque = &r,
+  };
+  struct vhd_rescue_result result;
+  struct vhd_error err = { .message = "" };
+
+  FUZZ_ASSERT(r.out != NULL);
+  if (vhd_rescue("disk.vhd", "out.raw", &opt, &result, &err) == 0) {
+    FUZZ_ASSERT(r.at == result.size);
+    FUZZ_ASSERT(result.good + result.doubtful + result.lost == result.size);
+    if (c != NULL && c->result == 0)
+      compare_good(r.out, c);
+  } else {
+    FUZZ_ASSERT(err.code != VHD_OK && err.message[0] != '\0');
+  }
+  fclose(r.out);
+  unlink("out.raw");
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -255,12 +331,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   check(&opt);
   if (vhd_open("disk.vhd", &opt, &image, &err) < 0) {
     FUZZ_ASSERT(err.code != VHD_OK && err.message[0] != '\0');
+    rescue(NULL);
     return 0;
   }
   look(image);
   walk_map(image);
   struct content content = read_content(image);
   vhd_close(image, NULL);
+  rescue(&content);
   if (content.result == 0 && flags & WRITE) {
     write_session(&content, &opt, in);
     check(&opt);
