@@ -181,6 +181,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/edit.h \
 	lib/ops/inplace.c \
 	lib/ops/inplace.h \
+	lib/ops/list.c \
 	lib/ops/locators.c \
 	lib/ops/merge.c \
 	lib/ops/output.c \

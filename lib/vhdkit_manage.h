@@ -176,6 +176,46 @@ enum vhd_merge_flags {
 int vhd_merge(const char *path, const struct vhd_chain_options *opt,
               struct vhd_error *err);
 
+enum vhd_list_flags {
+  VHD_LIST_RECURSIVE = 1 << 0, /* folders in the folder too; no links to some */
+};
+
+struct vhd_list_options {
+  struct vhd_open_options open; /* .flags must be 0; roots: where none are given
+                                 * parents may lie below the folder */
+  uint32_t flags;               /* enum vhd_list_flags */
+  uint32_t padding;
+  uint64_t reserved[8];
+};
+
+/* Of an image; strings are valid during the call. */
+struct vhd_list_item {
+  const char *path;
+  enum vhd_type type;      /* 0: it could not be read, see .code */
+  int code;                /* enum vhd_code: what is wrong with it or with what
+                            * it says of its parent; VHD_OK: nothing is */
+  const char *message;     /* the same as a sentence; or NULL */
+  uint64_t size;           /* of the virtual disk */
+  uint64_t file_size, actual_size; /* actual: what it takes of the host's */
+  uint64_t device, inode;
+  char id_text[37];
+  char parent_id_text[37]; /* "" where it has no parent */
+  const char *parent_name; /* as stored; or NULL */
+  const char *parent;      /* where its parent was found; or NULL */
+  uint64_t parent_device, parent_inode;
+  enum vhd_holders held;   /* by others, now */
+  const char *holder;      /* "vhdkitd (pid 123)"; NULL: nobody */
+  uint64_t reserved[8];
+};
+
+/* Calls found for each VHD in a folder, or for the one at path, until it
+ * returns not 0, in no order.  Files that are certainly no VHD are left out;
+ * one that is damaged, or cannot be read, is told of and hides none of the
+ * others.  What found returned, 0, or -errno. */
+int vhd_list(const char *path, const struct vhd_list_options *opt,
+             int (*found)(void *opaque, const struct vhd_list_item *item),
+             void *opaque, struct vhd_error *err);
+
 enum vhd_severity {
   VHD_NOTE,   /* unusual, harmless */
   VHD_LEAKED, /* space that nothing refers to */

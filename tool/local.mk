@@ -21,6 +21,7 @@ tool_vhdkit_SOURCES = \
 	tool/interrupt.h \
 	tool/json.c \
 	tool/json.h \
+	tool/list.c \
 	tool/main.c \
 	tool/map.c \
 	tool/merge.c \
@@ -55,6 +56,7 @@ TOOL_PODS = \
 	tool/vhdkit-compact.pod \
 	tool/vhdkit-create.pod \
 	tool/vhdkit-info.pod \
+	tool/vhdkit-list.pod \
 	tool/vhdkit-map.pod \
 	tool/vhdkit-measure.pod \
 	tool/vhdkit-merge.pod \

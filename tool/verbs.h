@@ -26,6 +26,7 @@ struct verb {
 
 extern const struct verb create_verb;
 extern const struct verb info_verb;
+extern const struct verb list_verb;
 extern const struct verb map_verb;
 extern const struct verb check_verb;
 extern const struct verb convert_verb;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +25,23 @@ is_regular(const struct dirent *entry, const char *path)
   return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-int
-folder_each(const char *folder, unsigned limit,
-            int (*each)(void *opaque, const char *path), void *opaque)
+/* A folder itself; no link to one, which may lead back. */
+static bool
+is_folder(const struct dirent *entry, const char *path)
+{
+  struct stat st;
+
+  if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+    return false;
+  if (entry->d_type != DT_UNKNOWN)
+    return entry->d_type == DT_DIR;
+  return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int
+each_name(const char *folder, unsigned limit,
+          bool (*wanted)(const struct dirent *entry, const char *path),
+          int (*each)(void *opaque, const char *path), void *opaque)
 {
   DIR *dir = host_opendir(folder);
   const struct dirent *entry;
@@ -39,13 +54,27 @@ folder_each(const char *folder, unsigned limit,
     if (asprintf(&path, "%s/%s", folder, entry->d_name) < 0) {
       path = NULL;
       r = -ENOMEM;
-    } else if (is_regular(entry, path)) {
+    } else if (wanted(entry, path)) {
       limit--;
       r = each(opaque, path);
     }
   }
   closedir(dir);
   return r;
+}
+
+int
+folder_each(const char *folder, unsigned limit,
+            int (*each)(void *opaque, const char *path), void *opaque)
+{
+  return each_name(folder, limit, is_regular, each, opaque);
+}
+
+int
+folder_each_folder(const char *folder,
+                   int (*each)(void *opaque, const char *path), void *opaque)
+{
+  return each_name(folder, UINT_MAX, is_folder, each, opaque);
 }
 
 char *

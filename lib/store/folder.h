@@ -9,6 +9,11 @@
 int folder_each(const char *folder, unsigned limit,
                 int (*each)(void *opaque, const char *path), void *opaque);
 
+/* The same of the folders in it, links to some left out. */
+int folder_each_folder(const char *folder,
+                       int (*each)(void *opaque, const char *path),
+                       void *opaque);
+
 /* The folder that holds path, malloc()ed; NULL: no memory. */
 char *folder_of(const char *path);
 

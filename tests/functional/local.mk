@@ -12,6 +12,7 @@ TOOL_TESTS = \
 	tests/functional/tool-faults.py \
 	tests/functional/tool-info.py \
 	tests/functional/tool-lineage.py \
+	tests/functional/tool-list.py \
 	tests/functional/tool-model.py \
 	tests/functional/tool-progress.py \
 	tests/functional/tool-merge.py \
