@@ -408,6 +408,11 @@ open_parent(struct rescue *r)
 
   if (l->footer.type != VHD_DIFFERENCING)
     return 0;
+  if (r->m.s.header == VHD_PART_MISSING || r->m.s.header == VHD_PART_GUESSED) {
+    remains_tell(&r->m, VHD_BROKEN, VHD_PARENT_MISSING,
+                 "who its parent is is lost with the dynamic header");
+    return 0;
+  }
   opt.flags |= VHD_OPEN_READONLY;
   int e = local_open(r->m.path, LOCAL_UNLOCKED, &again, &why);
   if (e == 0)

@@ -359,6 +359,14 @@ def _():
     put(0, bytes(512))
     put(-512, bytes(512))
     rescue(wanted, content_is_whole=True, code=0)
+    # Who the parent is goes with the header; and all, without a table.
+    wanted = child()
+    table = Image("a.vhd").header.table_offset
+    put(512, bytes(1024))
+    marks = rescue(wanted)
+    equal(set(marks), {"/", "-"})
+    put(table, bytes(512))
+    equal(set(rescue(wanted)), {"-"})
     wanted = child()
     image = Image("a.vhd")
     put(image.bat[1] * 512, bytes(512))
