@@ -361,7 +361,7 @@ int vhd_set(const char *path, const struct vhd_set_options *opt,
 /* What there is of a part of an image. */
 enum vhd_part {
   VHD_PART_MISSING,
-  VHD_PART_BAD,     /* it is there, and damaged; what of it makes sense counts */
+  VHD_PART_BAD,     /* it is there, and damaged; what makes sense counts */
   VHD_PART_GOOD,    /* footer, header: by its checksum; table: by where its
                      * entries lead to */
   VHD_PART_GUESSED, /* made up from what else is there */

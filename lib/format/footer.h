@@ -54,7 +54,7 @@ int footer_parse(const uint8_t *buf, const char *path, const char *place,
 void footer_format(const struct footer *footer, uint8_t *buf);
 
 /* Makes bytes that may be a damaged footer pass for one as far as its cookie
- * and its checksum go; footer_parse() then says whether all else makes sense. */
+ * and its checksum go; footer_parse() then says if the rest makes sense. */
 void footer_mend(uint8_t *buf);
 
 /* The name of the first field by which two footers cannot be of the same disk,

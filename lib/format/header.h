@@ -35,7 +35,7 @@ int header_parse(const uint8_t *buf, const char *path, uint64_t disk_size,
                  struct header *header, struct vhd_error *err);
 
 /* Makes bytes that may be a damaged header pass for one as far as its cookie
- * and its checksum go; header_parse() then says whether all else makes sense. */
+ * and its checksum go; header_parse() then says if the rest makes sense. */
 void header_mend(uint8_t *buf);
 
 void header_format(const struct header *header, uint8_t *buf);
