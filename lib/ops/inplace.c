@@ -10,6 +10,7 @@
 #include "image/open.h"
 #include "ops/inplace.h"
 #include "ops/walk.h"
+#include "store/journal_file.h"
 
 /* Most blocks that hold something begin with it. */
 #define FIRST_LOOK (16U << 10)
@@ -54,10 +55,17 @@ inplace_close(struct inplace *in, int r, bool same, struct vhd_error *err)
   /* What this does is all that changes the file, so that its time is the last
    * thing that is set. */
   int e = image_finish(in->image);
-  if (e == 0 && same && in->dated)
+  if (same && in->dated)
     file_set_time(file, in->stamp.mtime);
   file_size(file, &in->file_size);
-  e = vhd_close(in->image, &late);
+  /* To finish once more may change the time, even where nothing can be
+   * written. */
+  if (e == 0) {
+    journal_file_close(&in->image->journal_file, file, true);
+    image_free(in->image);
+  } else {
+    e = vhd_close(in->image, &late);
+  }
   in->image = NULL;
   if (r == 0 && e < 0 && err != NULL)
     *err = late;

@@ -5,6 +5,7 @@
 import os
 import shutil
 
+from mounttest import goes_with_us, root_or_skip, unmount
 from servertest import served
 from tooltest import (KiB, MiB, case, check, contains, content, equal,
                       read_json, refused, run, same_bytes, vhdkit)
@@ -85,6 +86,34 @@ def _():
     equal(sum(r["length"] for r in holds), 128 * KiB, "what the child holds")
 
 
+@case("on a full disk nothing has changed, as children see it")
+def _():
+    os.mkdir("full")
+    root_or_skip("mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", "full")
+    try:
+        vhdkit("create", "--size", "2M", "--block-size", "64K", "full/base.vhd")
+        shutil.copy2("full/base.vhd", "full/other.vhd")
+        at("full/other.vhd", MiB, b"o" * 512 * KiB)
+        vhdkit("create", "--parent", "full/base.vhd", "full/middle.vhd")
+        at("full/middle.vhd", 0, b"m" * 512 * KiB)
+        vhdkit("create", "--parent", "full/middle.vhd", "full/top.vhd")
+        before = content("full/top.vhd")
+        mtime = os.stat("full/middle.vhd").st_mtime_ns
+        room = os.statvfs("full").f_bavail * os.statvfs("full").f_bsize
+        with open("full/rest", "wb") as file:
+            file.write(bytes(room - 100 * KiB))
+        refused("rebase", "--copy", "full/middle.vhd", "full/other.vhd",
+                says="No space left")
+        equal(os.stat("full/middle.vhd").st_mtime_ns, mtime, "time of change")
+        vhdkit("check", "full/top.vhd")
+        same_bytes(content("full/top.vhd"), before)
+        os.remove("full/rest")
+        vhdkit("rebase", "--copy", "full/middle.vhd", "full/other.vhd")
+        same_bytes(content("full/top.vhd"), before)
+    finally:
+        unmount("full")
+
+
 @case("zeros that hid something are copied as zeros, and what is longer")
 def _():
     vhdkit("create", "--size", "4M", "old.vhd")
@@ -141,4 +170,5 @@ def _():
     contains(str(parents("top.vhd")), "middle")
 
 
+goes_with_us()
 run()
