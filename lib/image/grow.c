@@ -3,6 +3,7 @@
  * runway of an image, or cleaning the one that was found.
  *
  *   grow_begin -> punch what was found -> done
+ *   grow_begin -> cut off what a former growth left -> grow_begin
  *   grow_begin -> set space aside -> footer at the new end -> once more,
  *     durably -> wipe the old footer -> done
  *
@@ -10,7 +11,9 @@
  * for a slot anew.
  *
  * The footer is written twice, because a write that fails can be taken back, by
- * cutting the file where it ended, and a sync that fails cannot. */
+ * cutting the file where it ended, and a sync that fails cannot.  Until it has
+ * been cut nothing grows: bytes of that footer would become a block's, and the
+ * end of the file might lie behind the next footer. */
 #include "config.h"
 
 #include <errno.h>
@@ -74,6 +77,18 @@ look_again(struct vhd_request *req)
   return request_return(req);
 }
 
+/* A footer's write failed: whatever it did, the file ends where it did. */
+static enum vhd_step
+take_back(struct vhd_request *req)
+{
+  struct vhd_image *img = req->image;
+
+  req->nio = 0;
+  request_add_io(req, img->top->file, VHD_IO_TRUNCATE, img->space.file_size, 0,
+                 NULL, 0);
+  return request_io(req, taken_back);
+}
+
 /* The runway has no slot left, or its bytes are not known to be zeros.  One
  * request does something about it, the others wait. */
 enum vhd_step
@@ -94,6 +109,11 @@ grow_begin(struct vhd_request *req)
     return request_io(req, cleaned);
   }
   s->dirty = false;
+  if (s->overlong) {
+    pthread_mutex_unlock(&img->top->lock);
+    machine_of(req)->grow_result = 0;
+    return take_back(req);
+  }
   int result = space_plan_growth(img);
   if (result == 0)
     ask_for_space(req);
@@ -155,12 +175,8 @@ placed(struct vhd_request *req)
   struct vhd_image *img = req->image;
 
   machine_of(req)->grow_result = request_io_result(req);
-  if (machine_of(req)->grow_result < 0) {
-    req->nio = 0;
-    request_add_io(req, img->top->file, VHD_IO_TRUNCATE, img->space.file_size,
-                   0, NULL, 0);
-    return request_io(req, taken_back);
-  }
+  if (machine_of(req)->grow_result < 0)
+    return take_back(req);
   atomic_fetch_add(&img->write_seq, 1);
   if (!RULE(FOOTER))
     return request_next(req, durable);
@@ -171,10 +187,20 @@ placed(struct vhd_request *req)
   return request_io(req, durable);
 }
 
+/* If it could not be cut, the next growth tries again, or the close does. */
 static enum vhd_step
 taken_back(struct vhd_request *req)
 {
-  return try_less(req, machine_of(req)->grow_result);
+  struct vhd_image *img = req->image;
+  int cut = request_io_result(req), result = machine_of(req)->grow_result;
+
+  pthread_mutex_lock(&img->top->lock);
+  img->space.overlong = cut < 0;
+  img->space.touched |= cut < 0;
+  pthread_mutex_unlock(&img->top->lock);
+  if (cut < 0)
+    return grow_end(req, result < 0 ? result : cut);
+  return result < 0 ? try_less(req, result) : request_next(req, grow_begin);
 }
 
 static enum vhd_step

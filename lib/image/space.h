@@ -66,6 +66,7 @@ struct space {
   bool reserve;         /* new space is set aside as a whole */
   uint64_t reserved_from; /* sector; so it was from there on */
   uint64_t file_size;   /* where the file ends */
+  bool overlong;        /* it does not: a footer that failed lies behind */
   bool touched;         /* there may be something to give back at its end */
 
   bool syncing;         /* the new footer is being made durable */

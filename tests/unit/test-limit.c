@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,6 +112,120 @@ test_written(void **state)
   try_limit(-EFBIG, true);
 }
 
+/* --------------------------------------------------------------- taken back */
+
+/* The first growth: its footer's write fails though its bytes are in the file,
+ * and the file does not let itself be cut again. */
+struct mishap {
+  int error;       /* what the write says */
+  unsigned ncut;   /* so many cuts fail after it */
+  uint64_t footer; /* where it wrote */
+};
+
+static void
+perform_with_mishap(struct mishap *m, struct vhd_io *io)
+{
+  if (io->kind == VHD_IO_TRUNCATE && m->footer != 0 && m->ncut > 0) {
+    m->ncut--;
+    io->result = -EIO;
+    return;
+  }
+  vhd_io_perform(io);
+  if (m->footer == 0 && io->kind == VHD_IO_WRITE && io->len == FOOTER_SIZE) {
+    m->footer = io->off;
+    io->result = m->error;
+  }
+}
+
+static int
+write_with_mishap(struct vhd_image *image, struct mishap *m, uint64_t off)
+{
+  static uint8_t buf[512] = { 0x77 };
+  struct hand h;
+
+  hand_start(&h, image, VHD_WRITE, off, sizeof buf, buf, 0);
+  while (h.state != HAND_DONE) {
+    hand_step(&h);
+    for (unsigned i = 0; h.state == HAND_WAITS && i < h.req.nio; i++)
+      perform_with_mishap(m, &h.req.io[i]);
+    if (h.state == HAND_WAITS)
+      h.state = HAND_READY;
+  }
+  return h.req.result;
+}
+
+static void
+check_footer_at_end(void)
+{
+  char cookie[9] = "";
+  int fd = open(DISK, O_RDONLY | O_CLOEXEC);
+
+  assert_true(fd >= 0);
+  assert_int_equal(pread(fd, cookie, 8, (off_t)bytes_of_file() - 512), 8);
+  close(fd);
+  assert_string_equal(cookie, "conectix");
+}
+
+/* Behind what was written each block reads as zeros. */
+static void
+check_zeros(struct vhd_image *image, uint64_t blk)
+{
+  static uint8_t buf[MIB];
+
+  assert_int_equal(vhd_pread(image, buf, sizeof buf, blk * MIB), 0);
+  assert_int_equal(buf[0], 0x77);
+  for (size_t i = 512; i < sizeof buf; i++)
+    if (buf[i] != 0)
+      fail_msg("block %llu: byte %zu is no zero", (unsigned long long)blk, i);
+}
+
+/* What the footer's write left is no block's, and never the end of the file
+ * once something is acknowledged. */
+static void
+test_not_taken_back(void **state)
+{
+  (void)state;
+  static const struct {
+    int error;
+    unsigned ncut;
+  } rows[] = { { -ENOSPC, 1 }, { -ENOSPC, 4 }, { -EIO, 1 }, { -EIO, 3 } };
+
+  for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+    struct vhd_image *image = crew_open(DISK, NULL, 64 * MIB, MIB);
+    struct mishap m = { .error = rows[i].error, .ncut = rows[i].ncut };
+    unsigned nfail = 0;
+    for (uint64_t blk = 0; blk < 40; blk++) {
+      while (write_with_mishap(image, &m, blk * MIB) < 0)
+        nfail++;
+      check_footer_at_end();
+      check_zeros(image, blk);
+    }
+    assert_true(m.footer != 0 && m.ncut == 0);
+    assert_int_equal(nfail, rows[i].ncut);
+    assert_int_equal(vhd_close(image, NULL), 0);
+    check_footer_at_end();
+    unlink(DISK);
+  }
+}
+
+/* Nobody writes any more: the close cuts it. */
+static void
+test_cut_at_close(void **state)
+{
+  (void)state;
+  struct vhd_image *image = crew_open(DISK, NULL, 64 * MIB, MIB);
+  struct mishap m = { .error = -EIO, .ncut = 1 };
+  uint64_t size = bytes_of_file();
+
+  assert_int_equal(write_with_mishap(image, &m, 0), -EIO);
+  assert_int_equal(m.ncut, 0);
+  assert_true(bytes_of_file() > size + MIB);
+  assert_int_equal(vhd_close(image, NULL), 0);
+  assert_true(bytes_of_file() <= size + 4096);
+  check_footer_at_end();
+  unlink(DISK);
+}
+
 /* ------------------------------------------------------------------ others */
 
 #define OTHERS 40
@@ -185,6 +300,8 @@ main(int argc, char **argv)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_reserved),
     cmocka_unit_test(test_written),
+    cmocka_unit_test(test_not_taken_back),
+    cmocka_unit_test(test_cut_at_close),
     cmocka_unit_test(test_others_first),
   };
 
