@@ -190,6 +190,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/patched.c \
 	lib/ops/patched.h \
 	lib/ops/rebase.c \
+	lib/ops/relink.c \
 	lib/ops/repair.c \
 	lib/ops/remains.c \
 	lib/ops/remains.h \

@@ -356,6 +356,44 @@ struct vhd_set_options {
 int vhd_set(const char *path, const struct vhd_set_options *opt,
             struct vhd_error *err);
 
+enum vhd_relink_flags {
+  VHD_RELINK_RECURSIVE = 1 << 0, /* folders in the folders too */
+  VHD_RELINK_DRY_RUN = 1 << 1,   /* nothing is changed */
+};
+
+struct vhd_relink_options {
+  struct vhd_open_options open; /* .flags must be 0 */
+  struct vhd_progress progress;
+  const char *const *parents; /* images that go before others of their id */
+  size_t nparents;
+  uint32_t flags; /* enum vhd_relink_flags */
+  uint32_t padding;
+  uint64_t reserved[8];
+};
+
+/* A child whose parent was not where it says; valid during the call. */
+struct vhd_relink_item {
+  const char *path;
+  const char *parent;  /* where it lies; NULL: not found, or not the only one */
+  int code;            /* enum vhd_code; VHD_OK: the child says so now */
+  const char *message; /* else why not */
+  uint64_t reserved[4];
+};
+
+struct vhd_relink_result {
+  uint32_t relinked, left;
+  uint64_t reserved[8];
+};
+
+/* Has each child in the folders whose parent is not where it says name the image
+ * in them that has its parent's id, and calls found for each.  Each is changed
+ * wholly or not at all, and another call goes on.  result may be NULL. */
+int vhd_relink(const char *const *folders, size_t n,
+               const struct vhd_relink_options *opt,
+               void (*found)(void *opaque, const struct vhd_relink_item *item),
+               void *opaque, struct vhd_relink_result *result,
+               struct vhd_error *err);
+
 /* ------------------------------------------------------- damaged images */
 
 /* What there is of a part of an image. */

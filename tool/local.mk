@@ -33,6 +33,7 @@ tool_vhdkit_SOURCES = \
 	tool/progress.h \
 	tool/read.c \
 	tool/rebase.c \
+	tool/relink.c \
 	tool/revert.c \
 	tool/snapshot.c \
 	tool/repair.c \
@@ -62,6 +63,7 @@ TOOL_PODS = \
 	tool/vhdkit-merge.pod \
 	tool/vhdkit-read.pod \
 	tool/vhdkit-rebase.pod \
+	tool/vhdkit-relink.pod \
 	tool/vhdkit-revert.pod \
 	tool/vhdkit-snapshot.pod \
 	tool/vhdkit-repair.pod \

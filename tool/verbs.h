@@ -34,6 +34,7 @@ extern const struct verb measure_verb;
 extern const struct verb compare_verb;
 extern const struct verb compact_verb;
 extern const struct verb read_verb;
+extern const struct verb relink_verb;
 extern const struct verb repair_verb;
 extern const struct verb rescue_verb;
 extern const struct verb resize_verb;

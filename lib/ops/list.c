@@ -7,12 +7,9 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -41,12 +38,10 @@ struct listing {
 static void
 fill_place(struct vhd_list_item *item, const struct layer *l)
 {
-  struct stat st;
-
   item->device = l->file->dev;
   item->inode = l->file->ino;
-  if (fstat(l->file->fd, &st) == 0)
-    item->actual_size = (uint64_t)st.st_blocks * 512;
+  if (file_allocated(l->file, &item->actual_size) < 0)
+    item->actual_size = 0;
 }
 
 static void
@@ -147,15 +142,11 @@ static int
 list_folder(void *opaque, const char *path)
 {
   struct listing *list = opaque;
-  struct stat st;
 
-  if (stat(path, &st) < 0)
-    return fail_folder(list, path, -errno);
-  const int fd = host_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0);
-  if (fd < 0)
-    return fail_folder(list, path, fd);
-  close(fd);
-  int e = folder_each(path, UINT_MAX, list_file, list);
+  int e = folder_look(path);
+  if (e < 0)
+    return fail_folder(list, path, e);
+  e = folder_each(path, UINT_MAX, list_file, list);
   if (e != 0 || !(list->opt->flags & VHD_LIST_RECURSIVE))
     return e;
   if (list->depth >= DEPTH_MAX)
@@ -173,7 +164,6 @@ vhd_list(const char *path, const struct vhd_list_options *opt,
 {
   static const struct vhd_list_options none;
   CLEANUP_FREE struct listing *list = calloc(1, sizeof *list);
-  struct stat st;
 
   opt = opt != NULL ? opt : &none;
   if (list == NULL)
@@ -187,11 +177,12 @@ vhd_list(const char *path, const struct vhd_list_options *opt,
     e = vhd_check_flags(opt->open.flags, 0, path, err);
   if (e < 0)
     return e;
-  if (stat(path, &st) < 0)
-    return vhd_fail_sys(err, errno, "%s", path);
   list->open.flags = VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED;
-  if (!S_ISDIR(st.st_mode))
+  e = folder_look(path);
+  if (e == -ENOTDIR)
     return list_file(list, path);
+  if (e == -ENOENT)
+    return vhd_fail_sys(err, ENOENT, "%s", path);
   if (opt->open.nroots == 0) {
     list->open.roots = &path;
     list->open.nroots = 1;

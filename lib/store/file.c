@@ -72,6 +72,19 @@ nanoseconds(struct timespec t)
 }
 
 int
+file_allocated(const struct vhd_file *file, uint64_t *bytes)
+{
+  struct stat st;
+
+  if (file->fd < 0)
+    return -ENOTSUP;
+  if (fstat(file->fd, &st) < 0)
+    return -errno;
+  *bytes = (uint64_t)st.st_blocks * 512;
+  return 0;
+}
+
+int
 file_stamp(struct vhd_file *file, struct file_stamp *stamp)
 {
   struct stat st;

@@ -83,6 +83,9 @@ int file_write(struct vhd_file *file, const void *buf, size_t len,
 int file_do(struct vhd_file *file, enum vhd_io_kind kind, uint64_t off,
             uint64_t len, unsigned flags);
 int file_size(struct vhd_file *file, uint64_t *size);
+/* Bytes that it takes of the host's space.  0 or -errno; -ENOTSUP for a file
+ * without a descriptor. */
+int file_allocated(const struct vhd_file *file, uint64_t *bytes);
 /* 0 or -errno; -ENOTSUP for a file without a descriptor. */
 int file_stamp(struct vhd_file *file, struct file_stamp *stamp);
 /* Says that the content was last changed then, in nanoseconds since 1970.  0 or

@@ -64,6 +64,17 @@ each_name(const char *folder, unsigned limit,
 }
 
 int
+folder_look(const char *folder)
+{
+  DIR *dir = host_opendir(folder);
+
+  if (dir == NULL)
+    return -errno;
+  closedir(dir);
+  return 0;
+}
+
+int
 folder_each(const char *folder, unsigned limit,
             int (*each)(void *opaque, const char *path), void *opaque)
 {

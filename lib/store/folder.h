@@ -3,6 +3,9 @@
 #ifndef STORE_FOLDER_H
 #define STORE_FOLDER_H
 
+/* Can it be read?  0, or -errno; -ENOTDIR: it is none. */
+int folder_look(const char *folder);
+
 /* Calls each with the path of each regular file in the folder, until it returns
  * not 0; no more than `limit` names are looked at.  What each returned, 0, or
  * -errno. */

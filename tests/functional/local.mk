@@ -18,6 +18,7 @@ TOOL_TESTS = \
 	tests/functional/tool-merge.py \
 	tests/functional/tool-readwrite.py \
 	tests/functional/tool-rebase.py \
+	tests/functional/tool-relink.py \
 	tests/functional/tool-snapshot.py \
 	tests/functional/tool-repair.py \
 	tests/functional/tool-rescue.py \
