@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* relink.c: vhd_relink(), children whose parents were moved.  One thread a call.
+/* relink.c: vhd_relink(), children whose parents were moved.  One thread.
  *
  * What vhd_list() finds in the folders is remembered: ids, and which child's
  * parent is not where it says.  For such a child the image of that id is looked
