@@ -1,15 +1,30 @@
 # vhdkit, the command line tool: see Makefile.am for the lists.
 
 bin_PROGRAMS += tool/vhdkit
-tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS)
+tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS) \
+	-DSBINDIR='"$(sbindir)"'
 tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
 tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
 tool_vhdkit_SOURCES = \
+	tool/attach.c \
+	tool/attach/client.c \
+	tool/attach/client.h \
+	tool/attach/folder.c \
+	tool/attach/folder.h \
+	tool/attach/log.c \
+	tool/attach/log.h \
+	tool/attach/process.c \
+	tool/attach/process.h \
+	tool/attach/record.c \
+	tool/attach/record.h \
+	tool/attach/session.c \
+	tool/attach/session.h \
 	tool/check.c \
 	tool/compare.c \
 	tool/convert.c \
 	tool/compact.c \
 	tool/create.c \
+	tool/detach.c \
 	tool/device.c \
 	tool/device.h \
 	tool/formats.c \
@@ -51,11 +66,13 @@ tool_vhdkit_SOURCES = \
 # A page for the tool, and one a verb.
 TOOL_PODS = \
 	tool/vhdkit.pod \
+	tool/vhdkit-attach.pod \
 	tool/vhdkit-check.pod \
 	tool/vhdkit-compare.pod \
 	tool/vhdkit-convert.pod \
 	tool/vhdkit-compact.pod \
 	tool/vhdkit-create.pod \
+	tool/vhdkit-detach.pod \
 	tool/vhdkit-info.pod \
 	tool/vhdkit-list.pod \
 	tool/vhdkit-map.pod \

@@ -39,8 +39,8 @@ static const struct verb *const verbs[] = {
   &create_verb, &info_verb, &list_verb, &map_verb, &check_verb, &convert_verb,
   &measure_verb, &compare_verb, &read_verb, &write_verb, &snapshot_verb,
   &revert_verb, &rebase_verb, &compact_verb, &resize_verb, &repair_verb,
-  &relink_verb, &rescue_verb, &set_verb, &merge_verb, &help_verb,
-  &version_verb,
+  &relink_verb, &rescue_verb, &set_verb, &merge_verb, &attach_verb,
+  &detach_verb, &help_verb, &version_verb,
 };
 
 #define NVERBS (sizeof verbs / sizeof verbs[0])

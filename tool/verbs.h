@@ -24,7 +24,9 @@ struct verb {
   int (*run)(char **args); /* NULL-terminated; returns an exit code */
 };
 
+extern const struct verb attach_verb;
 extern const struct verb create_verb;
+extern const struct verb detach_verb;
 extern const struct verb info_verb;
 extern const struct verb list_verb;
 extern const struct verb map_verb;

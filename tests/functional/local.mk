@@ -3,6 +3,7 @@
 
 # The command line tool.
 TOOL_TESTS = \
+	tests/functional/tool-attach.py \
 	tests/functional/tool-check.py \
 	tests/functional/tool-check-chain.py \
 	tests/functional/tool-convert.py \

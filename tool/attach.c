@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* attach.c: vhdkit attach.  Serves an image to this machine alone, and makes a
+ * device or a file of it; or lists what is attached. */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "attach/client.h"
+#include "attach/folder.h"
+#include "attach/session.h"
+#include "image.h"
+#include "interrupt.h"
+#include "json.h"
+#include "message.h"
+#include "table.h"
+#include "text.h"
+#include "verbs.h"
+
+static bool readonly, size_chs, list, json;
+static int with = WITH_AUTO;
+
+static const struct option_choice with_choices[] = {
+  { "auto", WITH_AUTO },
+  { "nbd", WITH_NBD },
+  { "fuse", WITH_FUSE },
+  { "socket", WITH_SOCKET },
+  { NULL, 0 },
+};
+
+static const struct option_spec options[] = {
+  { .name = "json", .kind = OPTION_FLAG, .value = &json,
+    .help = "print JSON" },
+  { .name = "list", .kind = OPTION_FLAG, .value = &list,
+    .help = "list what is attached, as without IMAGE" },
+  { .name = "readonly", .kind = OPTION_FLAG, .value = &readonly,
+    .help = "let nobody write" },
+  { .name = "size-chs", .kind = OPTION_FLAG, .value = &size_chs,
+    .help = "take the size of the disk from its geometry, as Virtual PC does" },
+  { .name = "with", .kind = OPTION_CHOICE, .value = &with, .argument = "WAY",
+    .choices = with_choices,
+    .help = "nbd: a device of the kernel's; fuse: a file, by nbdfuse; socket: "
+            "no more than the server's socket; auto: the first of these that "
+            "there is but the socket (default)" },
+  { .name = NULL },
+};
+
+/* ------------------------------------------------------------------ listing */
+
+static const struct table_column columns[] = {
+  { .name = "IMAGE" }, { .name = "DEVICE" }, { .name = "WITH" },
+  { .name = "MODE" }, { .name = "SERVER", .right = true }, { .name = "STATE" },
+};
+
+struct listing {
+  struct json_list json;
+  struct table *table;
+};
+
+/* Of one that is being attached or detached the processes come and go. */
+static const char *
+state_of(const struct attachment *a, bool busy)
+{
+  if (busy)
+    return "changing";
+  return a->complete && process_is_alive(&a->server) &&
+         (a->client.pid == 0 || process_is_alive(&a->client))
+           ? "attached" : "stale";
+}
+
+static void
+put_process(struct json *object, const char *key, const struct process *p)
+{
+  if (p->pid != 0)
+    json_put_int(object, key, (uint64_t)p->pid);
+  else
+    json_put_null(object, key);
+}
+
+static void
+list_json(struct listing *l, const struct entry *entry,
+          const struct attachment *a, bool busy)
+{
+  struct json *object = json_object_new();
+  char *socket = entry_path(entry, "socket"), *log = entry_path(entry, "log");
+
+  json_put_string(object, "image", a->image);
+  json_put_string(object, "device", a->device);
+  json_put_string(object, "with", attach_with_name(a->with));
+  json_put_bool(object, "read-only", a->readonly);
+  json_put_string(object, "state", state_of(a, busy));
+  put_process(object, "server-pid", &a->server);
+  put_process(object, "client-pid", &a->client);
+  json_put_string(object, "socket", socket);
+  json_put_string(object, "log", log);
+  json_list_item(&l->json, object);
+  free(socket);
+  free(log);
+}
+
+static void
+list_one(void *opaque, const struct entry *entry, const struct attachment *a,
+         bool busy)
+{
+  struct listing *l = opaque;
+  char pid[24];
+
+  if (json) {
+    list_json(l, entry, a, busy);
+    return;
+  }
+  if (!l->table)
+    l->table = table_new(columns, sizeof columns / sizeof columns[0]);
+  char *image = text_safe(a->image), *device = text_safe(a->device);
+  snprintf(pid, sizeof pid, "%ld", (long)a->server.pid);
+  const char *cells[] = { image, device, attach_with_name(a->with),
+                          a->readonly ? "ro" : "rw", pid, state_of(a, busy) };
+  table_row(l->table, cells);
+  free(image);
+  free(device);
+}
+
+static int
+list_all(void)
+{
+  struct folder folder;
+  struct listing l = { .table = NULL };
+
+  if (folder_open(&folder, false) < 0)
+    return EXIT_FAILED;
+  folder_list(&folder, list_one, &l);
+  folder_close(&folder);
+  if (json)
+    json_list_end(&l.json);
+  else if (l.table)
+    table_free(l.table);
+  return EXIT_DONE;
+}
+
+/* ---------------------------------------------------------------- attaching */
+
+static int
+find_image(const char *name, struct attachment *a)
+{
+  struct stat st;
+
+  a->image = realpath(name, NULL);
+  if (!a->image || stat(a->image, &st) < 0) {
+    complain("%s: %s", name, strerror(errno));
+    return -1;
+  }
+  if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+    complain("%s: not a file", name);
+    return -1;
+  }
+  a->dev = st.st_dev;
+  a->ino = st.st_ino;
+  return 0;
+}
+
+static int
+begin(const struct folder *folder, struct attachment *a)
+{
+  struct vhd_open_options open = image_open_options(0);
+  struct session_options opt = { .roots = open.roots, .nroots = open.nroots,
+                                 .size_chs = size_chs };
+  struct entry entry;
+
+  if (folder_add(folder, a, &entry) < 0)
+    return -1;
+  int r = session_begin(&entry, a, &opt);
+  if (r < 0)
+    session_end(&entry, a, true);
+  entry_close(&entry);
+  return r;
+}
+
+static int
+attach(const char *name)
+{
+  struct attachment a = { .with = (enum attach_with)with,
+                          .readonly = readonly };
+  struct folder folder;
+
+  interrupt_catch();
+  if (client_choose(&a.with) < 0 || find_image(name, &a) < 0 ||
+      client_choose_device(&a) < 0 || folder_open(&folder, true) < 0) {
+    attachment_free(&a);
+    return EXIT_FAILED;
+  }
+  int r = begin(&folder, &a);
+  if (r == 0)
+    printf("%s\n", a.device);
+  folder_close(&folder);
+  attachment_free(&a);
+  interrupt_obey();
+  return r < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int
+run(char **args)
+{
+  if (args[0] == NULL)
+    return list_all();
+  if (list || json) {
+    complain("--%s is for the list, which takes no IMAGE",
+             list ? "list" : "json");
+    return EXIT_FAILED;
+  }
+  return attach(args[0]);
+}
+
+const struct verb attach_verb = {
+  .name = "attach",
+  .summary = "make a disk of this machine of an image, or list those",
+  .arguments = "[IMAGE]",
+  .max_args = 1,
+  .options = { options, root_options },
+  .about = "Prints the path of the device, file or socket.  vhdkit detach "
+           "takes it away.",
+  .run = run,
+};

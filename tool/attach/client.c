@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* client.c: see client.h. */
+#include "config.h"
+
+#include "attach/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "message.h"
+
+#define DEVICES 1024
+/* How long a client that has no device any more may take to end. */
+#define END_TIME 10000
+
+/* ----------------------------------------------------------------- choosing */
+
+static bool
+has_nbd(void)
+{
+  return access("/sys/block/nbd0", F_OK) == 0 && geteuid() == 0;
+}
+
+static bool
+has_fuse(void)
+{
+  return access("/dev/fuse", R_OK | W_OK) == 0;
+}
+
+static int
+check_nbd(void)
+{
+  if (has_nbd())
+    return 0;
+  complain(geteuid() != 0
+             ? "the kernel's NBD devices are root's; try --with fuse"
+             : "the kernel has no NBD devices; modprobe nbd makes them");
+  return -1;
+}
+
+static int
+check_fuse(void)
+{
+  if (has_fuse())
+    return 0;
+  complain("/dev/fuse cannot be used: %s", strerror(errno));
+  return -1;
+}
+
+int
+client_choose(enum attach_with *with)
+{
+  switch (*with) {
+  case WITH_NBD:
+    return check_nbd();
+  case WITH_FUSE:
+    return check_fuse();
+  case WITH_SOCKET:
+    return 0;
+  case WITH_AUTO:
+    break;
+  }
+  if (has_nbd() && process_is_there("nbd-client"))
+    *with = WITH_NBD;
+  else if (has_fuse() && process_is_there("nbdfuse"))
+    *with = WITH_FUSE;
+  else {
+    complain("neither the kernel's NBD devices and nbd-client are there nor "
+             "/dev/fuse and nbdfuse; --with socket does without");
+    return -1;
+  }
+  return 0;
+}
+
+/* ------------------------------------------------- the kernel's NBD devices */
+
+/* Who serves /dev/nbdN in the kernel; 0: nobody. */
+static long
+nbd_pid(const char *device)
+{
+  char path[64], text[24];
+
+  snprintf(path, sizeof path, "/sys/block/%s/pid", strrchr(device, '/') + 1);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+  if (fd >= 0)
+    close(fd);
+  text[n > 0 ? n : 0] = '\0';
+  return strtol(text, NULL, 10);
+}
+
+static char *
+free_nbd(void)
+{
+  char path[64];
+
+  for (int i = 0; i < DEVICES; i++) {
+    snprintf(path, sizeof path, "/sys/block/nbd%d", i);
+    if (access(path, F_OK) < 0)
+      break;
+    snprintf(path, sizeof path, "/dev/nbd%d", i);
+    if (nbd_pid(path) == 0)
+      return strdup(path);
+  }
+  complain("no NBD device is free");
+  return NULL;
+}
+
+static bool
+is_our_nbd(const struct attachment *a)
+{
+  return a->client.pid != 0 && nbd_pid(a->device) == (long)a->client.pid;
+}
+
+static int
+flush(const struct attachment *a, int flags)
+{
+  int fd = open(a->device, O_RDONLY | O_CLOEXEC | flags);
+  int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+  if (fd >= 0)
+    close(fd);
+  return r;
+}
+
+static int
+refuse(const struct attachment *a, const char *what, const char *why)
+{
+  complain("%s: %s: %s; it stays attached; --force detaches it all the same",
+           a->device, what, why);
+  return -1;
+}
+
+static int
+release_nbd(const struct attachment *a, bool force)
+{
+  char said[512];
+
+  if (!is_our_nbd(a))
+    return 0; /* somebody has disconnected it */
+  /* Exclusively: not while it is mounted. */
+  int r = flush(a, force ? 0 : O_EXCL);
+  if (r < 0 && !force)
+    return refuse(a, r == -EBUSY ? "is in use" : "cannot be flushed",
+                  strerror(-r));
+  char *program = process_find("nbd-client", NULL);
+  const char *argv[] = { program, "-d", a->device, NULL };
+  if (!program)
+    return -1;
+  if (process_run(argv, said, sizeof said) != 0 && is_our_nbd(a))
+    r = refuse(a, "cannot be disconnected", said);
+  else
+    r = 0;
+  free(program);
+  return r;
+}
+
+/* ------------------------------------------------------------------ nbdfuse */
+
+/* A mount whose server is dead cannot be asked what it is. */
+static bool
+is_mounted(const struct entry *entry)
+{
+  struct stat folder, disk;
+
+  if (fstatat(entry->fd, "disk", &disk, AT_SYMLINK_NOFOLLOW) < 0)
+    return errno != ENOENT;
+  return fstat(entry->fd, &folder) == 0 && folder.st_dev != disk.st_dev;
+}
+
+static int
+unmount(const struct attachment *a, bool lazily)
+{
+  char said[512] = "";
+
+  if (umount2(a->device, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) == 0)
+    return 0;
+  if (errno == EBUSY)
+    return refuse(a, "is in use", strerror(EBUSY));
+  if (errno != EPERM)
+    return refuse(a, "cannot be unmounted", strerror(errno));
+  char *program = process_find("fusermount3", NULL);
+  const char *argv[] = { program, lazily ? "-uz" : "-u", "--", a->device,
+                         NULL };
+  if (!program)
+    return -1;
+  int r = process_run(argv, said, sizeof said);
+  free(program);
+  return r == 0 ? 0 : refuse(a, "cannot be unmounted", said);
+}
+
+static int
+release_fuse(const struct entry *entry, const struct attachment *a, bool force)
+{
+  if (!is_mounted(entry))
+    return 0;
+  int r = force ? 0 : flush(a, 0);
+  if (r < 0)
+    return refuse(a, "cannot be flushed", strerror(-r));
+  return unmount(a, force);
+}
+
+/* --------------------------------------------------------------------- both */
+
+const char *
+client_program(enum attach_with with)
+{
+  return with == WITH_NBD ? "nbd-client" : with == WITH_FUSE ? "nbdfuse" : NULL;
+}
+
+int
+client_choose_device(struct attachment *a)
+{
+  if (a->with != WITH_NBD)
+    return 0;
+  a->device = free_nbd();
+  return a->device ? 0 : -1;
+}
+
+bool
+client_arguments(const struct attachment *a, const char *program,
+                 const char *socket, const char *argv[CLIENT_ARGS])
+{
+  int n = 0;
+
+  argv[n++] = program;
+  if (a->with == WITH_NBD) {
+    argv[n++] = "-unix";
+    argv[n++] = socket;
+    argv[n++] = a->device;
+    /* As a process that stays: by it the device is known to be ours. */
+    argv[n++] = "-nonetlink";
+    argv[n++] = "-nofork";
+    if (a->readonly)
+      argv[n++] = "-readonly";
+  } else if (a->with == WITH_FUSE) {
+    if (a->readonly)
+      argv[n++] = "--readonly";
+    argv[n++] = a->device;
+    argv[n++] = "--unix";
+    argv[n++] = socket;
+  }
+  argv[n] = NULL;
+  return n > 1;
+}
+
+bool
+client_is_ready(const struct entry *entry, const struct attachment *a)
+{
+  struct stat st;
+
+  return a->with == WITH_NBD ? is_our_nbd(a)
+                             : is_mounted(entry) && stat(a->device, &st) == 0;
+}
+
+bool
+client_is_readonly(const struct attachment *a)
+{
+  struct stat st;
+  char path[64], flag = '0';
+
+  if (a->with == WITH_FUSE)
+    return stat(a->device, &st) == 0 && (st.st_mode & 0222) == 0;
+  if (a->with != WITH_NBD)
+    return false;
+  snprintf(path, sizeof path, "/sys/block/%s/ro",
+           strrchr(a->device, '/') + 1);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) {
+    if (read(fd, &flag, 1) < 1)
+      flag = '0';
+    close(fd);
+  }
+  return flag == '1';
+}
+
+int
+client_release(const struct entry *entry, const struct attachment *a,
+               bool force)
+{
+  int r = 0;
+
+  if (a->with == WITH_NBD)
+    r = release_nbd(a, force);
+  else if (a->with == WITH_FUSE)
+    r = release_fuse(entry, a, force);
+  if (r == 0 && !process_end(&a->client, 0, force ? 1000 : END_TIME) &&
+      !process_end(&a->client, SIGTERM, 1000) &&
+      !process_end(&a->client, SIGKILL, END_TIME)) {
+    complain("%s: process %ld, which has it, does not end", a->device,
+             (long)a->client.pid);
+    r = -1;
+  }
+  return r;
+}

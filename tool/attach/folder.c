@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* folder.c: see folder.h. */
+#include "config.h"
+
+#include "attach/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "attach/record.h"
+#include "message.h"
+
+#define ENTRIES_MAX 10000
+
+/* --------------------------------------------------------------- the folder */
+
+/* Not the journals' folder: at /run/vhdkit the service's user may own it. */
+static char *
+folder_path(void)
+{
+  const char *given = getenv("VHDKIT_ATTACH_DIR");
+  const char *run = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+  char *path;
+
+  if (given && *given != '\0')
+    path = strdup(given);
+  else if (!run || *run == '\0')
+    return complain("XDG_RUNTIME_DIR is not set: no place to keep what is "
+                    "attached; name a folder as $VHDKIT_ATTACH_DIR"), NULL;
+  else if (asprintf(&path, "%s/vhdkit-attach", run) < 0)
+    path = NULL;
+  if (!path)
+    abort();
+  return path;
+}
+
+static int
+refuse_folder(struct folder *folder, const char *why)
+{
+  complain("%s: %s", folder->path, why);
+  folder_close(folder);
+  return -1;
+}
+
+static bool
+is_absolute(struct folder *folder)
+{
+  char *path = realpath(folder->path, NULL);
+
+  if (!path)
+    return false;
+  free(folder->path);
+  folder->path = path;
+  return true;
+}
+
+int
+folder_open(struct folder *folder, bool make)
+{
+  struct stat st;
+
+  *folder = (struct folder){ .path = folder_path(), .fd = -1 };
+  if (!folder->path)
+    return -1;
+  if (make && mkdir(folder->path, 0700) < 0 && errno != EEXIST)
+    return refuse_folder(folder, strerror(errno));
+  folder->fd = open(folder->path,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (folder->fd < 0 && errno == ENOENT)
+    return 0;
+  if (folder->fd < 0 || fstat(folder->fd, &st) < 0 || !is_absolute(folder))
+    return refuse_folder(folder, strerror(errno));
+  if (st.st_uid != geteuid())
+    return refuse_folder(folder, "belongs to somebody else; nothing in it can "
+                                 "be trusted");
+  if ((st.st_mode & 077) != 0)
+    return refuse_folder(folder, "is open to others; chmod 700 it if nobody "
+                                 "else has written there");
+  return 0;
+}
+
+void
+folder_close(struct folder *folder)
+{
+  free(folder->path);
+  if (folder->fd >= 0)
+    close(folder->fd);
+  *folder = (struct folder){ .fd = -1 };
+}
+
+/* -------------------------------------------------------------- its entries */
+
+static int
+entry_open(const struct folder *folder, const char *name, struct entry *entry)
+{
+  entry->fd = openat(folder->fd, name,
+                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (entry->fd < 0)
+    return -errno;
+  if (asprintf(&entry->path, "%s/%s", folder->path, name) < 0)
+    abort();
+  return 0;
+}
+
+void
+entry_close(struct entry *entry)
+{
+  free(entry->path);
+  if (entry->fd >= 0)
+    close(entry->fd);
+  *entry = (struct entry){ .fd = -1 };
+}
+
+char *
+entry_path(const struct entry *entry, const char *name)
+{
+  char *path;
+
+  if (asprintf(&path, "%s/%s", entry->path, name) < 0)
+    abort();
+  return path;
+}
+
+void
+entry_remove(const struct entry *entry)
+{
+  static const char *const names[] = { "disk", "socket", "notify", "log",
+                                       "client", "record.new", "record" };
+
+  /* The record last: what is left of the rest can be found by it. */
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    unlinkat(entry->fd, names[i], 0);
+  if (rmdir(entry->path) < 0 && errno != ENOENT)
+    complain("%s: cannot be removed: %s", entry->path, strerror(errno));
+}
+
+int
+entry_write(const struct entry *entry, const struct attachment *a)
+{
+  int r = record_write(entry->fd, "record", a);
+
+  if (r < 0)
+    complain("%s/record: cannot be written: %s", entry->path, strerror(-r));
+  return r < 0 ? -1 : 0;
+}
+
+static int
+is_entry(const struct dirent *d)
+{
+  return strspn(d->d_name, "0123456789") == strlen(d->d_name);
+}
+
+/* Takes the lock, or says that somebody has it. */
+static bool
+is_busy(const struct entry *entry)
+{
+  return flock(entry->fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+/* Opens the entries one by one, until visit() returns true; the entry is its
+ * visitor's then, and the record too. */
+typedef bool visit_fn(void *opaque, struct entry *entry, int record,
+                      struct attachment *a);
+
+static bool
+visit_entries(const struct folder *folder, visit_fn *visit, void *opaque)
+{
+  struct dirent **list;
+  bool taken = false;
+  int n = folder->fd >= 0
+            ? scandirat(folder->fd, ".", &list, is_entry, versionsort) : -1;
+
+  for (int i = 0; i < n; i++) {
+    struct entry entry;
+    struct attachment a;
+    if (!taken && entry_open(folder, list[i]->d_name, &entry) == 0) {
+      int r = record_read(entry.fd, "record", &a);
+      taken = visit(opaque, &entry, r, &a);
+      if (!taken) {
+        attachment_free(&a);
+        entry_close(&entry);
+      }
+    }
+    free(list[i]);
+  }
+  if (n >= 0)
+    free(list);
+  return taken;
+}
+
+static int
+lock_folder(const struct folder *folder)
+{
+  if (flock(folder->fd, LOCK_EX) == 0)
+    return 0;
+  complain("%s: cannot be locked: %s", folder->path, strerror(errno));
+  return -1;
+}
+
+static void
+unlock_folder(const struct folder *folder)
+{
+  flock(folder->fd, LOCK_UN);
+}
+
+/* ------------------------------------------------------------------- adding */
+
+static bool
+is_same_image(void *opaque, struct entry *entry, int record,
+              struct attachment *a)
+{
+  const struct attachment *wanted = opaque;
+
+  if (record == -ENOENT && !is_busy(entry)) {
+    /* Whoever made it died before it began. */
+    entry_remove(entry);
+    return false;
+  }
+  if (record < 0 || a->dev != wanted->dev || a->ino != wanted->ino)
+    return false;
+  if (a->complete && process_is_alive(&a->server))
+    complain("%s: is attached already, as %s", wanted->image, a->device);
+  else
+    complain("%s: was attached as %s, whose server has gone or has not begun; "
+             "vhdkit detach clears it", wanted->image, a->device);
+  attachment_free(a);
+  entry_close(entry);
+  return true;
+}
+
+static int
+make_entry(const struct folder *folder, struct entry *entry)
+{
+  char name[16];
+
+  for (int i = 0; i < ENTRIES_MAX; i++) {
+    snprintf(name, sizeof name, "%d", i);
+    if (mkdirat(folder->fd, name, 0700) == 0) {
+      int r = entry_open(folder, name, entry);
+      return r == 0 && is_busy(entry) ? -EBUSY : r;
+    }
+    if (errno != EEXIST)
+      return -errno;
+  }
+  return -EMFILE;
+}
+
+static int
+add(const struct folder *folder, struct attachment *a, struct entry *entry)
+{
+  const size_t longest = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+
+  if (visit_entries(folder, is_same_image, a))
+    return -1;
+  int r = make_entry(folder, entry);
+  if (r < 0) {
+    complain("%s: nothing can be made there: %s", folder->path, strerror(-r));
+    return -1;
+  }
+  if (strlen(entry->path) + sizeof "/socket" - 1 > longest) {
+    complain("%s: the path of a socket there would be longer than %zu bytes; "
+             "name another folder as $VHDKIT_ATTACH_DIR", folder->path,
+             longest);
+    r = -1;
+  }
+  if (!a->device)
+    a->device = entry_path(entry, a->with == WITH_FUSE ? "disk" : "socket");
+  if (r < 0 || entry_write(entry, a) < 0) {
+    entry_remove(entry);
+    entry_close(entry);
+    return -1;
+  }
+  return 0;
+}
+
+int
+folder_add(const struct folder *folder, struct attachment *a,
+           struct entry *entry)
+{
+  *entry = (struct entry){ .fd = -1 };
+  if (lock_folder(folder) < 0)
+    return -1;
+  int r = add(folder, a, entry);
+  unlock_folder(folder);
+  return r;
+}
+
+/* ------------------------------------------------------------------- taking */
+
+struct wanted {
+  const char *name;
+  char *path; /* the same, absolute; NULL where nothing is there */
+  struct stat st;
+  bool is_file; /* st counts */
+  bool busy;
+  struct entry *entry;
+  struct attachment *a;
+};
+
+static bool
+is_meant(const struct wanted *w, const struct attachment *a)
+{
+  const char *path = w->path ? w->path : w->name;
+
+  return strcmp(a->device, w->name) == 0 || strcmp(a->device, path) == 0 ||
+         strcmp(a->image, w->name) == 0 || strcmp(a->image, path) == 0 ||
+         (w->is_file && w->st.st_dev == a->dev && w->st.st_ino == a->ino);
+}
+
+static bool
+take(void *opaque, struct entry *entry, int record, struct attachment *a)
+{
+  struct wanted *w = opaque;
+
+  if (record < 0 || !is_meant(w, a))
+    return false;
+  if (is_busy(entry)) {
+    w->busy = true;
+    return false;
+  }
+  *w->entry = *entry;
+  *w->a = *a;
+  return true;
+}
+
+/* The absolute form of a name whose last part may be gone, or be a dead mount:
+ * nothing is asked of that. */
+static char *
+absolute(const char *name)
+{
+  const char *slash = strrchr(name, '/');
+  char *folder = slash ? strndup(name, (size_t)(slash - name) + 1)
+                       : strdup(".");
+  char *real = folder ? realpath(folder, NULL) : NULL;
+  char *path = NULL;
+
+  if (real && asprintf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real,
+                       slash ? slash + 1 : name) < 0)
+    path = NULL;
+  free(folder);
+  free(real);
+  return path;
+}
+
+int
+folder_take(const struct folder *folder, const char *name,
+            struct entry *entry, struct attachment *a)
+{
+  struct wanted w = { .name = name, .path = absolute(name), .entry = entry,
+                      .a = a };
+
+  w.is_file = stat(name, &w.st) == 0;
+  if (folder->fd >= 0 && lock_folder(folder) < 0) {
+    free(w.path);
+    return -1;
+  }
+  bool found = visit_entries(folder, take, &w);
+  if (folder->fd >= 0)
+    unlock_folder(folder);
+  free(w.path);
+  if (found)
+    return 0;
+  if (w.busy)
+    complain("%s: another vhdkit is attaching or detaching it", name);
+  else
+    complain("%s: is not attached; vhdkit attach --list shows what is", name);
+  return -1;
+}
+
+/* ------------------------------------------------------------------ listing */
+
+struct listing {
+  void (*seen)(void *opaque, const struct entry *entry,
+               const struct attachment *a, bool busy);
+  void *opaque;
+};
+
+static bool
+show(void *opaque, struct entry *entry, int record, struct attachment *a)
+{
+  struct listing *l = opaque;
+  /* A shared lock, so that those who list do not see each other; and for a
+   * moment only. */
+  bool busy = flock(entry->fd, LOCK_SH | LOCK_NB) < 0;
+
+  flock(entry->fd, LOCK_UN);
+  if (record == 0)
+    l->seen(l->opaque, entry, a, busy);
+  else if (record != -ENOENT)
+    complain("warning: %s/record is none of vhdkit's, and is passed over",
+             entry->path);
+  return false;
+}
+
+void
+folder_list(const struct folder *folder,
+            void (*seen)(void *opaque, const struct entry *entry,
+                         const struct attachment *a, bool busy),
+            void *opaque)
+{
+  struct listing l = { seen, opaque };
+
+  visit_entries(folder, show, &l);
+}
