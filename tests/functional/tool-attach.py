@@ -21,6 +21,19 @@ except ImportError:
     nbd = None
 
 
+FAILING_SERVER = """#!/usr/bin/python3
+import os, signal, socket, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+print("vhdkitd: warning: it is old", file=sys.stderr)
+print("vhdkitd: early words", file=sys.stderr, flush=True)
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+    notify.connect(os.environ["NOTIFY_SOCKET"])
+    notify.send(b"READY=1")
+signal.sigwait([signal.SIGTERM])
+sys.exit("vhdkitd: error: a.vhd: no space")
+"""
+
+
 @contextlib.contextmanager
 def attaching():
     """A folder for attachments, in which nothing is left at the end, and of
@@ -262,8 +275,9 @@ def _():
 @case("a process that has got the id of the server is left alone")
 def _():
     disk()
-    with attaching() as seen, \
-            subprocess.Popen(["sleep", "100"]) as other:
+    with attaching() as seen, contextlib.ExitStack() as stack:
+        other = stack.enter_context(subprocess.Popen(["sleep", "100"]))
+        stack.callback(other.kill)
         attach("--with", "socket", "a.vhd")
         pid = the_one(seen)["server-pid"]
         with open("at/0/record", "rb") as file:
@@ -277,7 +291,22 @@ def _():
         equal(listed()[0]["state"], "stale")
         vhdkit("detach", "a.vhd")
         equal(other.poll(), None, "the other process")
-        other.kill()
+
+
+@case("what the server says at its end is told, and is a failure")
+def _():
+    disk()
+    with open("server", "w", encoding="ascii") as file:
+        file.write(FAILING_SERVER)
+    os.chmod("server", 0o755)
+    with attaching() as seen:
+        done = vhdkit("attach", "--with", "socket", "a.vhd",
+                      env={"VHDKITD": os.path.abspath("server")})
+        contains(done.err, "warning: it is old")
+        check("early" not in done.err, done.err)
+        the_one(seen)
+        done = refused("detach", "a.vhd", says="a.vhd: no space")
+        check("it is old" not in done.err, done.err)
 
 
 @case("a folder of somebody else's, or open to others, is not believed")
