@@ -161,6 +161,21 @@ find_image(const char *name, struct attachment *a)
   return 0;
 }
 
+/* The caller must know of it, and must want it still: else it is to end. */
+static int
+announce(const struct attachment *a)
+{
+  if (interrupt_pending()) {
+    complain("interrupted");
+    return -1;
+  }
+  if (printf("%s\n", a->device) >= 0 && fflush(stdout) == 0)
+    return 0;
+  complain("cannot write the output: %s; nothing is attached",
+           strerror(errno));
+  return -1;
+}
+
 static int
 begin(const struct folder *folder, struct attachment *a)
 {
@@ -172,6 +187,8 @@ begin(const struct folder *folder, struct attachment *a)
   if (folder_add(folder, a, &entry) < 0)
     return -1;
   int r = session_begin(&entry, a, &opt);
+  if (r == 0)
+    r = announce(a);
   if (r < 0)
     session_end(&entry, a, true);
   entry_close(&entry);
@@ -192,8 +209,6 @@ attach(const char *name)
     return EXIT_FAILED;
   }
   int r = begin(&folder, &a);
-  if (r == 0)
-    printf("%s\n", a.device);
   folder_close(&folder);
   attachment_free(&a);
   interrupt_obey();

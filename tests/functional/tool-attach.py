@@ -375,6 +375,16 @@ def _():
             equal(is_alive(int(file.read())), False, "the server")
 
 
+@case("an attachment whose path cannot be printed ends")
+def _():
+    disk()
+    with attaching(), open("/dev/full", "wb") as full:
+        done = subprocess.run([VHDKIT, "attach", "--with", "socket", "a.vhd"],
+                              stdout=full, stderr=subprocess.PIPE, check=False)
+        equal(done.returncode, 1)
+        contains(done.stderr.decode(), "nothing is attached")
+
+
 @case("a user without rights attaches what is his, and no more")
 def _():
     if os.geteuid() != 0:
