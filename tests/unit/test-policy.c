@@ -488,6 +488,47 @@ journals_lie_in_their_folders(void **state)
   unsetenv("VHDKIT_JOURNAL_DIR");
 }
 
+/* More users' folders than are remembered, of users that nobody is. */
+#define FIRST_USER 3000000000U
+#define USERS (3 * JOURNALS_PLACES)
+
+static const char *
+place_of_user(unsigned i)
+{
+  static char path[64];
+
+  snprintf(path, sizeof path, "/dev/shm/vhdkit-%u", FIRST_USER + i);
+  return path;
+}
+
+static void
+journals_of_many_are_found(void **state)
+{
+  struct journals journals = {.any = false};
+
+  (void) state;
+  if (geteuid() != 0)
+    skip();
+  for (unsigned i = 0; i < USERS; i++) {
+    mkdir(place_of_user(i), 0700);
+    assert_int_equal(chown(place_of_user(i), FIRST_USER + i, (gid_t)-1), 0);
+  }
+  for (unsigned i = 0; i < USERS; i++) {
+    int place = open(place_of_user(i), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(journals_unlink(&journals, place, "x.journal"), -ENOENT);
+    close(place);
+  }
+}
+
+static int
+forget_many(void **state)
+{
+  (void) state;
+  for (unsigned i = 0; i < USERS; i++)
+    rmdir(place_of_user(i));
+  return 0;
+}
+
 int
 main(void)
 {
@@ -501,6 +542,7 @@ main(void)
     cmocka_unit_test(folders_are_listed_by_the_same_rule),
     cmocka_unit_test(keys_are_those_that_are_named),
     cmocka_unit_test(journals_lie_in_their_folders),
+    cmocka_unit_test_teardown(journals_of_many_are_found, forget_many),
   };
   return cmocka_run_group_tests(tests, make_world, NULL);
 }

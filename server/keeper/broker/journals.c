@@ -57,11 +57,17 @@ is_place(int fd, const char *folder)
           (long)st.st_uid == named_user(folder));
 }
 
-/* Only the administrator's own setting may be a link. */
+struct wanted {
+  dev_t dev;
+  ino_t ino;
+};
+
+/* Is the wanted folder this one, and one for journals?  Only the setting of the
+ * administrator may be a link. */
 static int
-remember(void *opaque, const char *folder)
+is_wanted(void *opaque, const char *folder)
 {
-  struct journals *journals = opaque;
+  const struct wanted *wanted = opaque;
   const char *set = getenv("VHDKIT_JOURNAL_DIR");
   const bool link = set != NULL && strcmp(set, folder) == 0;
   struct stat st;
@@ -70,23 +76,30 @@ remember(void *opaque, const char *folder)
     open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC | (link ? 0 : O_NOFOLLOW));
   if (fd < 0)
     return 0;
-  if (is_place(fd, folder) && fstat(fd, &st) == 0) {
-    journals->place[journals->n].dev = st.st_dev;
-    journals->place[journals->n].ino = st.st_ino;
-    journals->n++;
-  }
+  const bool it_is = fstat(fd, &st) == 0 && st.st_dev == wanted->dev &&
+                     st.st_ino == wanted->ino && is_place(fd, folder);
   close(fd);
-  return journals->n == JOURNALS_PLACES;
+  return it_is;
 }
 
 static bool
-is_remembered(const struct journals *journals, const struct stat *st)
+is_remembered(const struct journals *journals, const struct wanted *wanted)
 {
-  for (size_t i = 0; i < journals->n; i++)
-    if (journals->place[i].dev == st->st_dev &&
-        journals->place[i].ino == st->st_ino)
+  for (size_t i = 0; i < JOURNALS_PLACES; i++)
+    if (journals->place[i].dev == wanted->dev &&
+        journals->place[i].ino == wanted->ino)
       return true;
   return false;
+}
+
+/* In the place of the oldest. */
+static void
+remember(struct journals *journals, const struct wanted *wanted)
+{
+  const size_t i = journals->n++ % JOURNALS_PLACES;
+
+  journals->place[i].dev = wanted->dev;
+  journals->place[i].ino = wanted->ino;
 }
 
 static bool
@@ -96,11 +109,13 @@ is_known(struct journals *journals, int folder)
 
   if (fstat(folder, &st) < 0 || !S_ISDIR(st.st_mode))
     return false;
-  if (journals->any || is_remembered(journals, &st))
+  struct wanted wanted = { st.st_dev, st.st_ino };
+  if (journals->any || is_remembered(journals, &wanted))
     return true;
-  journals->n = 0;
-  vhd_journal_places(false, remember, journals);
-  return is_remembered(journals, &st);
+  if (vhd_journal_places(false, is_wanted, &wanted) != 1)
+    return false;
+  remember(journals, &wanted);
+  return true;
 }
 
 /* ------------------------------------------------------------------ in them */
