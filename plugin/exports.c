@@ -346,26 +346,40 @@ export_writable(const struct export *e)
 /* ---------------------------------------------------------------- the child */
 
 /* A child of the image that is named, which may be a child itself. */
-static bool
-create_child(const struct export *e)
+static int
+create_child(const struct export *e, struct vhd_error *err)
 {
-  struct vhd_error err;
   struct roots roots;
 
   if (!image_find_roots(&roots, e->path, NULL)) {
-    image_no_memory(&err);
-    image_tell(&err);
-    return false;
+    image_no_memory(err);
+    return -ENOMEM;
   }
   const struct vhd_create_options opt = {
     .parent = e->path,
     .roots = roots.path,
     .nroots = roots.n,
   };
-  const int r = vhd_create(e->child, &opt, &err);
+  const int r = vhd_create(e->child, &opt, err);
+  roots_free(&roots);
+  return r;
+}
+
+/* What a killed program left of the image in memory is written down first, for
+ * which nobody may have it open: neither may we. */
+static bool
+begin_child(struct export *e)
+{
+  struct vhd_error err;
+  int r = create_child(e, &err);
+
+  if (r < 0 && err.code == VHD_BUSY) {
+    image_close(e->image);
+    r = create_child(e, &err);
+    e->image = image_open(e->path, NULL, true);
+  }
   if (r < 0)
     image_tell(&err);
-  roots_free(&roots);
   return r == 0;
 }
 
@@ -379,7 +393,7 @@ make_child(struct export *e)
     tell_out_of_sight(made);
     return false;
   }
-  if (!made && !create_child(e))
+  if (!made && !begin_child(e))
     return false;
   struct vhd_image *child = open_child(e, false);
   if (!child)

@@ -9,6 +9,7 @@ import tempfile
 
 from plugintest import captive, command, environment, log_text, \
     need_plugin, plugin_serving
+from servertest import killed
 from tooltest import KiB, MiB, case, check, contains, content, equal, \
     program, read_json, run, same_bytes, vhdkit
 from vhdimage import write_fixed
@@ -225,6 +226,23 @@ def _():
     with plugin_serving("dir=golden", "child=children"):
         equal(connect("a").pread(18, 0), b"goldenchangegolden")
         leave()
+
+
+@case("child=: of an image of which a killed program left changes in memory")
+def _():
+    os.mkdir("golden")
+    os.mkdir("children")
+    vhdkit("create", "--size", "8M", "golden/a.vhd")
+    killed("golden/a.vhd", lambda h: h.pwrite(b"golden", 4 * MiB))
+    with plugin_serving("dir=golden", "child=children"):
+        h = connect("a")
+        equal(h.pread(6, 4 * MiB), b"golden")
+        h.pwrite(b"change", 6)
+        equal(h.pread(6, 4 * MiB), b"golden")
+        equal(h.pread(6, 6), b"change")
+        leave()
+    equal(vhdkit("read", "--length", "6", "--offset", "4M",
+                 "golden/a.vhd").stdout, b"golden")
 
 
 @case("child=: a child of a child, with roots= and without")
