@@ -101,6 +101,18 @@ same_file(const struct node *a, const struct node *b)
   return a->item.device == b->item.device && a->item.inode == b->item.inode;
 }
 
+static void
+drop(struct node *node)
+{
+  const char *const texts[] = { node->item.path, node->item.message,
+                                node->item.parent_name, node->item.parent,
+                                node->item.holder };
+
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+    free((void *)(uintptr_t)texts[i]);
+  free(node);
+}
+
 /* A file that has two names, or was named twice, is listed once. */
 static void
 drop_doubles(void)
@@ -110,6 +122,8 @@ drop_doubles(void)
   for (size_t i = 0; i < nnodes; i++)
     if (n == 0 || !same_file(nodes[n - 1], nodes[i]))
       nodes[n++] = nodes[i];
+    else
+      drop(nodes[i]);
   nnodes = n;
 }
 
