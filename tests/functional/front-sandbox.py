@@ -138,6 +138,8 @@ def _():
     os.mkdir("inside")
     image("inside/good.vhd")
     trap = f"/dev/shm/vhdkit-{2**32 - 3}"
+    if os.path.islink(trap):  # of a test that was killed
+        os.unlink(trap)
     with tempfile.TemporaryDirectory(dir="/dev/shm") as outside:
         image(f"{outside}/secret.vhd")
         os.symlink(f"{outside}/secret.vhd", "inside/link.vhd")
