@@ -4,7 +4,7 @@
  * be. */
 #include "config.h"
 
-#include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "formats.h"
@@ -120,15 +120,6 @@ print_json(const struct vhd_measure_result *result)
   json_print(top);
 }
 
-static void
-print_line(const char *label, uint64_t bytes)
-{
-  char text[TEXT_SIZE];
-
-  printf("%-16s%s (%" PRIu64 " bytes)\n", label, text_size(bytes, text),
-         bytes);
-}
-
 static int
 run_measure(char **args)
 {
@@ -150,9 +141,9 @@ run_measure(char **args)
     print_json(&result);
     return EXIT_DONE;
   }
-  print_line("size", result.size);
-  print_line("required", result.required);
-  print_line("fully allocated", result.fully_allocated);
+  text_print_size("size", result.size);
+  text_print_size("required", result.required);
+  text_print_size("fully allocated", result.fully_allocated);
   return EXIT_DONE;
 }
 

@@ -168,15 +168,6 @@ found(void *opaque, const struct vhd_finding *finding)
 }
 
 static void
-print_line(const char *label, uint64_t bytes)
-{
-  char text[TEXT_SIZE];
-
-  printf("%-16s%s (%" PRIu64 " bytes)\n", label, text_size(bytes, text),
-         bytes);
-}
-
-static void
 print_result(const struct vhd_rescue_result *result, struct json *faults)
 {
   if (as_json) {
@@ -189,10 +180,10 @@ print_result(const struct vhd_rescue_result *result, struct json *faults)
     json_print(top);
     return;
   }
-  print_line("size", result->size);
-  print_line("good", result->good);
-  print_line("doubtful", result->doubtful);
-  print_line("lost", result->lost);
+  text_print_size("size", result->size);
+  text_print_size("good", result->good);
+  text_print_size("doubtful", result->doubtful);
+  text_print_size("lost", result->lost);
 }
 
 static int
@@ -314,8 +305,8 @@ print_remains(const char *path, const struct vhd_remains *m, const char *type)
   printf("%-16s%s\n", "image", safe);
   free(safe);
   printf("%-16s%s\n", "type", type);
-  print_line(m->size_guessed ? "size, guessed" : "size", m->size);
-  print_line("file size", m->file_size);
+  text_print_size(m->size_guessed ? "size, guessed" : "size", m->size);
+  text_print_size("file size", m->file_size);
   printf("%-16s%s\n", "end footer", part_name(m->end_footer));
   if (m->type == VHD_FIXED)
     return;

@@ -107,6 +107,15 @@ text_size(uint64_t bytes, char *buf)
   return buf;
 }
 
+void
+text_print_size(const char *label, uint64_t bytes)
+{
+  char text[TEXT_SIZE];
+
+  printf("%-16s%s (%" PRIu64 " bytes)\n", label, text_size(bytes, text),
+         bytes);
+}
+
 static bool
 utc(int64_t seconds, struct tm *tm)
 {

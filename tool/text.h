@@ -19,6 +19,8 @@ char *text_safe(const char *text);
 
 /* "10 GiB", "1.5 MiB", "512 B": exact or with one decimal, for people. */
 char *text_size(uint64_t bytes, char *buf);
+/* Prints such a line: what it is of, in a column, the size, and its bytes. */
+void text_print_size(const char *label, uint64_t bytes);
 
 /* "2026-11-23 06:33:28 UTC" */
 char *text_time(int64_t seconds, char *buf);

@@ -88,6 +88,14 @@ folder_each_folder(const char *folder,
   return each_name(folder, UINT_MAX, is_folder, each, opaque);
 }
 
+const char *
+folder_last_name(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+
+  return slash ? slash + 1 : path;
+}
+
 char *
 folder_of(const char *path)
 {

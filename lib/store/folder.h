@@ -19,5 +19,7 @@ int folder_each_folder(const char *folder,
 
 /* The folder that holds path, malloc()ed; NULL: no memory. */
 char *folder_of(const char *path);
+/* What path is called there: its last part. */
+const char *folder_last_name(const char *path);
 
 #endif

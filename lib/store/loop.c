@@ -22,6 +22,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "store/folder.h"
 #include "store/host.h"
 #include "store/loop.h"
 
@@ -75,14 +76,6 @@ says_so(const char *node, const struct stat *file)
                    info.lo_inode);
 }
 
-static const char *
-last_name(const char *path)
-{
-  const char *slash = strrchr(path, '/');
-
-  return slash ? slash + 1 : path;
-}
-
 static bool
 lies_on(const char *device, const char *node, const struct stat *file,
         const char *name)
@@ -92,7 +85,7 @@ lies_on(const char *device, const char *node, const struct stat *file,
 
   /* Devices without a file have no such fact. */
   if (!read_fact(device, "loop/backing_file", path, sizeof path) ||
-      (file->st_nlink < 2 && strcmp(last_name(path), name) != 0))
+      (file->st_nlink < 2 && strcmp(folder_last_name(path), name) != 0))
     return false;
   return says_so(node, file) ||
          (stat(path, &st) == 0 && same_file(file, st.st_dev, st.st_ino));
@@ -101,7 +94,7 @@ lies_on(const char *device, const char *node, const struct stat *file,
 bool
 loop_find(const struct stat *file, const char *path, struct loop_user *user)
 {
-  const char *name = last_name(path);
+  const char *name = folder_last_name(path);
   DIR *dir = host_opendir(DEVICES);
   const struct dirent *entry;
   bool found = false;

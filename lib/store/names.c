@@ -55,14 +55,6 @@ names_own(struct vhd_file *file)
   return strdup(file->path);
 }
 
-static const char *
-last_part(const char *path)
-{
-  const char *slash = strrchr(path, '/');
-
-  return slash ? slash + 1 : path;
-}
-
 /* Two ways to write one name?  Folders may not tell case apart. */
 static bool
 is_same_name(const char *a, const char *b)
@@ -70,7 +62,7 @@ is_same_name(const char *a, const char *b)
   CLEANUP_FREE char *in = folder_of(a);
   CLEANUP_FREE char *other = folder_of(b);
 
-  return strcasecmp(last_part(a), last_part(b)) == 0 &&
+  return strcasecmp(folder_last_name(a), folder_last_name(b)) == 0 &&
          (!in || !other || names_same(in, other));
 }
 
