@@ -92,6 +92,8 @@ server_libserver_la_SOURCES = \
 	server/config/command_line.h \
 	server/config/command_line_exports.c \
 	server/config/command_line_exports.h \
+	server/config/option.c \
+	server/config/option.h \
 	server/config/resolve.c \
 	server/config/resolve.h \
 	server/config/server_config.h \

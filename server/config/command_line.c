@@ -1,319 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* command_line.c: the command line as a table: each option's name, argument,
- * help text, the member of struct options it fills and how.  --help is printed
- * from the same table, and a test compares it with the manual page.
- *
- * Names are matched whole: an abbreviation that is unique today would break the
- * scripts that use it when an option is added. */
+/* command_line.c: walks the command line by the table of options (option.h),
+ * prints --help from it, and checks what was said as a whole. */
 #include "config.h"
 
 #include "config/command_line.h"
 
-#include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/command_line_exports.h"
+#include "config/option.h"
 #include "vhdkit.h"
 
-struct option;
-typedef int option_parser(struct options *opt, const struct option *option,
-                          const char *value, struct complaint *complaint);
-
-static option_parser parse_flag, parse_number, parse_octal, parse_word,
-  parse_string, parse_list, parse_address, parse_raw;
-
-struct option {
-  const char *name;
-  const char *argument; /* NULL: takes none */
-  const char *help;
-  option_parser *parse; /* NULL: answered by itself */
-  size_t member;
-  unsigned min, max;        /* parse_number */
-  const char *const *words; /* parse_word: the index is the value */
-};
-
-static const char *const io_words[] = { "auto", "uring", "threads", NULL };
-static const char *const tls_words[] = { "off", "on", "require", NULL };
-
-#define M(member) offsetof(struct options, member)
-
-/* Name and argument, help, how. */
-/* clang-format off */
-static const struct option option_table[] = {
-  { "listen", "ADDRESS:PORT",
-    "accept TCP connections here; repeatable",
-    parse_address, 0, 0, 0, NULL },
-  { "unix", "SOCKET",
-    "accept clients on this Unix socket; repeatable",
-    parse_list, M(unix_paths), 0, 0, NULL },
-  { "unix-mode", "MODE",
-    "permissions of Unix sockets, in octal",
-    parse_octal, M(unix_mode), 0, 0777, NULL },
-  { "vsock", "PORT",
-    "accept virtual machines on this vsock port",
-    parse_number, M(vsock_port), 0, UINT32_MAX - 1, NULL },
-  { "fd", "N",
-    "serve this inherited socket",
-    parse_number, M(fd), 0, INT32_MAX, NULL },
-  { "description", "NAME=TEXT",
-    "what clients are told of an export; repeatable",
-    parse_list, M(descriptions), 0, 0, NULL },
-  { "tls-only", "NAME",
-    "an export for clients with TLS; repeatable",
-    parse_list, M(tls_only), 0, 0, NULL },
-  { "raw", "[NAME=]FILE",
-    "serve a raw file, never taken for a VHD",
-    parse_raw, 0, 0, 0, NULL },
-  { "readonly", NULL,
-    "never write to an image",
-    parse_flag, M(readonly), 0, 0, NULL },
-  { "threads", "N",
-    "event loops to run [one a core]",
-    parse_number, M(threads), 1, 256, NULL },
-  { "io", "auto|uring|threads",
-    "how to carry out what is not cached [auto]",
-    parse_word, M(io), 0, 0, io_words },
-  { "root", "DIR",
-    "parents may lie below it; repeatable",
-    parse_list, M(roots), 0, 0, NULL },
-  { "size-chs", NULL,
-    "take the size of images from their geometry",
-    parse_flag, M(size_chs), 0, 0, NULL },
-  { "tls", "off|on|require",
-    "no TLS, if the client asks, or always [off]",
-    parse_word, M(tls), 0, 0, tls_words },
-  { "tls-certificates", "DIR",
-    "where server-cert.pem and the others are",
-    parse_string, M(tls_certificates), 0, 0, NULL },
-  { "tls-verify-peer", NULL,
-    "clients need a certificate, too",
-    parse_flag, M(tls_verify_peer), 0, 0, NULL },
-  { "tls-psk", "FILE",
-    "pre-shared keys, as psktool writes them",
-    parse_string, M(tls_psk), 0, 0, NULL },
-  { "max-connections", "N",
-    "connections at a time [as descriptors allow]",
-    parse_number, M(max_connections), 1, 1000000, NULL },
-  { "max-connections-per-address", "N",
-    "the same from one address [no limit]",
-    parse_number, M(max_connections_per_address), 1, 1000000, NULL },
-  { "handshake-timeout", "SECONDS",
-    "time to choose an export in [10]",
-    parse_number, M(handshake_timeout), 1, 3600, NULL },
-  { "user", "NAME",
-    "run as this user once sockets are open",
-    parse_string, M(user), 0, 0, NULL },
-  { "group", "NAME",
-    "run as this group [that of --user]",
-    parse_string, M(group), 0, 0, NULL },
-  { "no-sandbox", NULL,
-    "do not confine the process at all",
-    parse_flag, M(no_sandbox), 0, 0, NULL },
-  { "no-seccomp", NULL,
-    "no system call filter",
-    parse_flag, M(no_seccomp), 0, 0, NULL },
-  { "no-landlock", NULL,
-    "do not confine it to the files it needs",
-    parse_flag, M(no_landlock), 0, 0, NULL },
-  { "pid-file", "FILE",
-    "write the process id here",
-    parse_string, M(pid_file), 0, 0, NULL },
-  { "verbose", NULL,
-    "tell what happens on each connection",
-    parse_flag, M(verbose), 0, 0, NULL },
-  { "version", NULL, "print the version and exit", NULL, 0, 0, 0, NULL },
-  { "help", NULL, "print this and exit", NULL, 0, 0, 0, NULL },
-};
-/* clang-format on */
-
-#undef M
-
-#define NOPTIONS (sizeof option_table / sizeof *option_table)
-
-static void *
-member_of(struct options *opt, const struct option *option)
-{
-  return (char *)opt + option->member;
-}
-
-/* ------------------------------------------------------- kinds of argument */
-
-static int
-parse_flag(struct options *opt, const struct option *option, const char *value,
-           struct complaint *complaint)
-{
-  (void)value;
-  (void)complaint;
-  *(bool *)member_of(opt, option) = true;
-  return 0;
-}
-
-static int
-parse_string(struct options *opt, const struct option *option,
-             const char *value, struct complaint *complaint)
-{
-  if (*value == '\0') {
-    return complain(complaint, "--%s: %s is missing", option->name,
-                    option->argument);
-  }
-  *(const char **)member_of(opt, option) = value;
-  return 0;
-}
-
-/* Digits alone: no sign, no space, no exponent, nothing behind. */
-static int
-digits(const char *text, int base, unsigned max, unsigned *number)
-{
-  size_t n = strlen(text);
-  if (n == 0 || n > 12 ||
-      strspn(text, base == 8 ? "01234567" : "0123456789") != n)
-    return -EINVAL;
-  unsigned long long value = strtoull(text, NULL, base);
-  if (value > max)
-    return -ERANGE;
-  *number = (unsigned)value;
-  return 0;
-}
-
-static int
-parse_number(struct options *opt, const struct option *option,
-             const char *value, struct complaint *complaint)
-{
-  unsigned number;
-  if (digits(value, 10, option->max, &number) < 0 || number < option->min) {
-    return complain(complaint, "--%s: '%s' is not a number from %u to %u",
-                    option->name, value, option->min, option->max);
-  }
-  *(unsigned *)member_of(opt, option) = number;
-  return 0;
-}
-
-static int
-parse_octal(struct options *opt, const struct option *option,
-            const char *value, struct complaint *complaint)
-{
-  unsigned number;
-  if (digits(value, 8, option->max, &number) < 0) {
-    return complain(complaint,
-                    "--%s: '%s' is not an octal number up to %o, such as 660",
-                    option->name, value, option->max);
-  }
-  *(unsigned *)member_of(opt, option) = number;
-  return 0;
-}
-
-static int
-parse_word(struct options *opt, const struct option *option, const char *value,
-           struct complaint *complaint)
-{
-  for (int i = 0; option->words[i] != NULL; i++) {
-    if (strcmp(option->words[i], value) == 0) {
-      *(int *)member_of(opt, option) = i;
-      return 0;
-    }
-  }
-  return complain(complaint, "--%s: '%s' is none of %s", option->name, value,
-                  option->argument);
-}
-
-static int
-list_append(struct options_list *list, const char *value)
-{
-  const char **items = reallocarray(list->items, list->n + 1, sizeof *items);
-  if (!items)
-    return -ENOMEM;
-  list->items = items;
-  items[list->n++] = value;
-  return 0;
-}
-
-static int
-parse_list(struct options *opt, const struct option *option, const char *value,
-           struct complaint *complaint)
-{
-  if (*value == '\0') {
-    return complain(complaint, "--%s: %s is missing", option->name,
-                    option->argument);
-  }
-  if (list_append(member_of(opt, option), value) < 0)
-    return complain(complaint, "out of memory");
-  return 0;
-}
-
-static int
-parse_raw(struct options *opt, const struct option *option, const char *value,
-          struct complaint *complaint)
-{
-  (void)option;
-  int r = options_add_export(opt, value, complaint);
-  if (r == 0)
-    opt->exports[opt->nexports - 1].raw = true;
-  return r;
-}
-
-/* HOST:PORT, HOST, :PORT, *:PORT, [IPv6]:PORT, [IPv6]. */
-static int
-address_split(const char *text, const char **host, size_t *host_len,
-              const char **port)
-{
-  *port = OPTIONS_DEFAULT_PORT;
-  if (*text == '[') {
-    const char *end = strchr(text, ']');
-    if (!end || end == text + 1 || (end[1] != '\0' && end[1] != ':'))
-      return -EINVAL;
-    *host = text + 1;
-    *host_len = (size_t)(end - *host);
-    if (end[1] == ':')
-      *port = end + 2;
-    return 0;
-  }
-  const char *colon = strchr(text, ':');
-  if (colon && strchr(colon + 1, ':') != NULL)
-    return -EINVAL; /* an IPv6 address without brackets: where does it end? */
-  *host = text;
-  *host_len = colon ? (size_t)(colon - text) : strlen(text);
-  if (colon)
-    *port = colon + 1;
-  if (*host_len == 1 && **host == '*')
-    *host_len = 0;
-  return 0;
-}
-
-static int
-parse_address(struct options *opt, const struct option *option,
-              const char *value, struct complaint *complaint)
-{
-  struct options_address address;
-  const char *host, *port;
-  size_t host_len;
-  unsigned number;
-
-  if (*value == '\0' || address_split(value, &host, &host_len, &port) < 0 ||
-      host_len >= sizeof address.host ||
-      digits(port, 10, 65535, &number) < 0) {
-    return complain(complaint,
-                    "--%s: '%s' is not ADDRESS:PORT; examples: "
-                    "192.0.2.1:10809, [2001:db8::1]:10809, :10809 for every "
-                    "address",
-                    option->name, value);
-  }
-  memcpy(address.host, host, host_len);
-  address.host[host_len] = '\0';
-  snprintf(address.port, sizeof address.port, "%u", number & 0xffff);
-
-  struct options_address *listen =
-    reallocarray(opt->listen, opt->nlisten + 1, sizeof *listen);
-  if (!listen)
-    return complain(complaint, "out of memory");
-  opt->listen = listen;
-  listen[opt->nlisten++] = address;
-  return 0;
-}
-
-/* -------------------------------------------------------------- the whole */
 
 static int
 check_tls(const struct options *opt, struct complaint *complaint)
@@ -323,7 +22,7 @@ check_tls(const struct options *opt, struct complaint *complaint)
   if (opt->tls != OPTIONS_TLS_OFF && !have) {
     return complain(complaint,
                     "--tls=%s needs --tls-certificates, --tls-psk or both",
-                    tls_words[opt->tls]);
+                    option_tls_words[opt->tls]);
   }
   if (opt->tls == OPTIONS_TLS_OFF && (have || opt->tls_verify_peer)) {
     return complain(complaint,
@@ -365,8 +64,8 @@ print_help(void)
 {
   puts("usage: vhdkitd [OPTION]... NAME=IMAGE ... | IMAGE | DIRECTORY\n"
        "Serves VHD images over NBD.\n");
-  for (size_t i = 0; i < NOPTIONS; i++) {
-    const struct option *o = &option_table[i];
+  const struct option *o;
+  for (size_t i = 0; (o = option_at(i)) != NULL; i++) {
     char left[64];
     snprintf(left, sizeof left, "--%s%s%s", o->name,
              o->argument != NULL ? " " : "",
@@ -383,16 +82,6 @@ print_help(void)
          OPTIONS_DEFAULT_PORT);
 }
 
-static const struct option *
-find_option(const char *name, size_t len)
-{
-  for (size_t i = 0; i < NOPTIONS; i++)
-    if (strlen(option_table[i].name) == len &&
-        memcmp(option_table[i].name, name, len) == 0)
-      return &option_table[i];
-  return NULL;
-}
-
 /* One option at argv[*i], with its value there or in the next argument. */
 static enum options_outcome
 parse_option(struct options *opt, char **argv, int *i,
@@ -401,7 +90,7 @@ parse_option(struct options *opt, char **argv, int *i,
   const char *text = argv[*i];
   size_t len = strcspn(text, "=");
   const char *value = text[len] == '=' ? text + len + 1 : NULL;
-  const struct option *option = text[1] == '-' ? find_option(text + 2, len - 2)
+  const struct option *option = text[1] == '-' ? option_find(text + 2, len - 2)
                                                : NULL;
 
   if (!option) {

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* option.c: vhdkitd's options as a table; see option.h. */
+#include "config.h"
+
+#include "config/option.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static option_parser parse_flag, parse_number, parse_octal, parse_word,
+  parse_string, parse_list, parse_address, parse_raw;
+
+static const char *const io_words[] = { "auto", "uring", "threads", NULL };
+const char *const option_tls_words[] = { "off", "on", "require", NULL };
+
+#define M(member) offsetof(struct options, member)
+
+/* Name and argument, help, how. */
+/* clang-format off */
+static const struct option option_table[] = {
+  { "listen", "ADDRESS:PORT",
+    "accept TCP connections here; repeatable",
+    parse_address, 0, 0, 0, NULL },
+  { "unix", "SOCKET",
+    "accept clients on this Unix socket; repeatable",
+    parse_list, M(unix_paths), 0, 0, NULL },
+  { "unix-mode", "MODE",
+    "permissions of Unix sockets, in octal",
+    parse_octal, M(unix_mode), 0, 0777, NULL },
+  { "vsock", "PORT",
+    "accept virtual machines on this vsock port",
+    parse_number, M(vsock_port), 0, UINT32_MAX - 1, NULL },
+  { "fd", "N",
+    "serve this inherited socket",
+    parse_number, M(fd), 0, INT32_MAX, NULL },
+  { "description", "NAME=TEXT",
+    "what clients are told of an export; repeatable",
+    parse_list, M(descriptions), 0, 0, NULL },
+  { "tls-only", "NAME",
+    "an export for clients with TLS; repeatable",
+    parse_list, M(tls_only), 0, 0, NULL },
+  { "raw", "[NAME=]FILE",
+    "serve a raw file, never taken for a VHD",
+    parse_raw, 0, 0, 0, NULL },
+  { "readonly", NULL,
+    "never write to an image",
+    parse_flag, M(readonly), 0, 0, NULL },
+  { "threads", "N",
+    "event loops to run [one a core]",
+    parse_number, M(threads), 1, 256, NULL },
+  { "io", "auto|uring|threads",
+    "how to carry out what is not cached [auto]",
+    parse_word, M(io), 0, 0, io_words },
+  { "root", "DIR",
+    "parents may lie below it; repeatable",
+    parse_list, M(roots), 0, 0, NULL },
+  { "size-chs", NULL,
+    "take the size of images from their geometry",
+    parse_flag, M(size_chs), 0, 0, NULL },
+  { "tls", "off|on|require",
+    "no TLS, if the client asks, or always [off]",
+    parse_word, M(tls), 0, 0, option_tls_words },
+  { "tls-certificates", "DIR",
+    "where server-cert.pem and the others are",
+    parse_string, M(tls_certificates), 0, 0, NULL },
+  { "tls-verify-peer", NULL,
+    "clients need a certificate, too",
+    parse_flag, M(tls_verify_peer), 0, 0, NULL },
+  { "tls-psk", "FILE",
+    "pre-shared keys, as psktool writes them",
+    parse_string, M(tls_psk), 0, 0, NULL },
+  { "max-connections", "N",
+    "connections at a time [as descriptors allow]",
+    parse_number, M(max_connections), 1, 1000000, NULL },
+  { "max-connections-per-address", "N",
+    "the same from one address [no limit]",
+    parse_number, M(max_connections_per_address), 1, 1000000, NULL },
+  { "handshake-timeout", "SECONDS",
+    "time to choose an export in [10]",
+    parse_number, M(handshake_timeout), 1, 3600, NULL },
+  { "user", "NAME",
+    "run as this user once sockets are open",
+    parse_string, M(user), 0, 0, NULL },
+  { "group", "NAME",
+    "run as this group [that of --user]",
+    parse_string, M(group), 0, 0, NULL },
+  { "no-sandbox", NULL,
+    "do not confine the process at all",
+    parse_flag, M(no_sandbox), 0, 0, NULL },
+  { "no-seccomp", NULL,
+    "no system call filter",
+    parse_flag, M(no_seccomp), 0, 0, NULL },
+  { "no-landlock", NULL,
+    "do not confine it to the files it needs",
+    parse_flag, M(no_landlock), 0, 0, NULL },
+  { "pid-file", "FILE",
+    "write the process id here",
+    parse_string, M(pid_file), 0, 0, NULL },
+  { "verbose", NULL,
+    "tell what happens on each connection",
+    parse_flag, M(verbose), 0, 0, NULL },
+  { "version", NULL, "print the version and exit", NULL, 0, 0, 0, NULL },
+  { "help", NULL, "print this and exit", NULL, 0, 0, 0, NULL },
+};
+/* clang-format on */
+
+#undef M
+
+const struct option *
+option_at(size_t i)
+{
+  return i < sizeof option_table / sizeof *option_table ? &option_table[i]
+                                                        : NULL;
+}
+
+const struct option *
+option_find(const char *name, size_t len)
+{
+  const struct option *option = NULL;
+
+  for (size_t i = 0; (option = option_at(i)) != NULL; i++)
+    if (strlen(option->name) == len && memcmp(option->name, name, len) == 0)
+      break;
+  return option;
+}
+
+static void *
+member_of(struct options *opt, const struct option *option)
+{
+  return (char *)opt + option->member;
+}
+
+/* ------------------------------------------------------- kinds of argument */
+
+static int
+parse_flag(struct options *opt, const struct option *option, const char *value,
+           struct complaint *complaint)
+{
+  (void)value;
+  (void)complaint;
+  *(bool *)member_of(opt, option) = true;
+  return 0;
+}
+
+static int
+parse_string(struct options *opt, const struct option *option,
+             const char *value, struct complaint *complaint)
+{
+  if (*value == '\0') {
+    return complain(complaint, "--%s: %s is missing", option->name,
+                    option->argument);
+  }
+  *(const char **)member_of(opt, option) = value;
+  return 0;
+}
+
+/* Digits alone: no sign, no space, no exponent, nothing behind. */
+static int
+digits(const char *text, int base, unsigned max, unsigned *number)
+{
+  size_t n = strlen(text);
+  if (n == 0 || n > 12 ||
+      strspn(text, base == 8 ? "01234567" : "0123456789") != n)
+    return -EINVAL;
+  unsigned long long value = strtoull(text, NULL, base);
+  if (value > max)
+    return -ERANGE;
+  *number = (unsigned)value;
+  return 0;
+}
+
+static int
+parse_number(struct options *opt, const struct option *option,
+             const char *value, struct complaint *complaint)
+{
+  unsigned number;
+  if (digits(value, 10, option->max, &number) < 0 || number < option->min) {
+    return complain(complaint, "--%s: '%s' is not a number from %u to %u",
+                    option->name, value, option->min, option->max);
+  }
+  *(unsigned *)member_of(opt, option) = number;
+  return 0;
+}
+
+static int
+parse_octal(struct options *opt, const struct option *option,
+            const char *value, struct complaint *complaint)
+{
+  unsigned number;
+  if (digits(value, 8, option->max, &number) < 0) {
+    return complain(complaint,
+                    "--%s: '%s' is not an octal number up to %o, such as 660",
+                    option->name, value, option->max);
+  }
+  *(unsigned *)member_of(opt, option) = number;
+  return 0;
+}
+
+static int
+parse_word(struct options *opt, const struct option *option, const char *value,
+           struct complaint *complaint)
+{
+  for (int i = 0; option->words[i] != NULL; i++) {
+    if (strcmp(option->words[i], value) == 0) {
+      *(int *)member_of(opt, option) = i;
+      return 0;
+    }
+  }
+  return complain(complaint, "--%s: '%s' is none of %s", option->name, value,
+                  option->argument);
+}
+
+static int
+list_append(struct options_list *list, const char *value)
+{
+  const char **items = reallocarray(list->items, list->n + 1, sizeof *items);
+  if (!items)
+    return -ENOMEM;
+  list->items = items;
+  items[list->n++] = value;
+  return 0;
+}
+
+static int
+parse_list(struct options *opt, const struct option *option, const char *value,
+           struct complaint *complaint)
+{
+  if (*value == '\0') {
+    return complain(complaint, "--%s: %s is missing", option->name,
+                    option->argument);
+  }
+  if (list_append(member_of(opt, option), value) < 0)
+    return complain(complaint, "out of memory");
+  return 0;
+}
+
+static int
+parse_raw(struct options *opt, const struct option *option, const char *value,
+          struct complaint *complaint)
+{
+  (void)option;
+  int r = options_add_export(opt, value, complaint);
+  if (r == 0)
+    opt->exports[opt->nexports - 1].raw = true;
+  return r;
+}
+
+/* HOST:PORT, HOST, :PORT, *:PORT, [IPv6]:PORT, [IPv6]. */
+static int
+address_split(const char *text, const char **host, size_t *host_len,
+              const char **port)
+{
+  *port = OPTIONS_DEFAULT_PORT;
+  if (*text == '[') {
+    const char *end = strchr(text, ']');
+    if (!end || end == text + 1 || (end[1] != '\0' && end[1] != ':'))
+      return -EINVAL;
+    *host = text + 1;
+    *host_len = (size_t)(end - *host);
+    if (end[1] == ':')
+      *port = end + 2;
+    return 0;
+  }
+  const char *colon = strchr(text, ':');
+  if (colon && strchr(colon + 1, ':') != NULL)
+    return -EINVAL; /* an IPv6 address without brackets: where does it end? */
+  *host = text;
+  *host_len = colon ? (size_t)(colon - text) : strlen(text);
+  if (colon)
+    *port = colon + 1;
+  if (*host_len == 1 && **host == '*')
+    *host_len = 0;
+  return 0;
+}
+
+static int
+parse_address(struct options *opt, const struct option *option,
+              const char *value, struct complaint *complaint)
+{
+  struct options_address address;
+  const char *host, *port;
+  size_t host_len;
+  unsigned number;
+
+  if (*value == '\0' || address_split(value, &host, &host_len, &port) < 0 ||
+      host_len >= sizeof address.host ||
+      digits(port, 10, 65535, &number) < 0) {
+    return complain(complaint,
+                    "--%s: '%s' is not ADDRESS:PORT; examples: "
+                    "192.0.2.1:10809, [2001:db8::1]:10809, :10809 for every "
+                    "address",
+                    option->name, value);
+  }
+  memcpy(address.host, host, host_len);
+  address.host[host_len] = '\0';
+  snprintf(address.port, sizeof address.port, "%u", number & 0xffff);
+
+  struct options_address *listen =
+    reallocarray(opt->listen, opt->nlisten + 1, sizeof *listen);
+  if (!listen)
+    return complain(complaint, "out of memory");
+  opt->listen = listen;
+  listen[opt->nlisten++] = address;
+  return 0;
+}
