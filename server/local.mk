@@ -6,9 +6,9 @@
 #   #include "nbd/handshake/handshake.h"   and   #include "vhdkit.h"
 
 SERVER_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/server $(PUBLIC_CPPFLAGS)
-SERVER_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(TLS_CFLAGS) $(LIBURING_CFLAGS) \
+SERVER_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(LIBCONFIG_CFLAGS) $(TLS_CFLAGS) $(LIBURING_CFLAGS) \
 	$(LIBSECCOMP_CFLAGS)
-SERVER_LIBS = $(EVENT_LIBS) $(TLS_LIBS) $(LIBURING_LIBS) \
+SERVER_LIBS = $(EVENT_LIBS) $(LIBCONFIG_LIBS) $(TLS_LIBS) $(LIBURING_LIBS) \
 	$(LIBSECCOMP_LIBS)
 
 noinst_LTLIBRARIES += server/libserver.la
@@ -92,6 +92,8 @@ server_libserver_la_SOURCES = \
 	server/config/command_line.h \
 	server/config/command_line_exports.c \
 	server/config/command_line_exports.h \
+	server/config/file.c \
+	server/config/file.h \
 	server/config/option.c \
 	server/config/option.h \
 	server/config/resolve.c \
@@ -181,8 +183,8 @@ server_vhdkitd_CPPFLAGS = $(SERVER_CPPFLAGS)
 server_vhdkitd_CFLAGS = $(SERVER_CFLAGS)
 server_vhdkitd_LDADD = server/libserver.la lib/libvhdkit.la
 server_vhdkitd_SOURCES = server/main.c
-dist_man_MANS += server/vhdkitd.8
-EXTRA_DIST += server/vhdkitd.pod
+dist_man_MANS += server/vhdkitd.8 server/vhdkitd.conf.5
+EXTRA_DIST += server/vhdkitd.pod server/vhdkitd.conf.pod
 
 # What libserver.la needs from it: server/libnbdproto.la in its LIBADD.
 include server/nbd/local.mk

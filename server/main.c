@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "config/command_line.h"
+#include "config/resolve.h"
 #include "keeper/broker/helper.h"
 #include "keeper/keeper.h"
 #include "keeper/notify.h"
@@ -188,6 +189,22 @@ run(struct daemon *d)
   return status;
 }
 
+/* Is it what could be served?  Opens nothing. */
+static int
+check(const struct options *options)
+{
+  struct server_config config;
+  struct vhd_error err;
+  const int r = resolve_config(options, &config, &err);
+
+  if (r < 0)
+    log_error("%s", err.message);
+  else
+    puts("The configuration is sound.");
+  resolve_config_free(&config);
+  return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+}
+
 /* A standard file that is not there must not become an image, into which
  * messages would then go. */
 static void
@@ -216,7 +233,7 @@ main(int argc, char **argv)
   case OPTIONS_RUN:
     if (d.options.verbose)
       log_set_level(LOG_LEVEL_DEBUG);
-    status = run(&d);
+    status = d.options.check_config ? check(&d.options) : run(&d);
     break;
   }
   options_free(&d.options);

@@ -5,14 +5,15 @@
 
 #include "config/command_line.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/command_line_exports.h"
+#include "config/file.h"
 #include "config/option.h"
 #include "vhdkit.h"
-
 
 static int
 check_tls(const struct options *opt, struct complaint *complaint)
@@ -31,11 +32,6 @@ check_tls(const struct options *opt, struct complaint *complaint)
                     opt->tls_certificates != NULL ? "--tls-certificates"
                     : opt->tls_psk != NULL        ? "--tls-psk"
                                                   : "--tls-verify-peer");
-  }
-  if (opt->tls == OPTIONS_TLS_OFF && opt->tls_only.n > 0) {
-    return complain(complaint,
-                    "--tls-only %s: nobody could reach it; say --tls=on too",
-                    opt->tls_only.items[0]);
   }
   if (opt->tls_verify_peer && !opt->tls_certificates) {
     return complain(complaint, "--tls-verify-peer needs --tls-certificates: "
@@ -63,6 +59,7 @@ static void
 print_help(void)
 {
   puts("usage: vhdkitd [OPTION]... NAME=IMAGE ... | IMAGE | DIRECTORY\n"
+       "       vhdkitd --config FILE [OPTION]...\n"
        "Serves VHD images over NBD.\n");
   const struct option *o;
   for (size_t i = 0; (o = option_at(i)) != NULL; i++) {
@@ -80,6 +77,21 @@ print_help(void)
          "passes sockets,\nconnections are accepted on 127.0.0.1 and ::1, "
          "port %s.  See vhdkitd(8).\n",
          OPTIONS_DEFAULT_PORT);
+}
+
+static enum options_outcome
+read_config(struct options *opt, const char *path, struct complaint *complaint)
+{
+  if (opt->config) {
+    complain(complaint,
+             "--config %s: %s was read already; one file includes "
+             "others",
+             path, opt->config);
+    return OPTIONS_WRONG;
+  }
+  opt->config = path;
+  return options_read_file(opt, path, complaint) < 0 ? OPTIONS_WRONG
+                                                     : OPTIONS_RUN;
 }
 
 /* One option at argv[*i], with its value there or in the next argument. */
@@ -110,6 +122,8 @@ parse_option(struct options *opt, char **argv, int *i,
       return OPTIONS_WRONG;
     }
   }
+  if (strcmp(option->name, "config") == 0)
+    return read_config(opt, value, complaint);
   if (!option->parse) {
     if (strcmp(option->name, "version") == 0)
       printf("vhdkitd %s\n", vhd_version());
@@ -119,6 +133,17 @@ parse_option(struct options *opt, char **argv, int *i,
   }
   return option->parse(opt, option, value, complaint) < 0 ? OPTIONS_WRONG
                                                           : OPTIONS_RUN;
+}
+
+/* Before what is wrong with the whole. */
+static void
+name_config(const char *config, char *message, size_t size)
+{
+  char *copy = strdup(message);
+
+  if (copy)
+    snprintf(message, size, "%s: %s", config, copy);
+  free(copy);
 }
 
 enum options_outcome
@@ -147,7 +172,11 @@ options_parse(struct options *opt, int argc, char **argv, char *message,
       return OPTIONS_WRONG;
     }
   }
-  return check_all(opt, &complaint) < 0 ? OPTIONS_WRONG : OPTIONS_RUN;
+  if (check_all(opt, &complaint) == 0)
+    return OPTIONS_RUN;
+  if (opt->config)
+    name_config(opt->config, message, size);
+  return OPTIONS_WRONG;
 }
 
 void
@@ -161,5 +190,8 @@ options_free(struct options *opt)
   free(opt->descriptions.items);
   free(opt->tls_only.items);
   free(opt->roots.items);
+  for (size_t i = 0; i < opt->owned.n; i++)
+    free((void *)(uintptr_t)opt->owned.items[i]);
+  free(opt->owned.items);
   *opt = (struct options){ .fd = -1 };
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* command_line.h: vhdkitd's command line: text in, a checked struct options
- * out.  Looks at no file and opens no socket; whether what is named exists is
- * found out by those who use it.
+/* command_line.h: vhdkitd's command line, and the configuration file that it
+ * names: text in, a checked struct options out.  Looks at no other file and
+ * opens no socket; whether what is named exists is found out by those who use
+ * it.
  *
  * The main thread, once, at start-up.  The strings belong to argv or to the
  * options; options_free() gives back the latter. */
@@ -34,7 +35,9 @@ struct options_export {
   char *name; /* NULL, and then the only one, where none was given */
   const char *path;
   const char *description; /* NULL: none */
+  const char *where;       /* FILE:LINE; NULL: on the command line */
   bool tls_only;
+  bool readonly;
   bool raw; /* the file is no VHD but the disk itself */
 };
 
@@ -79,6 +82,10 @@ struct options {
 
   const char *pid_file;
   bool verbose;
+
+  const char *config; /* the configuration file; NULL: none */
+  bool check_config;
+  struct options_list owned; /* strings, to be freed */
 };
 
 #define OPTIONS_NO_MODE (~0U)

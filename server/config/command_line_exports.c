@@ -42,6 +42,51 @@ check_string(const char *what, const char *text, struct complaint *complaint)
   return 0;
 }
 
+int
+options_list_append(struct options_list *list, const char *value)
+{
+  const char **items = reallocarray(list->items, list->n + 1, sizeof *items);
+
+  if (!items)
+    return -ENOMEM;
+  list->items = items;
+  items[list->n++] = value;
+  return 0;
+}
+
+int
+options_own(struct options *opt, char *text)
+{
+  int r = options_list_append(&opt->owned, text);
+
+  if (r < 0)
+    free(text);
+  return r;
+}
+
+int
+options_append_export(struct options *opt, const struct options_export *export,
+                      const char *name, struct complaint *complaint)
+{
+  if (export->path[0] == '\0')
+    return complain(complaint, "an image's name is empty");
+  struct options_export *exports =
+    reallocarray(opt->exports, opt->nexports + 1, sizeof *exports);
+  if (!exports)
+    return complain(complaint, "out of memory");
+  opt->exports = exports;
+  exports += opt->nexports;
+  *exports = *export;
+  exports->name = name ? strdup(name) : NULL;
+  if (name && !exports->name)
+    return complain(complaint, "out of memory");
+  opt->nexports++;
+  int r = name ? check_string("the name of an export", name, complaint) : 0;
+  return r == 0 && export->description
+           ? check_string("a description", export->description, complaint)
+           : r;
+}
+
 /* NAME=IMAGE, or a path.  A slash before the equal sign makes it a path: an
  * image called a=b.vhd is served as ./a=b.vhd. */
 int
@@ -51,56 +96,51 @@ options_add_export(struct options *opt, const char *value,
   struct options_export export = { .path = value };
   size_t name_len = strcspn(value, "=/");
 
-  if (*value == '\0')
-    return complain(complaint, "an image's name is empty");
-  if (value[name_len] == '=') {
-    export.path = value + name_len + 1;
-    if (*export.path == '\0') {
-      return complain(complaint,
-                      "'%s': the image is missing behind the =", value);
-    }
-    export.name = strndup(value, name_len);
-    if (!export.name)
-      return complain(complaint, "out of memory");
-  }
-
-  struct options_export *exports =
-    reallocarray(opt->exports, opt->nexports + 1, sizeof *exports);
-  if (!exports) {
-    free(export.name);
+  if (value[name_len] != '=')
+    return options_append_export(opt, &export, NULL, complaint);
+  export.path = value + name_len + 1;
+  if (*export.path == '\0')
+    return complain(complaint,
+                    "'%s': the image is missing behind the =", value);
+  char *name = strndup(value, name_len);
+  if (!name)
     return complain(complaint, "out of memory");
-  }
-  opt->exports = exports;
-  exports[opt->nexports++] = export;
-  return export.name != NULL
-           ? check_string("the name of an export", export.name, complaint)
-           : 0;
+  int r = options_append_export(opt, &export, name, complaint);
+  free(name);
+  return r;
 }
 
 static int
 compare_names(const void *a, const void *b)
 {
-  const char *const *x = a, *const *y = b;
-  return strcmp(*x, *y);
+  const struct options_export *const *x = a, *const *y = b;
+  return strcmp((*x)->name, (*y)->name);
+}
+
+static const char *
+where_of(const struct options_export *export)
+{
+  return export->where ? export->where : "the command line";
 }
 
 /* A name is given once. */
 static int
 check_names(const struct options *opt, struct complaint *complaint)
 {
-  const char **names = calloc(opt->nexports, sizeof *names);
-  if (!names)
+  const struct options_export **named = calloc(opt->nexports, sizeof *named);
+  if (!named)
     return complain(complaint, "out of memory");
   size_t n = 0;
   for (size_t i = 0; i < opt->nexports; i++)
     if (opt->exports[i].name)
-      names[n++] = opt->exports[i].name;
+      named[n++] = &opt->exports[i];
   int r = 0;
-  qsort(names, n, sizeof *names, compare_names);
+  qsort(named, n, sizeof *named, compare_names);
   for (size_t i = 1; r == 0 && i < n; i++)
-    if (strcmp(names[i - 1], names[i]) == 0)
-      r = complain(complaint, "two exports are named '%s'", names[i]);
-  free(names);
+    if (strcmp(named[i - 1]->name, named[i]->name) == 0)
+      r = complain(complaint, "two exports are named '%s' (%s, %s)",
+                   named[i]->name, where_of(named[i - 1]), where_of(named[i]));
+  free(named);
   return r;
 }
 
@@ -159,6 +199,17 @@ add_properties(struct options *opt, struct complaint *complaint)
   return r;
 }
 
+static int
+check_tls_only(const struct options *opt, struct complaint *complaint)
+{
+  for (size_t i = 0; opt->tls == OPTIONS_TLS_OFF && i < opt->nexports; i++)
+    if (opt->exports[i].tls_only)
+      return complain(complaint,
+                      "--tls-only %s: nobody could reach it; say --tls=on too",
+                      opt->exports[i].name ? opt->exports[i].name : "");
+  return 0;
+}
+
 /* --------------------------------------------------------------- the whole */
 
 int
@@ -178,5 +229,7 @@ options_check_exports(struct options *opt, struct complaint *complaint)
     }
   }
   int r = check_names(opt, complaint);
-  return r < 0 ? r : add_properties(opt, complaint);
+  if (r == 0)
+    r = add_properties(opt, complaint);
+  return r < 0 ? r : check_tls_only(opt, complaint);
 }

@@ -96,6 +96,11 @@ static const struct option option_table[] = {
   { "no-landlock", NULL,
     "do not confine it to the files it needs",
     parse_flag, M(no_landlock), 0, 0, NULL },
+  { "config", "FILE",
+    "read options and exports from this file", NULL, 0, 0, 0, NULL },
+  { "check-config", NULL,
+    "say what is wrong with all that, and exit",
+    parse_flag, M(check_config), 0, 0, NULL },
   { "pid-file", "FILE",
     "write the process id here",
     parse_string, M(pid_file), 0, 0, NULL },
@@ -131,6 +136,12 @@ static void *
 member_of(struct options *opt, const struct option *option)
 {
   return (char *)opt + option->member;
+}
+
+bool
+option_is_repeatable(const struct option *option)
+{
+  return option->parse == parse_list || option->parse == parse_address;
 }
 
 /* ------------------------------------------------------- kinds of argument */
@@ -214,17 +225,6 @@ parse_word(struct options *opt, const struct option *option, const char *value,
 }
 
 static int
-list_append(struct options_list *list, const char *value)
-{
-  const char **items = reallocarray(list->items, list->n + 1, sizeof *items);
-  if (!items)
-    return -ENOMEM;
-  list->items = items;
-  items[list->n++] = value;
-  return 0;
-}
-
-static int
 parse_list(struct options *opt, const struct option *option, const char *value,
            struct complaint *complaint)
 {
@@ -232,7 +232,7 @@ parse_list(struct options *opt, const struct option *option, const char *value,
     return complain(complaint, "--%s: %s is missing", option->name,
                     option->argument);
   }
-  if (list_append(member_of(opt, option), value) < 0)
+  if (options_list_append(member_of(opt, option), value) < 0)
     return complain(complaint, "out of memory");
   return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef SERVER_CONFIG_OPTION_H
 #define SERVER_CONFIG_OPTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/command_line_exports.h"
@@ -18,10 +19,11 @@ struct option {
   const char *name;
   const char *argument; /* NULL: takes none */
   const char *help;
-  option_parser *parse; /* NULL: answered by itself */
+  option_parser *parse; /* NULL: whoever reads it does it himself */
   size_t member;
-  unsigned min, max;        /* of a number */
-  const char *const *words; /* of which one is chosen: the index is the value */
+  unsigned min, max; /* of a number */
+  const char *const
+    *words; /* of which one is chosen: the index is the value */
 };
 
 /* The words for enum options_tls. */
@@ -32,5 +34,7 @@ const struct option *option_at(size_t i);
 /* Names are matched whole: an abbreviation that is unique today would break the
  * scripts that use it when an option is added.  NULL: none. */
 const struct option *option_find(const char *name, size_t len);
+/* May be said several times, each time of another thing. */
+bool option_is_repeatable(const struct option *option);
 
 #endif

@@ -54,7 +54,7 @@ set_exports(const struct options *opt, struct server_config *config,
       .description = from->description,
       .tls_only = from->tls_only,
       .raw = from->raw,
-      .readonly = opt->readonly,
+      .readonly = opt->readonly || from->readonly,
     };
   }
   return 0;

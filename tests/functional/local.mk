@@ -80,6 +80,7 @@ dist_check_DATA += \
 
 # The server's front: options, sockets, sandbox, and TLS.
 FRONT_TESTS = \
+	tests/functional/front-config.py \
 	tests/functional/front-inherit.py \
 	tests/functional/front-listen.py \
 	tests/functional/front-options.py \

@@ -14,6 +14,9 @@ import subprocess
 from tap import Tap
 
 SRCDIR = os.environ["SRCDIR"]
+# What vhdkitd's configuration file has no setting for, or says in an export.
+LINE_ONLY = ("check-config", "config", "description", "fd", "help", "raw",
+             "tls-only", "version")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 
 
@@ -33,6 +36,14 @@ def page_options(text):
     for line in re.findall(r"^=item .*$", text, flags=re.M):
         found |= set(OPTION.findall(line))
     return found
+
+
+def page_settings(text):
+    """The names in the =item lines below Options."""
+    return {"--" + name
+            for line in re.findall(r"^=item (.*)$", text.partition(
+                "=head2 Options")[2], flags=re.M)
+            for name in re.findall(r"B<([a-z-]+)>", line)}
 
 
 def difference(one, one_name, other, other_name):
@@ -84,6 +95,11 @@ def check_server(tap):
     tap.case("vhdkitd --help and vhdkitd(8) list the same options",
              difference(options, "--help",
                         page_options(read("server/vhdkitd.pod")), "the page"))
+    alone = {"--" + name for name in LINE_ONLY}
+    tap.case("vhdkitd.conf(5) lists the options that a file can have",
+             difference(options - alone, "--help",
+                        page_settings(read("server/vhdkitd.conf.pod")),
+                        "the page"))
     tap.case("bash completes vhdkitd's options",
              difference(options, "--help",
                         completed("contrib/completions/vhdkitd",

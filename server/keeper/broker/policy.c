@@ -255,15 +255,26 @@ served_folder(const struct options *opt)
 
 /* -------------------------------------------------------------- what may be */
 
-static bool
-is_named(const struct policy *policy, const char *path)
+/* An image may have several names. */
+static enum right
+better(const struct policy *policy, enum right right,
+       const struct options_export *export)
+{
+  return right == WRITE || !(policy->options->readonly || export->readonly)
+           ? WRITE
+           : READ;
+}
+
+static enum right
+right_to_named(const struct policy *policy, const char *path)
 {
   const struct options *opt = policy->options;
+  enum right right = NONE;
 
   for (size_t i = 0; i < opt->nexports; i++)
     if (strcmp(path, opt->exports[i].path) == 0)
-      return true;
-  return false;
+      right = better(policy, right, &opt->exports[i]);
+  return right;
 }
 
 static bool
@@ -339,16 +350,17 @@ is_loop_fact(const char *place)
 }
 
 /* A companion is asked for by its canonical name. */
-static bool
-is_named_place(const struct policy *policy, const char *place)
+static enum right
+right_to_named_place(const struct policy *policy, const char *place)
 {
   const struct options *opt = policy->options;
+  enum right right = NONE;
   char real[PATH_MAX];
 
   for (size_t i = 0; i < opt->nexports; i++)
     if (realpath(opt->exports[i].path, real) && strcmp(real, place) == 0)
-      return true;
-  return false;
+      right = better(policy, right, &opt->exports[i]);
+  return right;
 }
 
 /* Cuts the suffix off. */
@@ -367,8 +379,10 @@ is_companion(char *place)
 static enum right
 right_to_companion(struct policy *policy, const char *image)
 {
-  if (is_named_place(policy, image))
-    return policy->options->readonly ? READ : WRITE;
+  const enum right named = right_to_named_place(policy, image);
+
+  if (named != NONE)
+    return named;
   const enum right right = right_below(policy, image, image);
   return right == READ_VHD ? READ : right;
 }
@@ -380,8 +394,9 @@ right_to(struct policy *policy, const char *path, int fd)
 
   if (!confines(policy))
     return WRITE;
-  if (is_named(policy, path))
-    return policy->options->readonly ? READ : WRITE;
+  const enum right named = right_to_named(policy, path);
+  if (named != NONE)
+    return named;
   if (is_system_fact(path))
     return READ;
   return place_of(fd, place) < 0 ? NONE
