@@ -5,6 +5,7 @@
 #include "catalog/open.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -203,6 +204,19 @@ image_look_chain(const struct opening *how, struct file_ids *files,
   return r < 0 ? fail_system(err, -r, "%s", how->path) : 0;
 }
 
+/* What the attempt to open it for writing would meet: 0 or -errno. */
+static int
+denied_to_write(const char *path)
+{
+  const struct vhd_host *host = vhd_host();
+  const int fd = host->open(host->opaque, AT_FDCWD, path, O_RDWR, 0);
+
+  if (fd < 0)
+    return fd;
+  close(fd);
+  return 0;
+}
+
 /* ------------------------------------------------------------------- public */
 
 int
@@ -216,8 +230,7 @@ image_look(const struct opening *how, struct export_facts *facts,
   if (r < 0)
     return r;
   vhd_get_info(image, &info);
-  const int denied =
-    wants_readonly(how) || access(how->path, W_OK) == 0 ? 0 : -errno;
+  const int denied = wants_readonly(how) ? 0 : denied_to_write(how->path);
   *facts = (struct export_facts){
     .description = how->origin->description,
     .note = note_of(denied),

@@ -161,6 +161,17 @@ def _():
             h.opt_abort()
 
 
+@case("a link to an image below --root is listed and served read-only")
+def _():
+    os.mkdir("dir")
+    os.mkdir("golden")
+    make("golden/base.vhd")
+    os.symlink("../golden/base.vhd", "dir/link.vhd")
+    with served("dir", "--root", "golden"):
+        equal(listed(), {"link": True}, "what is listed")
+        equal(connect("link").is_read_only(), True, "what is served")
+
+
 @case("NAME is NAME.vhd, or else NAME.VHD, and is listed once")
 def _():
     need_nbd()
