@@ -322,6 +322,19 @@ def _():
     wrong(["ca-crl.pem"], *certificates, "--tls-verify-peer")
 
 
+@case("keys that are no regular file are refused with what they must be")
+def _():
+    image()
+    os.mkfifo("fifo.psk")
+    reader, writer = os.pipe()
+    for psk in ("fifo.psk", f"/dev/fd/{reader}", "/dev/null"):
+        refused("--unix", "s.sock", "--tls=require", "--tls-psk", psk,
+                "disk.vhd", pass_fds=[reader],
+                says=[psk, "regular file", "/dev/fd"])
+    os.close(reader)
+    os.close(writer)
+
+
 @case("a key with a pass phrase does not make the server ask for it")
 def _():
     need("openssl")

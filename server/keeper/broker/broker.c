@@ -419,5 +419,12 @@ keeper_read(void *opaque, const char *path, unsigned char **bytes, size_t *n,
   (void)opaque;
   if (fd >= 0)
     close(fd);
-  return r < 0 ? fail_system(err, -r, "cannot read %s", path) : 0;
+  return r == 0              ? 0
+         : r == -EMEDIUMTYPE ? fail_argument(err,
+                                             "%s: keys are read from a "
+                                             "regular file, for they are read "
+                                             "again later: no pipe, device or "
+                                             "/dev/fd",
+                                             path)
+                             : fail_system(err, -r, "cannot read %s", path);
 }

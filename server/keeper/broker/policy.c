@@ -557,12 +557,12 @@ policy_key(const struct policy *policy, const char *path)
   if (!is_key(policy->options, path))
     return -EACCES;
   int look = open_to_look(path, 0);
-  int fd = look < 0 ? look : open_regular(look, O_RDONLY);
-  if (look >= 0)
-    close(look);
-  if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_size > BROKER_MAX_KEY)) {
-    close(fd);
-    fd = -EFBIG;
-  }
+  if (look < 0)
+    return look == -ELOOP ? -EMEDIUMTYPE : look;
+  int fd = fstat(look, &st) < 0          ? -errno
+           : !S_ISREG(st.st_mode)        ? -EMEDIUMTYPE
+           : st.st_size > BROKER_MAX_KEY ? -EFBIG
+                                         : open_again(look, O_RDONLY);
+  close(look);
   return fd;
 }

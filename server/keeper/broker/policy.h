@@ -35,6 +35,7 @@ int policy_open(struct policy *policy, const char *path, bool write);
 int policy_list(struct policy *policy, const char *path);
 /* Removes an image's companion. */
 int policy_unlink(struct policy *policy, const char *path);
+/* -EMEDIUMTYPE: it is no regular file, or a link of /proc leads there. */
 int policy_key(const struct policy *policy, const char *path);
 
 #endif
