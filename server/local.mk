@@ -34,6 +34,8 @@ server_libserver_la_SOURCES = \
 	server/base/turns.h \
 	server/catalog/catalog.c \
 	server/catalog/catalog.h \
+	server/catalog/change.c \
+	server/catalog/change.h \
 	server/catalog/entry.c \
 	server/catalog/entry.h \
 	server/catalog/generation.c \
@@ -56,6 +58,8 @@ server_libserver_la_SOURCES = \
 	server/catalog/start/start.h \
 	server/catalog/stop.c \
 	server/catalog/stop.h \
+	server/catalog/strings.c \
+	server/catalog/strings.h \
 	server/client/client.c \
 	server/client/client.h \
 	server/client/command/cache.c \

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "catalog/catalog.h"
+#include "catalog/change.h"
 #include "catalog/start/start.h"
 #include "catalog/stop.h"
 #include "client/connection/connection.h"
@@ -418,6 +419,13 @@ wait_gone(struct server *server, uint64_t msec)
     r = pthread_cond_timedwait(&server->changed, &server->lock, &until);
   pthread_mutex_unlock(&server->lock);
   return atomic_load(&server->nconnections) == 0;
+}
+
+int
+server_change(struct server *server, const struct server_export *exports,
+              size_t n, struct vhd_error *err)
+{
+  return catalog_change(server->catalog, exports, n, err);
 }
 
 int

@@ -9,6 +9,7 @@
  *   server_start()   the exports named on the command line are opened, so that
  *                    what is wrong with them shows at start; threads run
  *   server_accept()  for each accepted socket; never blocks
+ *   server_change()  where others are to be served than at the start
  *   server_stop()    blocks until everything is flushed, closed and joined
  *   server_free()
  *
@@ -64,6 +65,11 @@ int server_start(struct server *server, struct vhd_error *err);
  * thread. */
 int server_accept(struct server *server, int fd,
                   const struct visitor *visitor);
+
+/* Serves these exports from now on, and no others: as catalog_change().  0 or
+ * -ENOMEM.  Main thread. */
+int server_change(struct server *server, const struct server_export *exports,
+                  size_t n, struct vhd_error *err);
 
 /* Somebody was not served because of a limit: -EUSERS, of connections; -EDQUOT,
  * of those of one address; -EMFILE and -ENFILE, of descriptors, the process's

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "catalog/entry.h"
 #include "catalog/list.h"
+#include "catalog/strings.h"
 #include "config/server_config.h"
 
 const char *
@@ -50,7 +51,7 @@ static bool
 is_hidden(const struct catalog *catalog, const struct entry *entry,
           const struct asker *asker)
 {
-  return entry ? !origin_visible(&entry->origin, asker)
+  return entry ? !origin_visible(&entry->now.origin, asker)
                : catalog->hides && !asker->tls;
 }
 
@@ -69,13 +70,15 @@ catalog_get(struct catalog *catalog, const struct asker *asker,
   struct entry *entry = entry_find(catalog, name);
   if (!entry)
     entry = entry_on_demand(catalog, name);
+  else if (entry->now.gone)
+    entry = NULL;
   if (is_hidden(catalog, entry, asker)) {
     ticket->refusal = EXPORT_TLS_ONLY;
     if (entry)
       entry_forget(entry);
   } else if (!entry) {
     ticket->refusal = EXPORT_UNKNOWN;
-  } else if (entry->origin.stays && entry->current) {
+  } else if (entry->now.origin.stays && entry->current) {
     entry_fill_current(entry, ticket);
   } else {
     answered = false;
@@ -149,7 +152,10 @@ catalog_new(const struct server_config *config, struct catalog **out,
   generations_init(&catalog->live);
   catalog->live.left = on_left;
   catalog->lists = list_cache_new(catalog);
-  int r = catalog->lists ? 0 : fail_system(err, ENOMEM, "the exports");
+  catalog->strings = strings_new();
+  int r = catalog->lists && catalog->strings
+            ? 0
+            : fail_system(err, ENOMEM, "the exports");
   if (r == 0)
     r = add_all_named(catalog, err);
   if (r < 0) {
@@ -170,6 +176,7 @@ catalog_free(struct catalog *catalog)
   HASH_ITER(hh, catalog->entries, entry, next)
     entry_free(entry);
   list_cache_free(catalog->lists);
+  strings_free(catalog->strings);
   generations_destroy(&catalog->live);
   free(catalog);
 }

@@ -50,7 +50,7 @@ entry_new(struct catalog *catalog, const char *name,
     return NULL;
   entry->catalog = catalog;
   entry->source = source;
-  entry->origin = *origin;
+  entry->now.origin = *origin;
   entry->name = strdup(name);
   entry->queue = io_queue_new();
   init_desk(&entry->looks, entry, run_looks);
@@ -86,12 +86,35 @@ entry_free(struct entry *entry)
 bool
 entry_forget(struct entry *entry)
 {
-  const bool useless = !entry->origin.stays && !entry->current &&
+  const bool useless = !entry->now.origin.stays && !entry->current &&
                        entry_is_idle(entry);
 
   if (useless)
     entry_free(entry);
   return useless;
+}
+
+struct io_work *
+entry_change(struct entry *entry, const struct origin *origin)
+{
+  struct generation *gen = entry->current;
+
+  entry->now.gone = origin == NULL;
+  entry->now.origin = origin ? *origin : (struct origin){ .path = NULL };
+  entry->now.changes++;
+  entry->current = NULL;
+  return gen ? generation_retire(gen) : NULL;
+}
+
+int
+entry_each(struct catalog *catalog, source_visit *visit, void *opaque)
+{
+  int r = 0;
+
+  for (const struct entry *e = catalog->entries; e && r == 0; e = e->hh.next)
+    if (e->now.origin.stays)
+      r = visit(opaque, e->name, &e->now.origin);
+  return r;
 }
 
 /* ------------------------------------------------------------------ answers */
@@ -110,11 +133,11 @@ entry_fill_current(struct entry *entry, struct export_ticket *ticket)
   struct generation *gen = entry->current;
 
   ticket->facts = (struct export_facts){
-    .description = gen->export.description,
+    .description = entry->now.origin.description,
     .note = gen->export.note,
     .size = gen->export.size,
     .readonly = gen->export.readonly,
-    .tls_only = gen->export.tls_only,
+    .tls_only = entry->now.origin.tls_only,
   };
   if (ticket->want == EXPORT_OPENED) {
     gen->refs++;
@@ -151,9 +174,11 @@ answer_all(struct export_tickets *tickets, enum export_refusal refusal,
 
 /* Why an image could not be opened or looked at, told to the log. */
 static enum export_refusal
-explain(const struct entry *entry, int r, const struct vhd_error *err)
+explain(const struct entry *entry, const struct meaning *meaning, int r,
+        const struct vhd_error *err)
 {
-  if (r == -ENOENT && err->code != VHD_PARENT_MISSING)
+  if (r == -ENOENT && err->code != VHD_PARENT_MISSING &&
+      !meaning->origin.stays)
     return EXPORT_UNKNOWN;
   const char *limit = descriptors_explain(r);
   if (log_cause_pass("the export '%s', which cannot be opened", entry->name))
@@ -166,9 +191,11 @@ explain(const struct entry *entry, int r, const struct vhd_error *err)
 
 /* -------------------------------------------------------------------- desks */
 
-/* All who wait at the desk now; false: nobody, and the entry may be gone. */
+/* All who wait at the desk now, and what for; false: nobody, and the entry may
+ * be gone. */
 static bool
-take_waiters(struct desk *desk, struct export_tickets *tickets)
+take_waiters(struct desk *desk, struct export_tickets *tickets,
+             struct meaning *meaning)
 {
   struct entry *entry = desk->entry;
   struct catalog *catalog = entry->catalog;
@@ -176,7 +203,11 @@ take_waiters(struct desk *desk, struct export_tickets *tickets)
   STAILQ_INIT(tickets);
   pthread_mutex_lock(&catalog->live.lock);
   STAILQ_CONCAT(tickets, &desk->waiters);
-  const bool some = !STAILQ_EMPTY(tickets);
+  const bool wanted = entry->wanted && desk == &entry->opens;
+  const bool some = wanted || !STAILQ_EMPTY(tickets);
+  *meaning = entry->now;
+  if (wanted)
+    entry->wanted = false;
   if (!some) {
     desk->busy = false;
     entry_forget(entry);
@@ -197,6 +228,16 @@ entry_wait(struct entry *entry, struct export_ticket *ticket)
     return NULL;
   desk->busy = true;
   return &desk->work;
+}
+
+struct io_work *
+entry_want(struct entry *entry)
+{
+  entry->wanted = true;
+  if (entry->opens.busy)
+    return NULL;
+  entry->opens.busy = true;
+  return &entry->opens.work;
 }
 
 /* Is this the file that is open already?  Then all are answered. */
@@ -278,15 +319,20 @@ log_other_name(struct entry *entry, const struct file_id *file)
   free(name);
 }
 
-/* The entry has another file than before, or one again. */
-static void
-set_current(struct entry *entry, struct generation *gen,
+/* The entry has another file than before, or one again.  False: not this one,
+ * for the name means something else by now. */
+static bool
+set_current(struct entry *entry, struct generation *gen, unsigned changes,
             struct export_tickets *tickets)
 {
   struct catalog *catalog = entry->catalog;
   unsigned left = 0;
 
   pthread_mutex_lock(&catalog->live.lock);
+  if (entry->now.changes != changes) {
+    pthread_mutex_unlock(&catalog->live.lock);
+    return false;
+  }
   struct generation *old = entry->current;
   if (old) {
     old->owner = NULL;
@@ -301,11 +347,23 @@ set_current(struct entry *entry, struct generation *gen,
   if (left > 0)
     log_notice("export '%s': its file was replaced; who has the former one "
                "keeps it until he leaves (clients: %u)",
-               gen->name, left);
+               entry->name, left);
+  return true;
 }
 
+/* Nobody has it, and nobody will. */
 static void
-serve_opens(struct entry *entry, struct export_tickets *tickets)
+discard(struct generation *gen)
+{
+  vhd_close(gen->export.image, NULL);
+  generation_free(gen);
+}
+
+/* False: what was opened is not what the name means by now, and they wait
+ * still. */
+static bool
+serve_opens(struct entry *entry, const struct meaning *meaning,
+            struct export_tickets *tickets)
 {
   static const struct export_facts none;
   struct file_id file = { .inode = 0 };
@@ -316,24 +374,40 @@ serve_opens(struct entry *entry, struct export_tickets *tickets)
 
   const struct opening how = {
     .options = &entry->catalog->config->open,
-    .origin = &entry->origin,
+    .origin = &meaning->origin,
     .path = path,
   };
-  if (entry->source->find(entry->catalog->config, entry->name, &entry->origin,
-                          path)) {
+  if (!meaning->gone &&
+      entry->source->find(entry->catalog->config, entry->name,
+                          &meaning->origin, path)) {
     if (file_id_of(path, &file) == 0 &&
         answer_if_current(entry, &file, tickets))
-      return;
+      return true;
     r = open_generation(entry, &how, &file, &gen, &err);
   }
   if (r == 0) {
-    set_current(entry, gen, tickets);
-    return;
+    if (set_current(entry, gen, meaning->changes, tickets))
+      return true;
+    discard(gen);
+    return false;
   }
-  const enum export_refusal why = explain(entry, r, &err);
+  const enum export_refusal why = explain(entry, meaning, r, &err);
   if (why == EXPORT_BUSY)
     log_other_name(entry, &file);
   answer_all(tickets, why, &none);
+  return true;
+}
+
+/* The lock is not held. */
+static void
+wait_again(struct desk *desk, struct export_tickets *tickets)
+{
+  struct catalog *catalog = desk->entry->catalog;
+
+  pthread_mutex_lock(&catalog->live.lock);
+  STAILQ_CONCAT(&desk->waiters, tickets);
+  desk->entry->wanted |= !desk->entry->now.gone;
+  pthread_mutex_unlock(&catalog->live.lock);
 }
 
 /* On a thread of the entry's queue. */
@@ -343,9 +417,11 @@ run_opens(struct io_work *work)
   struct desk *desk = CONTAINER_OF(work, struct desk, work);
   struct entry *entry = desk->entry;
   struct export_tickets tickets;
+  struct meaning meaning;
 
-  while (take_waiters(desk, &tickets))
-    serve_opens(entry, &tickets);
+  while (take_waiters(desk, &tickets, &meaning))
+    if (!serve_opens(entry, &meaning, &tickets))
+      wait_again(desk, &tickets);
 }
 
 /* ------------------------------------------------------------------ looking */
@@ -368,7 +444,8 @@ answer_existence(struct export_tickets *tickets)
 }
 
 static void
-serve_looks(struct entry *entry, struct export_tickets *tickets)
+serve_looks(struct entry *entry, const struct meaning *meaning,
+            struct export_tickets *tickets)
 {
   struct export_facts facts = { .size = 0 };
   struct vhd_error err = { .code = 0 };
@@ -377,11 +454,12 @@ serve_looks(struct entry *entry, struct export_tickets *tickets)
 
   const struct opening how = {
     .options = &entry->catalog->config->open,
-    .origin = &entry->origin,
+    .origin = &meaning->origin,
     .path = path,
   };
-  if (!entry->source->find(entry->catalog->config, entry->name, &entry->origin,
-                           path)) {
+  if (meaning->gone ||
+      !entry->source->find(entry->catalog->config, entry->name,
+                           &meaning->origin, path)) {
     answer_all(tickets, EXPORT_UNKNOWN, &facts);
     return;
   }
@@ -390,7 +468,8 @@ serve_looks(struct entry *entry, struct export_tickets *tickets)
                                 answer_if_current(entry, &file, tickets)))
     return;
   const int r = image_look(&how, &facts, &err);
-  answer_all(tickets, r < 0 ? explain(entry, r, &err) : EXPORT_FINE, &facts);
+  answer_all(tickets, r < 0 ? explain(entry, meaning, r, &err) : EXPORT_FINE,
+             &facts);
 }
 
 /* On a thread of the entry's queue. */
@@ -400,7 +479,8 @@ run_looks(struct io_work *work)
   struct desk *desk = CONTAINER_OF(work, struct desk, work);
   struct entry *entry = desk->entry;
   struct export_tickets tickets;
+  struct meaning meaning;
 
-  while (take_waiters(desk, &tickets))
-    serve_looks(entry, &tickets);
+  while (take_waiters(desk, &tickets, &meaning))
+    serve_looks(entry, &meaning, &tickets);
 }

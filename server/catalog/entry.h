@@ -12,7 +12,9 @@
  *  4. .current is what new clients get, and only while its file is the one that
  *     the name leads to; whoever finds another replaces it.
  *  5. An entry that does not stay is freed when nobody waits and .current is
- *     NULL. */
+ *     NULL.
+ *  6. What a name means may change (change.h), with .now.changes.  Who opens
+ *     what it meant before gives that up, and begins anew. */
 #ifndef SERVER_CATALOG_ENTRY_H
 #define SERVER_CATALOG_ENTRY_H
 
@@ -33,15 +35,24 @@ struct desk {
   bool busy; /* a thread serves */
 };
 
+/* What the name meant when somebody began to see to it. */
+struct meaning {
+  struct origin origin;
+  bool gone;
+  unsigned changes;
+};
+
 struct entry {
   UT_hash_handle hh;
   struct catalog *catalog;
   char *name; /* the key */
   const struct source *source;
-  struct origin origin;
+  struct meaning now;
   struct io_queue *queue;
   struct generation *current; /* or NULL */
   struct desk looks, opens;
+  bool wanted;         /* to be opened, though nobody waits for it */
+  unsigned configured; /* the last configuration that has it: change.h */
 };
 
 struct catalog {
@@ -50,6 +61,8 @@ struct catalog {
   struct entry *entries;
   bool hides; /* some are served over TLS only */
   struct list_cache *lists;
+  unsigned configured;     /* how often it has changed */
+  struct strings *strings; /* what origins refer to since then */
 };
 
 /* The lock is held.  NULL: none, or memory is short. */
@@ -69,6 +82,18 @@ struct io_work *entry_wait(struct entry *entry, struct export_ticket *ticket);
 /* The lock is held.  The answer is what is current; the ticket is not sent back
  * to its loop. */
 void entry_fill_current(struct entry *entry, struct export_ticket *ticket);
+
+/* The lock is held.  From now on the name means this, or nothing (NULL).
+ * Returns work for the queue of what was open, as generation_retire() does, or
+ * NULL. */
+struct io_work *entry_change(struct entry *entry, const struct origin *origin);
+/* The lock is held.  It is to be opened, whoever wants it.  Returns work as
+ * entry_wait() does. */
+struct io_work *entry_want(struct entry *entry);
+
+/* The lock is held.  Calls visit for each name that is known from the
+ * beginning, until it returns not 0, which is then returned. */
+int entry_each(struct catalog *catalog, source_visit *visit, void *opaque);
 
 /* The lock is held.  Of all that is waited for, nothing is under way? */
 bool entry_is_idle(const struct entry *entry);

@@ -166,16 +166,27 @@ generation_begin_close(struct generation *gen)
   return &gen->close;
 }
 
+struct io_work *
+generation_retire(struct generation *gen)
+{
+  gen->owner = NULL;
+  gen->stays = false;
+  gen->old = gen->refs > 0;
+  return gen->refs == 0 && !gen->flushing && !gen->closing
+           ? generation_begin_close(gen)
+           : NULL;
+}
+
 /* ----------------------------------------------------------------- flushing */
 
 /* On a thread of the generation's queue: the last client of an image that stays
- * open has gone. */
+ * open has gone.  It may be told meanwhile to stay no longer. */
 static void
 run_flush(struct io_work *work)
 {
   struct generation *gen = CONTAINER_OF(work, struct generation, flush);
   struct generations *all = gen->all;
-  bool again;
+  bool again, closes = false;
 
   do {
     const int r = vhd_flush(gen->export.image);
@@ -186,9 +197,15 @@ run_flush(struct io_work *work)
     again = gen->flush_again;
     gen->flush_again = false;
     gen->flushing = again;
+    if (!again && gen->refs == 0 && !gen->stays && !gen->closing) {
+      generation_begin_close(gen);
+      closes = true;
+    }
     pthread_cond_broadcast(&all->changed);
     pthread_mutex_unlock(&all->lock);
   } while (again);
+  if (closes)
+    run_close(&gen->close);
 }
 
 /* The lock is held. */
@@ -218,7 +235,7 @@ export_unref(struct export *export)
     if (all->left)
       all->left(gen);
     if (!gen->stays)
-      work = generation_begin_close(gen);
+      work = gen->flushing ? NULL : generation_begin_close(gen);
     else if (!export->readonly)
       work = begin_flush(gen);
     pthread_cond_broadcast(&all->changed);

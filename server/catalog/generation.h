@@ -11,7 +11,8 @@
  *     that its descriptors mean the same as long as its queue lives.
  *  3. What does not stay is closed when the last reference goes; what stays is
  *     flushed then, and closed by generations_close().
- *  4. A close waits for no flush: there is none where one may begin. */
+ *  4. A close waits for no flush: there is none where one may begin; what is
+ *     retired during a flush is closed at the end of that. */
 #ifndef SERVER_CATALOG_GENERATION_H
 #define SERVER_CATALOG_GENERATION_H
 
@@ -116,6 +117,11 @@ struct generation *generations_find(struct generations *all,
  * its queue: the returned work is to be given to that queue without the lock,
  * at once. */
 struct io_work *generation_begin_close(struct generation *gen);
+
+/* The lock is held.  New clients get another one, or none: it is closed as soon
+ * as nobody uses it.  Returns what generation_begin_close() does if that is
+ * now, else NULL. */
+struct io_work *generation_retire(struct generation *gen);
 
 /* Any thread.  When the last one goes, what was written is made durable. */
 void export_unref(struct export *export);

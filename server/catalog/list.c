@@ -49,6 +49,7 @@ struct listing {
   int error;
   struct item *items; /* by name */
   size_t n, room;
+  bool hides;          /* some are told to those with TLS alone */
   struct text text[2]; /* for who has TLS, or where all see the same: [1] */
 };
 
@@ -59,6 +60,7 @@ struct list_cache {
   struct io_work work;
   bool busy;
   bool constant; /* no source makes exports on demand */
+  bool stale;    /* the configuration has changed since .now */
   STAILQ_HEAD(lists, export_list) waiters;
   struct listing *now; /* NULL: nobody has asked yet */
 };
@@ -146,9 +148,9 @@ is_open(struct catalog *catalog, const char *name, const struct file_id *file)
 {
   pthread_mutex_lock(&catalog->live.lock);
   const struct entry *entry = entry_find(catalog, name);
-  const bool open =
-    entry && entry->current &&
-    (entry->origin.stays || file_id_same(&entry->current->files.id[0], file));
+  const bool open = entry && entry->current &&
+                    (entry->now.origin.stays ||
+                     file_id_same(&entry->current->files.id[0], file));
   pthread_mutex_unlock(&catalog->live.lock);
   return open;
 }
@@ -224,6 +226,17 @@ add_item(void *opaque, const char *name, const struct origin *origin)
   return 0;
 }
 
+/* What is known without a look: the configuration may have changed since the
+ * start. */
+static int
+add_known(struct making *m)
+{
+  pthread_mutex_lock(&m->catalog->live.lock);
+  const int r = entry_each(m->catalog, add_item, m);
+  pthread_mutex_unlock(&m->catalog->live.lock);
+  return r;
+}
+
 /* In the order of names, each once: NAME.vhd and NAME.VHD have one, which means
  * what the source finds. */
 static void
@@ -275,10 +288,13 @@ make_listing(struct list_cache *cache)
   l->version = cache->now ? cache->now->version + 1 : 1;
   for (; *source && r == 0; source++) {
     struct making m = { cache, catalog, &patience, *source, cache->now, l };
-    r = (*source)->each(catalog->config, add_item, &m);
+    r = (*source)->may_have ? (*source)->each(catalog->config, add_item, &m)
+                            : add_known(&m);
   }
   sort_items(l);
-  for (int tls = catalog->hides ? 0 : 1; tls < 2 && r == 0; tls++)
+  for (size_t i = 0; i < l->n; i++)
+    l->hides |= l->items[i].tls_only;
+  for (int tls = l->hides ? 0 : 1; tls < 2 && r == 0; tls++)
     r = make_text(l, tls, &l->text[tls]);
   l->error = r;
   return l;
@@ -308,6 +324,7 @@ take_waiters(struct list_cache *cache, struct lists *lists)
   STAILQ_INIT(lists);
   pthread_mutex_lock(&live->lock);
   STAILQ_CONCAT(lists, &cache->waiters);
+  cache->stale = false;
   cache->busy = !STAILQ_EMPTY(lists);
   const bool busy = cache->busy;
   if (!busy)
@@ -345,12 +362,12 @@ export_list_begin(struct export_list *list, struct catalog *catalog,
   bool begin = false;
 
   export_list_clear(list);
-  list->tls = asker->tls || !catalog->hides;
   list->version = 0;
   list->next = 0;
+  list->tls = asker->tls;
   pthread_mutex_lock(&catalog->live.lock);
   STAILQ_INSERT_TAIL(&cache->waiters, list, link);
-  if (cache->constant && cache->now) {
+  if (cache->constant && cache->now && !cache->stale) {
     answer_all(&cache->waiters, 0);
   } else {
     begin = !cache->busy;
@@ -386,7 +403,7 @@ static ssize_t
 take_some(struct export_list *list, const struct listing *l, void *buf,
           size_t room)
 {
-  const struct text *text = &l->text[list->tls];
+  const struct text *text = &l->text[list->tls || !l->hides];
   size_t at = find_next(list, l, text);
   const size_t begin = at > 0 ? text->end[at - 1] : 0;
 
@@ -455,6 +472,12 @@ list_cache_free(struct list_cache *cache)
   io_queue_free(cache->queue);
   listing_free(cache->now);
   free(cache);
+}
+
+void
+list_cache_forget(struct list_cache *cache)
+{
+  cache->stale = true;
 }
 
 bool

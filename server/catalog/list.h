@@ -31,7 +31,7 @@ struct export_list {
   struct loop *loop;
   struct task done; /* posted to .loop, always, when there is an answer */
   int error;        /* -errno: the exports cannot be listed */
-  bool tls;         /* may see all */
+  bool tls;         /* the asker's: may see all */
   uint64_t version; /* of the list that .next counts in */
   size_t next;
   char *last; /* the name before; NULL: none */
@@ -53,6 +53,8 @@ void export_list_clear(struct export_list *list);
 struct list_cache *list_cache_new(struct catalog *catalog);
 /* Nobody asks.  NULL is fine. */
 void list_cache_free(struct list_cache *cache);
+/* The catalog's lock is held.  Other exports than before are to be told. */
+void list_cache_forget(struct list_cache *cache);
 /* The catalog's lock is held.  Is no thread at work? */
 bool list_cache_is_idle(const struct list_cache *cache);
 

@@ -28,6 +28,20 @@ named_find(const struct server_config *config, const char *name,
   return snprintf(path, PATH_MAX, "%s", origin->path) < PATH_MAX;
 }
 
+struct origin
+named_origin(const struct server_config *config,
+             const struct server_export *export)
+{
+  return (struct origin){
+    .path = export->path,
+    .description = export->description,
+    .readonly = export->readonly || config->readonly,
+    .raw = export->raw,
+    .tls_only = export->tls_only,
+    .stays = true,
+  };
+}
+
 static int
 named_each(const struct server_config *config, source_visit *visit,
            void *opaque)
@@ -35,21 +49,13 @@ named_each(const struct server_config *config, source_visit *visit,
   int r = 0;
 
   for (size_t i = 0; i < config->nexports && r == 0; i++) {
-    const struct server_export *named = &config->exports[i];
-    const struct origin origin = {
-      .path = named->path,
-      .description = named->description,
-      .readonly = named->readonly || config->readonly,
-      .raw = named->raw,
-      .tls_only = named->tls_only,
-      .stays = true,
-    };
-    r = visit(opaque, named->name, &origin);
+    const struct origin origin = named_origin(config, &config->exports[i]);
+    r = visit(opaque, config->exports[i].name, &origin);
   }
   return r;
 }
 
-static const struct source named = {
+const struct source named_source = {
   .find = named_find,
   .each = named_each,
 };
@@ -141,8 +147,9 @@ static const struct source folder = {
 const struct source *const *
 sources_of(const struct server_config *config)
 {
-  static const struct source *const by_name[] = { &named, NULL };
-  static const struct source *const by_folder[] = { &named, &folder, NULL };
+  static const struct source *const by_name[] = { &named_source, NULL };
+  static const struct source *const by_folder[] = { &named_source, &folder,
+                                                    NULL };
 
   return config->directory ? by_folder : by_name;
 }

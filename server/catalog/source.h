@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* source.h: where exports come from: what is named at start, and the images of
  * a folder.  A source knows names, what is said of them, and where their images
- * lie; it opens none.  Constant after the configuration; any thread. */
+ * lie; it opens none.  Constant after the start; any thread. */
 #ifndef SERVER_CATALOG_SOURCE_H
 #define SERVER_CATALOG_SOURCE_H
 
@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 struct server_config;
+struct server_export;
 
 /* Who asks for exports: what of them he may see may depend on it. */
 struct asker {
@@ -20,8 +21,7 @@ struct asker {
   socklen_t address_len;
 };
 
-/* What a source says of an export; strings live as long as the
- * configuration. */
+/* What a source says of an export; strings live as long as the catalog. */
 struct origin {
   const char *path;        /* NULL: .find tells, each time */
   const char *description; /* or NULL */
@@ -48,6 +48,11 @@ struct source {
 
 /* The sources that this configuration has, ended by NULL. */
 const struct source *const *sources_of(const struct server_config *config);
+
+/* Of the names of the configuration, and what one of them means. */
+extern const struct source named_source;
+struct origin named_origin(const struct server_config *config,
+                           const struct server_export *export);
 
 /* May this asker see such an export? */
 bool origin_visible(const struct origin *origin, const struct asker *asker);

@@ -64,8 +64,8 @@ how_to_open(const struct candidate *c)
 {
   return (struct opening){
     .options = &c->entry->catalog->config->open,
-    .origin = &c->entry->origin,
-    .path = c->entry->origin.path,
+    .origin = &c->entry->now.origin,
+    .path = c->entry->now.origin.path,
     .readonly = c->readonly,
   };
 }
@@ -76,7 +76,7 @@ spare_ancestor(struct start *s, struct candidate *c)
 {
   const char *child = relatives_find(s->ancestors, &c->file);
 
-  if (!child || c->readonly || c->entry->origin.readonly)
+  if (!child || c->readonly || c->entry->now.origin.readonly)
     return;
   c->readonly = true;
   log_notice("export '%s': it is a parent of '%s', which is served too; "
@@ -270,7 +270,7 @@ add_candidate(struct start *s, struct entry *entry)
   struct stat st;
 
   *c = (struct candidate){ .entry = entry, .order = s->n };
-  if (stat(entry->origin.path, &st) == 0) {
+  if (stat(entry->now.origin.path, &st) == 0) {
     c->file = (struct file_id){ st.st_dev, st.st_ino };
     c->time = st.st_mtim;
   }
@@ -286,7 +286,7 @@ find_candidates(struct start *s)
   if (!s->all)
     return -ENOMEM;
   for (entry = s->catalog->entries; entry; entry = entry->hh.next)
-    if (entry->origin.stays && !entry->current)
+    if (entry->now.origin.stays && !entry->current)
       add_candidate(s, entry);
   qsort(s->all, s->n, sizeof *s->all, youngest_first);
   return 0;
