@@ -100,9 +100,13 @@ server_libserver_la_SOURCES = \
 	server/config/file.h \
 	server/config/option.c \
 	server/config/option.h \
+	server/config/parcel.c \
+	server/config/parcel.h \
 	server/config/resolve.c \
 	server/config/resolve.h \
 	server/config/server_config.h \
+	server/config/settings.c \
+	server/config/settings.h \
 	server/control/facts.c \
 	server/control/facts.h \
 	server/disk/budget.c \

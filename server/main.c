@@ -13,8 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "config/command_line.h"
-#include "config/resolve.h"
+#include "config/settings.h"
 #include "keeper/broker/helper.h"
 #include "keeper/keeper.h"
 #include "keeper/notify.h"
@@ -29,7 +28,8 @@ enum {
 };
 
 struct daemon {
-  struct options options;
+  struct settings settings;
+  bool misconfigured; /* which was told */
   struct user user;
   struct listen_set *listen;
   int notify_fd;
@@ -54,7 +54,7 @@ on_work(void *opaque, const struct keeper_ties *ties)
 {
   struct daemon *d = opaque;
   const struct service_setup setup = {
-    .options = &d->options,
+    .options = &d->settings.options,
     .user = &d->user,
     .listen = d->listen,
   };
@@ -77,8 +77,8 @@ on_help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
           : kind == BROKER_KEYS ? 0
                                 : -EINVAL;
   keeper_tie(ties);
-  if (r == 0 && confine_helper(&d->options, &err) == 0)
-    helper_run(channel, (enum broker_helper)kind, &d->options);
+  if (r == 0 && confine_helper(&d->settings.options, &err) == 0)
+    helper_run(channel, (enum broker_helper)kind, &d->settings.options);
 }
 
 static void
@@ -113,6 +113,25 @@ on_trouble(void *opaque, const char *trouble)
   notify_send(d->notify_fd, state);
 }
 
+/* The former configuration stays in force where the new one is wrong. */
+static int
+on_reload(void *opaque)
+{
+  struct daemon *d = opaque;
+  char why[1024], text[1100];
+  int parcel = -1;
+  const int r = settings_reread(&d->settings, &parcel, why, sizeof why);
+
+  snprintf(text, sizeof text, "%s; the former configuration stays in force",
+           why);
+  if (r < 0)
+    log_error("%s", text);
+  if (r < 0 || d->misconfigured)
+    on_trouble(d, r < 0 ? text : "");
+  d->misconfigured = r < 0;
+  return parcel;
+}
+
 static void
 tidy(void *opaque)
 {
@@ -144,13 +163,15 @@ spare_client(int fd)
 static int
 start(struct daemon *d, struct vhd_error *err)
 {
-  int r = user_find(d->options.user, d->options.group, &d->user, err);
+  int r = user_find(d->settings.options.user, d->settings.options.group,
+                    &d->user, err);
   if (r == 0)
-    r = listen_open(&d->options, d->user.uid, d->user.gid, &d->listen, err);
+    r = listen_open(&d->settings.options, d->user.uid, d->user.gid, &d->listen,
+                    err);
   if (r == 0)
-    r = pid_file_open(&d->pid_file, d->options.pid_file, err);
+    r = pid_file_open(&d->pid_file, d->settings.options.pid_file, err);
   if (r == 0)
-    r = confine_keeper(&d->options, err);
+    r = confine_keeper(&d->settings.options, err);
   return r;
 }
 
@@ -162,7 +183,7 @@ run(struct daemon *d)
 
   d->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
   keeper_hold_signals();
-  spare_client(d->options.fd);
+  spare_client(d->settings.options.fd);
   d->notify_fd = notify_open();
   if (start(d, &err) == 0) {
     const struct keeper_duties duties = {
@@ -171,6 +192,7 @@ run(struct daemon *d)
       .help = on_help,
       .ready = on_ready,
       .stopping = on_stopping,
+      .reload = on_reload,
       .trouble = on_trouble,
       .tidy = tidy,
       .once = listen_connected(d->listen) > 0,
@@ -189,19 +211,17 @@ run(struct daemon *d)
   return status;
 }
 
-/* Is it what could be served?  Opens nothing. */
+/* --check-config. */
 static int
-check(const struct options *options)
+check(const struct settings *settings)
 {
-  struct server_config config;
   struct vhd_error err;
-  const int r = resolve_config(options, &config, &err);
+  const int r = settings_check(settings, &err);
 
   if (r < 0)
     log_error("%s", err.message);
   else
     puts("The configuration is sound.");
-  resolve_config_free(&config);
   return r < 0 ? EXIT_USAGE : EXIT_SUCCESS;
 }
 
@@ -223,7 +243,7 @@ main(int argc, char **argv)
   int status = EXIT_SUCCESS;
 
   fill_standard_files();
-  switch (options_parse(&d.options, argc, argv, message, sizeof message)) {
+  switch (settings_read(&d.settings, argc, argv, message, sizeof message)) {
   case OPTIONS_WRONG:
     log_error("%s", message);
     status = EXIT_USAGE;
@@ -231,11 +251,11 @@ main(int argc, char **argv)
   case OPTIONS_DONE:
     break;
   case OPTIONS_RUN:
-    if (d.options.verbose)
+    if (d.settings.options.verbose)
       log_set_level(LOG_LEVEL_DEBUG);
-    status = d.options.check_config ? check(&d.options) : run(&d);
+    status = d.settings.options.check_config ? check(&d.settings) : run(&d);
     break;
   }
-  options_free(&d.options);
+  settings_free(&d.settings);
   return status;
 }

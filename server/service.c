@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/log_cause.h"
 #include "config/command_line.h"
+#include "config/parcel.h"
 #include "config/resolve.h"
 #include "keeper/broker/broker.h"
 #include "keeper/keeper.h"
@@ -80,8 +81,30 @@ on_last_gone(void *opaque)
 
 /* ------------------------------------------------------------------- events */
 
+/* By what the keeper has read, which is as sound as at the start. */
 static void
-reload(struct service *s)
+change_exports(struct service *s, int parcel)
+{
+  struct options options;
+  struct vhd_error err;
+  int r = parcel_unpack(parcel, &options);
+  struct server_export *exports = r < 0 ? NULL : resolve_exports(&options);
+
+  broker_renew();
+  if (!exports)
+    r = fail_system(&err, r < 0 ? -r : ENOMEM,
+                    "the exports are those of "
+                    "before");
+  else
+    r = server_change(s->server, exports, options.nexports, &err);
+  if (r < 0)
+    log_error("%s", err.message);
+  free(exports);
+  options_free(&options);
+}
+
+static void
+reload_keys(struct service *s)
 {
 #ifdef HAVE_TLS
   if (s->tls)
@@ -95,17 +118,24 @@ static void
 on_word(evutil_socket_t fd, short what, void *opaque)
 {
   struct service *s = opaque;
+  int with;
 
   (void)fd;
   (void)what;
-  switch (keeper_hear(s->ties)) {
+  switch (keeper_hear(s->ties, &with)) {
   case KEEPER_STOP:
     event_base_loopbreak(s->base);
     break;
   case KEEPER_RELOAD:
-    reload(s);
-    break;
+    reload_keys(s);
+    if (with >= 0)
+      change_exports(s, with);
+    else if (with == -EMFILE)
+      log_error("the exports are those of before: %s", strerror(EMFILE));
+    return;
   }
+  if (with >= 0)
+    close(with);
 }
 
 static void

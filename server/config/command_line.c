@@ -179,6 +179,26 @@ options_parse(struct options *opt, int argc, char **argv, char *message,
   return OPTIONS_WRONG;
 }
 
+unsigned
+options_compare(const struct options *a, const struct options *b, char *names,
+                size_t size)
+{
+  const struct option *option;
+  unsigned n = 0;
+  size_t at = 0;
+
+  names[0] = '\0';
+  for (size_t i = 0; (option = option_at(i)) != NULL; i++) {
+    if (option_is_of_export(option) || option_is_same(option, a, b))
+      continue;
+    if (at < size)
+      at += (size_t)snprintf(names + at, size - at, "%s%s", n ? ", " : "",
+                             option->name);
+    n++;
+  }
+  return n;
+}
+
 void
 options_free(struct options *opt)
 {

@@ -101,6 +101,11 @@ enum options_outcome {
 enum options_outcome options_parse(struct options *opt, int argc, char **argv,
                                    char *message, size_t size);
 
+/* The names of options that differ, with commas: how many; exports do not
+ * count, nor what is said of them. */
+unsigned options_compare(const struct options *a, const struct options *b,
+                         char *names, size_t size);
+
 void options_free(struct options *opt);
 
 #endif

@@ -144,6 +144,59 @@ option_is_repeatable(const struct option *option)
   return option->parse == parse_list || option->parse == parse_address;
 }
 
+bool
+option_is_of_export(const struct option *option)
+{
+  return option->member == offsetof(struct options, descriptions) ||
+         option->member == offsetof(struct options, tls_only) ||
+         option->parse == parse_raw;
+}
+
+static bool
+same_list(const struct options_list *a, const struct options_list *b)
+{
+  bool same = a->n == b->n;
+
+  for (size_t i = 0; same && i < a->n; i++)
+    same = strcmp(a->items[i], b->items[i]) == 0;
+  return same;
+}
+
+static bool
+same_addresses(const struct options *a, const struct options *b)
+{
+  bool same = a->nlisten == b->nlisten;
+
+  for (size_t i = 0; same && i < a->nlisten; i++)
+    same = strcmp(a->listen[i].host, b->listen[i].host) == 0 &&
+           strcmp(a->listen[i].port, b->listen[i].port) == 0;
+  return same;
+}
+
+static bool
+same_string(const char *a, const char *b)
+{
+  return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool
+option_is_same(const struct option *option, const struct options *a,
+               const struct options *b)
+{
+  const void *x = (const char *)a + option->member;
+  const void *y = (const char *)b + option->member;
+
+  return option->parse == parse_address ? same_addresses(a, b)
+         : option->parse == parse_list  ? same_list(x, y)
+         : option->parse == parse_string
+           ? same_string(*(const char *const *)x, *(const char *const *)y)
+         : option->parse == parse_flag ? *(const bool *)x == *(const bool *)y
+         : option->parse == parse_number || option->parse == parse_octal ||
+             option->parse == parse_word
+           ? *(const unsigned *)x == *(const unsigned *)y
+           : true; /* it is read, or said of an export */
+}
+
 /* ------------------------------------------------------- kinds of argument */
 
 static int

@@ -36,5 +36,11 @@ const struct option *option_at(size_t i);
 const struct option *option_find(const char *name, size_t len);
 /* May be said several times, each time of another thing. */
 bool option_is_repeatable(const struct option *option);
+/* Is it said of single exports? */
+bool option_is_of_export(const struct option *option);
+
+/* Is one of them the same in both? */
+bool option_is_same(const struct option *option, const struct options *a,
+                    const struct options *b);
 
 #endif

@@ -20,6 +20,25 @@ is_directory(const char *path)
   return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+struct server_export *
+resolve_exports(const struct options *opt)
+{
+  struct server_export *exports = calloc(opt->nexports + 1, sizeof *exports);
+
+  for (size_t i = 0; exports && i < opt->nexports; i++) {
+    const struct options_export *from = &opt->exports[i];
+    exports[i] = (struct server_export){
+      .name = from->name ? from->name : "",
+      .path = from->path,
+      .description = from->description,
+      .tls_only = from->tls_only,
+      .raw = from->raw,
+      .readonly = opt->readonly || from->readonly,
+    };
+  }
+  return exports;
+}
+
 static int
 set_exports(const struct options *opt, struct server_config *config,
             struct vhd_error *err)
@@ -35,11 +54,6 @@ set_exports(const struct options *opt, struct server_config *config,
     config->directory = opt->exports[0].path;
     return 0;
   }
-  struct server_export *exports = calloc(opt->nexports, sizeof *exports);
-  if (!exports)
-    return fail_system(err, ENOMEM, "cannot start");
-  config->exports = exports;
-  config->nexports = opt->nexports;
   for (size_t i = 0; i < opt->nexports; i++) {
     const struct options_export *from = &opt->exports[i];
     if (from->name && is_directory(from->path)) {
@@ -48,16 +62,10 @@ set_exports(const struct options *opt, struct server_config *config,
                            "names; give it alone, without %s=",
                            from->path, from->name);
     }
-    exports[i] = (struct server_export){
-      .name = from->name ? from->name : "",
-      .path = from->path,
-      .description = from->description,
-      .tls_only = from->tls_only,
-      .raw = from->raw,
-      .readonly = opt->readonly || from->readonly,
-    };
   }
-  return 0;
+  config->exports = resolve_exports(opt);
+  config->nexports = opt->nexports;
+  return config->exports ? 0 : fail_system(err, ENOMEM, "cannot start");
 }
 
 static void

@@ -13,6 +13,9 @@
  * resolve_config_free(), whatever is returned. */
 int resolve_config(const struct options *opt, struct server_config *config,
                    struct vhd_error *err);
+/* The exports alone, .nexports of them; the caller's to free; they refer to the
+ * options' strings.  NULL where memory is short. */
+struct server_export *resolve_exports(const struct options *opt);
 void resolve_config_free(struct server_config *config);
 
 #endif

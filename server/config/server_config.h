@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* server_config.h: what a server is to serve, and within which limits.  The
  * command line is resolved into it (resolve.h); each room reads what concerns
- * it.  It does not change while a server runs. */
+ * it.  It does not change while a server runs, but the exports that are served
+ * under their names may be others than here after a while
+ * (catalog/change.h). */
 #ifndef SERVER_CONFIG_SERVER_CONFIG_H
 #define SERVER_CONFIG_SERVER_CONFIG_H
 

@@ -62,7 +62,8 @@ struct keeper {
   bool troubled;        /* what they told is in force still */
   bool has_told;        /* this worker has told of trouble */
   bool says_stop;       /* as soon as the worker has room for it */
-  bool says_reload;     /* likewise, thereafter */
+  bool says_reload;     /* likewise, thereafter, */
+  int reload;           /* with this descriptor; -1: with none */
   bool stopping;
   int64_t stopped; /* msec; when that began */
   bool over;       /* the worker has ended for good, with .status */
@@ -153,6 +154,7 @@ shut_all(struct keeper *k)
   shut(&k->control);
   shut(&k->asks);
   shut(&k->answer.channel);
+  shut(&k->reload);
 }
 
 static int
@@ -306,6 +308,7 @@ forget_worker(struct keeper *k)
   shut(&k->answer.channel);
   k->answer.waits = false;
   k->says_stop = k->says_reload = false;
+  shut(&k->reload);
   k->old_helpers += k->nhelpers;
   k->nhelpers = 0;
   k->ready = false;
@@ -421,11 +424,11 @@ end_by(struct keeper *k, int number)
 /* Whether it has been said; if not, the worker has no room for it yet, or is
  * dying. */
 static bool
-say_word(const struct keeper *k, enum keeper_word word)
+say_word(const struct keeper *k, enum keeper_word word, int fd)
 {
   const char byte = (char)word;
 
-  return send(k->control, &byte, 1, MSG_NOSIGNAL) == 1;
+  return message_send(k->control, &byte, 1, fd) == 0;
 }
 
 static void
@@ -434,9 +437,27 @@ say_all(struct keeper *k)
   if (k->control < 0)
     return;
   if (k->says_stop)
-    k->says_stop = !say_word(k, KEEPER_STOP);
+    k->says_stop = !say_word(k, KEEPER_STOP, -1);
   if (k->says_reload)
-    k->says_reload = !say_word(k, KEEPER_RELOAD);
+    k->says_reload = !say_word(k, KEEPER_RELOAD, k->reload);
+  if (!k->says_reload)
+    shut(&k->reload);
+}
+
+/* A worker that is to come is born with the new configuration. */
+static void
+reload(struct keeper *k)
+{
+  const int fd = k->duties->reload(k->duties->opaque);
+
+  if (fd >= 0) {
+    shut(&k->reload);
+    k->reload = fd;
+  }
+  k->says_reload = k->control >= 0;
+  say_all(k);
+  if (k->control < 0)
+    shut(&k->reload);
 }
 
 /* Before there is something to finish, and where somebody cannot wait until it
@@ -468,8 +489,7 @@ take_signals(struct keeper *k)
       reap(k);
       break;
     case SIGHUP:
-      k->says_reload = k->control >= 0;
-      say_all(k);
+      reload(k);
       break;
     default:
       stop(k, (int)info.ssi_signo);
@@ -518,6 +538,7 @@ keeper_run(const struct keeper_duties *duties)
     .control = -1,
     .asks = -1,
     .answer.channel = -1,
+    .reload = -1,
   };
   sigset_t set;
 

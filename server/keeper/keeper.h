@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* keeper.h: the keeper: the process that was started.  It holds what must
  * neither be given up nor be in reach of what a client sends: the listening
- * sockets, the pid file, the rights of the start.  It parses nothing, and
- * everything that does is another process, the worker, which the keeper starts,
- * and starts again when it dies.
+ * sockets, the pid file, the rights of the start.  It parses nothing but the
+ * administrator's configuration; everything that does is another process, the
+ * worker, which the keeper starts, and starts again when it dies.
  *
  *   keeper                                  worker
  *     fork() ---------------------------->    prepares, gives its rights up
  *            <---------------- KEEPER_READY   opens images
  *     pid file, READY=1                       accepts
- *     SIGHUP  KEEPER_RELOAD ------------->    loads keys again
+ *     SIGHUP  reads the configuration
+ *             KEEPER_RELOAD ------------->    loads keys again, changes exports
  *     SIGTERM KEEPER_STOP --------------->    finishes, flushes, ends
  *     ends with its status <--------------
  *
@@ -35,7 +36,8 @@ enum keeper_word {
   KEEPER_STATUS = 'T',  /* of the worker, with text: what troubles it */
   KEEPER_REVOKES = 'V', /* of the worker: it has a list of revocations */
   KEEPER_STOP = 'S',    /* to the worker: everything is to be finished */
-  KEEPER_RELOAD = 'L',  /* to the worker: keys may have changed */
+  KEEPER_RELOAD = 'L',  /* to the worker: keys may have changed; with a
+                         * descriptor that .reload() has made, or without */
 };
 
 /* What a worker is given. */
@@ -62,6 +64,8 @@ struct keeper_duties {
    * come. */
   void (*ready)(void *opaque);
   void (*stopping)(void *opaque);
+  /* In the keeper, at SIGHUP: a descriptor for the worker, -1 for none. */
+  int (*reload)(void *opaque);
   /* In the keeper: what the worker has told, which may be anything; "" when
    * the next one is ready without having told of trouble. */
   void (*trouble)(void *opaque, const char *text);
@@ -87,8 +91,8 @@ void keeper_tie(const struct keeper_ties *ties);
 void keeper_say(const struct keeper_ties *ties, enum keeper_word word);
 /* KEEPER_STATUS; "": nothing does any more.  What is too long is cut. */
 void keeper_tell(const struct keeper_ties *ties, const char *trouble);
-/* A word that has come, 0 for none.  Does not return where the keeper is
- * dead. */
-int keeper_hear(const struct keeper_ties *ties);
+/* A word that has come, 0 for none; *fd is the caller's to close, -1 for none.
+ * Does not return where the keeper is dead. */
+int keeper_hear(const struct keeper_ties *ties, int *fd);
 
 #endif

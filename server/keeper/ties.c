@@ -3,6 +3,7 @@
  * hears; see keeper.h.  In the worker, but for keeper_tie(), any thread. */
 #include "config.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "keeper/broker/message.h"
 #include "keeper/keeper.h"
 
 void
@@ -41,11 +43,15 @@ keeper_tell(const struct keeper_ties *ties, const char *trouble)
 }
 
 int
-keeper_hear(const struct keeper_ties *ties)
+keeper_hear(const struct keeper_ties *ties, int *fd)
 {
+  struct pollfd control = { .fd = ties->control, .events = POLLIN };
   char byte;
-  ssize_t n = recv(ties->control, &byte, 1, MSG_DONTWAIT);
 
+  *fd = -1;
+  if (poll(&control, 1, 0) <= 0)
+    return 0;
+  const ssize_t n = message_receive(ties->control, &byte, 1, fd);
   if (n == 0)
     _exit(EXIT_FAILURE);
   return n == 1 ? byte : 0;

@@ -54,6 +54,7 @@ SERVER_TESTS = \
 	tests/functional/server-model.py \
 	tests/functional/server-no-threads.py \
 	tests/functional/server-no-uring.py \
+	tests/functional/server-reload.py \
 	tests/functional/server-remount.py \
 	tests/functional/server-redo.py \
 	tests/functional/server-restart.py \

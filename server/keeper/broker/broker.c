@@ -29,6 +29,7 @@ static struct broker {
   pthread_cond_t changed;   /* one is idle, has gone, or left a folder */
   int channel[MAX_HELPERS]; /* of those that are idle */
   unsigned nidle, n;
+  unsigned policy; /* of the keeper: how often it has changed */
   uint64_t
     work[MAX_HELPERS]; /* the folders of those that are at work in one */
   unsigned nwork;
@@ -90,15 +91,17 @@ leave(uint64_t folder)
   pthread_cond_broadcast(&broker.changed);
 }
 
-/* One that is idle, or a new one, or the first to become idle. */
+/* One that is idle, or a new one, or the first to become idle; *policy is that
+ * which it has, or an older one. */
 static int
-take_helper(uint64_t folder)
+take_helper(uint64_t folder, unsigned *policy)
 {
   int channel = -EAGAIN;
 
   pthread_mutex_lock(&broker.lock);
   while (!enter(folder))
     pthread_cond_wait(&broker.changed, &broker.lock);
+  *policy = broker.policy;
   while (channel < 0) {
     if (broker.nidle > 0) {
       channel = broker.channel[--broker.nidle];
@@ -106,6 +109,7 @@ take_helper(uint64_t folder)
     }
     if (broker.n < MAX_HELPERS) {
       broker.n++;
+      *policy = broker.policy;
       pthread_mutex_unlock(&broker.lock);
       channel = new_helper(BROKER_FILES);
       pthread_mutex_lock(&broker.lock);
@@ -123,10 +127,10 @@ take_helper(uint64_t folder)
 }
 
 static void
-give_helper(int channel, uint64_t folder, bool works)
+give_helper(int channel, uint64_t folder, bool works, unsigned policy)
 {
   pthread_mutex_lock(&broker.lock);
-  if (works && broker.nidle < MAX_IDLE) {
+  if (works && policy == broker.policy && broker.nidle < MAX_IDLE) {
     broker.channel[broker.nidle++] = channel;
     channel = -1;
   } else {
@@ -184,16 +188,17 @@ ask(const struct broker_request *request, int with,
     struct broker_answer *answer, int *fd)
 {
   const uint64_t folder = folder_of(request);
+  unsigned policy;
   int r = -EPIPE;
 
   *fd = -1;
   for (unsigned i = 0; i <= MAX_IDLE + 1 && (r == -EPIPE || r == -ECONNRESET);
        i++) {
-    int channel = take_helper(folder);
+    int channel = take_helper(folder, &policy);
     if (channel < 0)
       return channel;
     r = exchange(channel, request, with, answer, fd);
-    give_helper(channel, folder, r == 0);
+    give_helper(channel, folder, r == 0, policy);
   }
   return r;
 }
@@ -335,23 +340,42 @@ static const struct vhd_host host = {
 int
 broker_begin(int asks, struct vhd_error *err)
 {
+  unsigned policy;
+
   broker.asks = asks;
   /* The first one now, so that there is one, whatever limits come. */
-  int channel = take_helper(0);
+  int channel = take_helper(0, &policy);
   if (channel < 0)
     return fail_system(err, -channel, "cannot start a helper process");
-  give_helper(channel, 0, true);
+  give_helper(channel, 0, true, policy);
   vhd_set_host(&host);
   return 0;
 }
 
-void
-broker_end(void)
+/* The lock is held, or nobody else is there. */
+static void
+send_home(void)
 {
   while (broker.nidle > 0) {
     close(broker.channel[--broker.nidle]);
     broker.n--;
   }
+}
+
+void
+broker_renew(void)
+{
+  pthread_mutex_lock(&broker.lock);
+  broker.policy++;
+  send_home();
+  pthread_cond_broadcast(&broker.changed);
+  pthread_mutex_unlock(&broker.lock);
+}
+
+void
+broker_end(void)
+{
+  send_home();
 }
 
 /* It may be written meanwhile: what is there by its size at the beginning. */

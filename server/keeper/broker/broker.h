@@ -17,6 +17,9 @@
 /* asks: the socket by which the keeper is asked for helpers.  The library opens
  * by them from now on (vhd_set_host()). */
 int broker_begin(int asks, struct vhd_error *err);
+/* The keeper has another policy: the helpers that have the former one are sent
+ * home as soon as they have done what they are at.  Any thread. */
+void broker_renew(void);
 /* Nothing is open any more. */
 void broker_end(void);
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* parcel.h: exports in a file in memory, by which the process that has read the
+ * configuration gives them to the one that serves.
+ *
+ * One thread.  What is unpacked comes from the keeper, who is trusted. */
+#ifndef SERVER_CONFIG_PARCEL_H
+#define SERVER_CONFIG_PARCEL_H
+
+#include "config/command_line.h"
+
+/* A descriptor, or -errno. */
+int parcel_pack(const struct options *opt);
+
+/* Only the exports of opt are filled in; for options_free(), whatever is
+ * returned.  0, -errno, or -EBADMSG for what is no parcel.  Closes fd. */
+int parcel_unpack(int fd, struct options *opt);
+
+#endif
