@@ -189,7 +189,8 @@ int
 children_beside(struct vhd_file *file,
                 int (*found)(void *opaque, const char *path), void *opaque)
 {
-  CLEANUP_FREE char *folder = folder_of(file->path);
+  CLEANUP_FREE char *path = names_own(file);
+  CLEANUP_FREE char *folder = path != NULL ? folder_of(path) : NULL;
   struct footer footer;
 
   if (folder == NULL)

@@ -85,6 +85,9 @@ def _():
     before = Image("base.vhd").bytes
     for what in (("--id", "new"), ("--created", "@1000000000")):
         refused("set", *what, "base.vhd", says=["child.vhd", "--with-children"])
+    os.mkdir("links")
+    os.symlink("../base.vhd", "links/base.vhd")
+    refused("set", "--id", "new", "links/base.vhd", says="child.vhd")
     same_bytes(Image("base.vhd").bytes, before)
     kept("base.vhd", "--creator", "test", "--geometry", "10/4/17")
     same_bytes(content("child.vhd")[:4], b"bbbb")
