@@ -2,8 +2,9 @@
 /* chain.c: see chain.h.
  *
  * The search for a parent goes on past what is certainly another file: one that
- * is no VHD, or has another id.  It ends with one that may be the parent but
- * cannot be read or is held by a writer: an old copy may lie elsewhere. */
+ * is no VHD, or has another id, be it of this chain itself, as a child that is
+ * called like its parent.  It ends with one that may be the parent but cannot
+ * be read or is held by a writer: an old copy may lie elsewhere. */
 #include "config.h"
 
 #include <errno.h>
@@ -50,16 +51,36 @@ blame_last(const struct chain *c, int e, struct vhd_error *err)
 
 /* -------------------------------------------------------------- a candidate */
 
-static int
-check_circle(const struct chain *c, const struct vhd_file *file,
-             struct vhd_error *err)
+/* The layer of this chain that the file is, or NULL. */
+static const struct layer *
+find_own(const struct chain *c, const struct vhd_file *file)
 {
   for (unsigned i = 0; i < c->n; i++)
     if (file_same(c->layer[i]->file, file))
-      return vhd_fail(err, VHD_CHAIN_CYCLE, ELOOP,
-                      "%s: its chain of parents is a circle, which closes at "
-                      "'%s'", c->layer[c->n - 1]->path, file->path);
-  return 0;
+      return c->layer[i];
+  return NULL;
+}
+
+static bool
+has_parents_id(const struct layer *l, const struct layer *child)
+{
+  return memcmp(l->footer.id, child->header.parent_id,
+                sizeof l->footer.id) == 0;
+}
+
+/* A candidate that is of this chain: returns as try_candidate() does. */
+static int
+refuse_own(struct chain *c, const struct layer *own)
+{
+  const struct layer *child = c->layer[c->n - 1];
+
+  int e = vhd_fail(&c->why, VHD_CHAIN_CYCLE, ELOOP,
+                   "%s: its chain of parents is a circle, which closes at '%s'",
+                   child->path, own->path);
+  if (has_parents_id(own, child) || guid_is_null(child->header.parent_id))
+    return blame_last(c, e, &c->why);
+  parent_search_refused(&c->search, &c->why);
+  return 1;
 }
 
 /* A change in place that was interrupted comes before all else. */
@@ -137,7 +158,7 @@ is_parent(struct chain *c, const struct layer *child, const struct layer *l)
 {
   char want[GUID_TEXT_SIZE], have[GUID_TEXT_SIZE];
 
-  if (memcmp(l->footer.id, child->header.parent_id, 16) == 0)
+  if (has_parents_id(l, child))
     return true;
   guid_text(child->header.parent_id, want);
   guid_text(l->footer.id, have);
@@ -166,10 +187,10 @@ try_candidate(struct chain *c, const char *name)
     return parent_search_denied(&c->search), 1;
   if (e < 0)
     return chain_blame(c, e, &c->why);
-  e = check_circle(c, file, &c->why);
-  if (e < 0) {
+  const struct layer *own = find_own(c, file);
+  if (own) {
     file_close(file);
-    return blame_last(c, e, &c->why);
+    return refuse_own(c, own);
   }
   e = read_candidate(c, file, raw ? flags | VHD_OPEN_RAW : flags, &layer);
   if (e < 0) {

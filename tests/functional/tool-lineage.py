@@ -388,4 +388,20 @@ def _():
         vhdkit("read", "child.vhd", "/dev/null")
 
 
+@case("a child that is called as its parent is not taken for it")
+def _():
+    os.makedirs("old")
+    os.makedirs("new")
+    vhdkit("create", "--size", "4M", "old/disk.vhd")
+    vhdkit("write", "old/disk.vhd", data=b"base")
+    vhdkit("create", "--root", ".", "--parent", "old/disk.vhd", "new/disk.vhd")
+    # The relative path leads nowhere now, the name to the child itself.
+    os.mkdir("deep")
+    shutil.move("new", "deep")
+    path = "deep/new/disk.vhd"
+    equal(vhdkit("read", "--root", ".", "--length", "4", path).out, "base")
+    os.rename("old", "older")
+    refused("read", "--root", ".", path, says="closes at")
+
+
 run()
