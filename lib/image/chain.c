@@ -20,7 +20,7 @@
 #include "store/redo.h"
 
 #define PARENT_FLAGS \
-  (VHD_OPEN_RAW_PARENT | VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT)
+  (VHD_OPEN_RAW_PARENT | VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT | LAYER_HEAD)
 
 int
 chain_blame(const struct chain *c, int e, struct vhd_error *err)

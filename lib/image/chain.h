@@ -14,7 +14,7 @@
 
 struct chain {
   const struct vhd_open_options *opt;
-  uint32_t parent_flags;    /* enum vhd_open_flags */
+  uint32_t parent_flags;    /* enum vhd_open_flags, LAYER_HEAD */
   struct file_roots roots;
   struct layer *layer[VHD_MAX_DEPTH + 1]; /* references, from the top down */
   unsigned n;

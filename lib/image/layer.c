@@ -94,7 +94,9 @@ read_layout(struct layer *l, uint32_t flags, struct vhd_error *err)
     return layout_read_raw(l->file, &l->layout, err);
   do {
     forget_warnings(l);
-    e = layout_read(l->file, flags, &w.sink, &l->layout, err);
+    e = flags & LAYER_HEAD
+          ? layout_read_head(l->file, &w.sink, &l->layout, err)
+          : layout_read(l->file, flags, &w.sink, &l->layout, err);
   } while (e < 0 && --tries > 0);
   return e;
 }

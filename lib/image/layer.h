@@ -95,6 +95,10 @@ struct layer {
   struct bitmaps bitmaps;
 };
 
+/* Beside enum vhd_open_flags: the head alone is read (layout_read_head()); such
+ * a layer tells what it is and who its parent is, and is of no other use. */
+#define LAYER_HEAD (1U << 31)
+
 /* Reads and validates the file and takes it over, also on failure.  flags:
  * enum vhd_open_flags.  *layer has one reference.  Blocks. */
 int layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,

@@ -177,29 +177,28 @@ layout_read_batmap(struct reader *r)
 /* --------------------------------------------------------------------- all */
 
 static int
-read_all(struct reader *r, uint32_t flags)
+begin(struct reader *r)
 {
+  memset(r->l, 0, sizeof *r->l);
+  r->l->path = r->file->path;
   int e = file_size(r->file, &r->l->file_size);
-  if (e < 0)
-    return vhd_fail_sys(r->err, -e, "%s: cannot tell the size",
-                        r->file->path);
-  e = layout_read_footer(r);
-  if (e < 0)
-    return e;
-  e = layout_choose_size(r, flags);
-  if (e < 0 || r->l->footer.type == VHD_FIXED)
-    return e;
+  return e < 0 ? vhd_fail_sys(r->err, -e, "%s: cannot tell the size",
+                              r->file->path)
+               : layout_read_footer(r);
+}
 
-  static int (*const parts[])(struct reader *) = {
-    read_header, layout_read_bat, layout_check_bat, layout_read_locators,
-    layout_read_batmap, layout_read_spare,
-  };
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-    e = parts[i](r);
-    if (e < 0)
-      return e;
-  }
-  return 0;
+/* What follows the footer: each part of it, up to the NULL.  A fixed disk has
+ * none. */
+static int
+read_parts(struct reader *r, uint32_t flags,
+           int (*const *part)(struct reader *r))
+{
+  int e = layout_choose_size(r, flags);
+
+  if (e == 0 && r->l->footer.type != VHD_FIXED)
+    for (; e == 0 && *part != NULL; part++)
+      e = (*part)(r);
+  return e;
 }
 
 int
@@ -219,13 +218,33 @@ int
 layout_read(struct vhd_file *file, uint32_t flags, struct layout_sink *sink,
             struct layout *layout, struct vhd_error *err)
 {
+  static int (*const parts[])(struct reader *) = {
+    read_header, layout_read_bat, layout_check_bat, layout_read_locators,
+    layout_read_batmap, layout_read_spare, NULL,
+  };
   struct reader r = { file, layout, sink, err };
 
-  memset(layout, 0, sizeof *layout);
-  layout->path = file->path;
-  int e = read_all(&r, flags);
+  int e = begin(&r);
+  if (e == 0)
+    e = read_parts(&r, flags, parts);
   if (e < 0)
     layout_free(layout);
+  return e;
+}
+
+int
+layout_read_head(struct vhd_file *file, struct layout_sink *sink,
+                 struct layout *layout, struct vhd_error *err)
+{
+  static int (*const parts[])(struct reader *) = {
+    read_header, layout_read_locators, NULL,
+  };
+  struct reader r = { file, layout, sink, err };
+
+  int e = begin(&r);
+  if (e == 0)
+    return read_parts(&r, 0, parts);
+  layout->footer = (struct footer){ 0 };
   return e;
 }
 

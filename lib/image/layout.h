@@ -77,6 +77,12 @@ void layout_tell(struct layout_sink *sink, enum vhd_severity severity,
 int layout_read(struct vhd_file *file, uint32_t flags,
                 struct layout_sink *sink, struct layout *layout,
                 struct vhd_error *err);
+/* Only what it is and whose child: the footers, the header, the locators; a few
+ * reads, however large the image.  Nothing is known of its blocks, nor whether
+ * one lies over a locator.  There is nothing to free.  On failure .footer may
+ * be known all the same; .footer.type is 0 where it is not. */
+int layout_read_head(struct vhd_file *file, struct layout_sink *sink,
+                     struct layout *layout, struct vhd_error *err);
 /* The layout of a file that is the disk itself. */
 int layout_read_raw(struct vhd_file *file, struct layout *layout,
                     struct vhd_error *err);

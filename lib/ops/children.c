@@ -2,7 +2,7 @@
 /* children.c: finding an image's children among the files of a folder.
  *
  * A parent does not know of its children, so files are looked at: each one's
- * footer and header, without a lock.  What cannot be read is nobody's child.
+ * head, without a lock.  What cannot be read is nobody's child.
  *
  * A child names its parent twice: by id, and by places where it may lie.  A
  * copy of the parent has its id, so the id alone does not tell which of the two
@@ -20,8 +20,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "format/footer.h"
-#include "format/header.h"
 #include "image/image.h"
 #include "image/parent.h"
 #include "ops/children.h"
@@ -37,43 +35,34 @@ struct search {
   void *opaque;
 };
 
-static int
-read_at(struct vhd_file *file, uint64_t off, struct footer *footer)
+static void
+ignore(struct layout_sink *sink, enum vhd_severity severity, int code,
+       const char *message)
 {
-  uint8_t buf[FOOTER_SIZE];
-
-  int r = file_read(file, buf, sizeof buf, off);
-  return r < 0 ? r : footer_parse(buf, file->path, "footer", footer, NULL);
+  (void)sink;
+  (void)severity;
+  (void)code;
+  (void)message;
 }
 
-/* The footer at the end, or else its copy. */
+/* Past all that is wrong with it and can be passed over. */
 static int
-read_footer(struct vhd_file *file, struct footer *footer)
+read_head(struct vhd_file *file, struct layout *head)
 {
-  uint64_t size;
+  struct layout_sink any = { ignore, true };
 
-  int r = file_size(file, &size);
-  if (r < 0 || size < FOOTER_SIZE)
-    return -ENOENT;
-  if (read_at(file, size - FOOTER_SIZE, footer) == 0)
-    return 0;
-  r = read_at(file, 0, footer);
-  return r == 0 && footer->type == VHD_FIXED ? -ENOENT : r;
+  return layout_read_head(file, &any, head, NULL);
 }
 
+/* Its id is known, whatever is wrong with the rest. */
 static bool
-names_id(struct vhd_file *file, const uint8_t *id)
+has_id(struct vhd_file *file, const uint8_t *id)
 {
-  uint8_t buf[HEADER_SIZE];
-  struct footer footer;
-  struct header header;
+  struct layout head;
 
-  return read_footer(file, &footer) == 0 &&
-         footer.type == VHD_DIFFERENCING &&
-         file_read(file, buf, sizeof buf, footer.data_offset) == 0 &&
-         header_parse(buf, file->path, footer.current_size, &header,
-                      NULL) == 0 &&
-         memcmp(header.parent_id, id, sizeof header.parent_id) == 0;
+  read_head(file, &head);
+  return head.footer.type != 0 &&
+         memcmp(head.footer.id, id, sizeof head.footer.id) == 0;
 }
 
 enum place {
@@ -91,15 +80,13 @@ look_at_place(const struct search *search, struct vhd_file *child,
   static char top[] = "/", *everywhere[] = { top };
   static const struct file_roots roots = { everywhere, 1 };
   enum place place = LEADS_ELSEWHERE;
-  struct footer footer;
   struct vhd_file *file;
 
   if (file_beside(child, name, nth, &roots, &file, NULL) < 0)
     return LEADS_NOWHERE;
   if (file_same(file, search->parent))
     place = LEADS_TO_PARENT;
-  else if (read_footer(file, &footer) == 0 &&
-           memcmp(footer.id, search->id, sizeof footer.id) == 0)
+  else if (has_id(file, search->id))
     place = LEADS_TO_COPY;
   file_close(file);
   return place;
@@ -130,15 +117,16 @@ is_of_copy(const struct search *search, struct layer *child)
 static bool
 is_child(const struct search *search, struct vhd_file *file)
 {
+  struct layout head;
   struct layer *child;
 
-  if (!names_id(file, search->id)) {
+  if (read_head(file, &head) < 0 || head.footer.type != VHD_DIFFERENCING ||
+      memcmp(head.header.parent_id, search->id,
+             sizeof head.header.parent_id) != 0) {
     file_close(file);
     return false;
   }
-  /* One that cannot be opened now may be mended. */
-  if (layer_new(file, VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED, &child,
-                NULL) < 0)
+  if (layer_of_child(file, &head, &child, NULL) < 0)
     return true;
   const bool of_copy = is_of_copy(search, child);
   layer_unref(child);
@@ -191,13 +179,14 @@ children_beside(struct vhd_file *file,
 {
   CLEANUP_FREE char *path = names_own(file);
   CLEANUP_FREE char *folder = path != NULL ? folder_of(path) : NULL;
-  struct footer footer;
+  struct layout head;
 
   if (folder == NULL)
     return -ENOMEM;
-  if (read_footer(file, &footer) < 0)
+  read_head(file, &head);
+  if (head.footer.type == 0)
     return 0;
-  struct search search = { file, footer.id, found, opaque };
+  struct search search = { file, head.footer.id, found, opaque };
   return folder_each(folder, UINT_MAX, look, &search);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* list.c: vhd_list(), the images of a folder, each with its parent.
  *
- * Of each file the metadata are read, without a lock, and of a child its parent
- * is looked for as opening it would, but no further: what is told of the parent
- * is told where that is listed itself.  One thread a call. */
+ * Of each file the head is read, without a lock, and of a child its parent is
+ * looked for as opening it would, but no further: what is told of the parent is
+ * told where that is listed itself.  One thread a call. */
 #include "config.h"
 
 #include <errno.h>
@@ -177,7 +177,7 @@ vhd_list(const char *path, const struct vhd_list_options *opt,
     e = vhd_check_flags(opt->open.flags, 0, path, err);
   if (e < 0)
     return e;
-  list->open.flags = VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED;
+  list->open.flags = VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED | LAYER_HEAD;
   e = folder_look(path);
   if (e == -ENOTDIR)
     return list_file(list, path);

@@ -261,6 +261,12 @@ def _():
                  ("read", "--overwrite", "other.vhd", "base.vhd")):
         refused(*verb, says=["base.vhd", "parent of './child.vhd'"])
         equal(os.stat("base.vhd"), before, "the base")
+    # Nor one that is damaged, whose id is known.
+    image = Image("base.vhd")
+    image.header.checksum = 1
+    image.save()
+    refused("create", "--size", "1M", "--overwrite", "base.vhd",
+            says="parent of './child.vhd'")
     os.remove("child.vhd")
     vhdkit("read", "--overwrite", "other.vhd", "base.vhd")
     equal(os.path.getsize("base.vhd"), MiB, "size")

@@ -3,12 +3,13 @@
 """vhdkit list: trees of images, with what is wrong with them."""
 
 import os
+import re
 import shutil
 
 from inplacetest import unpack
 from servertest import served
-from tooltest import (MiB, case, check, contains, equal, read_json,
-                      refused, run, vhdkit)
+from tooltest import (VHDKIT, KiB, MiB, Skip, case, check, contains, equal,
+                      need, program, read_json, refused, run, vhdkit)
 from vhdimage import Image
 
 
@@ -121,6 +122,29 @@ def _():
     equal(objects["z.vhd"]["full-backing-filename"],
           os.path.realpath("d/base.vhd"))
     equal(listed("--root", ".", "d", "e")[0]["z.vhd"], (1, "ok"))
+
+
+@case("heads are read, and no tables, of children nor of their parents")
+def _():
+    need("strace")
+    os.mkdir("d")
+    vhdkit("create", "--size", "2040G", "d/base.vhd")
+    for i in range(4):
+        vhdkit("create", "--parent", "d/base.vhd", f"d/{i}.vhd")
+    # An entry that leads nowhere: vhdkit check tells of that.
+    with open("d/0.vhd", "r+b") as file:
+        file.seek(Image("d/0.vhd").header.table_offset)
+        file.write(b"\x7f" * 4)
+    equal([state for _, state in listed("d")[0].values()], ["ok"] * 5)
+    images = [os.path.abspath(f"d/{name}") for name in os.listdir("d")]
+    done = program("strace", "-f", "-o", "log", "-e", "trace=read,pread64",
+                   *(f"--trace-path={path}" for path in images), VHDKIT,
+                   "list", os.path.abspath("d"), code=None)
+    if done.returncode != 0:
+        raise Skip(f"strace cannot trace here: {done.err.strip()}")
+    with open("log", encoding="ascii") as file:
+        sizes = [int(n) for n in re.findall(r" = (\d+)$", file.read(), re.M)]
+    check(0 < sum(sizes) < 256 * KiB, f"{sum(sizes)} bytes were read")
 
 
 @case("images of other programs")
