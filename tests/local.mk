@@ -96,7 +96,8 @@ MOSTLYCLEANFILES += tests/*/*.log tests/*/*.trs
 # The simulator looks at more than a million power cuts; the crash proof runs
 # the real server for each of its own.
 PLAIN_TESTS += tests/sim/sim tests/sim/sim-small tests/sim/test-rules.sh \
-	tests/crash/inplace.py tests/crash/power.py
+	tests/crash/inplace.py tests/crash/power.py \
+	tests/inplace/test-rules.sh
 
 # Only the tests that start threads (in a tree built with --enable-tsan); all
 # but those that are too slow under a sanitizer; these alone.
@@ -113,6 +114,7 @@ check-plain:
 # which is no test of make check's: automake knows only how to run those.
 CRASH_SCALE = 4
 CRASH_TESTS = tests/crash/inplace.py tests/crash/power.py \
+	tests/inplace/inplace \
 	tests/functional/server-kill.py
 check-crash:
 	CRASH_LOADS="`sed -n 's/^def \([a-z]*\)(run):/\1/p' \

@@ -28,9 +28,25 @@
   RULE_ROW(FAILED_SYNC, "after a failed sync nothing is promised")            \
   RULE_ROW(FAILED_ENTRY, "an entry whose write failed is written again")
 
+/* Those of changes of whole files, which tests/inplace breaks. */
+#define INPLACE_RULES(RULE_ROW)                                               \
+  RULE_ROW(REDO_BASE, "what a change leads to is durable before it")          \
+  RULE_ROW(REDO_DOWN, "a change is written down durably before it is made")   \
+  RULE_ROW(REDO_NAME, "what is written down has a durable name")              \
+  RULE_ROW(REDO_MADE, "a change is durable before it is forgotten")           \
+  RULE_ROW(REDO_REFUSE, "nobody reads what is half changed")                  \
+  RULE_ROW(REDO_FINISH, "what is half changed is finished before all else")   \
+  RULE_ROW(NEW_WHOLE, "a new file is durable before it has its name")         \
+  RULE_ROW(NEW_NAME, "a new file's name is durable when it is done")          \
+  RULE_ROW(NAME_ADDED, "a second name is durable before the first is used")   \
+  RULE_ROW(NAME_GONE, "that a name is gone is durable")                       \
+  RULE_ROW(UNDO_FIRST, "what a repair changes is kept before")                \
+  RULE_ROW(PARENT_FIRST, "a parent is durable before its child goes")
+
 enum rule {
 #define RULE_ROW(name, text) RULE_##name,
   RULES(RULE_ROW)
+  INPLACE_RULES(RULE_ROW)
 #undef RULE_ROW
   RULE_NONE
 };

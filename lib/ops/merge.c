@@ -26,6 +26,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/rules.h"
 #include "image/image.h"
 #include "image/open.h"
 #include "ops/chain_options.h"
@@ -347,7 +348,11 @@ fill_parent(struct merge *m)
   if (r < 0 && image_finish(m->parent) == 0)
     file_set_time(m->parent->top->file,
                   times.changed.sec * 1000000000 + times.changed.nsec);
-  int e = vhd_close(m->parent, r < 0 ? NULL : m->err);
+  int e = 0;
+  if (RULE(PARENT_FIRST))
+    e = vhd_close(m->parent, r < 0 ? NULL : m->err);
+  else
+    image_free(m->parent);
   m->parent = NULL;
   return r < 0 ? r : e;
 }

@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/rules.h"
 #include "image/image.h"
 #include "image/open.h"
 #include "ops/patched.h"
@@ -421,7 +422,7 @@ commit(struct repair *r)
   for (size_t i = 0; e == 0 && i < r->over.n; i++)
     e = fail(r, redo_add(redo, r->over.patch[i].bytes, r->over.patch[i].len,
                          r->over.patch[i].off));
-  if (e == 0)
+  if (e == 0 && RULE(UNDO_FIRST))
     e = write_undo(r, redo);
   if (e == 0)
     e = redo_commit(redo, r->err);

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/rules.h"
 #include "store/folder.h"
 #include "store/local.h"
 #include "store/names.h"
@@ -94,7 +95,7 @@ names_add(const char *path, const char *name, struct vhd_error *err)
     return vhd_fail_sys(err, e, "%s: cannot become another name of '%s'",
                         name, path);
   }
-  int r = sync_folder_of(name);
+  int r = RULE(NAME_ADDED) ? sync_folder_of(name) : 0;
   return r < 0 ? vhd_fail_sys(err, -r, "%s: cannot make its name durable",
                               name) : new;
 }
@@ -104,7 +105,7 @@ names_remove(const char *path, struct vhd_error *err)
 {
   if (unlink(path) < 0)
     return vhd_fail_sys(err, errno, "%s: cannot be removed", path);
-  int r = sync_folder_of(path);
+  int r = RULE(NAME_GONE) ? sync_folder_of(path) : 0;
   return r < 0 ? vhd_fail_sys(err, -r, "%s: it is gone, but that cannot be "
                               "made durable", path) : 0;
 }

@@ -26,6 +26,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/rules.h"
 #include "store/local.h"
 #include "store/newfile.h"
 #include "store/redo.h"
@@ -376,7 +377,7 @@ newfile_commit(struct newfile *file, struct vhd_error *err)
 {
   int r;
 
-  if (fsync(file->fd) < 0)
+  if (RULE(NEW_WHOLE) && fsync(file->fd) < 0)
     return vhd_fail_sys(err, errno, "%s: cannot make it durable", file->path);
 
   if (file->old != NULL)
@@ -392,7 +393,8 @@ newfile_commit(struct newfile *file, struct vhd_error *err)
   flock(file->fd, LOCK_UN);
 
   /* Some file systems do not sync folders: nothing to wait for there. */
-  if (fsync(file->dir) < 0 && errno != EINVAL && errno != EROFS)
+  if (RULE(NEW_NAME) && fsync(file->dir) < 0 && errno != EINVAL &&
+      errno != EROFS)
     return vhd_fail_sys(err, errno, "%s: cannot make its name durable",
                         file->path);
   return 0;

@@ -10,6 +10,7 @@
 #include "base/arith.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/rules.h"
 #include "store/redo.h"
 #include "store/redo_record.h"
 #include "store/times.h"
@@ -77,7 +78,7 @@ apply(struct vhd_file *file, const struct redo_record *record, bool undo)
       r = file_write(file, undo ? range->before : range->after, len,
                      range->off);
   }
-  if (r == 0)
+  if (r == 0 && RULE(REDO_MADE))
     r = file_do(file, VHD_IO_SYNC, 0, 0, 0);
   if (r == 0)
     r = file_size(file, &now);
@@ -110,9 +111,9 @@ write_down(struct vhd_file *file, struct vhd_file *companion,
 {
   int r = file_write(companion, buf, size, 0);
 
-  if (r == 0)
+  if (r == 0 && RULE(REDO_DOWN))
     r = file_do(companion, VHD_IO_SYNC, 0, 0, 0);
-  return r < 0 ? r : file_settle(file, false);
+  return r < 0 || !RULE(REDO_NAME) ? r : file_settle(file, false);
 }
 
 /* ----------------------------------------------------------------- a change */
@@ -385,7 +386,7 @@ redo_commit(struct redo *redo, struct vhd_error *err)
   size_t size;
 
   int r = complete(redo);
-  if (r == 0)
+  if (r == 0 && RULE(REDO_BASE))
     r = file_do(file, VHD_IO_SYNC, 0, 0, 0);
   if (r < 0)
     return vhd_fail_sys(err, -r, "%s: cannot prepare the change", file->path);
@@ -457,6 +458,8 @@ go_on(struct left *left)
 
   if (left->opener == REDO_UNLOCKED)
     return REDO_UNDER_WAY;
+  if (left->opener == REDO_READER && !RULE(REDO_REFUSE))
+    return REDO_NONE;
   if (left->opener == REDO_READER)
     return vhd_fail(left->err, VHD_JOURNAL, EIO,
                     "%s: a change of this image was interrupted, and what is "
@@ -536,6 +539,8 @@ redo_finish(struct vhd_file *file, enum redo_opener opener,
 {
   struct left left = { .file = file, .opener = opener, .err = err };
 
+  if (opener == REDO_WRITER && !RULE(REDO_FINISH))
+    return REDO_NONE;
   int r = file_companion(file, opener == REDO_WRITER ? COMPANION_WRITE
                                                      : COMPANION_READ,
                          &left.companion, err);
