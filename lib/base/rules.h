@@ -41,7 +41,8 @@
   RULE_ROW(NAME_ADDED, "a second name is durable before the first is used")   \
   RULE_ROW(NAME_GONE, "that a name is gone is durable")                       \
   RULE_ROW(UNDO_FIRST, "what a repair changes is kept before")                \
-  RULE_ROW(PARENT_FIRST, "a parent is durable before its child goes")
+  RULE_ROW(PARENT_FIRST, "a parent is durable before its child goes")         \
+  RULE_ROW(TIME_LAST, "a file whose journal counts keeps its times")
 
 enum rule {
 #define RULE_ROW(name, text) RULE_##name,

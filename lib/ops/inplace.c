@@ -7,6 +7,7 @@
 #include "base/arith.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/rules.h"
 #include "image/open.h"
 #include "ops/inplace.h"
 #include "ops/walk.h"
@@ -53,9 +54,10 @@ inplace_close(struct inplace *in, int r, bool same, struct vhd_error *err)
   struct vhd_error late;
 
   /* What this does is all that changes the file, so that its time is the last
-   * thing that is set. */
+   * thing that is set.  Not where it failed: what the journal has then is
+   * replayed only on a file with the times that it notes. */
   int e = image_finish(in->image);
-  if (same && in->dated)
+  if ((e == 0 || !RULE(TIME_LAST)) && same && in->dated)
     file_set_time(file, in->stamp.mtime);
   file_size(file, &in->file_size);
   /* To finish once more may change the time, even where nothing can be

@@ -186,6 +186,13 @@ run_rebase(struct scene *s, struct vhd_error *err)
 }
 
 static int
+run_rebase_copy(struct scene *s, struct vhd_error *err)
+{
+  (void)s;
+  return rebase(VHD_REBASE_COPY, err);
+}
+
+static int
 run_rebase_unchecked(struct scene *s, struct vhd_error *err)
 {
   (void)s;
@@ -198,6 +205,14 @@ make_rebasing(struct scene *s)
 {
   make_pair(s);
   scene_create(s, OTHER, VHD_DIFFERENCING, SIZE, BASE);
+  scene_keeps(s, OTHER);
+}
+
+static void
+make_rebasing_copy(struct scene *s)
+{
+  make_pair(s);
+  make_base(s, OTHER);
   scene_keeps(s, OTHER);
 }
 
@@ -380,6 +395,7 @@ const struct operation operations[] = {
   { "resize, fixed, shorter", make_fixed_shrinking, run_resize, false },
   { "merge, the last", make_merging, run_merge, false },
   { "rebase", make_rebasing, run_rebase, false },
+  { "rebase, copying", make_rebasing_copy, run_rebase_copy, false },
   { "rebase, unchecked", make_rebasing_unchecked, run_rebase_unchecked,
     false },
   { "repair", make_damaged, run_repair, false },
