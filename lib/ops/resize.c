@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/rules.h"
 #include "image/place.h"
 #include "ops/blank.h"
 #include "ops/inplace.h"
@@ -191,6 +192,8 @@ wipe_behind(struct resizing *r, uint64_t end)
   return fail(r, e);
 }
 
+/* In a child they may hide what its parent holds there, and go with the size
+ * (resize_file.c). */
 static int
 drop_behind(struct resizing *r)
 {
@@ -198,6 +201,8 @@ drop_behind(struct resizing *r)
   uint32_t blk = (uint32_t)DIV_ROUND_UP(r->size, 1ULL << top->block_shift);
   int e = 0;
 
+  if (vhd_parent(r->image) != NULL && RULE(HIDING_LAST))
+    return 0;
   for (; e == 0 && (blk = bat_next(&top->bat, blk, top->nblk)) < top->nblk;
        blk++)
     e = place_drop(r->image, blk);
@@ -290,6 +295,19 @@ check_options(const char *path, const struct vhd_resize_options *opt,
   return e;
 }
 
+/* What the end of the file has too much goes when the image is closed.  Nothing
+ * else depends on it. */
+static void
+cut_end(const char *path, const struct vhd_open_options *opt)
+{
+  struct inplace in;
+
+  if (inplace_begin(path, opt, &in, NULL) < 0)
+    return;
+  in.image->space.touched = true;
+  inplace_close(&in, 0, true, NULL);
+}
+
 int
 vhd_resize(const char *path, uint64_t size,
            const struct vhd_resize_options *opt, struct vhd_error *err)
@@ -317,6 +335,11 @@ vhd_resize(const char *path, uint64_t size,
   e = progress_begin(&r.progress, &opt->progress, path, 0, err);
   if (e == 0)
     e = prepare(&r);
+  const bool cut = size < r.old_size && vhd_parent(r.image) != NULL;
   e = inplace_close(&in, e, true, err);
-  return e < 0 || size == r.old_size ? e : resize_change_file(&change, err);
+  if (e == 0 && size != r.old_size)
+    e = resize_change_file(&change, err);
+  if (e == 0 && cut)
+    cut_end(path, &opt->open);
+  return e;
 }

@@ -101,12 +101,14 @@ change_fixed(struct file_change *c)
   if (c->to->full && longer)
     e = file_do(c->edit.file, VHD_IO_EXTEND, l->footer_off,
                 size + FOOTER_SIZE - l->footer_off, VHD_IO_RESERVE);
+  e = fail(c, e);
   if (e == 0 && longer)
-    e = put_footer(c, size);
+    e = fail(c, put_footer(c, size));
   if (e == 0)
-    e = clean_fixed(c, longer ? l->file_size : MIN(size, l->footer_off));
+    e = fail(c, clean_fixed(c, longer ? l->file_size
+                                      : MIN(size, l->footer_off)));
   if (e < 0)
-    return fail(c, e);
+    return e;
   e = redo_begin(c->edit.file, &c->redo, c->err);
   if (e < 0)
     return e;
@@ -271,29 +273,79 @@ clear_entries(struct file_change *c)
                             MIN(table + nblk * 4ULL, c->plan.from), false));
 }
 
-/* The batmap's place is right behind the table.  New blocks are not full. */
-static int
-move_batmap(struct file_change *c)
+/* Blocks that the disk is too short for, from here on, or l->nblk. */
+static uint32_t
+first_behind(const struct file_change *c)
 {
   const struct layout *l = &c->edit.layout;
-  const size_t len = (size_t)c->plan.map_nsec * 512;
+  const uint32_t nblk =
+    (uint32_t)DIV_ROUND_UP(c->to->size, l->header.block_size);
+
+  return bat_next(&l->bat, MIN(nblk, l->nblk), l->nblk);
+}
+
+/* They go with the size. */
+static int
+drop_behind(struct file_change *c)
+{
+  const struct layout *l = &c->edit.layout;
+  const uint64_t table = l->header.table_offset;
+
+  return fail(c, put_unused(c, table + first_behind(c) * 4ULL,
+                            table + l->nblk * 4ULL, false));
+}
+
+/* ... and their space, once nothing leads there. */
+static void
+give_back(struct file_change *c)
+{
+  const struct layout *l = &c->edit.layout;
+
+  for (uint32_t blk = first_behind(c); blk < l->nblk;
+       blk = bat_next(&l->bat, blk + 1, l->nblk))
+    file_do(c->edit.file, VHD_IO_PUNCH, bat_slot(&l->bat, blk) * 512ULL,
+            layout_block_sectors(l, blk) * 512ULL, VHD_IO_GIVE_BACK);
+  if (c->to->keep_time)
+    edit_restore_time(&c->edit);
+}
+
+/* The batmap as it was, but that blocks from one on are not full. */
+static int
+add_batmap(struct file_change *c, const struct batmap *as, uint64_t head_off,
+           uint32_t nblk)
+{
+  const struct layout *l = &c->edit.layout;
+  const size_t len = (size_t)as->nsec * 512;
   const size_t old = MIN((size_t)l->batmap.nsec * 512, len);
   uint8_t head[BATMAP_HEADER_SIZE];
-  struct batmap batmap = l->batmap;
 
-  if (len == 0)
-    return 0;
   CLEANUP_FREE uint8_t *map = calloc(1, len);
   if (map == NULL)
     return fail(c, -ENOMEM);
   memcpy(map, l->batmap_bits, old);
-  if (l->nblk < old * 8)
-    bitmap_clear(map, l->nblk, (uint32_t)(old * 8 - l->nblk));
-  batmap.off = c->plan.end + BATMAP_HEADER_SIZE;
-  batmap.nsec = c->plan.map_nsec;
-  batmap_format(&batmap, map, len, head);
-  int e = redo_add(c->redo, head, sizeof head, c->plan.end);
-  return fail(c, e < 0 ? e : redo_add(c->redo, map, len, batmap.off));
+  if (nblk < old * 8)
+    bitmap_clear(map, nblk, (uint32_t)(old * 8 - nblk));
+  batmap_format(as, map, len, head);
+  int e = redo_add(c->redo, head, sizeof head, head_off);
+  return fail(c, e < 0 ? e : redo_add(c->redo, map, len, as->off));
+}
+
+/* The batmap's place is right behind the table. */
+static int
+change_batmap(struct file_change *c)
+{
+  const struct layout *l = &c->edit.layout;
+  struct batmap batmap = l->batmap;
+
+  if (c->plan.map_nsec > 0) {
+    batmap.off = c->plan.end + BATMAP_HEADER_SIZE;
+    batmap.nsec = c->plan.map_nsec;
+    return add_batmap(c, &batmap, c->plan.end, l->nblk);
+  }
+  if (!l->has_batmap || first_behind(c) == l->nblk)
+    return 0;
+  return add_batmap(c, &batmap, batmap_header_off(&l->header),
+                    first_behind(c));
 }
 
 static int
@@ -320,9 +372,11 @@ change_sparse(struct file_change *c)
   if (e == 0)
     e = clear_entries(c);
   if (e == 0)
+    e = drop_behind(c);
+  if (e == 0)
     e = extend_table(c, false);
   if (e == 0)
-    e = move_batmap(c);
+    e = change_batmap(c);
   if (e == 0)
     e = fail(c, edit_add_header(&c->edit, c->redo, &c->header));
   return e;
@@ -356,6 +410,8 @@ change(struct file_change *c)
   if (e == 0)
     e = redo_commit(c->redo, c->err);
   redo_free(c->redo);
+  if (e == 0 && c->edit.layout.footer.type == VHD_DIFFERENCING)
+    give_back(c);
   return e;
 }
 

@@ -126,6 +126,13 @@ make_child_growing(struct scene *s)
 }
 
 static void
+make_child_shrinking(struct scene *s)
+{
+  make_pair(s);
+  becomes(s, SIZE / 2);
+}
+
+static void
 make_fixed_shrinking(struct scene *s)
 {
   make_fixed(s);
@@ -392,6 +399,7 @@ const struct operation operations[] = {
     false },
   { "resize, dynamic, shorter", make_shrinking, run_resize, false },
   { "resize, child, longer", make_child_growing, run_resize, false },
+  { "resize, child, shorter", make_child_shrinking, run_resize, false },
   { "resize, fixed, shorter", make_fixed_shrinking, run_resize, false },
   { "merge, the last", make_merging, run_merge, false },
   { "rebase", make_rebasing, run_rebase, false },
