@@ -39,6 +39,7 @@
 
 #define CHUNK ((size_t)1 << 20)
 #define PIECE ((size_t)64 << 10)
+#define SYNC_STEP (8 * CHUNK)
 #define TEMPORARY 1U
 
 struct paths {
@@ -55,6 +56,7 @@ struct merge {
   struct edit *edit;        /* of those below, held */
   struct vhd_image *child;  /* alone: what it does not hold is a hole */
   struct vhd_image *parent; /* open for writing */
+  size_t written;           /* since the host began to write it back */
   struct progress progress;
   struct vhd_error *err;
 };
@@ -245,6 +247,11 @@ write_chunk(struct merge *m, uint8_t *buf, size_t len, uint64_t off)
     n = data_stretch(buf + at, len - at, PIECE, &zero);
     r = zero ? vhd_zero(m->parent, n, off + at, 0)
              : vhd_pwrite(m->parent, buf + at, n, off + at, 0);
+  }
+  m->written += len;
+  if (m->written >= SYNC_STEP) {
+    file_begin_sync(m->parent->top->file);
+    m->written = 0;
   }
   return r < 0 ? vhd_fail_sys(m->err, -r, "%s: cannot be written to at %"
                               PRIu64 "; give the same command again once it "

@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -111,6 +112,13 @@ file_set_time(struct vhd_file *file, int64_t mtime)
   if (file->fd < 0)
     return -ENOTSUP;
   return futimens(file->fd, times) < 0 ? -errno : 0;
+}
+
+void
+file_begin_sync(struct vhd_file *file)
+{
+  if (file->fd >= 0)
+    sync_file_range(file->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 uint64_t

@@ -91,6 +91,9 @@ int file_stamp(struct vhd_file *file, struct file_stamp *stamp);
 /* Says that the content was last changed then, in nanoseconds since 1970.  0 or
  * -errno; -ENOTSUP for a file without a descriptor. */
 int file_set_time(struct vhd_file *file, int64_t mtime);
+/* The host begins to write what of the file is dirty, so that a sync that comes
+ * after much more was written has less to wait for.  A hint, no sync. */
+void file_begin_sync(struct vhd_file *file);
 /* Where the next byte from off on lies that is not in a hole of the file: off
  * itself where the file does not tell, UINT64_MAX where there is none. */
 uint64_t file_next_data(struct vhd_file *file, uint64_t off);

@@ -33,6 +33,7 @@
 
 #define ZEROS_SIZE (1U << 20)
 #define RESERVE_STEP ((uint64_t)64 << 20)
+#define WRITE_BACK_STEP ((uint64_t)8 << 20)
 
 static int
 open_folder(struct newfile *file, struct vhd_error *err)
@@ -246,6 +247,19 @@ newfile_open_over(struct newfile *file, const char *path,
   return open_new(file, path, REPLACE_HELD, err);
 }
 
+/* The host begins early to write what lies before `end` and is dirty, or its
+ * disk would stand idle until the commit, which would then wait for all of it.
+ * A hint: what comes of it the commit says. */
+static void
+begin_write_back(struct newfile *file, uint64_t end)
+{
+  if (end < file->begun || end - file->begun < WRITE_BACK_STEP)
+    return;
+  sync_file_range(file->fd, (off_t)file->begun, (off_t)(end - file->begun),
+                  SYNC_FILE_RANGE_WRITE);
+  file->begun = end;
+}
+
 int
 newfile_write(struct newfile *file, const void *buf, size_t len, uint64_t off,
               struct vhd_error *err)
@@ -263,6 +277,7 @@ newfile_write(struct newfile *file, const void *buf, size_t len, uint64_t off,
     off += (uint64_t)n;
     len -= (size_t)n;
   }
+  begin_write_back(file, off);
   return 0;
 }
 

@@ -24,6 +24,7 @@ struct newfile {
   char *path;           /* as asked for, for messages; owned */
   const char *name;     /* within dir; points into path */
   char temp[48];        /* its temporary name; "" while it has none */
+  uint64_t begun;       /* up to here the host has begun to write it */
   struct vhd_file *old; /* what it will replace, locked; or NULL */
 };
 
