@@ -11,13 +11,11 @@
 
 #include "attach/client.h"
 #include "attach/folder.h"
+#include "attach/listing.h"
 #include "attach/session.h"
 #include "image.h"
 #include "interrupt.h"
-#include "json.h"
 #include "message.h"
-#include "table.h"
-#include "text.h"
 #include "verbs.h"
 
 static bool readonly, size_chs, list, json;
@@ -47,98 +45,6 @@ static const struct option_spec options[] = {
             "there is but the socket (default)" },
   { .name = NULL },
 };
-
-/* ------------------------------------------------------------------ listing */
-
-static const struct table_column columns[] = {
-  { .name = "IMAGE" }, { .name = "DEVICE" }, { .name = "WITH" },
-  { .name = "MODE" }, { .name = "SERVER", .right = true }, { .name = "STATE" },
-};
-
-struct listing {
-  struct json_list json;
-  struct table *table;
-};
-
-/* Of one that is being attached or detached the processes come and go. */
-static const char *
-state_of(const struct attachment *a, bool busy)
-{
-  if (busy)
-    return "changing";
-  return a->complete && process_is_alive(&a->server) &&
-         (a->client.pid == 0 || process_is_alive(&a->client))
-           ? "attached" : "stale";
-}
-
-static void
-put_process(struct json *object, const char *key, const struct process *p)
-{
-  if (p->pid != 0)
-    json_put_int(object, key, (uint64_t)p->pid);
-  else
-    json_put_null(object, key);
-}
-
-static void
-list_json(struct listing *l, const struct entry *entry,
-          const struct attachment *a, bool busy)
-{
-  struct json *object = json_object_new();
-  char *socket = entry_path(entry, "socket"), *log = entry_path(entry, "log");
-
-  json_put_string(object, "image", a->image);
-  json_put_string(object, "device", a->device);
-  json_put_string(object, "with", attach_with_name(a->with));
-  json_put_bool(object, "read-only", a->readonly);
-  json_put_string(object, "state", state_of(a, busy));
-  put_process(object, "server-pid", &a->server);
-  put_process(object, "client-pid", &a->client);
-  json_put_string(object, "socket", socket);
-  json_put_string(object, "log", log);
-  json_list_item(&l->json, object);
-  free(socket);
-  free(log);
-}
-
-static void
-list_one(void *opaque, const struct entry *entry, const struct attachment *a,
-         bool busy)
-{
-  struct listing *l = opaque;
-  char pid[24];
-
-  if (json) {
-    list_json(l, entry, a, busy);
-    return;
-  }
-  if (!l->table)
-    l->table = table_new(columns, sizeof columns / sizeof columns[0]);
-  char *image = text_safe(a->image), *device = text_safe(a->device);
-  snprintf(pid, sizeof pid, "%ld", (long)a->server.pid);
-  const char *cells[] = { image, device, attach_with_name(a->with),
-                          a->readonly ? "ro" : "rw", pid, state_of(a, busy) };
-  table_row(l->table, cells);
-  free(image);
-  free(device);
-}
-
-static int
-list_all(void)
-{
-  struct folder folder;
-  struct listing l = { .table = NULL };
-
-  if (folder_open(&folder, false) < 0)
-    return EXIT_FAILED;
-  folder_list(&folder, list_one, &l);
-  folder_close(&folder);
-  if (json)
-    json_list_end(&l.json);
-  else if (l.table)
-    table_free(l.table);
-  return EXIT_DONE;
-}
 
 /* ---------------------------------------------------------------- attaching */
 
@@ -219,7 +125,7 @@ static int
 run(char **args)
 {
   if (args[0] == NULL)
-    return list_all();
+    return listing_print(json) < 0 ? EXIT_FAILED : EXIT_DONE;
   if (list || json) {
     complain("--%s is for the list, which takes no IMAGE",
              list ? "list" : "json");

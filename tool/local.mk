@@ -3,16 +3,22 @@
 bin_PROGRAMS += tool/vhdkit
 tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS) \
 	-DSBINDIR='"$(sbindir)"'
-tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
-tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
+tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) \
+	$(BLKID_CFLAGS)
+tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
+	$(BLKID_LIBS)
 tool_vhdkit_SOURCES = \
 	tool/attach.c \
 	tool/attach/client.c \
 	tool/attach/client.h \
 	tool/attach/folder.c \
 	tool/attach/folder.h \
+	tool/attach/listing.c \
+	tool/attach/listing.h \
 	tool/attach/log.c \
 	tool/attach/log.h \
+	tool/attach/look.c \
+	tool/attach/look.h \
 	tool/attach/process.c \
 	tool/attach/process.h \
 	tool/attach/record.c \
@@ -32,6 +38,8 @@ tool_vhdkit_SOURCES = \
 	tool/image.c \
 	tool/image.h \
 	tool/info.c \
+	tool/inside/disk.c \
+	tool/inside/disk.h \
 	tool/interrupt.c \
 	tool/interrupt.h \
 	tool/json.c \

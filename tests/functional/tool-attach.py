@@ -204,7 +204,7 @@ def _():
         refused("attach", "--json", "a.vhd", says="--json")
 
 
-@case("a server that was killed is stale, and cleared; nothing is lost")
+@case("a server that was killed is dead, and cleared; nothing is lost")
 def _():
     disk()
     with attaching() as seen:
@@ -213,7 +213,7 @@ def _():
         pid = the_one(seen)["server-pid"]
         os.kill(pid, signal.SIGKILL)
         ended(pid)
-        equal(the_one(seen)["state"], "stale")
+        equal(the_one(seen)["state"], "dead")
         refused("attach", "--with", "socket", "a.vhd", says="detach clears it")
         vhdkit("detach", "a.vhd")
         equal(listed(), [])
@@ -238,8 +238,171 @@ def _():
         with open(path, "rb"):
             os.kill(pid, signal.SIGKILL)
             ended(pid)
-            equal(the_one(seen)["state"], "stale")
+            equal(the_one(seen)["state"], "dead")
             vhdkit("detach", path)
+
+
+def worker_of(keeper):
+    """The one that serves; the other child opens files for it."""
+    done = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(keeper)],
+                          check=True, stdout=subprocess.PIPE, text=True)
+    pid, = [line.split()[0] for line in done.stdout.splitlines()
+            if line.split()[1] == "vhdkitd-worker"]
+    return int(pid)
+
+
+def wait_for_state(seen, state):
+    end = time.monotonic() + PATIENCE
+    while the_one(seen)["state"] != state:
+        check(time.monotonic() < end, f"never {state}: {listed()}")
+
+
+@case("a file whose server's worker was killed is dead, though there is another "
+      "one; it is detached without --force, and nothing is lost")
+def _():
+    need_fuse()
+    need("ps")
+    disk()
+    with attaching() as seen:
+        path = attach("--with", "fuse", "a.vhd")
+        with open(path, "r+b", buffering=0) as file:
+            file.write(b"new!")
+        server = the_one(seen)["server-pid"]
+        with open(path, "rb"):
+            os.kill(worker_of(server), signal.SIGKILL)
+            wait_for_state(seen, "dead")
+            check(is_alive(server), "the server")
+            equal(the_one(seen)["disk"], None)
+            contains(vhdkit("detach", "a.vhd").err, "lost its server")
+    equal(content("a.vhd")[:8], b"new!old ")
+    vhdkit("check", "a.vhd")
+
+
+@case("a file whose nbdfuse was killed is dead, and cleared")
+def _():
+    need_fuse()
+    disk()
+    with attaching() as seen:
+        path = attach("--with", "fuse", "a.vhd")
+        pid = the_one(seen)["client-pid"]
+        os.kill(pid, signal.SIGKILL)
+        ended(pid)
+        equal(the_one(seen)["state"], "dead")
+        vhdkit("detach", path)
+    vhdkit("check", "a.vhd")
+
+
+@case("a server that does not answer is silent, and keeps nobody waiting")
+def _():
+    need_fuse()
+    need("ps")
+    disk()
+    with attaching() as seen:
+        attach("--with", "fuse", "a.vhd")
+        worker = worker_of(the_one(seen)["server-pid"])
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            equal(the_one(seen)["state"], "silent")
+            contains(vhdkit("attach", "--list").out, "silent")
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        equal(the_one(seen)["state"], "attached")
+        vhdkit("detach", "a.vhd")
+
+
+# ---------------------------------------------------------------------- inside
+
+TABLE = """label: {}
+start=2048, size=2048, type={}, {}
+start=4096, size=4096, type={}
+"""
+LINUX = "0fc63daf-8483-4772-8e79-3d69d8477de4"
+WINDOWS = "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"
+
+
+def partitioned(path, label, *words):
+    need("sfdisk")
+    need("mkfs.ext4")
+    subprocess.run(["sfdisk", "--quiet", path], check=True,
+                   input=TABLE.format(label, *words).encode(),
+                   stdout=subprocess.DEVNULL)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "ro\not", "-E",
+                    f"offset={1 << 20}", path, "1M"], check=True)
+
+
+def inside(seen):
+    got = the_one(seen)["disk"]
+    if got is None:
+        raise Skip("package libblkid-dev was not there when this was built")
+    return got
+
+
+@case("what is inside is listed: a table's partitions, their types, what they "
+      "hold, and labels")
+def _():
+    need_fuse()
+    for label, names, types in (
+            ("gpt", 'name="on e"', (LINUX, WINDOWS)),
+            ("dos", "bootable", ("0x83", "0x7"))):
+        disk()
+        with attaching() as seen:
+            path = attach("--with", "fuse", "a.vhd")
+            equal(inside(seen)["table"], None, "before")
+            partitioned(path, label, types[0].replace("0x", ""), names,
+                        types[1].replace("0x", ""))
+            got = inside(seen)
+            equal((got["table"], got["content"]), (label, None))
+            one, two = got["partitions"]
+            equal((one["number"], one["start"], one["length"], one["type"]),
+                  (1, 1 << 20, 1 << 20, types[0]))
+            equal((one["content"], one["label"]), ("ext4", "ro\not"))
+            equal(one["name"], "on e" if label == "gpt" else None)
+            equal((two["number"], two["start"], two["length"], two["type"]),
+                  (2, 2 << 20, 2 << 20, types[1]))
+            equal((two["content"], two["label"]), (None, None))
+            lines = vhdkit("attach", "--list").out.splitlines()
+            equal(len(lines), 3, lines)
+            contains(lines[1], "1 1 MiB ext4")
+            check(lines[2].split()[:4] == ["2", "2", "MiB", types[1]], lines)
+            vhdkit("detach", "a.vhd")
+        os.unlink("a.vhd")
+
+
+@case("what is inside of a disk without partitions")
+def _():
+    need_fuse()
+    need("mkfs.ext4")
+    disk()
+    with attaching() as seen:
+        path = attach("--with", "fuse", "a.vhd")
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "whole", path],
+                       check=True)
+        got = inside(seen)
+        equal((got["table"], got["content"], got["label"], got["partitions"]),
+              (None, "ext4", "whole", []))
+        contains(vhdkit("attach").out, "8 MiB ext4 whole")
+        vhdkit("detach", "a.vhd")
+
+
+@case("tables that lead beyond the disk, or in a circle, are listed in a moment")
+def _():
+    need_fuse()
+    disk()
+    with attaching() as seen:
+        path = attach("--with", "fuse", "a.vhd")
+        entry = bytes((0, 0, 0, 0, 0x83, 0, 0, 0)) + b"\xff" * 8
+        # An extended partition whose first table leads to itself.
+        circle = bytes((0, 0, 0, 0, 5, 0, 0, 0, 64, 0, 0, 0, 64, 0, 0, 0))
+        inner = bytes((0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0))
+        with open(path, "r+b", buffering=0) as file:
+            file.write(bytes(446) + entry + circle + bytes(32) + b"\x55\xaa")
+            file.seek(64 * 512)
+            file.write(bytes(446) + inner * 4 + b"\x55\xaa")
+        parts = inside(seen)["partitions"]
+        equal((parts[0]["type"], parts[0]["length"], parts[0]["content"]),
+              ("0x83", 0, None))
+        check(len(parts) < 256, len(parts))
+        vhdkit("detach", "a.vhd")
 
 
 @case("names with blanks, newlines, equal signs, and what is no UTF-8")
@@ -288,7 +451,7 @@ def _():
         with open("at/0/record", "wb") as file:
             file.write(record.replace(b"\0server=%d\0" % pid,
                                       b"\0server=%d\0" % other.pid))
-        equal(listed()[0]["state"], "stale")
+        equal(listed()[0]["state"], "dead")
         vhdkit("detach", "a.vhd")
         equal(other.poll(), None, "the other process")
 

@@ -51,6 +51,7 @@ LIBRARIES = [
     ("libconfig", r"libconfig\.h", {"server/config": 1}),
     ("jansson", r"jansson\.h", {"tool": None}),
     ("libsmartcols", r"libsmartcols", {"tool": None}),
+    ("libblkid", r"blkid(/|\.h)", {"tool/inside": 1}),
     ("nbdkit", r"nbdkit-", {"plugin": None}),
 ]
 

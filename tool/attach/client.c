@@ -201,7 +201,12 @@ release_fuse(const struct entry *entry, const struct attachment *a, bool force)
   if (!is_mounted(entry))
     return 0;
   int r = force ? 0 : flush(a, 0);
-  if (r < 0)
+  if (r == -ENOTCONN) {
+    /* nbdfuse does not look for its server again: nothing gets there. */
+    complain("warning: %s: had lost its server; what that had acknowledged is "
+             "in the image", a->device);
+    force = true;
+  } else if (r < 0)
     return refuse(a, "cannot be flushed", strerror(-r));
   return unmount(a, force);
 }
