@@ -206,40 +206,68 @@ enum vhd_holders {
   VHD_HELD_WRITING, /* they would keep a reader out, too */
 };
 
+/* What an image is, as far as its file alone tells; of a raw file what makes no
+ * sense is 0 or "".  Sizes are bytes. */
 struct vhd_info {
-  const char *path; /* as opened; these strings live as long as the image */
-  const char *parent_name;    /* as stored in the image, UTF-8; "" if none */
+  /* As opened.  These strings live as long as the image. */
+  const char *path;
+  /* As stored in the image, in UTF-8; "" where it has no parent, or none by
+   * name. */
+  const char *parent_name;
   enum vhd_type type;
-  uint64_t size;              /* of the virtual disk */
+  /* Of the virtual disk, now; what the image said of it when it was made. */
+  uint64_t size;
   uint64_t original_size;
-  uint64_t file_size;         /* at open */
-  uint64_t geometry_size;     /* C*H*S*512 */
+  /* The length of the file, when it was opened. */
+  uint64_t file_size;
+  /* What the geometry comes to: C*H*S*512. */
+  uint64_t geometry_size;
   uint32_t cylinders, heads, sectors_per_track;
-  uint32_t block_size;        /* 0 for fixed and raw */
-  uint32_t nblk;              /* blocks of the disk; 0 for fixed and raw */
-  uint32_t nblk_allocated;    /* now */
-  uint32_t bat_entries;       /* as declared */
-  unsigned char id[16];       /* raw bytes, as compared */
+  /* Bytes of a block, blocks of the disk, those of them that have a place in
+   * the file now, and entries that the block table says it has, which may be
+   * more than the disk's.  0 for fixed and raw. */
+  uint32_t block_size;
+  uint32_t nblk;
+  uint32_t nblk_allocated;
+  uint32_t bat_entries;
+  /* The image's own and its parent's, as stored; these are compared.  The text
+   * is in that order of the bytes, Windows' or RFC 4122's, which makes a valid
+   * UUID; "" where there is no parent. */
+  unsigned char id[16];
   unsigned char parent_id[16];
-  char id_text[37];           /* in the order that makes a valid UUID */
+  char id_text[37];
   char parent_id_text[37];
-  bool id_little_endian;      /* stored as Windows does, not RFC order */
-  char creator[5];            /* what cannot be printed is '?'; no blanks or
-                               * NULs at the end */
+  /* The order of id_text is Windows'. */
+  bool id_little_endian;
+  /* The program that made it and its system, as that calls itself.  What cannot
+   * be printed is '?'; there are no blanks or NULs at the end. */
+  char creator[5];
   char creator_os[5];
-  uint32_t creator_version;   /* major << 16 | minor */
-  uint32_t features;
-  int64_t timestamp;          /* seconds since 1970 */
-  int64_t parent_timestamp;   /* 0: not recorded */
-  bool saved_state;
-  bool read_only;
-  bool aligned;               /* every block's data lies on 4 KiB */
-  bool batmap;                /* carries Xen's batmap */
-  unsigned depth;             /* number of ancestors */
-  enum vhd_holders held;      /* by others, now; no lock is taken to see it */
-  uint64_t device, inode;     /* of the open file, as stat() tells them: they
-                               * stay when its name comes to lead elsewhere */
-  uint64_t reserved[16];
+  uint32_t creator_version; /* major << 16 | minor */
+  uint32_t features;        /* of the footer */
+  /* When it was made, and when its parent had last been changed then: seconds
+   * since 1970; the latter 0 where it is not recorded. */
+  int64_t timestamp;
+  int64_t parent_timestamp;
+  bool saved_state; /* a machine's state goes with it */
+  bool read_only;   /* so it was opened */
+  bool aligned;     /* every block's data lies on 4 KiB */
+  bool batmap;      /* it carries Xen's batmap */
+  unsigned depth;   /* number of ancestors that are open */
+  /* How others hold the file, now; no lock is taken to see it. */
+  enum vhd_holders held;
+  /* Of the open file, as stat() tells them: they stay when its name comes to
+   * lead elsewhere. */
+  uint64_t device, inode;
+  /* What the file takes on its file system, now: less than its length where it
+   * has holes.  0 where that cannot be told. */
+  uint64_t actual_size;
+  /* To this the disk can be made smaller without a look at its content: behind
+   * it no block table of the chain leads to a block.  Of a fixed or raw disk,
+   * and of one with such an ancestor, all of that counts; one sector at least.
+   * 0: not known, the parents are not open (VHD_OPEN_NO_PARENT). */
+  uint64_t minimum_size;
+  uint64_t reserved[14];
 };
 
 void vhd_get_info(struct vhd_image *image, struct vhd_info *info);

@@ -142,3 +142,19 @@ bat_next(const struct bat *b, uint32_t blk, uint32_t end)
   }
   return end;
 }
+
+uint32_t
+bat_end(const struct bat *b, uint32_t end)
+{
+  while (end > 0) {
+    const uint32_t page = (end - 1) / BAT_PAGE;
+    if (!bitmap_test(b->page, page)) {
+      end = page * BAT_PAGE;
+      continue;
+    }
+    for (; end > page * BAT_PAGE; end--)
+      if (bat_slot(b, end - 1) != NO_SLOT)
+        return end;
+  }
+  return 0;
+}

@@ -63,6 +63,9 @@ void bat_set(struct bat *b, uint32_t blk, uint32_t slot);
 /* The first of the entries [blk, end) that has a slot, or end. */
 uint32_t bat_next(const struct bat *b, uint32_t blk, uint32_t end);
 
+/* One past the last of the entries [0, end) that has a slot, or 0. */
+uint32_t bat_end(const struct bat *b, uint32_t end);
+
 /* Goes through the stretches of entries, none past `end`, outside of which
  * there is no slot; *to begins as 0.  False: that was the last. */
 bool bat_stretch(const struct bat *b, uint32_t *from, uint32_t *to,

@@ -2,8 +2,10 @@
 /* info.c: telling what an opened image is. */
 #include "config.h"
 
+#include <pthread.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "format/geometry.h"
 #include "format/guid.h"
 #include "image/image.h"
@@ -39,14 +41,33 @@ fill_sparse(struct vhd_image *img, struct vhd_info *info)
     info->parent_timestamp = (int64_t)h->parent_timestamp + VHD_EPOCH;
 }
 
-static unsigned
-depth_of(struct vhd_image *img)
+/* Up to here a layer has something, as far as its table shows. */
+static uint64_t
+end_of(struct layer *l)
 {
-  uint32_t epoch = image_pin(img);
-  unsigned depth = atomic_load(&img->layers)->n - 1;
+  if (l->fixed)
+    return l->size;
+  pthread_mutex_lock(&l->lock);
+  const uint32_t end = bat_end(&l->bat, l->nblk);
+  pthread_mutex_unlock(&l->lock);
+  return MIN((uint64_t)end << l->block_shift, l->size);
+}
 
+/* A layer shows through those above it up to where they end. */
+static void
+fill_chain(struct vhd_image *img, struct vhd_info *info)
+{
+  const uint32_t epoch = image_pin(img);
+  const struct layers *layers = atomic_load(&img->layers);
+  uint64_t most = 512, size = layers->size;
+
+  for (unsigned i = 0; i < layers->n; i++) {
+    size = MIN(size, layers->layer[i]->size);
+    most = MAX(most, MIN(end_of(layers->layer[i]), size));
+  }
+  info->depth = layers->n - 1;
+  info->minimum_size = img->orphan ? 0 : most;
   image_unpin(img, epoch);
-  return depth;
 }
 
 void
@@ -77,9 +98,11 @@ vhd_get_info(struct vhd_image *img, struct vhd_info *info)
   info->saved_state = f->saved_state;
   info->read_only = !img->writable;
   info->aligned = true;
-  info->depth = depth_of(img);
+  fill_chain(img, info);
   info->device = img->top->file->dev;
   info->inode = img->top->file->ino;
+  if (file_allocated(img->top->file, &info->actual_size) < 0)
+    info->actual_size = 0;
   if (img->top->file->fd >= 0)
     info->held = lock_look(img->top->file->fd);
   if (!img->top->fixed)

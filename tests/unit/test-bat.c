@@ -47,6 +47,16 @@ compare_stretches(const struct bat *b, uint32_t end)
 }
 
 static void
+compare_end(const struct bat *b, uint32_t end)
+{
+  uint32_t want = end;
+
+  while (want > 0 && model[want - 1] == NO_SLOT)
+    want--;
+  assert_int_equal(bat_end(b, end), want);
+}
+
+static void
 compare(const struct bat *b)
 {
   static const uint32_t ends[] = { 0, 1, BAT_PAGE, 3 * BAT_PAGE + 7, N - 1, N };
@@ -62,6 +72,7 @@ compare(const struct bat *b)
       assert_int_equal(bat_next(b, blk, ends[i]), next);
     }
     compare_stretches(b, ends[i]);
+    compare_end(b, ends[i]);
   }
 }
 
