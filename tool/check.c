@@ -85,14 +85,14 @@ print_json(const char *image, const struct vhd_check_result *result,
   };
   struct json *top = json_object_new();
 
-  json_put_string(top, "image", image);
+  json_put_string(top, "filename", image);
   json_put_string(top, "result", words[verdict(result)]);
   json_put_int(top, "errors", result->errors);
   json_put_int(top, "doubts", result->doubts);
   json_put_int(top, "leaks", result->leaks);
   json_put_int(top, "notes", result->notes);
-  json_put_int(top, "leaked_bytes", result->leaked);
-  json_put_int(top, "allocated_blocks", result->nblk_allocated);
+  json_put_int(top, "leaked-bytes", result->leaked);
+  json_put_int(top, "allocated-blocks", result->nblk_allocated);
   json_put(top, "findings", findings);
   json_print(top);
 }

@@ -26,11 +26,11 @@ print_json(const char *image, const struct vhd_compact_result *result)
 {
   struct json *top = json_object_new();
 
-  json_put_string(top, "image", image);
-  json_put_int(top, "file_size_before", result->file_size_before);
-  json_put_int(top, "file_size", result->file_size);
-  json_put_int(top, "dropped_blocks", result->nblk_dropped);
-  json_put_int(top, "moved_blocks", result->nblk_moved);
+  json_put_string(top, "filename", image);
+  json_put_int(top, "file-size-before", result->file_size_before);
+  json_put_int(top, "file-size", result->file_size);
+  json_put_int(top, "dropped-blocks", result->nblk_dropped);
+  json_put_int(top, "moved-blocks", result->nblk_moved);
   json_print(top);
 }
 

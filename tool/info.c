@@ -154,6 +154,9 @@ show(const struct subject *s)
   if (info->original_size != info->size)
     show_size("original size", info->original_size, "");
   show_size("file size", info->file_size, "");
+  show_size("takes", info->actual_size, "");
+  if (info->minimum_size != 0)
+    show_size("minimum size", info->minimum_size, "");
   line("geometry", "%" PRIu32 " cylinders, %" PRIu32 " heads, %" PRIu32
        " sectors: %" PRIu64 " bytes", info->cylinders, info->heads,
        info->sectors_per_track, info->geometry_size);
@@ -203,26 +206,26 @@ json_locators(struct vhd_image *image)
   return array;
 }
 
-static struct json *
-json_parent(const struct subject *s)
+static void
+put_parent(struct json *top, const struct subject *s)
 {
   const struct vhd_info *info = &s->info;
-  struct json *parent = json_object_new();
   char buf[TEXT_SIZE];
 
+  json_put_string(top, "backing-filename", info->parent_name);
   if (parent_path(s) != NULL)
-    json_put_string(parent, "path", parent_path(s));
-  else
-    json_put_null(parent, "path");
-  json_put_string(parent, "name", info->parent_name);
-  json_put_string(parent, "id", info->parent_id_text);
+    json_put_string(top, "full-backing-filename", parent_path(s));
+  json_put_string(top, "parent-id", info->parent_id_text);
   if (info->parent_timestamp != 0)
-    json_put_string(parent, "time",
+    json_put_string(top, "parent-time",
                     text_iso_time(info->parent_timestamp, buf));
   else
-    json_put_null(parent, "time");
-  json_put(parent, "locators", json_locators(s->image));
-  return parent;
+    json_put_null(top, "parent-time");
+  json_put(top, "locators", json_locators(s->image));
+  if (s->chain_error == NULL)
+    json_put_int(top, "depth", info->depth);
+  else
+    json_put_null(top, "depth");
 }
 
 static struct json *
@@ -259,9 +262,28 @@ json_blocks(const struct vhd_info *info)
   json_put_int(blocks, "size", info->block_size);
   json_put_int(blocks, "count", info->nblk);
   json_put_int(blocks, "allocated", info->nblk_allocated);
-  json_put_int(blocks, "table_entries", info->bat_entries);
+  json_put_int(blocks, "table-entries", info->bat_entries);
   json_put_bool(blocks, "aligned", info->aligned);
   return blocks;
+}
+
+/* What qemu-img tells too has its names there. */
+static void
+put_sizes(struct json *top, const struct vhd_info *info)
+{
+  json_put_string(top, "filename", info->path);
+  json_put_string(top, "format", info->type == VHD_RAW ? "raw" : "vpc");
+  json_put_string(top, "type", type_name(info->type));
+  json_put_int(top, "virtual-size", info->size);
+  json_put_int(top, "actual-size", info->actual_size);
+  json_put_int(top, "file-size", info->file_size);
+  json_put_int(top, "original-size", info->original_size);
+  if (info->minimum_size != 0)
+    json_put_int(top, "minimum-size", info->minimum_size);
+  else
+    json_put_null(top, "minimum-size");
+  if (info->block_size != 0)
+    json_put_int(top, "cluster-size", info->block_size);
 }
 
 static struct json *
@@ -273,27 +295,18 @@ json_subject(const struct subject *s)
   char buf[TEXT_SIZE];
   const char *text;
 
-  json_put_string(top, "image", info->path);
-  json_put_string(top, "type", type_name(info->type));
-  json_put_int(top, "size", info->size);
-  json_put_int(top, "original_size", info->original_size);
-  json_put_int(top, "file_size", info->file_size);
+  put_sizes(top, info);
   json_put(top, "geometry", json_geometry(info));
   if (info->block_size != 0)
     json_put(top, "blocks", json_blocks(info));
   json_put(top, "creator", json_creator(info));
   json_put_string(top, "created", text_iso_time(info->timestamp, buf));
   json_put_string(top, "id", info->id_text);
-  json_put_string(top, "id_order", info->id_little_endian ? "windows" : "rfc");
-  json_put_bool(top, "saved_state", info->saved_state);
+  json_put_string(top, "id-order", info->id_little_endian ? "windows" : "rfc");
+  json_put_bool(top, "saved-state", info->saved_state);
   json_put_bool(top, "batmap", info->batmap);
-  if (has_parents(s)) {
-    json_put(top, "parent", json_parent(s));
-    if (s->chain_error == NULL)
-      json_put_int(top, "depth", info->depth);
-    else
-      json_put_null(top, "depth");
-  }
+  if (has_parents(s))
+    put_parent(top, s);
   for (unsigned i = 0; (text = vhd_warning(s->image, i)) != NULL; i++)
     json_add_string(warnings, text);
   if (s->chain_error != NULL)

@@ -43,18 +43,25 @@ struct output {
   struct vhd_image *image;
   struct table *table;
   struct json_list list;
+  /* Of the last image that was asked for: runs of one mostly come together. */
+  const char *path;
+  unsigned depth;
 };
 
 static const char *
-path_at(struct vhd_image *image, unsigned depth)
+path_at(struct output *out, unsigned depth)
 {
-  struct vhd_image *holder = image_ancestor(image, depth);
+  struct vhd_image *holder = image_ancestor(out->image, depth);
   struct vhd_info info;
 
   if (holder == NULL)
     return "";
-  vhd_get_info(holder, &info);
-  return info.path;
+  if (out->path == NULL || out->depth != depth) {
+    vhd_get_info(holder, &info);
+    out->path = info.path;
+    out->depth = depth;
+  }
+  return out->path;
 }
 
 static void
@@ -64,11 +71,13 @@ print_json(struct output *out, uint64_t at, const struct vhd_run *run)
 
   json_put_int(item, "start", at);
   json_put_int(item, "length", run->len);
-  json_put_string(item, "kind", kinds[run->kind]);
   json_put_int(item, "depth", run->depth);
+  json_put_bool(item, "present", run->kind != VHD_RUN_HOLE);
+  json_put_bool(item, "zero", run->kind != VHD_RUN_DATA);
+  json_put_bool(item, "data", run->kind == VHD_RUN_DATA);
   if (run->kind == VHD_RUN_DATA) {
     json_put_int(item, "offset", run->file_off);
-    json_put_string(item, "file", path_at(out->image, run->depth));
+    json_put_string(item, "filename", path_at(out, run->depth));
   }
   json_list_item(&out->list, item);
 }
@@ -84,7 +93,7 @@ print_row(struct output *out, uint64_t at, const struct vhd_run *run)
   snprintf(depth, sizeof depth, "%u", run->depth);
   if (run->kind == VHD_RUN_DATA) {
     snprintf(place, sizeof place, "%" PRIu64, run->file_off);
-    path = text_safe(path_at(out->image, run->depth));
+    path = text_safe(path_at(out, run->depth));
   }
   const char *const cells[] = { start, len, kinds[run->kind], depth, place,
                                 path };

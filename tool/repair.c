@@ -49,7 +49,7 @@ print_result(const char *image, const struct vhd_repair_result *result,
 {
   if (as_json) {
     struct json *top = json_object_new();
-    json_put_string(top, "image", image);
+    json_put_string(top, "filename", image);
     json_put_int(top, "repaired", result->repaired);
     json_put_int(top, "left", result->left);
     json_put(top, "repairs", repairs);

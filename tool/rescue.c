@@ -271,16 +271,16 @@ print_remains_json(const char *path, const struct vhd_remains *m,
 {
   struct json *top = json_object_new();
 
-  json_put_string(top, "image", path);
+  json_put_string(top, "filename", path);
   json_put_string(top, "type", type);
-  json_put_int(top, "size", m->size);
-  json_put_bool(top, "size_guessed", m->size_guessed);
-  json_put_int(top, "file_size", m->file_size);
+  json_put_int(top, "virtual-size", m->size);
+  json_put_bool(top, "size-guessed", m->size_guessed);
+  json_put_int(top, "file-size", m->file_size);
   json_put_bool(top, "sure", m->sure);
-  json_put_string(top, "end_footer", part_name(m->end_footer));
+  json_put_string(top, "end-footer", part_name(m->end_footer));
   if (m->type != VHD_FIXED) {
     struct json *blocks = json_object_new();
-    json_put_string(top, "start_footer", part_name(m->start_footer));
+    json_put_string(top, "start-footer", part_name(m->start_footer));
     json_put_string(top, "header", part_name(m->header));
     json_put_string(top, "table", part_name(m->table));
     json_put_int(blocks, "size", m->block_size);

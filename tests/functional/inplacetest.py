@@ -84,7 +84,7 @@ def overwrite(path, pieces):
                 end = min(off + len(data), run["start"] + run["length"])
                 if start >= end:
                     continue
-                equal((run["kind"], run["depth"]), ("data", 0))
+                equal((run["data"], run["depth"]), (True, 0))
                 file.seek(run["offset"] + start - run["start"])
                 file.write(data[start - off:end - off])
                 left -= end - start

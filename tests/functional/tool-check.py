@@ -49,10 +49,10 @@ def _():
         name = f"{number}.vhd"
         vhdkit("create", "--size", "40M", *options, name)
         equal(verdict(name), (0, {
-            "image": name, "result": "sound", "errors": 0, "doubts": 0,
+            "filename": name, "result": "sound", "errors": 0, "doubts": 0,
             "leaks": 0,
-            "notes": 0, "leaked_bytes": 0, "findings": [],
-            "allocated_blocks": 20 if "--full" in options else 0}))
+            "notes": 0, "leaked-bytes": 0, "findings": [],
+            "allocated-blocks": 20 if "--full" in options else 0}))
         vhdkit("write", "--offset", "9M", name, data=b"x" * 5000)
         status, got = verdict(name)
         equal((status, got["findings"]), (0, []), name)
@@ -280,8 +280,8 @@ def _():
     image.save()
     status, got = verdict("a.vhd")
     equal(status, 3)
-    check(2 * MiB <= got["leaked_bytes"] <= 2 * MiB + 512,
-          f"{got['leaked_bytes']} bytes")
+    check(2 * MiB <= got["leaked-bytes"] <= 2 * MiB + 512,
+          f"{got['leaked-bytes']} bytes")
     contains(vhdkit("check", "a.vhd", code=3).out, "2.0 MiB")
     finds("a.vhd", "leaked", "leak", "bytes at 2048")
     # The last block of the file: what leaks reaches up to the footer.
@@ -375,7 +375,7 @@ def _():
         file.write(footer)
         os.fsync(file.fileno())
     first = verdict("a.vhd")
-    equal((first[0], first[1]["leaked_bytes"]), (0, 0))
+    equal((first[0], first[1]["leaked-bytes"]), (0, 0))
     with open("a.vhd", "rb") as file:
         file.read()
     equal(verdict("a.vhd"), first)
@@ -384,11 +384,11 @@ def _():
         file.write(b"x" * 2 * MiB)
     status, got = verdict("a.vhd")
     equal(status, 3)
-    check(2 * MiB <= got["leaked_bytes"] <= 2 * MiB + 8 * KiB, got)
+    check(2 * MiB <= got["leaked-bytes"] <= 2 * MiB + 8 * KiB, got)
     message = [f["message"] for f in got["findings"]
                if f["severity"] == "leaked"][0]
     figures = [int(n) for n in re.findall(r"\d+", message)]
-    equal(figures[0], got["leaked_bytes"])
+    equal(figures[0], got["leaked-bytes"])
     check(figures[2] <= figures[0], message)
 
 
@@ -406,7 +406,7 @@ def killed_writer(path, data):
 def allocated(path):
     """Blocks of it that its map has data in."""
     runs = read_json("map", "--json", path)
-    return {blk for run in runs if run["kind"] == "data" and run["depth"] == 0
+    return {blk for run in runs if run["data"] and run["depth"] == 0
             for blk in range(run["start"] // (2 * MiB),
                              -(-(run["start"] + run["length"]) // (2 * MiB)))}
 
@@ -422,8 +422,8 @@ def _():
         blocks = allocated(path)
         check(len(blocks) >= 8, f"{path}: {blocks}")
         status, got = verdict(path)
-        equal((status, got["leaked_bytes"]), (0, 0), path)
-        equal(got["allocated_blocks"], len(blocks), path)
+        equal((status, got["leaked-bytes"]), (0, 0), path)
+        equal(got["allocated-blocks"], len(blocks), path)
         equal({f["code"] for f in got["findings"]} - {"leak"}, {"journal"},
               path)
         vhdkit("write", path, data=b"")

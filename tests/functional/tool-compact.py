@@ -33,16 +33,16 @@ def _():
         wanted = in_use(path)
         before = allocated(path)
         got = compact(path)
-        equal(got["dropped_blocks"], before - wanted, "dropped")
+        equal(got["dropped-blocks"], before - wanted, "dropped")
         equal(allocated(path), wanted, "allocated")
-        check(got["moved_blocks"] > 0, "nothing was moved")
-        equal(os.path.getsize(path), got["file_size"], "size")
+        check(got["moved-blocks"] > 0, "nothing was moved")
+        equal(os.path.getsize(path), got["file-size"], "size")
         # Metadata, each block with its bitmap on 4 KiB, footer.
         most = 8 * KiB + wanted * (BLOCK + 4 * KiB) + 4 * KiB
-        check(got["file_size"] <= most, f"{got}: more than {most}")
+        check(got["file-size"] <= most, f"{got}: more than {most}")
         again = compact(path)
-        equal((again["dropped_blocks"], again["moved_blocks"],
-               again["file_size"]), (0, 0, got["file_size"]), "once more")
+        equal((again["dropped-blocks"], again["moved-blocks"],
+               again["file-size"]), (0, 0, got["file-size"]), "once more")
         os.unlink(path)
 
 
@@ -52,7 +52,7 @@ def _():
     vhdkit("create", "--size", "4M", "--block-size", "64K", "a.vhd")
     write_at("a.vhd", 0, b"x" * 4 * MiB)
     overwrite("a.vhd", {0: bytes(4 * MiB)})
-    equal(compact("a.vhd")["dropped_blocks"], 64)
+    equal(compact("a.vhd")["dropped-blocks"], 64)
     check(os.path.getsize("a.vhd") <= os.path.getsize("new.vhd"), "longer")
 
 
@@ -63,7 +63,7 @@ def _():
     overwrite("a.vhd", {0: bytes(4 * MiB)})
     for blk, off in ((0, 0), (7, 64 * KiB - 1), (20, 33 * KiB)):
         overwrite("a.vhd", {blk * BLOCK + off: b"!"})
-    equal(compact("a.vhd")["dropped_blocks"], 61)
+    equal(compact("a.vhd")["dropped-blocks"], 61)
     equal(allocated("a.vhd"), 3)
 
 
@@ -87,7 +87,7 @@ def _():
     write_at("child.vhd", 0, b"c" * 20 * BLOCK)
     overwrite("child.vhd", {0: bytes(20 * BLOCK)})
     # 8 blocks hide something; the parent's zeros, and nothing, need no hiding.
-    equal(compact("child.vhd", qemu=False)["dropped_blocks"], 12)
+    equal(compact("child.vhd", qemu=False)["dropped-blocks"], 12)
     equal(allocated("child.vhd"), 8)
 
 
@@ -99,7 +99,7 @@ def _():
         overwrite("child.vhd", {blk * BLOCK + 512 * blk: bytes(512)})
     write_at("child.vhd", 9 * BLOCK + 1024, b"c" * 1024)
     overwrite("child.vhd", {9 * BLOCK + 1024: bytes(1024)})
-    equal(compact("child.vhd", qemu=False)["dropped_blocks"], 1)
+    equal(compact("child.vhd", qemu=False)["dropped-blocks"], 1)
 
 
 @case("a block that says nothing goes, whatever its ancestors hold")
@@ -110,7 +110,7 @@ def _():
     at = image.bat[3] * 512
     image.bytes[at:at + 512] = bytes(512)
     image.save()
-    equal(compact("child.vhd", qemu=False)["dropped_blocks"], 1)
+    equal(compact("child.vhd", qemu=False)["dropped-blocks"], 1)
     equal(allocated("child.vhd"), 0)
 
 
@@ -121,7 +121,7 @@ def _():
     write_at("grandchild.vhd", 4 * BLOCK, b"g" * BLOCK)
     times = [os.stat(name).st_mtime_ns for name in ("base.vhd", "child.vhd")]
     equal(compact("base.vhd", below=["child.vhd", "grandchild.vhd"])
-          ["dropped_blocks"], 8)
+          ["dropped-blocks"], 8)
     write = os.stat("base.vhd").st_mtime_ns
     equal(write, times[0], "time of change")
     compact("child.vhd", below=["grandchild.vhd"], qemu=False)
@@ -140,8 +140,8 @@ def _():
                     else bytes(8 * KiB)) for blk in order}
     write_dynamic("a.vhd", 40 * 8 * KiB, blocks, block_size=8 * KiB)
     got = compact("a.vhd")
-    equal(got["dropped_blocks"], 14)
-    equal(got["file_size"],
+    equal(got["dropped-blocks"], 14)
+    equal(got["file-size"],
           -(-(2048 + 26 * (8 * KiB + 512) + 512) // 4096) * 4096)
 
 
@@ -156,7 +156,7 @@ def _():
     equal({f["severity"] for f in findings(path, (3,))}, {"leaked"})
     before = os.path.getsize(path)
     got = compact(path)
-    check(before - got["file_size"] >= (len(lost) - 1) * BLOCK, got)
+    check(before - got["file-size"] >= (len(lost) - 1) * BLOCK, got)
 
 
 @case("a disk whose last block is short, and lies in front")
@@ -166,14 +166,14 @@ def _():
     rest = {blk: (FULL, bytes([blk]) * 8 * KiB) for blk in (8, 3, 5)}
     write_dynamic("a.vhd", size, {1: (FULL, bytes(8 * KiB)), 9: short, **rest},
                   block_size=8 * KiB)
-    equal(compact("a.vhd", qemu=False)["dropped_blocks"], 1)
+    equal(compact("a.vhd", qemu=False)["dropped-blocks"], 1)
     equal(content("a.vhd")[-1536:], b"e" * 1536)
     write_dynamic("a.vhd", size, {9: short, 1: (FULL, bytes(8 * KiB)), **rest},
                   block_size=8 * KiB)
-    equal(compact("a.vhd", qemu=False)["dropped_blocks"], 1)
+    equal(compact("a.vhd", qemu=False)["dropped-blocks"], 1)
     write_dynamic("a.vhd", size, {1: (FULL, bytes(8 * KiB)), **rest, 9: short},
                   block_size=8 * KiB)
-    equal(compact("a.vhd", qemu=False)["dropped_blocks"], 1)
+    equal(compact("a.vhd", qemu=False)["dropped-blocks"], 1)
     # What is written behind it later reads as zeros around.
     write_at("a.vhd", 0, b"0" * 512)
     same_bytes(content("a.vhd")[:8 * KiB], b"0" * 512 + bytes(7680))
@@ -188,7 +188,7 @@ def _():
     image.save()
     places = image.bat[4:6]
     overwrite("a.vhd", {0: bytes(8 * KiB)})
-    equal(compact("a.vhd")["dropped_blocks"], 1)
+    equal(compact("a.vhd")["dropped-blocks"], 1)
     equal(Image("a.vhd").bat[4:6], places)
     image = Image("a.vhd")
     image.footer.current_size = 6 * 8 * KiB
@@ -213,10 +213,10 @@ def _():
             write_at(path, blk * block, os.urandom(512) * (block // 512))
         for blk in range(0, min(len(image.bat), 6), 2):
             if read_json("map", "--json", "--offset", str(blk * block),
-                         "--length", str(block), path)[0]["kind"] == "data":
+                         "--length", str(block), path)[0]["data"]:
                 overwrite(path, {blk * block: bytes(block)})
         got = compact(path)
-        check(got["dropped_blocks"] >= len(range(0, min(len(image.bat), 6), 2)),
+        check(got["dropped-blocks"] >= len(range(0, min(len(image.bat), 6), 2)),
               f"{name}: {got}, {blocks}")
         equal(Image(path).header.data, image.header.data, name)
         sound(path)

@@ -169,7 +169,7 @@ def _():
         vhdkit("write", "source", data=b"x" * 512)
         vhdkit("convert", "--azure", "--overwrite", "source", "target")
         info = read_json("info", "--json", "target")
-        equal((info["type"], info["size"]), ("fixed", wanted))
+        equal((info["type"], info["virtual-size"]), ("fixed", wanted))
         equal(os.path.getsize("target"), wanted + 512)
         vhdkit("compare", "source", "target")
         os.unlink("source")

@@ -122,7 +122,8 @@ def _():
                     says=["not a multiple of 512", "1049600"])
             continue
         vhdkit("create", "--size", text, f"{size}.vhd")
-        equal(read_json("info", "--json", f"{size}.vhd")["size"], size)
+        info = read_json("info", "--json", f"{size}.vhd")
+        equal(info["virtual-size"], size)
 
 
 @case("the geometry is that of the specification")
@@ -150,7 +151,7 @@ def _():
         equal(identity.variant, uuid.RFC_4122, "variant")
         info = read_json("info", "--json", f"{i}.vhd")
         equal(info["id"], str(identity), "id")
-        equal(info["id_order"], "windows", "order")
+        equal(info["id-order"], "windows", "order")
     equal(len(seen), 8, "different ids")
 
 
@@ -160,7 +161,7 @@ def _():
     check(used("a.vhd") < 5 * MiB, f"it takes {used('a.vhd')} bytes")
     refused("create", "--size", "2041G", "b.vhd", says="2040 GiB")
     vhdkit("create", "--size", "3T", "--type", "fixed", "c.vhd")
-    equal(read_json("info", "--json", "c.vhd")["size"], 3 << 40)
+    equal(read_json("info", "--json", "c.vhd")["virtual-size"], 3 << 40)
 
 
 @case("blocks so small that a full disk could not be addressed are refused")
@@ -285,7 +286,7 @@ def _():
     for name, size, block in (("same", 4, 512), ("large", 9, 512),
                               ("small", 1, 512), ("big", 4, 2048)):
         info = read_json("info", "--json", f"{name}.vhd")
-        equal(info["size"], size * MiB, f"size of {name}")
+        equal(info["virtual-size"], size * MiB, f"size of {name}")
         equal(info["blocks"]["size"], block * KiB, f"block size of {name}")
 
 
@@ -320,7 +321,7 @@ def _():
         vhdkit("create", "--parent", name, child)
         info = read_json("info", "--json", child)
         equal(info["depth"], 1, f"depth for {name}")
-        equal(info["parent"]["name"], name, "parent name")
+        equal(info["backing-filename"], name, "parent name")
         equal(info["warnings"], [], "warnings")
 
 
@@ -411,7 +412,7 @@ def _():
             ("a.vhd", ("--type", "fixed"), ("fixed", 10 * MiB, None))):
         vhdkit("create", "--like", like, *more, "--overwrite", "new.vhd")
         info = read_json("info", "--json", "new.vhd")
-        equal((info["type"], info["size"],
+        equal((info["type"], info["virtual-size"],
                info.get("blocks", {}).get("size")), wanted)
     refused("create", "--like", "none.vhd", "d.vhd", says="none.vhd")
 

@@ -15,6 +15,10 @@ def info(path, *more):
     return read_json("info", "--json", *more, path)
 
 
+def actual_size(path):
+    return os.stat(path).st_blocks * 512
+
+
 def mapped(path, *more):
     return read_json("map", "--json", *more, path)
 
@@ -27,16 +31,18 @@ def _():
                   sectors=17, original_size=5 * MiB,
                   id=bytes.fromhex("00112233445546778899aabbccddeeff"))
     equal(info("a.vhd"), {
-        "image": "a.vhd", "type": "dynamic", "size": 10 * MiB,
-        "original_size": 5 * MiB, "file_size": os.path.getsize("a.vhd"),
+        "filename": "a.vhd", "format": "vpc", "type": "dynamic",
+        "virtual-size": 10 * MiB, "actual-size": actual_size("a.vhd"),
+        "file-size": os.path.getsize("a.vhd"), "original-size": 5 * MiB,
+        "minimum-size": 4 * MiB, "cluster-size": 2 * MiB,
         "geometry": {"cylinders": 301, "heads": 4, "sectors": 17,
                      "size": 301 * 4 * 17 * 512},
         "blocks": {"size": 2 * MiB, "count": 5, "allocated": 1,
-                   "table_entries": 5, "aligned": False},
+                   "table-entries": 5, "aligned": False},
         "creator": {"application": "tst1", "version": "2.3", "os": "Mac"},
         "created": "2000-01-02T00:00:00Z",
-        "id": "00112233-4455-4677-8899-aabbccddeeff", "id_order": "rfc",
-        "saved_state": False, "batmap": False, "warnings": []})
+        "id": "00112233-4455-4677-8899-aabbccddeeff", "id-order": "rfc",
+        "saved-state": False, "batmap": False, "warnings": []})
 
 
 @case("info for people has the same facts")
@@ -44,7 +50,7 @@ def _():
     vhdkit("create", "--size", "40G", "a.vhd")
     out = vhdkit("info", "a.vhd").out
     facts = dict(line.split(None, 1) for line in out.splitlines()
-                 if not line.startswith("file size"))
+                 if not line.startswith(("file size", "minimum size")))
     equal(facts["type"], "dynamic")
     equal(facts["size"], "40 GiB (42949672960 bytes)")
     contains(facts["blocks"], "0 of 20480 in use, of 2 MiB")
@@ -61,7 +67,43 @@ def _():
             ("33221100554477468899aabbccddeeff",
              "00112233-4455-4677-8899-aabbccddeeff", "windows")):
         write_fixed("a.vhd", bytes(MiB), id=bytes.fromhex(raw))
-        equal((info("a.vhd")["id"], info("a.vhd")["id_order"]), (text, order))
+        equal((info("a.vhd")["id"], info("a.vhd")["id-order"]), (text, order))
+
+
+@case("the actual size is what the file takes, the file's size what it claims")
+def _():
+    vhdkit("create", "--type", "fixed", "--size", "64M", "a.vhd")
+    vhdkit("write", "a.vhd", data=b"x" * MiB)
+    got = info("a.vhd")
+    equal((got["file-size"], got["actual-size"]),
+          (64 * MiB + 512, actual_size("a.vhd")))
+    check(got["actual-size"] < 4 * MiB, got)
+    contains(vhdkit("info", "a.vhd").out,
+             f"({got['actual-size']} bytes)")
+
+
+@case("the minimum size is what the disk can be shrunk to without a look at it")
+def _():
+    vhdkit("create", "--size", "20M", "base.vhd")
+    equal(info("base.vhd")["minimum-size"], 512)
+    vhdkit("write", "--offset", "9M", "base.vhd", data=b"x")
+    equal(info("base.vhd")["minimum-size"], 10 * MiB)
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    equal(info("child.vhd")["minimum-size"], 10 * MiB)
+    vhdkit("write", "--offset", "13M", "child.vhd", data=b"x")
+    equal(info("child.vhd")["minimum-size"], 14 * MiB)
+    # What lies behind the end of the child does not show through.
+    vhdkit("create", "--parent", "base.vhd", "short.vhd")
+    vhdkit("resize", "--shrink", "short.vhd", "10M")
+    equal(info("short.vhd")["minimum-size"], 10 * MiB)
+    for name in ("child.vhd", "base.vhd"):
+        least = info(name)["minimum-size"]
+        vhdkit("resize", "--shrink", "--with-children", name, str(least))
+        equal(info(name)["virtual-size"], least)
+        refused("resize", "--shrink", "--with-children", name,
+                str(least - 2 * MiB), says="data")
+    vhdkit("create", "--size", "3M", "--type", "fixed", "fixed.vhd")
+    equal(info("fixed.vhd")["minimum-size"], 3 * MiB)
 
 
 @case("info of a fixed image has no blocks, and sees a saved state")
@@ -69,8 +111,9 @@ def _():
     write_fixed("a.vhd", bytes(MiB), saved_state=1)
     got = info("a.vhd")
     check("blocks" not in got, "no blocks")
+    check("cluster-size" not in got, "no clusters")
     equal(got["type"], "fixed")
-    equal(got["saved_state"], True)
+    equal(got["saved-state"], True)
 
 
 @case("info of a child: its parent, its locators, its depth")
@@ -79,23 +122,23 @@ def _():
     os.utime("base.vhd", (1700000000, 1700000000))
     vhdkit("create", "--parent", "base.vhd", "child.vhd")
     got = info("child.vhd")
-    parent = got["parent"]
     equal(got["type"], "differencing")
     equal(got["depth"], 1)
-    equal(os.path.realpath(parent["path"]), os.path.realpath("base.vhd"))
-    equal(parent["name"], "base.vhd")
-    equal(parent["id"], info("base.vhd")["id"])
-    equal(parent["time"], "2023-11-14T22:13:20Z")
+    equal(os.path.realpath(got["full-backing-filename"]),
+          os.path.realpath("base.vhd"))
+    equal(got["backing-filename"], "base.vhd")
+    equal(got["parent-id"], info("base.vhd")["id"])
+    equal(got["parent-time"], "2023-11-14T22:13:20Z")
     equal([(loc["code"], loc["relative"], loc["path"].removeprefix("./"))
-           for loc in parent["locators"]],
+           for loc in got["locators"]],
           [("W2ku", False, os.path.realpath("base.vhd")),
            ("W2ru", True, "base.vhd")])
     image = Image("child.vhd")
-    for shown, stored in zip(parent["locators"], image.locators):
+    for shown, stored in zip(got["locators"], image.locators):
         equal((shown["offset"], shown["length"], shown["space"]),
               (stored.off, stored.len, stored.space))
     out = vhdkit("info", "child.vhd").out
-    for part in ("W2ku", "W2ru", "base.vhd", parent["id"]):
+    for part in ("W2ku", "W2ru", "base.vhd", got["parent-id"]):
         contains(out, part)
 
 
@@ -105,11 +148,11 @@ def _():
     vhdkit("create", "--parent", "a.vhd", "b.vhd")
     vhdkit("create", "--parent", "b.vhd", "c.vhd")
     chain = info("c.vhd", "--chain")
-    equal([os.path.basename(i["image"]) for i in chain],
+    equal([os.path.basename(i["filename"]) for i in chain],
           ["c.vhd", "b.vhd", "a.vhd"])
     equal([i.get("depth", 0) for i in chain], [2, 1, 0])
     for child, parent in zip(chain, chain[1:]):
-        equal(child["parent"]["id"], parent["id"])
+        equal(child["parent-id"], parent["id"])
     equal(vhdkit("info", "--chain", "c.vhd").out.count("\ntype "), 3)
 
 
@@ -120,7 +163,9 @@ def _():
     os.unlink("gone.vhd")
     got = info("child.vhd")
     equal(got["depth"], None)
-    equal(got["parent"]["path"], None)
+    equal(got["backing-filename"], "gone.vhd")
+    check("full-backing-filename" not in got, "it is gone")
+    equal(got["minimum-size"], None)
     equal(len(got["warnings"]), 1, "warnings")
     contains(got["warnings"][0], "gone.vhd")
     contains(vhdkit("info", "child.vhd").out, "warning")
@@ -166,7 +211,7 @@ def _():
         file.write(bytes(MiB))
         file.write(new_footer(FIXED, MiB).data)
     got = read_json("info", "--json", path)
-    equal(got["image"], "latin-?.vhd")
+    equal(got["filename"], "latin-?.vhd")
 
 
 @case("--size-chs takes the size from the geometry; a doubtful one is told of")
@@ -174,10 +219,10 @@ def _():
     write_fixed("a.vhd", bytes(10 * MiB), creator=b"vpc ", cylinders=301,
                 heads=4, sectors=17)
     got = info("a.vhd")
-    equal(got["size"], 10 * MiB)
+    equal(got["virtual-size"], 10 * MiB)
     equal(len(got["warnings"]), 1, "warnings")
     contains(got["warnings"][0], str(301 * 4 * 17 * 512))
-    equal(info("a.vhd", "--size-chs")["size"], 301 * 4 * 17 * 512)
+    equal(info("a.vhd", "--size-chs")["virtual-size"], 301 * 4 * 17 * 512)
 
 
 # ------------------------------------------------------------------------ map
@@ -186,7 +231,8 @@ def _():
 def _():
     vhdkit("create", "--size", "100G", "a.vhd")
     equal(mapped("a.vhd"),
-          [{"start": 0, "length": 100 * GiB, "kind": "hole", "depth": 0}])
+          [{"start": 0, "length": 100 * GiB, "depth": 0, "present": False,
+            "zero": True, "data": False}])
 
 
 @case("map of a fixed image is its data")
@@ -194,8 +240,8 @@ def _():
     vhdkit("create", "--size", "3M", "--type", "fixed", "a.vhd")
     vhdkit("write", "a.vhd", data=b"x" * (3 * MiB))
     equal(mapped("a.vhd"),
-          [{"start": 0, "length": 3 * MiB, "kind": "data", "depth": 0,
-            "offset": 0, "file": "a.vhd"}])
+          [{"start": 0, "length": 3 * MiB, "depth": 0, "present": True,
+            "zero": False, "data": True, "offset": 0, "filename": "a.vhd"}])
 
 
 def pieces(runs, path):
@@ -206,8 +252,8 @@ def pieces(runs, path):
     for entry in runs:
         equal(entry["start"], at, "start")
         check(entry["length"] > 0, "no empty runs")
-        if entry["kind"] == "data":
-            with open(entry["file"], "rb") as file:
+        if entry["data"]:
+            with open(entry["filename"], "rb") as file:
                 file.seek(entry["offset"])
                 got += file.read(entry["length"])
         else:
@@ -231,9 +277,10 @@ def _():
         runs = mapped(path)
         pieces(runs, path)
         for one, two in zip(runs, runs[1:]):
-            joined = (one["kind"] == two["kind"] and
+            joined = (one["data"] == two["data"] and
+                      one["present"] == two["present"] and
                       one["depth"] == two["depth"] and
-                      one.get("file") == two.get("file") and
+                      one.get("filename") == two.get("filename") and
                       ("offset" not in one or
                        one["offset"] + one["length"] == two["offset"]))
             check(not joined, f"{one} and {two} are one")
@@ -251,10 +298,9 @@ def _():
     write_dynamic("base.vhd", 2 * MiB, {0: (bytes(bits), bytes(data))})
     vhdkit("create", "--parent", "base.vhd", "child.vhd")
     vhdkit("write", "--offset", "1024", "child.vhd", data=b"c" * 1024)
-    got = [(e["start"] // 512, e["length"] // 512, e["kind"], e["depth"])
-           for e in mapped("child.vhd", "--length", "4608")]
-    want = [(1, 1, "data", 1), (2, 2, "data", 0), (7, 1, "data", 1)]
-    equal([e for e in got if e[2] == "data"], want)
+    got = [(e["start"] // 512, e["length"] // 512, e["depth"])
+           for e in mapped("child.vhd", "--length", "4608") if e["data"]]
+    equal(got, [(1, 1, 1), (2, 2, 0), (7, 1, 1)])
     pieces(mapped("child.vhd"), "child.vhd")
 
 
@@ -281,7 +327,7 @@ def _():
     data = b"".join(bytes([1 + i % 255]) * 512 for i in range(4096))
     write_dynamic("a.vhd", 40 * MiB, {i: (bits, data) for i in range(20)})
     runs = mapped("a.vhd")
-    equal(sum(1 for e in runs if e["kind"] == "data"), 20 * 2048, "runs")
+    equal(sum(1 for e in runs if e["data"]), 20 * 2048, "runs")
     equal(sum(e["length"] for e in runs), 40 * MiB, "length")
     lines = vhdkit("map", "a.vhd").out.splitlines()
     equal(len(lines), 1 + len(runs), "rows")
@@ -291,7 +337,7 @@ def _():
 @case("2040 GiB full of nothing is described at once")
 def _():
     vhdkit("create", "--size", "2040G", "a.vhd")
-    equal(info("a.vhd")["size"], 2040 * GiB)
+    equal(info("a.vhd")["virtual-size"], 2040 * GiB)
     equal(len(mapped("a.vhd")), 1)
     check(os.stat("a.vhd").st_blocks * 512 < 64 * MiB + 64 * KiB, "small")
 

@@ -35,7 +35,7 @@ def chain(*args):
 
 def family(name):
     got = read_json("info", "--json", "--chain", name)
-    return [os.path.basename(i["image"]) for i in got]
+    return [os.path.basename(i["filename"]) for i in got]
 
 
 @case("the one on top: its parent reads as it did, whatever hid zeros")

@@ -29,7 +29,7 @@ def chain():
 
 def parents(name, *args):
     got = read_json("info", "--json", "--chain", *args, name)
-    return [os.path.basename(i["image"]) for i in got[1:]]
+    return [os.path.basename(i["filename"]) for i in got[1:]]
 
 
 @case("a parent of the same content: a copy elsewhere, by its new way")
@@ -82,7 +82,7 @@ def _():
     equal(parents("top.vhd"), ["base.vhd"])
     vhdkit("check", "top.vhd")
     holds = [r for r in read_json("map", "--json", "top.vhd")
-             if r["depth"] == 0 and r["kind"] == "data"]
+             if r["depth"] == 0 and r["data"]]
     equal(sum(r["length"] for r in holds), 128 * KiB, "what the child holds")
 
 

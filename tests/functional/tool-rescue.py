@@ -146,7 +146,7 @@ def _():
         put(off, bytes(512))
         marks = rescue(wanted, content_is_whole=True, code=0)
         equal(set(marks), {"+"})
-        equal([info()[k] for k in ("start_footer", "end_footer")],
+        equal([info()[k] for k in ("start-footer", "end-footer")],
               ["missing", "good"] if off == 0 else ["good", "missing"])
 
 
@@ -157,13 +157,13 @@ def _():
     put(-512, bytes(512))
     marks = rescue(wanted, content_is_whole=True, code=0)
     equal(set(marks), {"+"})
-    equal((info()["size_guessed"], info()["header"]), (True, "good"))
+    equal((info()["size-guessed"], info()["header"]), (True, "good"))
     # Two of which each has one wrong byte are no better than none.
     wanted = make([1, 2, 299])
     put(30, b"?")
     put(-482, b"?")
     rescue(wanted, content_is_whole=True, code=0)
-    equal(info()["end_footer"], "bad")
+    equal(info()["end-footer"], "bad")
 
 
 @case("the header zeroed, or its checksum wrong: all is there, and doubtful")

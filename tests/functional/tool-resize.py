@@ -116,7 +116,7 @@ def _():
     vhdkit("create", "--size", "1M", "a.vhd")
     write_at("a.vhd", 0, b"x" * 1000)
     vhdkit("resize", "a.vhd", "2040G")
-    equal(info("a.vhd")["size"], 2040 * GiB)
+    equal(info("a.vhd")["virtual-size"], 2040 * GiB)
     equal(content("a.vhd", "--length", "4K"), b"x" * 1000 + bytes(3096))
     sound("a.vhd")
     refused("resize", "a.vhd", "2041G", says="2040")

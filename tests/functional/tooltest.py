@@ -5,7 +5,7 @@ in an empty folder of its own, and running vhdkit with its outcome looked at.
     @case("a sentence that is true if this passes")
     def _():
         vhdkit("create", "--size", "1M", "a.vhd")
-        equal(read_json("info", "--json", "a.vhd")["size"], 1 << 20)
+        equal(read_json("info", "--json", "a.vhd")["virtual-size"], 1 << 20)
 
     run()
 

@@ -79,7 +79,7 @@ def _():
                 qemu_img("create", "-q", "-f", "vpc", "-o",
                          f"subformat={kind},force_size={force}", "a.vhd",
                          str(size))
-                got = read_json("info", "--json", "a.vhd")["size"]
+                got = read_json("info", "--json", "a.vhd")["virtual-size"]
                 equal(got, qemu_size("a.vhd"), f"{kind} {size} {force}")
                 if force == "on":
                     equal(got, size, "size")
@@ -190,7 +190,7 @@ def _():
         vhdkit("write", "--offset", f"{off}M", "a.vhd", data=b"x" * MiB)
     ours = [(e["start"], e["length"], e["offset"])
             for e in read_json("map", "--json", "a.vhd")
-            if e["kind"] == "data"]
+            if e["data"]]
     out = qemu_img("map", "-f", "vpc", "--output=json", "a.vhd").stdout
     if b'"offset"' not in out:
         raise Skip("this qemu-img shows no offsets")
@@ -204,6 +204,23 @@ def _():
         equal(offset - holder["offset"], start - holder["start"],
               f"place of {start}")
         check(length > 0, "no empty run")
+
+
+@case("what both tell has the same names and values as qemu-img's")
+def _():
+    vhdkit("create", "--size", "40M", "a.vhd")
+    vhdkit("write", "--offset", "5M", "a.vhd", data=b"x" * MiB)
+    ours = read_json("info", "--json", "a.vhd")
+    theirs = json.loads(qemu_img("info", "-f", "vpc", "--output=json",
+                                 "a.vhd").stdout)
+    for key in ("filename", "format", "virtual-size", "actual-size",
+                "cluster-size"):
+        equal(ours[key], theirs[key], key)
+    keys = ("start", "length", "depth", "zero", "data")
+    runs = [[[entry[key] for key in keys] for entry in entries]
+            for entries in (read_json("map", "--json", "a.vhd"), json.loads(
+                qemu_img("map", "-f", "vpc", "--output=json", "a.vhd").stdout))]
+    equal(*runs, "map")
 
 
 @case("qemu says its own of a differencing image; vhdkit never does so")

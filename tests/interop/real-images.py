@@ -52,7 +52,7 @@ def _():
         path = unpack(name)
         info = read_json("info", "--json", path)
         equal((info["type"], info["creator"]["application"],
-               info["creator"]["version"], info["size"],
+               info["creator"]["version"], info["virtual-size"],
                info["blocks"]["allocated"]),
               ("dynamic", creator, version, size, blocks), name)
         equal(info["warnings"], [], f"warnings for {name}")
@@ -158,7 +158,7 @@ def _():
     unpack_xen()
     holder = {}
     for entry in read_json("map", "--json", "xen-grandchild.vhd"):
-        if entry["kind"] == "data":
+        if entry["data"]:
             first = entry["start"] // 512
             for sec in range(first, first + entry["length"] // 512):
                 holder[sec] = entry["depth"]
@@ -176,7 +176,7 @@ def _():
     chain = read_json("info", "--json", "--chain", "xen-grandchild.vhd")
     equal([i["type"] for i in chain],
           ["differencing", "differencing", "dynamic"])
-    equal([loc["code"] for loc in chain[0]["parent"]["locators"]],
+    equal([loc["code"] for loc in chain[0]["locators"]],
           ["MacX", "W2ku", "W2ru"])
     for path in (f"{name}.vhd" for name in XEN_NAMES):
         vhdkit("check", path)
@@ -203,9 +203,9 @@ def _():
     refused("read", "govhd-win8-child.vhd", says="win8.vhd")
     unpack("govhd-win8", "win8")
     info = read_json("info", "--json", "--chain", "govhd-win8-child.vhd")
-    equal([os.path.basename(i["image"]) for i in info],
+    equal([os.path.basename(i["filename"]) for i in info],
           ["govhd-win8-child.vhd", "win8.vhd"])
-    equal({loc["code"]: loc["path"] for loc in info[0]["parent"]["locators"]},
+    equal({loc["code"]: loc["path"] for loc in info[0]["locators"]},
           {"W2ku": "/Users/sergi/Downloads/win8.vhd", "W2ru": "./win8.vhd"})
     equal(content("govhd-win8-child.vhd"), bytes(40 * MiB))
     vhdkit("check", "govhd-win8-child.vhd")
@@ -240,7 +240,7 @@ def _():
     info = read_json("info", "--json", path)
     equal(info["depth"], None)
     equal(info["blocks"]["allocated"], 1)
-    name = info["parent"]["name"].replace("\\", "/").split("/")[-1]
+    name = info["backing-filename"].replace("\\", "/").split("/")[-1]
     check(name.endswith(".vhd"), f"name {name!r}")
     refused("read", path, says=name)
     contains(vhdkit("check", path, code=2).out, name)

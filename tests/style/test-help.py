@@ -7,6 +7,7 @@ Options are those that --help names and those in the =item lines of the page.
 The tool has a --help and a page of its own for each verb.
 """
 
+import glob
 import os
 import re
 import subprocess
@@ -145,6 +146,17 @@ def check_tool(tap):
              sorted(common - used))
 
 
+def check_json(tap):
+    """Keys are written as qemu-img writes them, all of them."""
+    faults = []
+    for path in glob.glob(os.path.join(SRCDIR, "tool", "**", "*.c"),
+                          recursive=True):
+        for key in re.findall(r'json_put\w*\([^;]*?, "([^"]*)"', read(path)):
+            if not re.fullmatch(r"[a-z]+(-[a-z]+)*", key):
+                faults.append(f"{os.path.relpath(path, SRCDIR)}: {key}")
+    tap.case("the keys of JSON have dashes between their words", faults)
+
+
 def check_plugin(tap):
     plugin = os.environ["VHDKIT_PLUGIN"]
     if not plugin or not os.path.exists(plugin):
@@ -176,6 +188,7 @@ def main():
     tap = Tap()
     check_server(tap)
     check_tool(tap)
+    check_json(tap)
     check_plugin(tap)
     tap.case("a difference would be seen",
              [] if list(difference({"--a"}, "x", {"--b"}, "y")) ==
