@@ -16,14 +16,16 @@
 #include "verbs.h"
 
 enum {
-  CHECK_SOUND = 0,
-  CHECK_FAILED = 1, /* could not look */
-  CHECK_BROKEN = 2,
-  CHECK_LEAKED = 3,
-  CHECK_DOUBTFUL = 4,
+  CHECK_SOUND = EXIT_DONE,
+  /* A parent is not to be looked at, and nothing else is broken. */
+  CHECK_INCOMPLETE = EXIT_FAILED,
+  CHECK_BROKEN = EXIT_DAMAGED,
+  CHECK_LEAKED = EXIT_LEAKED,
+  CHECK_DOUBTFUL = EXIT_DOUBTFUL,
 };
 
 static bool as_json, quiet;
+static uint32_t unreached; /* parents that are missing or denied */
 
 static const struct option_spec options[] = {
   { .name = "json", .kind = OPTION_FLAG, .value = &as_json,
@@ -44,6 +46,10 @@ static const char *const severities[] = {
 static void
 found(void *opaque, const struct vhd_finding *finding)
 {
+  if (finding->severity == VHD_BROKEN &&
+      (finding->code == VHD_PARENT_MISSING ||
+       finding->code == VHD_PARENT_DENIED))
+    unreached++;
   if (opaque != NULL) {
     struct json *item = json_object_new();
     json_put_string(item, "severity", severities[finding->severity]);
@@ -67,7 +73,7 @@ static int
 verdict(const struct vhd_check_result *result)
 {
   if (result->errors > 0)
-    return CHECK_BROKEN;
+    return result->errors > unreached ? CHECK_BROKEN : CHECK_INCOMPLETE;
   if (result->doubts > 0)
     return CHECK_DOUBTFUL;
   return result->leaks > 0 ? CHECK_LEAKED : CHECK_SOUND;
@@ -79,6 +85,7 @@ print_json(const char *image, const struct vhd_check_result *result,
 {
   static const char *const words[] = {
     [CHECK_SOUND] = "sound",
+    [CHECK_INCOMPLETE] = "incomplete",
     [CHECK_BROKEN] = "broken",
     [CHECK_LEAKED] = "leaked",
     [CHECK_DOUBTFUL] = "doubtful",
@@ -115,6 +122,9 @@ print_summary(const char *image, const struct vhd_check_result *result)
   case CHECK_DOUBTFUL:
     printf("%s: doubtful\n", name);
     break;
+  case CHECK_INCOMPLETE:
+    printf("%s: not all of its chain could be looked at\n", name);
+    break;
   default:
     printf("%s: broken: %" PRIu32 " %s\n", name, result->errors,
            result->errors == 1 ? "error" : "errors");
@@ -139,7 +149,7 @@ run(char **args)
     json_free(findings);
     image_complain(&err, true);
     interrupt_obey();
-    return CHECK_FAILED;
+    return EXIT_FAILED;
   }
   if (as_json)
     print_json(args[0], &result, findings);
@@ -156,8 +166,9 @@ const struct verb check_verb = {
   .max_args = 1,
   .options = { options, root_options, open_options, look_options,
                progress_options },
-  .about = "Exit status: 0 sound, 1 it could not be looked at, 2 broken, 3 "
-           "only space\nleaked, 4 in doubt: its parent may have been changed."
-           "  Nothing is changed.",
+  .about = "Exit status: 0 sound, 1 it is no VHD, or a parent is missing or "
+           "denied,\n2 broken, 3 only space leaked, 4 in doubt: its parent may "
+           "have been changed;\nothers: it could not be looked at.  Nothing is "
+           "changed.",
   .run = run,
 };

@@ -16,7 +16,7 @@
 enum {
   COMPARE_SAME = 0,
   COMPARE_DIFFER = 1,
-  COMPARE_FAILED = 2,
+  COMPARE_FAILED = 2, /* for a reason without a number of its own */
 };
 
 static int first_format = FORMAT_VHD, second_format = FORMAT_VHD;
@@ -98,7 +98,8 @@ run(char **args)
   if (r < 0) {
     image_complain(&err, true);
     interrupt_obey();
-    return COMPARE_FAILED;
+    const int code = exits_resolve(EXIT_FAILED);
+    return code == EXIT_FAILED ? COMPARE_FAILED : code;
   }
   if (as_json)
     print_json(&result);
@@ -115,7 +116,7 @@ const struct verb compare_verb = {
   .max_args = 2,
   .options = { options, root_options, open_options, look_options,
                progress_options },
-  .about = "Exit status: 0 they are the same, 1 they differ, 2 they could not "
-           "be compared.",
+  .about = "Exit status: 0 they are the same, 1 they differ, 2 and above: they "
+           "could not be\ncompared.",
   .run = run,
 };

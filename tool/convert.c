@@ -80,11 +80,11 @@ wish(struct vhd_convert_options *opt)
              (overwrite ? VHD_CONVERT_OVERWRITE : 0),
   };
   if (format == FORMAT_RAW && subformat != 0)
-    complain("--subformat goes with --format vhd");
+    complain_usage("--subformat goes with --format vhd");
   else if (size_given && size == 0)
-    complain("--size 0: a disk has at least 512 bytes");
+    complain_usage("--size 0: a disk has at least 512 bytes");
   else if (block_size_given && (block_size == 0 || block_size > UINT32_MAX))
-    complain("--block-size must be a power of two from 4K to 256M");
+    complain_usage("--block-size must be a power of two from 4K to 256M");
   else
     return 0;
   return -1;

@@ -93,6 +93,7 @@ try_child(const char *path)
   char folder[PATH_MAX];
 
   if (vhd_open(path, &opt, &image, &err) < 0) {
+    exits_note(exits_of_error(&err));
     if (err.code == VHD_PARENT_DENIED)
       complain("created, but it opens only with --root '%s': %s",
                parent_folder(folder), err.message);
@@ -114,8 +115,7 @@ protect_parent(void)
   if (stat(parent, &st) == 0 &&
       chmod(parent, st.st_mode & 07777 & ~(mode_t)0222) == 0)
     return EXIT_DONE;
-  complain("created, but %s cannot be made read-only: %s", parent,
-           strerror(errno));
+  complain_sys(errno, "created, but %s cannot be made read-only", parent);
   return EXIT_FAILED;
 }
 
@@ -203,10 +203,8 @@ run(char **args)
   const char *fault = find_fault();
   struct vhd_error err = { 0 };
 
-  if (fault != NULL) {
-    complain("%s", fault);
-    return EXIT_FAILED;
-  }
+  if (fault != NULL)
+    return complain_usage("%s", fault);
   if (like != NULL && imitate() < 0)
     return EXIT_FAILED;
   const int r = from != NULL ? create_from(args[0], &err)

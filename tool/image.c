@@ -44,8 +44,8 @@ check_given_roots(void)
 {
   for (size_t i = 0; i < roots.n; i++)
     if (access(roots.item[i], F_OK) < 0) {
-      complain("--root %s: %s", roots.item[i], strerror(errno));
-      exit(EXIT_FAILURE);
+      complain_sys(errno, "--root %s", roots.item[i]);
+      exit(exits_resolve(EXIT_FAILED));
     }
 }
 
@@ -98,6 +98,7 @@ image_open_options(uint32_t flags)
 void
 image_complain(const struct vhd_error *err, bool look)
 {
+  exits_note(exits_of_error(err));
   if (err->code == VHD_CANCELED)
     complain("interrupted");
   else
@@ -108,6 +109,7 @@ image_complain(const struct vhd_error *err, bool look)
 void
 image_complain_new(const struct vhd_error *err, bool overwrite)
 {
+  exits_note(exits_of_error(err));
   if (err->code == VHD_CANCELED)
     complain("interrupted; nothing has changed");
   else
@@ -184,14 +186,15 @@ image_refuse_self(struct vhd_image *image, const char *name, const char *path,
   struct part part = { .image = image };
 
   if (find_part(&part, file->st_dev, file->st_ino)) {
-    complain("%s: this file is part of the image that is to be %s", name,
-             done);
+    complain_as(EXIT_REFUSED, "%s: this file is part of the image that is to "
+                "be %s", name, done);
     return true;
   }
   if (S_ISBLK(file->st_mode) &&
       device_lies_on(file->st_rdev, path, find_part, &part)) {
-    complain("%s: this device keeps its bytes in '%s', which is part of the "
-             "image that is to be %s", name, part.info.path, done);
+    complain_as(EXIT_REFUSED, "%s: this device keeps its bytes in '%s', which "
+                "is part of the image that is to be %s", name, part.info.path,
+                done);
     return true;
   }
   return false;

@@ -347,10 +347,8 @@ run(char **args)
   struct vhd_image *image;
   const char *chain_error = NULL;
 
-  if (force && chain) {
-    complain("--force shows one file, and --chain its parents");
-    return EXIT_FAILED;
-  }
+  if (force && chain)
+    return complain_usage("--force shows one file, and --chain its parents");
   if (force)
     return rescue_show(args[0], as_json, type_name);
   if (vhd_open(args[0], &opt, &image, &chain_err) < 0) {
@@ -365,7 +363,7 @@ run(char **args)
   if (image_close(image) < 0)
     return EXIT_FAILED;
   if (chain && chain_error != NULL) {
-    complain("%s", chain_error);
+    image_complain(&chain_err, true);
     return EXIT_FAILED;
   }
   return EXIT_DONE;

@@ -33,6 +33,8 @@ tool_vhdkit_SOURCES = \
 	tool/detach.c \
 	tool/device.c \
 	tool/device.h \
+	tool/exits.c \
+	tool/exits.h \
 	tool/formats.c \
 	tool/formats.h \
 	tool/image.c \

@@ -85,10 +85,8 @@ run_help(char **args)
     return EXIT_DONE;
   }
   const struct verb *verb = find_verb(args[0]);
-  if (verb == NULL) {
-    complain("there is no verb %s", args[0]);
-    return EXIT_FAILED;
-  }
+  if (verb == NULL)
+    return complain_usage("there is no verb %s", args[0]);
   print_verb(stdout, verb);
   return EXIT_DONE;
 }
@@ -115,14 +113,13 @@ run_verb(const struct verb *verb, int argc, char **argv)
     print_verb(stdout, verb);
     return EXIT_DONE;
   }
-  if (nargs < verb->min_args || nargs > verb->max_args) {
-    complain("%s; usage: vhdkit %s%s %s",
-             nargs < verb->min_args ? "something is missing"
-                                    : "too many arguments",
-             verb->name, verb->options[0] != NULL ? " [OPTION...]" : "",
-             verb->arguments);
-    return EXIT_FAILED;
-  }
+  if (nargs < verb->min_args || nargs > verb->max_args)
+    return complain_usage("%s; usage: vhdkit %s%s %s",
+                          nargs < verb->min_args ? "something is missing"
+                                                 : "too many arguments",
+                          verb->name,
+                          verb->options[0] != NULL ? " [OPTION...]" : "",
+                          verb->arguments);
   return verb->run(args);
 }
 
@@ -136,7 +133,7 @@ finish(int status)
   if ((fclose(stdout) != 0 || failed) && status == EXIT_DONE) {
     /* stdout is gone, and complain() would flush it. */
     fprintf(stderr, "vhdkit: cannot write the output: %s\n", strerror(errno));
-    return EXIT_FAILED;
+    return exits_of_errno(errno);
   }
   return status;
 }
@@ -163,7 +160,7 @@ main(int argc, char **argv)
   const char *name = argc > 1 ? argv[1] : NULL;
   if (name == NULL) {
     print_usage(stderr);
-    return EXIT_FAILED;
+    return EXIT_USAGE;
   }
   if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
     name = "help";
@@ -172,9 +169,9 @@ main(int argc, char **argv)
 
   const struct verb *verb = find_verb(name);
   if (verb == NULL) {
-    complain("there is no verb %s; see vhdkit help", name);
-    return EXIT_FAILED;
+    complain_usage("there is no verb %s; see vhdkit help", name);
+    return EXIT_USAGE;
   }
   message_verb(verb->name);
-  return finish(run_verb(verb, argc - 1, argv + 1));
+  return finish(exits_resolve(run_verb(verb, argc - 1, argv + 1)));
 }

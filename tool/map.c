@@ -157,11 +157,9 @@ print_map(struct vhd_image *image)
   struct output out = { .image = image };
   uint64_t size = vhd_size(image);
 
-  if (offset > size || (length_given && length > size - offset)) {
-    complain("the range does not lie in the disk, which has %" PRIu64
-             " bytes", size);
-    return EXIT_FAILED;
-  }
+  if (offset > size || (length_given && length > size - offset))
+    return complain_usage("the range does not lie in the disk, which has %"
+                          PRIu64 " bytes", size);
   if (!as_json)
     out.table = table_new(columns, sizeof columns / sizeof columns[0]);
   int r = print_runs(&out, offset, length_given ? offset + length : size);
@@ -170,7 +168,7 @@ print_map(struct vhd_image *image)
   else
     table_free(out.table);
   if (r < 0) {
-    complain("cannot read the metadata: %s", strerror(-r));
+    complain_sys(-r, "cannot read the metadata");
     return EXIT_FAILED;
   }
   return EXIT_DONE;

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "message.h"
 #include "progress.h"
@@ -17,19 +18,52 @@ message_verb(const char *name)
   verb = name;
 }
 
+static void say(const char *fmt, va_list ap, const char *why)
+  __attribute__((format(printf, 1, 0)));
+
+static void
+say(const char *fmt, va_list ap, const char *why)
+{
+  char text[4096];
+
+  vsnprintf(text, sizeof text, fmt, ap);
+  text_sanitize(text);
+  progress_clear();
+  fflush(stdout);
+  fprintf(stderr, "vhdkit%s%s: %s%s%s\n", verb != NULL ? " " : "",
+          verb != NULL ? verb : "", text, why != NULL ? ": " : "",
+          why != NULL ? why : "");
+}
+
 void
 complain(const char *fmt, ...)
 {
-  char text[4096];
   va_list ap;
 
   va_start(ap, fmt);
-  vsnprintf(text, sizeof text, fmt, ap);
+  say(fmt, ap, NULL);
   va_end(ap);
-  text_sanitize(text);
+}
 
-  progress_clear();
-  fflush(stdout);
-  fprintf(stderr, "vhdkit%s%s: %s\n", verb != NULL ? " " : "",
-          verb != NULL ? verb : "", text);
+void
+complain_sys(int sys, const char *fmt, ...)
+{
+  va_list ap;
+
+  exits_note(exits_of_errno(sys));
+  va_start(ap, fmt);
+  say(fmt, ap, strerror(sys));
+  va_end(ap);
+}
+
+int
+complain_as(int code, const char *fmt, ...)
+{
+  va_list ap;
+
+  exits_note(code);
+  va_start(ap, fmt);
+  say(fmt, ap, NULL);
+  va_end(ap);
+  return EXIT_FAILED;
 }

@@ -22,10 +22,10 @@ parse_size(const struct option_spec *spec, const char *text)
   int r = vhd_parse_size(text, spec->value);
 
   if (r == -ERANGE)
-    complain("--%s %s: the number is too large", spec->name, text);
+    complain_usage("--%s %s: the number is too large", spec->name, text);
   else if (r < 0)
-    complain("--%s %s: not a size; write for instance 512, 64K, 10G or 1.5T",
-             spec->name, text);
+    complain_usage("--%s %s: not a size; write for instance 512, 64K, 10G or "
+                   "1.5T", spec->name, text);
   return r < 0 ? -1 : 0;
 }
 
@@ -43,7 +43,7 @@ parse_choice(const struct option_spec *spec, const char *text)
     snprintf(names + len, sizeof names - len, "%s%s", len > 0 ? ", " : "",
              c->name);
   }
-  complain("--%s %s: must be one of %s", spec->name, text, names);
+  complain_usage("--%s %s: must be one of %s", spec->name, text, names);
   return -1;
 }
 
@@ -134,14 +134,14 @@ options_parse(int argc, char **argv,
       *help = true;
       return 0;
     case ':':
-      complain("%s needs a value", argv[optind - 1]);
+      complain_usage("%s needs a value", argv[optind - 1]);
       return -1;
     case '?':
       if (optopt >= 0 && optopt < MAX_OPTIONS && optind > at &&
           strchr(argv[optind - 1], '=') != NULL)
-        complain("%s takes no value", argv[optind - 1]);
+        complain_usage("%s takes no value", argv[optind - 1]);
       else
-        complain("%s is not an option here", argv[optind - 1]);
+        complain_usage("%s is not an option here", argv[optind - 1]);
       return -1;
     default:
       if (take(specs[c], optarg) < 0)

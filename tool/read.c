@@ -58,7 +58,7 @@ put(struct copy *copy, const char *p, size_t len)
       if (sys == EPIPE)
         interrupt_output_gone();
       if (!interrupt_pending())
-        complain("%s: cannot write: %s", copy->name, strerror(sys));
+        complain_sys(sys, "%s: cannot write", copy->name);
       return -1;
     }
     p += n;
@@ -75,8 +75,7 @@ copy_bytes(struct copy *copy, uint64_t off, uint64_t len, bool zeros)
     size_t n = len < CHUNK ? (size_t)len : CHUNK;
     int r = zeros ? 0 : vhd_pread(copy->image, copy->buf, n, off);
     if (r < 0) {
-      complain("cannot read %zu bytes at %" PRIu64 ": %s", n, off,
-               strerror(-r));
+      complain_sys(-r, "cannot read %zu bytes at %" PRIu64, n, off);
       return -1;
     }
     if (put(copy, zeros ? copy->zeros : copy->buf, n) < 0)
@@ -95,7 +94,7 @@ copy_zeros(struct copy *copy, uint64_t off, uint64_t len)
     return copy_bytes(copy, off, len, true);
   if (lseek(copy->fd, (off_t)len, SEEK_CUR) >= 0)
     return 0;
-  complain("%s: cannot make a hole: %s", copy->name, strerror(errno));
+  complain_sys(errno, "%s: cannot make a hole", copy->name);
   return -1;
 }
 
@@ -108,7 +107,7 @@ copy_range(struct copy *copy, uint64_t off, uint64_t end)
     unsigned n = RUNS_AT_ONCE;
     int r = vhd_map(copy->image, end - off, off, runs, &n);
     if (r < 0) {
-      complain("cannot read the metadata: %s", strerror(-r));
+      complain_sys(-r, "cannot read the metadata");
       return -1;
     }
     for (unsigned i = 0; i < n && !interrupt_pending(); i++) {
@@ -131,12 +130,13 @@ check_device(struct copy *copy, uint64_t len)
   off_t size = lseek(copy->fd, 0, SEEK_END);
 
   if (size < 0 || lseek(copy->fd, 0, SEEK_SET) < 0) {
-    complain("%s: cannot find out its size: %s", copy->name, strerror(errno));
+    complain_sys(errno, "%s: cannot find out its size", copy->name);
     return -1;
   }
   if (len > (uint64_t)size) {
-    complain("%s: this device has %" PRIu64 " bytes, and %" PRIu64 " are to be "
-             "read; nothing was written", copy->name, (uint64_t)size, len);
+    complain_as(EXIT_NO_SPACE, "%s: this device has %" PRIu64 " bytes, and %"
+                PRIu64 " are to be read; nothing was written", copy->name,
+                (uint64_t)size, len);
     return -1;
   }
   return 0;
@@ -147,20 +147,20 @@ static int
 open_device(struct copy *copy, bool block, uint64_t len)
 {
   if (block && !overwrite) {
-    complain("%s: is a block device, and what it holds would be lost; "
-             "--overwrite writes to it all the same", copy->name);
+    complain_as(EXIT_REFUSED, "%s: is a block device, and what it holds would "
+                "be lost; --overwrite writes to it all the same", copy->name);
     return -1;
   }
   copy->fd = open(copy->name, O_WRONLY | O_NOCTTY | O_CLOEXEC |
                               (block ? O_EXCL : 0));
   if (copy->fd < 0 && block && errno == EBUSY) {
-    complain("%s: this device is in use: it is mounted, or another device is "
-             "made of it", copy->name);
+    complain_as(EXIT_IN_USE, "%s: this device is in use: it is mounted, or "
+                "another device is made of it", copy->name);
     return -1;
   }
   struct stat st;
   if (copy->fd < 0 || fstat(copy->fd, &st) < 0) {
-    complain("%s: cannot open for writing: %s", copy->name, strerror(errno));
+    complain_sys(errno, "%s: cannot open for writing", copy->name);
     return -1;
   }
   if (S_ISREG(st.st_mode) || !!S_ISBLK(st.st_mode) != block) {
@@ -213,7 +213,7 @@ finish_file(struct copy *copy)
   off_t end = lseek(copy->fd, 0, SEEK_CUR);
 
   if (end < 0 || ftruncate(copy->fd, end) < 0) {
-    complain("%s: cannot set the size: %s", copy->name, strerror(errno));
+    complain_sys(errno, "%s: cannot set the size", copy->name);
     return -1;
   }
   if (vhd_output_commit(copy->file, &err) < 0) {
@@ -239,7 +239,7 @@ close_output(struct copy *copy, int r)
              errno != EROFS;
   bad |= close(copy->fd) < 0 && r == 0;
   if (bad)
-    complain("%s: cannot write: %s", copy->name, strerror(errno));
+    complain_sys(errno, "%s: cannot write", copy->name);
   return bad ? -1 : r;
 }
 
@@ -250,8 +250,8 @@ read_image(struct vhd_image *image, const char *path)
   struct copy copy = { .image = image, .fd = -1 };
 
   if (offset > size || (length_given && length > size - offset)) {
-    complain("the range does not lie in the disk, which has %" PRIu64
-             " bytes", size);
+    complain_usage("the range does not lie in the disk, which has %" PRIu64
+                   " bytes", size);
     return -1;
   }
   uint64_t end = length_given ? offset + length : size;

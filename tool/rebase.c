@@ -30,10 +30,8 @@ run(char **args)
   };
   struct vhd_error err = { 0 };
 
-  if (copy && unchecked) {
-    complain("--copy compares, --unchecked does not");
-    return EXIT_FAILED;
-  }
+  if (copy && unchecked)
+    return complain_usage("--copy compares, --unchecked does not");
   int r = vhd_rebase(args[0], args[1], &opt, &err);
   progress_end();
   if (r == 0)

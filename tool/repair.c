@@ -14,8 +14,6 @@
 #include "text.h"
 #include "verbs.h"
 
-#define EXIT_BROKEN 2 /* as of check */
-
 static bool as_json, undo;
 
 static const struct option_spec options[] = {
@@ -91,7 +89,7 @@ run(char **args)
     return EXIT_FAILED;
   }
   print_result(args[0], &result, repairs);
-  return result.left > 0 ? EXIT_BROKEN : EXIT_DONE;
+  return result.left > 0 ? EXIT_DAMAGED : EXIT_DONE;
 }
 
 const struct verb repair_verb = {

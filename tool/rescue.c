@@ -21,7 +21,6 @@
 #include "text.h"
 #include "verbs.h"
 
-#define EXIT_NOT_ALL 2 /* as of check and repair */
 
 static int format = FORMAT_VHD, subformat;
 static uint64_t block_size;
@@ -102,7 +101,7 @@ begin_map(struct work *w)
   const int fd = dup(vhd_output_fd(w->output));
   w->map = fd < 0 ? NULL : fdopen(fd, "w");
   if (w->map == NULL) {
-    complain("%s: %s", map_path, strerror(errno));
+    complain_sys(errno, "%s", map_path);
     if (fd >= 0)
       close(fd);
     return -1;
@@ -140,7 +139,7 @@ end_map(struct work *w)
   const bool failed = ferror(w->map);
   if ((fclose(w->map) != 0) | failed) {
     w->map = NULL;
-    complain("%s: cannot be written: %s", map_path, strerror(errno));
+    complain_sys(errno, "%s: cannot be written", map_path);
     return -1;
   }
   w->map = NULL;
@@ -215,7 +214,7 @@ rescue(char **args, struct work *w)
     return EXIT_FAILED;
   print_result(&result, w->faults);
   w->faults = NULL;
-  return result.good == result.size ? EXIT_DONE : EXIT_NOT_ALL;
+  return result.good == result.size ? EXIT_DONE : EXIT_DAMAGED;
 }
 
 static int
@@ -225,9 +224,9 @@ run(char **args)
   int status = EXIT_FAILED;
 
   if (format == FORMAT_RAW && subformat != 0) {
-    complain("--subformat goes with --format vhd");
+    complain_usage("--subformat goes with --format vhd");
   } else if (block_size_given && (block_size == 0 || block_size > UINT32_MAX)) {
-    complain("--block-size must be a power of two from 4K to 256M");
+    complain_usage("--block-size must be a power of two from 4K to 256M");
   } else if (begin_map(&w) == 0) {
     w.faults = as_json ? json_array_new() : NULL;
     status = rescue(args, &w);

@@ -34,10 +34,8 @@ run(char **args)
   struct vhd_error err = { 0 };
   uint64_t size;
 
-  if (vhd_parse_size(args[1], &size) < 0) {
-    complain("%s is no size", args[1]);
-    return EXIT_FAILED;
-  }
+  if (vhd_parse_size(args[1], &size) < 0)
+    return complain_usage("%s is no size", args[1]);
   opt.progress = progress_of("resized");
   const int r = vhd_resize(args[0], size, &opt, &err);
   progress_end();

@@ -102,24 +102,24 @@ read_options(struct vhd_set_options *opt)
   if (version != NULL) {
     opt->flags |= VHD_SET_VERSION;
     if (!read_version(version, &opt->creator_version)) {
-      complain("--creator-version %s: a version is two numbers, as 6.3",
-               version);
+      complain_usage("--creator-version %s: a version is two numbers, as 6.3",
+                     version);
       return false;
     }
   }
   if (geometry != NULL) {
     opt->flags |= VHD_SET_GEOMETRY;
     if (!read_geometry(geometry, opt)) {
-      complain("--geometry %s: three numbers with slashes between them, or "
-               "auto", geometry);
+      complain_usage("--geometry %s: three numbers with slashes between them, "
+                     "or auto", geometry);
       return false;
     }
   }
   if (created != NULL) {
     opt->flags |= VHD_SET_TIME;
     if (!read_time(created, &opt->timestamp)) {
-      complain("--created %s: a time looks like 2026-11-23T06:33:28Z, @ and "
-               "seconds since 1970, or now", created);
+      complain_usage("--created %s: a time looks like 2026-11-23T06:33:28Z, @ "
+                     "and seconds since 1970, or now", created);
       return false;
     }
   }

@@ -86,10 +86,9 @@ freeze(const char *image)
 static int
 run(char **args)
 {
-  if (args[1] != NULL && base != NULL) {
-    complain("--base names what IMAGE becomes; with CHILD it stays what it is");
-    return EXIT_FAILED;
-  }
+  if (args[1] != NULL && base != NULL)
+    return complain_usage("--base names what IMAGE becomes; with CHILD it "
+                          "stays what it is");
   return args[1] != NULL ? make_child(args[0], args[1]) : freeze(args[0]);
 }
 

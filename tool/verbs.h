@@ -5,11 +5,8 @@
 #ifndef TOOL_VERBS_H
 #define TOOL_VERBS_H
 
+#include "exits.h"
 #include "options.h"
-
-/* Exit codes; those of check are in check.c. */
-#define EXIT_DONE 0
-#define EXIT_FAILED 1
 
 #define VERB_TABLES 5
 
@@ -21,7 +18,7 @@ struct verb {
   /* Tables of options, own ones first; unused ones are NULL. */
   const struct option_spec *options[VERB_TABLES];
   const char *about; /* for `vhdkit help VERB`, below the options */
-  int (*run)(char **args); /* NULL-terminated; returns an exit code */
+  int (*run)(char **args); /* NULL-terminated; returns one of exits.h */
 };
 
 extern const struct verb attach_verb;

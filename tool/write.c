@@ -47,15 +47,15 @@ static int
 input_failed(struct copy *copy)
 {
   if (!interrupt_pending())
-    complain("%s: cannot read: %s", copy->name, strerror(errno));
+    complain_sys(errno, "%s: cannot read", copy->name);
   return -1;
 }
 
 static int
 disk_failed(struct copy *copy, int r)
 {
-  complain("cannot write at %" PRIu64 " of the disk: %s", offset + copy->done,
-           strerror(-r));
+  complain_sys(-r, "cannot write at %" PRIu64 " of the disk",
+               offset + copy->done);
   return -1;
 }
 
@@ -183,7 +183,7 @@ open_input(struct copy *copy, const char *path, struct stat *st)
   else
     copy->fd = open(path, O_RDONLY | O_CLOEXEC);
   if (copy->fd < 0 || fstat(copy->fd, st) < 0) {
-    complain("%s: cannot open: %s", copy->name, strerror(errno));
+    complain_sys(errno, "%s: cannot open", copy->name);
     return -1;
   }
   if (image_refuse_self(copy->image, copy->name,
@@ -211,14 +211,14 @@ copy_all(struct copy *copy, const struct stat *st)
   uint64_t have = (uint64_t)st->st_size > copy->pos
                     ? (uint64_t)st->st_size - copy->pos : 0;
   if (length_given && length > have) {
-    complain("%s: has only %" PRIu64 " bytes; nothing was written",
-             copy->name, have);
+    complain_usage("%s: has only %" PRIu64 " bytes; nothing was written",
+                   copy->name, have);
     return -1;
   }
   if (!length_given && have > copy->room) {
-    complain("%s: has %" PRIu64 " bytes, but from %" PRIu64 " on the disk has "
-             "only %" PRIu64 "; nothing was written", copy->name, have, offset,
-             copy->room);
+    complain_usage("%s: has %" PRIu64 " bytes, but from %" PRIu64 " on the "
+                   "disk has only %" PRIu64 "; nothing was written",
+                   copy->name, have, offset, copy->room);
     return -1;
   }
   uint64_t len = length_given ? length : have;
@@ -234,8 +234,8 @@ write_image(struct vhd_image *image, const char *path)
   struct stat st;
 
   if (offset > size || (length_given && length > size - offset)) {
-    complain("the range does not lie in the disk, which has %" PRIu64
-             " bytes", size);
+    complain_usage("the range does not lie in the disk, which has %" PRIu64
+                   " bytes", size);
     return -1;
   }
   copy.room = length_given ? length : size - offset;

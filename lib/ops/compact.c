@@ -153,7 +153,7 @@ static int
 compact(struct compaction *c)
 {
   if (c->top->fixed)
-    return vhd_fail(c->err, VHD_TYPE, EINVAL,
+    return vhd_fail(c->err, VHD_ARGUMENT, EINVAL,
                     "%s: a fixed image holds all of its disk, so there is "
                     "nothing to compact; convert it to a dynamic one",
                     c->top->path);

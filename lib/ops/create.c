@@ -49,8 +49,8 @@ check_options(const char *path, const struct vhd_create_options *opt,
     *type = opt->parent != NULL ? VHD_DIFFERENCING : VHD_DYNAMIC;
 
   if (*type != VHD_FIXED && *type != VHD_DYNAMIC && *type != VHD_DIFFERENCING)
-    return vhd_fail(err, VHD_TYPE, EINVAL, "%s: %d is no type of image", path,
-                    (int)*type);
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL, "%s: %d is no type of image",
+                    path, (int)*type);
   if (*type == VHD_DIFFERENCING && opt->parent == NULL)
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: a differencing image needs a parent", path);

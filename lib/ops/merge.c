@@ -122,7 +122,7 @@ check_pair(const struct merge *m, const struct vhd_info *child,
            const struct vhd_info *parent)
 {
   if (parent->type == VHD_RAW)
-    return vhd_fail(m->err, VHD_TYPE, EINVAL,
+    return vhd_fail(m->err, VHD_ARGUMENT, EINVAL,
                     "%s: its parent '%s' is a raw file; only a VHD can take "
                     "it up", m->path, parent->path);
   if (child->size != parent->size)
@@ -175,7 +175,7 @@ look(struct merge *m)
     return r;
   parent = vhd_parent(image);
   if (!parent) {
-    r = vhd_fail(m->err, VHD_TYPE, EINVAL,
+    r = vhd_fail(m->err, VHD_ARGUMENT, EINVAL,
                  "%s: it has no parent of which it could become part",
                  m->path);
   } else {

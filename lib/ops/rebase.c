@@ -161,7 +161,7 @@ check_parent(const char *path, struct vhd_image *parent, struct vhd_error *err)
 
   vhd_get_info(parent, &info);
   if (info.type == VHD_RAW)
-    return vhd_fail(err, VHD_TYPE, EINVAL,
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: only a VHD can become a parent", info.path);
   if (info.depth >= VHD_MAX_DEPTH)
     return vhd_fail(err, VHD_LIMIT, ELOOP,
@@ -185,7 +185,7 @@ name_parent(struct edit *edit, const char *path, struct vhd_image *parent,
   struct vhd_info info;
 
   if (edit->layout.footer.type != VHD_DIFFERENCING)
-    return vhd_fail(err, VHD_TYPE, EINVAL,
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: is no differencing image, and has no parent", path);
   vhd_get_info(parent, &info);
   return reparent(edit, info.path, &info, same ? REPARENT_SAME_DISK : 0,

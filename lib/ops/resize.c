@@ -99,7 +99,7 @@ refuse(struct resizing *r)
     e = vhd_fail(r->err, VHD_SIZE, EINVAL, "%s: a disk has a size above 0",
                  r->top->path);
   if (e == 0 && r->size < r->old_size && !(r->flags & VHD_RESIZE_SHRINK))
-    e = vhd_fail(r->err, VHD_ARGUMENT, EINVAL,
+    e = vhd_fail(r->err, VHD_STATE, EINVAL,
                  "%s: the disk has %" PRIu64 " bytes and would become "
                  "smaller; allow that with --shrink", r->top->path,
                  r->old_size);

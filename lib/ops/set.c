@@ -239,7 +239,7 @@ change_parent(struct setting *s, struct vhd_image *parent)
 
   vhd_get_info(parent, &info);
   if (l->footer.type != VHD_DIFFERENCING)
-    return vhd_fail(s->err, VHD_TYPE, EINVAL,
+    return vhd_fail(s->err, VHD_ARGUMENT, EINVAL,
                     "%s: is no differencing image, and has no parent",
                     s->path);
   if (memcmp(info.id, l->header.parent_id, sizeof info.id) != 0)

@@ -121,14 +121,14 @@ look_at_child(const char *path, const struct vhd_open_options *opt,
   old->block_size = info.block_size;
   old->absolute = !has_relative_path(image);
   if (!vhd_parent(image)) {
-    r = vhd_fail(err, VHD_TYPE, EINVAL,
+    r = vhd_fail(err, VHD_ARGUMENT, EINVAL,
                  "%s: it has no parent whose content it could go back to",
                  path);
   } else {
     vhd_get_info(vhd_parent(image), &info);
     old->parent = strdup(info.path);
     if (info.type == VHD_RAW)
-      r = vhd_fail(err, VHD_TYPE, EINVAL,
+      r = vhd_fail(err, VHD_ARGUMENT, EINVAL,
                    "%s: its parent '%s' is a raw file, of which no child can "
                    "be made", path, info.path);
     else if (!old->parent)

@@ -30,8 +30,8 @@ choose_azure(struct target *t, const char *path,
              const struct target_wish *wish, struct vhd_error *err)
 {
   if (wish->type != 0 && wish->type != VHD_FIXED)
-    return vhd_fail(err, VHD_TYPE, EINVAL, "%s: Azure takes fixed images only",
-                    path);
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                    "%s: Azure takes fixed images only", path);
   t->type = VHD_FIXED;
   t->size = MAX(round_up(t->size, AZURE_UNIT), AZURE_LEAST);
   if (t->size > AZURE_MOST)
@@ -50,7 +50,7 @@ choose(struct target *t, const char *path, const struct target_wish *wish,
   t->full = wish->flags & VHD_CONVERT_FULL;
   t->size = round_up(wish->size != 0 ? wish->size : source, VHD_SECTOR_SIZE);
   if (t->type != VHD_FIXED && t->type != VHD_DYNAMIC && t->type != VHD_RAW)
-    return vhd_fail(err, VHD_TYPE, EINVAL,
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: it can become fixed, dynamic or raw, not %d", path,
                     (int)t->type);
   if (wish->size != 0 && wish->size < source)

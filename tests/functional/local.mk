@@ -10,6 +10,7 @@ TOOL_TESTS = \
 	tests/functional/tool-compact.py \
 	tests/functional/tool-create.py \
 	tests/functional/tool-errors.py \
+	tests/functional/tool-exits.py \
 	tests/functional/tool-faults.py \
 	tests/functional/tool-info.py \
 	tests/functional/tool-lineage.py \

@@ -7,8 +7,8 @@ import os
 
 from fronttest import refused as server_refused
 from servertest import SOCKET, connect, not_served, served
-from tooltest import (GiB, MiB, VHDKIT, Skip, case, check, contains, equal, need,
-                      program, run, vhdkit)
+from tooltest import (REFUSED, VHDKIT, GiB, MiB, Skip, case, check, contains,
+                      equal, need, program, run, vhdkit)
 
 REDO = ".vhdkit-redo"
 
@@ -35,7 +35,7 @@ def interrupted(image):
     writes = grow(image)
     down = [i for i, line in enumerate(writes, 1) if "vhdkit redo" in line]
     grow(image, f"signal=KILL:when={down[-1] + 2}")
-    contains(vhdkit("info", image, code=1).err, "interrupted")
+    contains(vhdkit("info", image, code=REFUSED).err, "interrupted")
     return image
 
 

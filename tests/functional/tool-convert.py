@@ -12,9 +12,9 @@ import subprocess
 import tempfile
 import time
 
-from tooltest import (KiB, MiB, VHDKIT, GiB, Skip, case, check, contains,
-                      content, equal, need, program, read_json, refused, run,
-                      same_bytes, vhdkit)
+from tooltest import (NOT_FOUND, VHDKIT, GiB, KiB, MiB, Skip, case, check,
+                      contains, content, equal, need, program, read_json,
+                      refused, run, same_bytes, vhdkit)
 
 SIZE = 37 * MiB + 512
 KINDS = ("fixed", "dynamic", "differencing", "raw")
@@ -234,7 +234,7 @@ def _():
         equal(vhdkit("compare", *pair, code=1).out,
               f"the disks differ at {5 * MiB}\n")
         equal(vhdkit("compare", "--quiet", *pair, code=1).out, "")
-    refused("compare", "a", "none", code=2, says="none")
+    refused("compare", "a", "none", code=NOT_FOUND, says="none")
 
 
 @case("measure: never less than convert needs, and exactly so of blocks")

@@ -5,8 +5,8 @@
 import os
 import subprocess
 
-from tooltest import (MiB, VHDKIT, case, check, contains, content, equal, need,
-                      program, refused, run, vhdkit, without)
+from tooltest import (USAGE, VHDKIT, MiB, case, check, contains, content,
+                      equal, need, program, refused, run, vhdkit, without)
 
 VERBS = ("create", "info", "map", "check", "convert", "measure", "compare",
          "read", "write", "help", "version")
@@ -33,7 +33,7 @@ def _():
 
 @case("wrong command lines are refused with what is wrong")
 def _():
-    done = vhdkit(code=1)
+    done = vhdkit(code=USAGE)
     contains(done.err, "usage")
     refused("frobnicate", says="frobnicate")
     refused("help", "frobnicate", says="frobnicate")

@@ -9,8 +9,8 @@ import os
 import shutil
 import subprocess
 
-from tooltest import (MiB, VHDKIT, Skip, case, check, contains, content, equal,
-                      need, program, run, same_bytes, vhdkit)
+from tooltest import (NO_SPACE, VHDKIT, MiB, Skip, case, check, contains,
+                      content, equal, need, program, run, same_bytes, vhdkit)
 
 
 LOG = "../trace.log"
@@ -78,7 +78,7 @@ def _():
 def _():
     for number in range(1, 5):
         done = faulty(f"pwrite64:error=ENOSPC:when={number}", "create",
-                      "--size", "1M", "a.vhd", code=1)
+                      "--size", "1M", "a.vhd", code=NO_SPACE)
         contains(done.err, "a.vhd")
         contains(done.err, "No space left")
         only()

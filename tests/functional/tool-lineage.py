@@ -9,8 +9,8 @@ import tempfile
 
 from fronttest import needs_root
 from servertest import connect, served
-from tooltest import (MiB, VHDKIT, Skip, case, check, contains, equal, need,
-                      program, read_json, refused, run, vhdkit)
+from tooltest import (DENIED, VHDKIT, MiB, Skip, case, check, contains, equal,
+                      need, program, read_json, refused, run, vhdkit)
 from vhdimage import EPOCH, Image
 
 
@@ -370,7 +370,7 @@ def _():
                   mark * 512)
         reads(b"2")
         os.chmod(f"{folder}/bases", 0o744)  # to be listed, not searched
-        done = by_nobody("read", "--length", "512", child, "-", code=1)
+        done = by_nobody("read", "--length", "512", child, "-", code=DENIED)
         for part in (child, "bases/base.vhd", "cannot be told",
                      "Permission denied"):
             contains(done.err, part)

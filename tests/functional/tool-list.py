@@ -8,8 +8,8 @@ import shutil
 
 from inplacetest import unpack
 from servertest import served
-from tooltest import (VHDKIT, KiB, MiB, Skip, case, check, contains, equal,
-                      need, program, read_json, refused, run, vhdkit)
+from tooltest import (NOT_FOUND, VHDKIT, KiB, MiB, Skip, case, check, contains,
+                      equal, need, program, read_json, refused, run, vhdkit)
 from vhdimage import Image
 
 
@@ -71,7 +71,7 @@ def _():
     out = vhdkit("list", "d", code=1).out
     contains(out, "! parent-missing: ")
     contains(out, "! damaged: ")
-    got, _ = listed("d/base.vhd", "missing", code=1)
+    got, _ = listed("d/base.vhd", "missing", code=NOT_FOUND)
     equal(got, {"base.vhd": (0, "ok")})
     refused("list", "missing", says="missing")
 

@@ -10,8 +10,8 @@ import struct
 
 from inplacetest import (ALONE, allocated, overwrite, qemu_content, sound,
                          unpack, write_at)
-from tooltest import (GiB, KiB, MiB, case, check, content, equal, program,
-                      read_json, refused, run, same_bytes, vhdkit)
+from tooltest import (USAGE, GiB, KiB, MiB, case, check, content, equal,
+                      program, read_json, refused, run, same_bytes, vhdkit)
 from vhdimage import FIXED, UNUSED, Image, write_dynamic, write_fixed
 
 FULL = b"\xff" * 512
@@ -281,7 +281,7 @@ def _():
     vhdkit("create", "--size", "1M", "a.vhd")
     image = Image("a.vhd")
     for size in ("0", "1000", "1.0001M", "x", "-1"):
-        done = vhdkit("resize", "--shrink", "--", "a.vhd", size, code=1)
+        done = vhdkit("resize", "--shrink", "--", "a.vhd", size, code=USAGE)
         check(done.err, "no message")
     refused("resize", "--full", "a.vhd", "2M", says="fixed")
     refused("resize", "--size-chs", "a.vhd", "2M", says="geometry")

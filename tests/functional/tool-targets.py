@@ -11,8 +11,8 @@ import signal
 import struct
 import subprocess
 
-from tooltest import (MiB, VHDKIT, Skip, case, check, contains, equal,
-                      need, program, refused, run, same_bytes, vhdkit)
+from tooltest import (REFUSED, VHDKIT, MiB, Skip, case, check, contains,
+                      equal, need, program, refused, run, same_bytes, vhdkit)
 
 
 def slurp(path):
@@ -108,7 +108,7 @@ def _():
 def to_stdout_refused(image, out, says):
     done = subprocess.run([VHDKIT, "read", image], stdout=out,
                           stderr=subprocess.PIPE, check=False, timeout=60)
-    equal(done.returncode, 1, "status")
+    equal(done.returncode, REFUSED, "status")
     for part in says:
         contains(done.stderr.decode(), part)
 

@@ -126,10 +126,18 @@ def vhdkit(*args, **more):
     return program(VHDKIT, *args, **more)
 
 
-def refused(*args, says=(), code=1, **more):
-    """vhdkit must fail and say all of `says`, in one line, and print no
-    result."""
+# The exit codes of what could not be done; tool-exits.py has their meanings.
+FAILED, DAMAGED, LEAKED, DOUBTFUL, USAGE, NOT_FOUND, DENIED, IN_USE, \
+    NO_SPACE, REFUSED = range(1, 11)
+
+
+def refused(*args, says=(), code=None, **more):
+    """vhdkit must fail, with `code` or any that says it could not be done, and
+    say all of `says`, in one line, and print no result."""
     done = vhdkit(*args, code=code, **more)
+    if code is None:
+        check(FAILED <= done.returncode <= REFUSED,
+              f"{args}: status {done.returncode}; it said: {done.err}")
     for part in [says] if isinstance(says, str) else says:
         contains(done.err, part)
     check(done.err.startswith("vhdkit"), f"no message: {done.err!r}")
