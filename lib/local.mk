@@ -26,6 +26,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/base/bounds.h \
 	lib/base/bytes.h \
 	lib/base/cleanup.h \
+	lib/base/crc32c.c \
+	lib/base/crc32c.h \
 	lib/base/error.c \
 	lib/base/error.h \
 	lib/base/progress.c \
@@ -47,6 +49,12 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/format/header.h \
 	lib/format/locator.c \
 	lib/format/locator.h \
+	lib/format/vhdx.c \
+	lib/format/vhdx.h \
+	lib/format/vhdx_log.c \
+	lib/format/vhdx_log.h \
+	lib/format/vhdx_metadata.c \
+	lib/format/vhdx_table.h \
 	lib/image/bat.c \
 	lib/image/bat.h \
 	lib/image/bitmaps.c \

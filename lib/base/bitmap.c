@@ -73,3 +73,14 @@ bitmap_clear(uint8_t *map, uint32_t from, uint32_t n)
 {
   fill(map, from, n, false);
 }
+
+void
+bitmap_turn(uint8_t *map, size_t n)
+{
+  for (size_t i = 0; i < n; i++) {
+    uint32_t byte = map[i];
+    byte = (byte & 0x0f) << 4 | byte >> 4;
+    byte = (byte & 0x33) << 2 | (byte >> 2 & 0x33);
+    map[i] = (uint8_t)((byte & 0x55) << 1 | (byte >> 1 & 0x55));
+  }
+}

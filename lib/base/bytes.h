@@ -16,6 +16,9 @@
 struct be16 { unsigned char b[2]; };
 struct be32 { unsigned char b[4]; };
 struct be64 { unsigned char b[8]; };
+struct le16 { unsigned char b[2]; };
+struct le32 { unsigned char b[4]; };
+struct le64 { unsigned char b[8]; };
 
 #define BYTES_GET_PUT(type, bits, load, store)                       \
   static inline uint##bits##_t                                       \
@@ -38,6 +41,9 @@ struct be64 { unsigned char b[8]; };
 BYTES_GET_PUT(be16, 16, be16toh, htobe16)
 BYTES_GET_PUT(be32, 32, be32toh, htobe32)
 BYTES_GET_PUT(be64, 64, be64toh, htobe64)
+BYTES_GET_PUT(le16, 16, le16toh, htole16)
+BYTES_GET_PUT(le32, 32, le32toh, htole32)
+BYTES_GET_PUT(le64, 64, le64toh, htole64)
 
 #undef BYTES_GET_PUT
 

@@ -84,3 +84,23 @@ guid_generate(uint8_t *id)
   uuid_generate_random(rfc);
   swap_order(rfc, id);
 }
+
+void
+guid_text_windows(const uint8_t *id, char *text)
+{
+  uint8_t rfc[16];
+
+  swap_order(id, rfc);
+  uuid_unparse_lower(rfc, text);
+}
+
+int
+guid_parse_windows(const char *text, uint8_t *id)
+{
+  uint8_t rfc[16];
+
+  if (uuid_parse(text, rfc) < 0)
+    return -EINVAL;
+  swap_order(rfc, id);
+  return 0;
+}

@@ -137,6 +137,13 @@ tests_unit_test_replay_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_replay_LDADD = $(UNIT_LIBS)
 tests_unit_test_replay_SOURCES = tests/unit/test-replay.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-vhdx
+TESTS += tests/unit/test-vhdx
+tests_unit_test_vhdx_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_vhdx_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_vhdx_LDADD = $(UNIT_LIBS)
+tests_unit_test_vhdx_SOURCES = tests/unit/test-vhdx.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-utf
 TESTS += tests/unit/test-utf
 tests_unit_test_utf_CPPFLAGS = $(UNIT_CPPFLAGS)

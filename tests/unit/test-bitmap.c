@@ -89,6 +89,19 @@ test_clear(void **state)
   test_change(false);
 }
 
+static void
+test_turn(void **state)
+{
+  (void)state;
+  for (unsigned bit = 0; bit < 16; bit++) {
+    uint8_t map[2] = { 0, 0 };
+    map[bit / 8] = (uint8_t)(1 << bit % 8);
+    bitmap_turn(map, sizeof map);
+    for (unsigned i = 0; i < 16; i++)
+      assert_int_equal(bitmap_test(map, i), i == bit);
+  }
+}
+
 int
 main(void)
 {
@@ -97,6 +110,7 @@ main(void)
     cmocka_unit_test(test_run),
     cmocka_unit_test(test_set),
     cmocka_unit_test(test_clear),
+    cmocka_unit_test(test_turn),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,15 @@ test_order(void **state)
   assert_int_equal(be16_get(a), 0x0102);
   assert_int_equal(be32_get(b), 0x01020304);
   assert_true(be64_get(c) == 0x01020304050607f8);
+  struct le16 d;
+  struct le32 e;
+  struct le64 f;
+  memcpy(&d, bytes, 2);
+  memcpy(&e, bytes, 4);
+  memcpy(&f, bytes, 8);
+  assert_int_equal(le16_get(d), 0x0201);
+  assert_int_equal(le32_get(e), 0x04030201);
+  assert_true(le64_get(f) == 0xf807060504030201);
 }
 
 static void
@@ -52,6 +61,7 @@ test_round_trip(void **state)
     assert_true(be64_get(be64_put(v)) == v);
     struct be64 raw = be64_put(v);
     assert_true(unit_get((uint8_t *)&raw, 0, 8) == v);
+    assert_true(le64_get(le64_put(v)) == v);
   }
 }
 
