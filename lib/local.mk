@@ -159,6 +159,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/store/names.h \
 	lib/store/newfile.c \
 	lib/store/newfile.h \
+	lib/store/patched.c \
+	lib/store/patched.h \
 	lib/store/redo.c \
 	lib/store/redo.h \
 	lib/store/redo_record.c \
@@ -195,8 +197,6 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/output.c \
 	lib/ops/parent_ref.c \
 	lib/ops/parent_ref.h \
-	lib/ops/patched.c \
-	lib/ops/patched.h \
 	lib/ops/rebase.c \
 	lib/ops/relink.c \
 	lib/ops/repair.c \

@@ -25,8 +25,8 @@
 #include "base/rules.h"
 #include "image/image.h"
 #include "image/open.h"
-#include "ops/patched.h"
 #include "store/local.h"
+#include "store/patched.h"
 #include "store/redo.h"
 
 /* A table's room for entries that no disk needs is not gone through. */

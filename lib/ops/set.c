@@ -15,8 +15,8 @@
 #include "format/geometry.h"
 #include "format/guid.h"
 #include "ops/children.h"
-#include "ops/patched.h"
 #include "ops/reparent.h"
+#include "store/patched.h"
 
 #define FOOTER_FLAGS \
   (VHD_SET_ID | VHD_SET_VERSION | VHD_SET_GEOMETRY | VHD_SET_TIME)

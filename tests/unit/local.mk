@@ -72,6 +72,13 @@ tests_unit_test_syncs_LDADD = $(UNIT_LIBS)
 tests_unit_test_syncs_SOURCES = tests/unit/test-syncs.c $(UNIT_COMMON) \
 	$(UNIT_MACHINE)
 
+check_PROGRAMS += tests/unit/test-patched
+TESTS += tests/unit/test-patched
+tests_unit_test_patched_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_patched_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_patched_LDADD = $(UNIT_LIBS)
+tests_unit_test_patched_SOURCES = tests/unit/test-patched.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-redo
 TESTS += tests/unit/test-redo
 tests_unit_test_redo_CPPFLAGS = $(UNIT_CPPFLAGS)
