@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "config/parcel.h"
@@ -21,34 +20,26 @@ settings_read(struct settings *settings, int argc, char **argv, char *message,
   return options_parse(&settings->options, argc, argv, message, size);
 }
 
-static int
-check(const struct options *options, struct vhd_error *err)
+int
+settings_check(const struct settings *settings, struct vhd_error *err)
 {
   struct server_config config;
-  const int r = resolve_config(options, &config, err);
+  const int r = resolve_config(&settings->options, &config, err);
 
   resolve_config_free(&config);
   return r;
 }
 
-int
-settings_check(const struct settings *settings, struct vhd_error *err)
-{
-  return check(&settings->options, err);
-}
-
 /* ------------------------------------------------------------------- again */
 
-/* The folder that is all that is served, or NULL. */
+/* What is all that is served, and has no name: a folder, or a lone image; NULL:
+ * exports have names.  Which of the two it is would have to be asked of a disk,
+ * and that may hang. */
 static const char *
-folder_of(const struct options *options)
+nameless_of(const struct options *options)
 {
-  const struct options_export *only = options->exports;
-  struct stat st;
-
-  return options->nexports == 1 && !only->name && !only->raw &&
-             stat(only->path, &st) == 0 && S_ISDIR(st.st_mode)
-           ? only->path
+  return options->nexports == 1 && !options->exports->name
+           ? options->exports->path
            : NULL;
 }
 
@@ -57,7 +48,8 @@ static void
 log_unchanged(const struct settings *settings, const struct options *now)
 {
   const char *file = settings->options.config;
-  const char *before = folder_of(&settings->options), *after = folder_of(now);
+  const char *before = nameless_of(&settings->options);
+  const char *after = nameless_of(now);
   char names[512];
 
   if (options_compare(&settings->options, now, names, sizeof names) > 0)
@@ -93,7 +85,7 @@ adopt_exports(struct settings *settings, struct options *now, int *parcel,
   int r = 0;
 
   log_unchanged(settings, now);
-  if (!folder_of(&settings->options) && !folder_of(now)) {
+  if (!nameless_of(&settings->options) && !nameless_of(now)) {
     *parcel = parcel_pack(now);
     if (*parcel >= 0) {
       adopt(settings, now);
@@ -112,18 +104,14 @@ settings_reread(struct settings *settings, int *parcel, char *message,
                 size_t size)
 {
   struct options now;
-  struct vhd_error err;
 
   *parcel = -1;
   message[0] = '\0';
   if (!settings->options.config)
     return 0;
   if (options_parse(&now, settings->argc, settings->argv, message, size) ==
-      OPTIONS_RUN) {
-    if (check(&now, &err) == 0)
-      return adopt_exports(settings, &now, parcel, message, size);
-    snprintf(message, size, "%s: %s", settings->options.config, err.message);
-  }
+      OPTIONS_RUN)
+    return adopt_exports(settings, &now, parcel, message, size);
   options_free(&now);
   return -EINVAL;
 }

@@ -25,7 +25,8 @@ enum options_outcome settings_read(struct settings *settings, int argc,
 /* Is it what could be served?  Opens nothing. */
 int settings_check(const struct settings *settings, struct vhd_error *err);
 
-/* Reads the file again, where there is one.  *parcel: the exports, for whom
+/* Reads the file again, where there is one, and looks at nothing that it
+ * names, for that may lie on a disk that hangs.  *parcel: the exports, for whom
  * serves (parcel.h), the caller's to close; -1: there is nothing to change.
  * Says in the log what it takes a start for.  -EINVAL with a message where
  * something is wrong, and the former settings are in force. */

@@ -19,8 +19,8 @@
  *             a channel to it ----------->    has it open files
  *
  * The keeper is one thread, and waits for nothing but signals and these
- * words and texts: no disk that hangs holds it up, for what opens files is
- * a process of its own, too (broker/helper.h).  And each of them is forked from
+ * words and texts: no disk of images that hangs holds it up, for what opens
+ * those is a process of its own, too (broker/helper.h).  And each of them is forked from
  * a process without threads.  When the keeper dies, however, the kernel kills
  * them all: nobody serves, or holds an image's lock, whom nobody can stop. */
 #ifndef SERVER_KEEPER_KEEPER_H

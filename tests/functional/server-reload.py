@@ -175,18 +175,18 @@ def _():
             contains(server.log(), says)
             check(is_refused("b"), "b is not served")
             opened("a").pread(512, 0)
-        write_config({"x": (".", "")})
-        reload(server, "the former configuration stays in force", 4)
-        contains(server.log(), "is a directory")
         os.unlink("a.conf")
-        reload(server, "the former configuration stays in force", 5)
+        reload(server, "the former configuration stays in force", 4)
         contains(server.log(), "No such file")
         client.pwrite(b"x" * 512, 0)
-        # An image that is not there is no fault of the file.
-        write_config({"a": ("a.vhd", ""), "c": ("missing.vhd", "")})
-        reload(server, "'c' is served from now on")
-        server.wait_for("missing.vhd: ")
+        # An image that is not there, or none, is no fault of the file.
+        write_config({"a": ("a.vhd", ""), "c": ("missing.vhd", ""),
+                      "d": (".", "")})
+        reload(server, "'d' is served from now on")
+        server.wait_for("'c': missing.vhd: ")
+        server.wait_for("'d': .*: ")
         check(is_refused("c"), "c is refused")
+        check(is_refused("d"), "d is refused")
         os.rename(image("new.vhd"), "missing.vhd")
         opened("c").pread(512, 0)
 
