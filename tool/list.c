@@ -27,8 +27,8 @@ static const struct option_spec options[] = {
 
 struct node {
   struct vhd_list_item item; /* its strings are copies */
-  struct node *child, *next; /* the first below it; beside it */
-  bool below, shown;
+  struct node *up, *child, *next; /* its parent; the first below; beside it */
+  bool shown;
 };
 
 static struct node **nodes;
@@ -66,7 +66,7 @@ collect(void *opaque, const struct vhd_list_item *item)
   node->item.parent = copy_of(item->parent);
   node->item.holder = copy_of(item->holder);
   nodes[nnodes++] = node;
-  unread = unread || item->type == 0;
+  unread = unread || item->type == 0 || item->code == VHD_SYSTEM;
   return 0;
 }
 
@@ -169,7 +169,7 @@ make_trees(void)
       continue;
     nodes[i]->next = parent->child;
     parent->child = nodes[i];
-    nodes[i]->below = true;
+    nodes[i]->up = parent;
   }
   free(by_file);
 }
@@ -194,7 +194,12 @@ state_name(const struct vhd_list_item *item)
   case VHD_PARENT_DENIED:
   case VHD_PARENT_TIMESTAMP:
   case VHD_CHAIN_CYCLE:
+  case VHD_CHAIN_PARENT:
     return vhd_code_name(item->code);
+  case VHD_FOOTER_MISSING:
+  case VHD_FORMAT_UNKNOWN:
+  case VHD_ARGUMENT:
+    return "no-vhd";
   case VHD_SYSTEM:
   case VHD_BUSY:
     return "unreadable";
@@ -250,7 +255,7 @@ print_text(const struct node *node, unsigned depth)
     printf(", in use by %s", holder);
     free(holder);
   }
-  if (item->parent != NULL && !node->below) {
+  if (item->parent != NULL && node->up == NULL) {
     char *parent = text_safe(item->parent);
     printf(", its parent is %s", parent);
     free(parent);
@@ -291,22 +296,45 @@ print_tree(struct json_list *list, struct node *root)
   free(stack);
 }
 
-/* Of a circle of parents none is a root. */
+/* The first, by its path, of the circle to which the way up leads: from so many
+ * steps on there is nothing else. */
+static struct node *
+find_circle(struct node *node)
+{
+  for (size_t i = 0; i < nnodes; i++)
+    node = node->up;
+  struct node *first = node;
+  for (struct node *other = node->up; other != node; other = other->up)
+    if (strcmp(other->item.path, first->item.path) < 0)
+      first = other;
+  return first;
+}
+
+/* Of a circle of parents none is a root, so none of it is shown by now, nor what
+ * hangs on it. */
+static void
+print_circles(struct json_list *list)
+{
+  for (size_t i = 0; i < nnodes; i++)
+    if (!nodes[i]->shown) {
+      free((void *)(uintptr_t)nodes[i]->item.message);
+      nodes[i]->item.message = copy_of("its chain of parents is a circle");
+      nodes[i]->item.code = VHD_CHAIN_CYCLE;
+    }
+  for (size_t i = 0; i < nnodes; i++)
+    if (!nodes[i]->shown)
+      print_tree(list, find_circle(nodes[i]));
+}
+
 static void
 print_all(void)
 {
   struct json_list list = { 0 };
 
   for (size_t i = 0; i < nnodes; i++)
-    if (!nodes[i]->below)
+    if (nodes[i]->up == NULL)
       print_tree(&list, nodes[i]);
-  for (size_t i = 0; i < nnodes; i++)
-    if (!nodes[i]->shown) {
-      nodes[i]->item.code = VHD_CHAIN_CYCLE;
-      if (nodes[i]->item.message == NULL)
-        nodes[i]->item.message = "its chain of parents is a circle";
-      print_tree(&list, nodes[i]);
-    }
+  print_circles(&list);
   if (as_json)
     json_list_end(&list);
 }

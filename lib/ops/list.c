@@ -19,6 +19,7 @@
 #include "store/folder.h"
 #include "store/host.h"
 #include "store/lock.h"
+#include "store/newfile.h"
 
 /* Folders in folders: each holds a descriptor while what is in it is listed. */
 #define DEPTH_MAX 64
@@ -93,11 +94,27 @@ is_no_vhd(const struct vhd_error *why)
   return why->code == VHD_FOOTER_MISSING || why->code == VHD_FORMAT_UNKNOWN;
 }
 
+/* Since its folder was read. */
+static bool
+is_gone(const struct vhd_error *why)
+{
+  return why->code == VHD_SYSTEM && why->sys == ENOENT;
+}
+
+/* What is still being made, or written down beside an image. */
+static bool
+is_by_the_way(const char *path)
+{
+  const size_t len = strlen(path), end = strlen(COMPANION_SUFFIX);
+
+  return newfile_is_temporary(folder_last_name(path)) ||
+         (len >= end && strcmp(path + len - end, COMPANION_SUFFIX) == 0);
+}
+
 /* One file. */
 static int
-list_file(void *opaque, const char *path)
+list_file(struct listing *list, const char *path, bool named)
 {
-  struct listing *list = opaque;
   struct chain *c = &list->chain;
   struct vhd_list_item item = { .path = path };
 
@@ -110,7 +127,7 @@ list_file(void *opaque, const char *path)
     while (e == 1 && c->n == 1);
     if (c->n > 1)
       fill_parent(list, &item);
-  } else if (is_no_vhd(&list->why)) {
+  } else if (!named && (is_no_vhd(&list->why) || is_gone(&list->why))) {
     chain_end(c);
     return 0;
   }
@@ -121,6 +138,12 @@ list_file(void *opaque, const char *path)
   e = list->found(list->opaque, &item);
   chain_end(c);
   return e;
+}
+
+static int
+list_found(void *opaque, const char *path)
+{
+  return is_by_the_way(path) ? 0 : list_file(opaque, path, false);
 }
 
 static int list_folder(void *opaque, const char *path);
@@ -146,7 +169,7 @@ list_folder(void *opaque, const char *path)
   int e = folder_look(path);
   if (e < 0)
     return fail_folder(list, path, e);
-  e = folder_each(path, UINT_MAX, list_file, list);
+  e = folder_each(path, UINT_MAX, list_found, list);
   if (e != 0 || !(list->opt->flags & VHD_LIST_RECURSIVE))
     return e;
   if (list->depth >= DEPTH_MAX)
@@ -180,7 +203,7 @@ vhd_list(const char *path, const struct vhd_list_options *opt,
   list->open.flags = VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED | LAYER_HEAD;
   e = folder_look(path);
   if (e == -ENOTDIR)
-    return list_file(list, path);
+    return list_file(list, path, true);
   if (e == -ENOENT)
     return vhd_fail_sys(err, ENOENT, "%s", path);
   if (opt->open.nroots == 0) {

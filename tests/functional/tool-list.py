@@ -79,6 +79,7 @@ def _():
 @case("another image in the place of the parent; a circle")
 def _():
     family("d")
+    vhdkit("create", "--parent", "d/aa.vhd", "d/0.vhd")
     vhdkit("set", "--id", "new", "--with-children", "d/a.vhd")
     got, _ = listed("d")
     equal(got["aa.vhd"], (0, "parent-id"))
@@ -89,8 +90,41 @@ def _():
         image.header.parent_id = Image(f"d/{other}.vhd").footer.id
         image.save()
     got, _ = listed("d")
-    equal((got["a.vhd"][1], got["aa.vhd"][0]), ("chain-cycle", 1))
-    equal(len(got), 5)
+    equal([(name, got[name]) for name in got if got[name][1] != "ok"],
+          [(name, (depth, "chain-cycle"))
+           for depth, name in enumerate(("a.vhd", "aa.vhd", "0.vhd"))])
+    equal(len(got), 6)
+
+
+@case("a file that was named is told of, whatever it is; in a folder, what is "
+      "no VHD is not, nor what vhdkit has not finished")
+def _():
+    family("d")
+    with open("d/raw.img", "wb") as file:
+        file.write(bytes(510) + b"\x55\xaa" + bytes(MiB))
+    os.mkfifo("d/fifo")
+    for name in ("raw.img", "fifo"):
+        got, objects = listed(f"d/{name}", "d/base.vhd", code=1)
+        equal(got, {name: (0, "no-vhd"), "base.vhd": (0, "ok")})
+        check("type" not in objects[name], objects[name])
+    shutil.copy("d/base.vhd", "d/.vhdkit-0123456789abcdef.tmp")
+    with open("d/base.vhd", "rb") as file:
+        footer = file.read(512)
+    with open("d/z.vhd.vhdkit-redo", "wb") as file:
+        file.write(bytes(1024) + footer)
+    equal(len(listed("d")[0]), 5)
+
+
+@case("a child whose parent is damaged, or cannot be looked at, is not damaged")
+def _():
+    family("d")
+    image = Image("d/base.vhd")
+    image.header.checksum = 1
+    image.save()
+    got, objects = listed("d", code=1)
+    equal([got[n][1] for n in ("base.vhd", "a.vhd", "aa.vhd", "z.vhd")],
+          ["damaged", "chain-parent", "ok", "chain-parent"])
+    contains(objects["z.vhd"]["message"], "base.vhd")
 
 
 @case("who has one in use; names that could steer a terminal; folders below")
