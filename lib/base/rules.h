@@ -42,6 +42,7 @@
   RULE_ROW(NAME_GONE, "that a name is gone is durable")                       \
   RULE_ROW(UNDO_FIRST, "what a repair changes is kept before")                \
   RULE_ROW(PARENT_FIRST, "a parent is durable before its child goes")         \
+  RULE_ROW(ONLY_FOOTER, "a file is at no moment without a footer")            \
   RULE_ROW(HIDING_LAST, "what hides a parent's data goes with the size")      \
   RULE_ROW(TIME_LAST, "a file whose journal counts keeps its times")
 

@@ -133,6 +133,20 @@ make_child_shrinking(struct scene *s)
 }
 
 static void
+make_fixed_growing(struct scene *s)
+{
+  make_fixed(s);
+  becomes(s, 40 * KIB);
+}
+
+static void
+make_fixed_growing_little(struct scene *s)
+{
+  make_fixed(s);
+  becomes(s, 24 * KIB + 512);
+}
+
+static void
 make_fixed_shrinking(struct scene *s)
 {
   make_fixed(s);
@@ -400,6 +414,9 @@ const struct operation operations[] = {
   { "resize, dynamic, shorter", make_shrinking, run_resize, false },
   { "resize, child, longer", make_child_growing, run_resize, false },
   { "resize, child, shorter", make_child_shrinking, run_resize, false },
+  { "resize, fixed, longer", make_fixed_growing, run_resize, false },
+  { "resize, fixed, a sector longer", make_fixed_growing_little, run_resize,
+    false },
   { "resize, fixed, shorter", make_fixed_shrinking, run_resize, false },
   { "merge, the last", make_merging, run_merge, false },
   { "rebase", make_rebasing, run_rebase, false },
