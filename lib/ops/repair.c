@@ -26,6 +26,7 @@
 #include "image/image.h"
 #include "image/open.h"
 #include "store/local.h"
+#include "store/names.h"
 #include "store/patched.h"
 #include "store/redo.h"
 
@@ -454,9 +455,7 @@ put_back(struct repair *r)
   redo_free(redo);
   file_close(undo);
   e = MIN(e, 0); /* one who was killed may have come so far */
-  if (e == 0 && unlink(name) < 0)
-    e = vhd_fail_sys(r->err, errno, "%s", name);
-  return e;
+  return e < 0 ? e : names_remove(name, r->err);
 }
 
 /* What a killed repair has left half done: whoever reads the image is kept from

@@ -269,6 +269,13 @@ run_repair(struct scene *s, struct vhd_error *err)
   return repair(0, err);
 }
 
+static int
+run_undo(struct scene *s, struct vhd_error *err)
+{
+  (void)s;
+  return repair(VHD_REPAIR_UNDO, err);
+}
+
 /* The copy of the footer is gone, and so is the end of the table. */
 static void
 make_damaged(struct scene *s)
@@ -299,6 +306,29 @@ make_closed(struct scene *s)
   make_damaged(s);
   scene_patch(IMAGE, FOOTER_SIZE + 37, byte, sizeof byte);
   scene_image(s, IMAGE)->before.code = VHD_HEADER_CHECKSUM;
+}
+
+/* After that it is to be as it was before. */
+static void
+make_repaired(struct scene *s)
+{
+  struct vhd_error err;
+  struct state state;
+
+  make_damaged(s);
+  world_take(&state, false);
+  const struct state_file *f =
+    &state.file[names_find(&state.names, IMAGE)];
+  struct view *after = &scene_image(s, IMAGE)->after;
+  free(after->disk);
+  after->disk = malloc(f->size);
+  memcpy(after->disk, f->bytes, f->size);
+  after->size = f->size;
+  after->raw = true;
+  state_free(&state);
+  if (repair(0, &err) < 0)
+    abort();
+  s->leaves = NULL;
 }
 
 /* --------------------------------------------------------- set and relink */
@@ -425,6 +455,7 @@ const struct operation operations[] = {
     false },
   { "repair", make_damaged, run_repair, false },
   { "repair, what cannot be opened", make_closed, run_repair, false },
+  { "repair, undone", make_repaired, run_undo, false },
   { "repair, no nameless files", make_damaged, run_repair, true },
   { "set", make_setting, run_set, false },
   { "set, parent", make_moved, run_set_parent, false },
