@@ -36,12 +36,15 @@
   RULE_ROW(REDO_MADE, "a change is durable before it is forgotten")           \
   RULE_ROW(REDO_REFUSE, "nobody reads what is half changed")                  \
   RULE_ROW(REDO_FINISH, "what is half changed is finished before all else")   \
+  RULE_ROW(REDO_CHILD, "who is half changed is still somebody's child")       \
   RULE_ROW(NEW_WHOLE, "a new file is durable before it has its name")         \
   RULE_ROW(NEW_NAME, "a new file's name is durable when it is done")          \
   RULE_ROW(NAME_ADDED, "a second name is durable before the first is used")   \
   RULE_ROW(NAME_GONE, "that a name is gone is durable")                       \
   RULE_ROW(UNDO_FIRST, "what a repair changes is kept before")                \
   RULE_ROW(PARENT_FIRST, "a parent is durable before its child goes")         \
+  RULE_ROW(LEAD_FIRST, "children are led away before their parent goes")      \
+  RULE_ROW(LEAD_MARKED, "who goes is marked before children are led away")    \
   RULE_ROW(ONLY_FOOTER, "a file is at no moment without a footer")            \
   RULE_ROW(HIDING_LAST, "what hides a parent's data goes with the size")      \
   RULE_ROW(TIME_LAST, "a file whose journal counts keeps its times")

@@ -20,6 +20,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/rules.h"
 #include "image/image.h"
 #include "image/parent.h"
 #include "ops/children.h"
@@ -27,6 +28,8 @@
 #include "store/local.h"
 #include "store/names.h"
 #include "store/newfile.h"
+#include "store/patched.h"
+#include "store/redo.h"
 
 struct search {
   const struct vhd_file *parent;
@@ -63,6 +66,38 @@ has_id(struct vhd_file *file, const uint8_t *id)
   read_head(file, &head);
   return head.footer.type != 0 &&
          memcmp(head.footer.id, id, sizeof head.footer.id) == 0;
+}
+
+/* Does it say that its parent has this id? */
+static bool
+names_id(struct vhd_file *file, const uint8_t *id, struct layout *head)
+{
+  return read_head(file, head) == 0 &&
+         head->footer.type == VHD_DIFFERENCING &&
+         memcmp(head->header.parent_id, id, sizeof head->header.parent_id) == 0;
+}
+
+static int
+lay_over(void *opaque, const void *bytes, size_t len, uint64_t off)
+{
+  return patched_add(opaque, bytes, len, off);
+}
+
+/* One whose change was interrupted may say nothing now: did it, or will it? */
+static bool
+named_id(struct vhd_file *file, const uint8_t *id)
+{
+  struct layout head;
+  bool names = false;
+
+  for (int after = 0; after < 2 && !names && RULE(REDO_CHILD); after++) {
+    struct patched over;
+    patched_init(&over, file);
+    names = redo_look(file, after, lay_over, &over) > 0 &&
+            names_id(&over.file, id, &head);
+    patched_free(&over);
+  }
+  return names;
 }
 
 enum place {
@@ -120,11 +155,10 @@ is_child(const struct search *search, struct vhd_file *file)
   struct layout head;
   struct layer *child;
 
-  if (read_head(file, &head) < 0 || head.footer.type != VHD_DIFFERENCING ||
-      memcmp(head.header.parent_id, search->id,
-             sizeof head.header.parent_id) != 0) {
+  if (!names_id(file, search->id, &head)) {
+    const bool named = named_id(file, search->id);
     file_close(file);
-    return false;
+    return named;
   }
   if (layer_of_child(file, &head, &child, NULL) < 0)
     return true;

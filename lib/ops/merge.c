@@ -372,7 +372,7 @@ mark_temporary(struct merge *m, struct edit *edit)
   struct footer footer = edit->layout.footer;
   struct redo *redo;
 
-  if (m->below.n == 0 || footer.features & TEMPORARY)
+  if (!RULE(LEAD_MARKED) || m->below.n == 0 || footer.features & TEMPORARY)
     return 0;
   footer.features |= TEMPORARY;
   int r = redo_begin(edit->file, &redo, m->err);
@@ -415,7 +415,7 @@ remove_child(struct merge *m)
   if (r < 0)
     return r;
   r = mark_temporary(m, &edit);
-  if (r == 0)
+  if (r == 0 && RULE(LEAD_FIRST))
     r = lead_to_parent(m);
   if (r == 0)
     r = names_remove(m->path, m->err);

@@ -552,3 +552,30 @@ redo_finish(struct vhd_file *file, enum redo_opener opener,
   file_close(left.companion);
   return r < 0 && opener == REDO_UNLOCKED ? REDO_UNDER_WAY : r;
 }
+
+int
+redo_look(struct vhd_file *file, bool after,
+          int (*each)(void *opaque, const void *bytes, size_t len,
+                      uint64_t off),
+          void *opaque)
+{
+  struct left left = { .file = file };
+
+  int r = file_companion(file, COMPANION_READ, &left.companion, NULL);
+  if (r < 0)
+    return r == -ENOENT ? 0 : r;
+  r = read_companion(&left);
+  if (r == 0 && redo_record_parse(left.buf, left.size, &left.record) ==
+                  REDO_WHOLE) {
+    for (size_t i = 0; r == 0 && i < left.record.n; i++) {
+      const struct redo_range *range = &left.record.range[i];
+      r = each(opaque, after ? range->after : range->before, range->len,
+               range->off);
+    }
+    r = r == 0 ? (int)left.record.n : r;
+    redo_record_free(&left.record);
+  }
+  free(left.buf);
+  file_close(left.companion);
+  return r;
+}

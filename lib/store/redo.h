@@ -78,4 +78,12 @@ enum redo_found {
 int redo_finish(struct vhd_file *file, enum redo_opener opener,
                 struct vhd_error *err);
 
+/* Calls back for each stretch of the file that an interrupted change, or one
+ * under way, is about: the bytes that were there, or are to be.  The number of
+ * them, or -errno; what each returns, if that is not 0. */
+int redo_look(struct vhd_file *file, bool after,
+              int (*each)(void *opaque, const void *bytes, size_t len,
+                          uint64_t off),
+              void *opaque);
+
 #endif

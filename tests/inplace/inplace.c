@@ -424,6 +424,8 @@ static const struct {
   { RULE_NAME_GONE, "merge, the last" },
   { RULE_UNDO_FIRST, "repair" },
   { RULE_PARENT_FIRST, "merge, the last" },
+  { RULE_LEAD_FIRST, "merge, one" },
+  { RULE_LEAD_MARKED, "merge, one" },
 };
 
 static bool

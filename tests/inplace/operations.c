@@ -16,6 +16,7 @@
 #define IMAGE "image.vhd"
 #define BASE "base.vhd"
 #define OTHER "other.vhd"
+#define UPPER "upper.vhd"
 #define NEW_ID "12345678-9abc-4def-8123-456789abcdef"
 
 /* ---------------------------------------------------------------- families */
@@ -187,6 +188,17 @@ make_merging(struct scene *s)
 {
   make_pair(s);
   takes_up(s);
+}
+
+static void
+make_merging_middle(struct scene *s)
+{
+  make_pair(s);
+  takes_up(s);
+  make_child(s, UPPER, IMAGE);
+  make_child(s, OTHER, IMAGE);
+  scene_keeps(s, UPPER);
+  scene_keeps(s, OTHER);
 }
 
 /* ------------------------------------------------------------------ rebase */
@@ -449,6 +461,7 @@ const struct operation operations[] = {
     false },
   { "resize, fixed, shorter", make_fixed_shrinking, run_resize, false },
   { "merge, the last", make_merging, run_merge, false },
+  { "merge, one in the middle", make_merging_middle, run_merge, false },
   { "rebase", make_rebasing, run_rebase, false },
   { "rebase, copying", make_rebasing_copy, run_rebase_copy, false },
   { "rebase, unchecked", make_rebasing_unchecked, run_rebase_unchecked,
