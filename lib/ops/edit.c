@@ -12,6 +12,32 @@
 #include "store/journal_file.h"
 #include "store/local.h"
 
+bool
+edit_interrupted(const char *path)
+{
+  struct vhd_file *file, *companion = NULL;
+
+  if (local_open(path, LOCAL_UNLOCKED, &file, NULL) < 0)
+    return false;
+  const bool there =
+    file_companion(file, COMPANION_READ, &companion, NULL) == 0;
+  file_close(companion);
+  file_close(file);
+  return there;
+}
+
+int
+edit_finish(const char *path, const struct vhd_open_options *opt,
+            struct vhd_error *err)
+{
+  struct edit edit;
+
+  int r = edit_open(&edit, path, opt, err);
+  if (r == 0)
+    edit_close(&edit);
+  return r;
+}
+
 /* Is there more of the image than its file says: a footer that a power cut took
  * from its end, or what a killed program left?  1, 0 or -errno. */
 static int

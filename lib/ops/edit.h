@@ -23,6 +23,11 @@ struct edit {
  * left of it is written down first, for which they must be. */
 int edit_open(struct edit *edit, const char *path,
               const struct vhd_open_options *opt, struct vhd_error *err);
+/* The same for what a killed program left alone: opens and closes it. */
+int edit_finish(const char *path, const struct vhd_open_options *opt,
+                struct vhd_error *err);
+/* Is there anything left of a change of the file, or one under way? */
+bool edit_interrupted(const char *path);
 /* Takes over an image that is open for writing, also on failure.  All of it is
  * durable; it is not to be read or written to any more. */
 int edit_take(struct edit *edit, struct vhd_image *image,

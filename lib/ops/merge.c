@@ -140,25 +140,13 @@ check_pair(const struct merge *m, const struct vhd_info *child,
   return 0;
 }
 
-/* What a killed merge may have left half done of an image. */
-static int
-finish_change(const struct merge *m, const char *path, struct vhd_error *err)
-{
-  struct edit edit;
-
-  int r = edit_open(&edit, path, &m->opt->open, err);
-  if (r == 0)
-    edit_close(&edit);
-  return r;
-}
-
 /* Of children that were led to the parent; the rest of what they are does not
  * matter here. */
 static void
 finish_others(const struct merge *m)
 {
   for (size_t i = 0; i < m->others.n; i++)
-    finish_change(m, m->others.path[i], NULL);
+    edit_finish(m->others.path[i], &m->opt->open, NULL);
 }
 
 /* Looks at all of the family, as it is before anything is done. */
@@ -168,7 +156,7 @@ look(struct merge *m)
   struct vhd_image *image, *parent;
   struct vhd_info child_info, parent_info;
 
-  int r = finish_change(m, m->path, m->err);
+  int r = edit_finish(m->path, &m->opt->open, m->err);
   if (r == 0)
     r = settle_open_parent(m->path, &m->opt->open, &image, m->err);
   if (r < 0)

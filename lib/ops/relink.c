@@ -8,11 +8,14 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "ops/edit.h"
 #include "vhdkit.h"
 
 /* What reading one image's metadata counts for. */
@@ -34,17 +37,68 @@ struct relinking {
   struct known *known;
   size_t n, room;
   bool given; /* what is listed now was given as a parent */
+  bool finishing; /* it was interrupted, and is told of again */
   struct progress progress;
   struct vhd_error *err;
 };
+
+static void
+tell(struct relinking *r, const char *child, const char *parent,
+     const struct vhd_error *why)
+{
+  const struct vhd_relink_item item = {
+    .path = child, .parent = parent,
+    .code = why != NULL ? why->code : VHD_OK,
+    .message = why != NULL ? why->message : NULL,
+  };
+
+  if (why != NULL)
+    r->result->left++;
+  else
+    r->result->relinked++;
+  if (r->found != NULL)
+    r->found(r->opaque, &item);
+}
+
+static int list(struct relinking *r, const char *path);
+
+/* What a killed call has left half done is finished first, and then told
+ * again.  1: it was. */
+static int
+finish(struct relinking *r, const char *path)
+{
+  if (r->finishing || r->opt->flags & VHD_RELINK_DRY_RUN ||
+      !edit_interrupted(path))
+    return 0;
+  edit_finish(path, &r->opt->open, NULL);
+  r->finishing = true;
+  int e = list(r, path);
+  r->finishing = false;
+  return e < 0 ? e : 1;
+}
+
+/* It may be one whose parent is lost. */
+static void
+tell_unreadable(struct relinking *r, const struct vhd_list_item *item)
+{
+  struct vhd_error why = { .code = item->code };
+
+  if (item->code != VHD_SYSTEM || r->given)
+    return;
+  snprintf(why.message, sizeof why.message, "%s", item->message);
+  tell(r, item->path, NULL, &why);
+}
 
 static int
 remember(void *opaque, const struct vhd_list_item *item)
 {
   struct relinking *r = opaque;
 
-  if (item->type == 0)
-    return 0;
+  int e = finish(r, item->path);
+  if (e == 0)
+    tell_unreadable(r, item);
+  if (e != 0 || item->type == 0)
+    return MIN(e, 0);
   if (r->n == r->room) {
     const size_t room = 2 * r->room + 64;
     struct known *more = realloc(r->known, room * sizeof *more);
@@ -69,37 +123,26 @@ remember(void *opaque, const struct vhd_list_item *item)
 }
 
 static int
-remember_all(struct relinking *r, const char *const *path, size_t n,
-             bool given)
+list(struct relinking *r, const char *path)
 {
   const struct vhd_list_options opt = {
     .open = r->opt->open,
     .flags = r->opt->flags & VHD_RELINK_RECURSIVE ? VHD_LIST_RECURSIVE : 0,
   };
+
+  return vhd_list(path, &opt, remember, r, r->err);
+}
+
+static int
+remember_all(struct relinking *r, const char *const *path, size_t n,
+             bool given)
+{
   int e = 0;
 
   r->given = given;
   for (size_t i = 0; e == 0 && i < n; i++)
-    e = vhd_list(path[i], &opt, remember, r, r->err);
+    e = list(r, path[i]);
   return e;
-}
-
-static void
-tell(struct relinking *r, const struct known *child, const char *parent,
-     const struct vhd_error *why)
-{
-  const struct vhd_relink_item item = {
-    .path = child->path, .parent = parent,
-    .code = why != NULL ? why->code : VHD_OK,
-    .message = why != NULL ? why->message : NULL,
-  };
-
-  if (why != NULL)
-    r->result->left++;
-  else
-    r->result->relinked++;
-  if (r->found != NULL)
-    r->found(r->opaque, &item);
 }
 
 static bool
@@ -146,15 +189,15 @@ relink_one(struct relinking *r, const struct known *child)
 
   const struct known *parent = find_parent(r, child, &why);
   if (parent == NULL) {
-    tell(r, child, NULL, &why);
+    tell(r, child->path, NULL, &why);
     return;
   }
   set.parent = parent->path;
   if (!(r->opt->flags & VHD_RELINK_DRY_RUN) &&
       vhd_set(child->path, &set, &why) < 0)
-    tell(r, child, parent->path, &why);
+    tell(r, child->path, parent->path, &why);
   else
-    tell(r, child, parent->path, NULL);
+    tell(r, child->path, parent->path, NULL);
 }
 
 static int

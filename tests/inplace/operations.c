@@ -16,6 +16,7 @@
 #define IMAGE "image.vhd"
 #define BASE "base.vhd"
 #define OTHER "other.vhd"
+#define MIDDLE "middle.vhd"
 #define UPPER "upper.vhd"
 #define NEW_ID "12345678-9abc-4def-8123-456789abcdef"
 
@@ -406,6 +407,48 @@ make_moved(struct scene *s)
   move_parent(s);
 }
 
+static void
+make_relinking(struct scene *s)
+{
+  make_pair(s);
+  make_child(s, UPPER, BASE);
+  make_child(s, MIDDLE, BASE);
+  scene_keeps(s, UPPER);
+  scene_keeps(s, MIDDLE);
+  move_parent(s);
+  scene_image(s, UPPER)->before.code = VHD_PARENT_MISSING;
+  scene_image(s, MIDDLE)->before.code = VHD_PARENT_MISSING;
+}
+
+/* What one image is refused for is told of by the callback alone. */
+static void
+note_left(void *opaque, const struct vhd_relink_item *item)
+{
+  struct vhd_error *err = opaque;
+
+  if (item->code == VHD_OK)
+    return;
+  err->code = item->code;
+  snprintf(err->message, sizeof err->message, "%s", item->message);
+}
+
+static int
+run_relink(struct scene *s, struct vhd_error *err)
+{
+  const struct vhd_relink_options opt = { .open = scene_open };
+  const char *folder = world_folder;
+  struct vhd_relink_result result;
+  struct vhd_error why = { 0 };
+
+  (void)s;
+  int r = vhd_relink(&folder, 1, &opt, note_left, &why, &result, err);
+  if (r == 0 && result.left > 0) {
+    *err = why;
+    r = -1;
+  }
+  return r;
+}
+
 /* ---------------------------------------------------- snapshot and revert */
 
 static int
@@ -472,6 +515,7 @@ const struct operation operations[] = {
   { "repair, no nameless files", make_damaged, run_repair, true },
   { "set", make_setting, run_set, false },
   { "set, parent", make_moved, run_set_parent, false },
+  { "relink", make_relinking, run_relink, false },
   { "snapshot", make_snapshot, run_snapshot, false },
   { "snapshot, no nameless files", make_snapshot, run_snapshot, true },
   { "revert", make_reverting, run_revert, false },
