@@ -5,17 +5,20 @@ kill, a call that fails or Ctrl-C leaves is sound and reads as ever, and the sam
 command goes on with it.
 
 CRASH_IMAGES says how many power cuts of each run are looked at, CRASH_SCALE how
-many runs there are, VERB_ROUNDS how many kills and failures."""
+many runs there are, VERB_ROUNDS how many kills and failures; CRASH_VERBS says how
+the cases begin that are wanted, apart by semicolons."""
 
 import os
 
 from crashtest import MiB, check, run_cases
-from verbs import SIZE, Verb, failures, interrupts, kills, power_cuts
+from verbs import (SIZE, Family, Verb, failures, interrupts, kills,
+                   power_cuts)
 
 SCALE = int(os.environ.get("CRASH_SCALE", "1"))
 SEED = int(os.environ.get("CRASH_SEED", "1"))
 IMAGES = int(os.environ.get("CRASH_IMAGES", "300"))
 ROUNDS = int(os.environ.get("VERB_ROUNDS", "12"))
+WANTED = tuple(os.environ.get("CRASH_VERBS", "").split(";"))
 
 # Name: the verb's arguments, images, and the size that the disk gets.
 VERBS = {
@@ -25,6 +28,13 @@ VERBS = {
     "repair": (["repair"], ("damaged",), SIZE),
     "set": (["set", "--id", "new", "--creator", "test"], ("dynamic", "child"),
             SIZE),
+}
+
+# Those that change several: the arguments, the files whose calls are seen, and
+# whether the image goes.
+FAMILIES = {
+    "merge": (["merge"], ("base0.vhd", "image.vhd", "upper.vhd"), True),
+    "rebase": (["rebase", "other.vhd", "--copy"], ("image.vhd",), False),
 }
 
 totals = {}
@@ -44,8 +54,8 @@ def cut(kind, args, becomes):
               "\n".join(lines))
 
 
-def try_all(what, function, kind, args, becomes):
-    with Verb(kind, args, SEED, becomes) as verb:
+def try_all(what, function, make):
+    with make() as verb:
         done = function(verb, ROUNDS)
     check(done > 0, "it never came to that")
     count(what, done)
@@ -64,7 +74,16 @@ def cases():
                 if quick and what == "interrupts":
                     continue  # it is done before one comes
                 yield f"{name}, {kind}: {what}", \
-                    lambda w=what, f=function, h=how: try_all(w, f, *h)
+                    lambda n=name, w=what, f=function, h=how: try_all(
+                        f"{w} of {n}", f,
+                        lambda: Verb(h[0], h[1], SEED, h[2]))
+    for name, (args, watched, goes) in FAMILIES.items():
+        for watch in watched:
+            for what, function in (("kills", kills), ("failures", failures)):
+                yield f"{name}, at calls on {watch}: {what}", \
+                    lambda n=name, w=what, f=function, how=(
+                        watch, args, SEED, goes): try_all(
+                            f"{w} of {n}", f, lambda: Family(*how))
 
 
 def report():
@@ -72,4 +91,5 @@ def report():
         print(f"# {what}: {n}", flush=True)
 
 
-run_cases(cases(), report)
+run_cases(((sentence, function) for sentence, function in cases()
+           if sentence.startswith(WANTED)), report)

@@ -47,6 +47,9 @@ class Verb(Recording):
     name, and what follows the image.  becomes: the size that it gives the
     disk."""
 
+    watch = "image.vhd"  # the file whose calls are seen
+    goes = False  # the image itself
+
     def __init__(self, kind, args, seed=1, becomes=SIZE):
         super().__init__(kind, seed, SIZE, BLOCK)
         self.args = args
@@ -80,7 +83,7 @@ class Verb(Recording):
     def start(self, delay="", **how):
         self.life += 1
         env = dict(os.environ, LD_PRELOAD=RECORDER,
-                   CRASH_IMAGE=self.path("image.vhd"),
+                   CRASH_IMAGE=self.path(self.watch),
                    CRASH_LOG=self.path("log"),
                    CRASH_DATA=self.path(f"data.{self.life}"),
                    CRASH_LIFE=str(self.life), CRASH_SEED="1",
@@ -91,7 +94,8 @@ class Verb(Recording):
             env["CRASH_" + name.upper()] = value
         env["LD_LIBRARY_PATH"] = os.path.join(os.environ["BUILDDIR"], "lib",
                                               ".libs")
-        verb, *args = self.args
+        verb, *args = [self.path(arg) if arg.endswith(".vhd") else arg
+                       for arg in self.args]
         self.process = subprocess.Popen(
             [self.program(), verb, self.path("image.vhd"), *args], env=env,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -160,6 +164,10 @@ class Verb(Recording):
     def again(self):
         """The image is what it was at first."""
         shutil.copy(self.path("image.0"), self.path("image.vhd"))
+        self.forget()
+
+    def forget(self):
+        """What the runs so far have left."""
         for name in os.listdir(self.folder):
             if name.startswith(("data.", "log")) or \
                     name.endswith(("-redo", "-undo")):
@@ -170,6 +178,68 @@ class Verb(Recording):
         for name in os.listdir(self.path("journal")):
             os.unlink(os.path.join(self.path("journal"), name))
         self.life = 0
+
+
+class Family(Verb):
+    """Images of which a verb changes several, or removes one: image.vhd is a
+    child of base0.vhd, upper.vhd one of image.vhd, and other.vhd holds something
+    else.  goes: image.vhd does, and base0.vhd is then what it was."""
+
+    def __init__(self, watch, args, seed=1, goes=False):
+        super().__init__("child", args, seed)
+        self.watch = watch
+        self.goes = goes
+
+    def make_image(self):
+        super().make_image()
+        rng = random.Random(self.seed + 1)
+        for name, how in (("upper.vhd", ["--parent", self.path("image.vhd")]),
+                          ("other.vhd", ["--size", str(SIZE), "--block-size",
+                                         str(BLOCK)])):
+            vhdkit("create", *how, self.path(name))
+            fill(self.path(name), rng)
+        os.unlink(self.path("image.0"))  # it looks like another child
+        self.first, self.holds = {}, {}
+        for name in ("base0.vhd", "image.vhd", "upper.vhd", "other.vhd"):
+            with open(self.path(name), "rb") as file:
+                self.first[name] = (file.read(),
+                                    os.stat(self.path(name)).st_mtime_ns)
+            self.holds[name] = content(self.path(name))
+
+    def ended(self, kind):
+        self.bury()
+
+    def same(self, done=True):
+        for name, data in self.holds.items():
+            path = self.path(name)
+            if self.goes and name == "image.vhd":
+                check(not done or not os.path.exists(path), "it is there yet")
+                if not os.path.exists(path):
+                    continue
+            if self.goes and name == "base0.vhd":
+                if not done:
+                    continue  # between what it was and what it becomes
+                data = self.holds["image.vhd"]
+            if not done and os.path.exists(path + ".vhdkit-redo"):
+                vhdkit("write", path, data=b"")
+            same_bytes(content(path), data, name)
+            if done:
+                bad = [f for f in findings(path, (0, 3, 4))
+                       if f["severity"] == "broken"]
+                check(not bad, bad)
+        left = [name for name in os.listdir(self.folder)
+                if name.endswith("-redo")]
+        check(not done or not left, left)
+
+    def long_as(self, size, why):
+        """A rebase may leave its child longer."""
+
+    def again(self):
+        for name, (data, mtime) in self.first.items():
+            with open(self.path(name), "wb") as file:
+                file.write(data)
+            os.utime(self.path(name), ns=(mtime, mtime))
+        self.forget()
 
 
 def power_cuts(verb, images):
@@ -187,10 +257,21 @@ def whole_run(verb):
     """How many calls it takes, and what is left: the size of the file."""
     check(verb.run() == 0, verb.said)
     verb.same()
-    size = os.path.getsize(verb.path("image.vhd"))
+    path = verb.path("image.vhd")
+    size = os.path.getsize(path) if os.path.exists(path) else 0
     calls = verb.calls()
     verb.again()
     return calls, size
+
+
+def goes_on(verb, size, why):
+    """Once more, and it is as if nothing had been."""
+    verb.same(done=False)
+    if not (verb.goes and not os.path.exists(verb.path("image.vhd"))):
+        check(verb.run() == 0, f"{why}: {verb.said}")
+    verb.same()
+    verb.long_as(size, why)
+    verb.again()
 
 
 def kills(verb, rounds):
@@ -204,11 +285,7 @@ def kills(verb, rounds):
         status = verb.run(kill=f"{at}:{when}")
         check(status in (0, -signal.SIGKILL), f"status {status}: {verb.said}")
         done += status != 0
-        verb.same(done=False)
-        check(verb.run() == 0, verb.said)
-        verb.same()
-        verb.long_as(size, f"killed at {at} {when}")
-        verb.again()
+        goes_on(verb, size, f"killed at {at} {when}")
     return done
 
 
@@ -223,11 +300,7 @@ def failures(verb, most):
             check(status in (0, 1), f"status {status}: {verb.said}")
             check(status == 0 or verb.said, "no message")
             done += status != 0
-            verb.same(done=False)
-            check(verb.run() == 0, f"after {error} at {at}: {verb.said}")
-            verb.same()
-            verb.long_as(size, f"{error} at {at}")
-            verb.again()
+            goes_on(verb, size, f"{error} at {at}")
     return done
 
 
@@ -245,9 +318,5 @@ def interrupts(verb, rounds):
         status = verb.finish()
         check(status in (0, -signal.SIGINT), f"status {status}: {verb.said}")
         done += status != 0
-        verb.same(done=False)
-        check(verb.run() == 0, verb.said)
-        verb.same()
-        verb.long_as(size, "interrupted")
-        verb.again()
+        goes_on(verb, size, "interrupted")
     return done
