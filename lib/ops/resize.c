@@ -4,9 +4,9 @@
  * First, with the image opened, all that may be done while it keeps its size:
  * what stands in the way of a longer table is moved, what lies behind a new end
  * is proved to be zeros and dropped, and the rest of the last block is wiped.
- * Then, with the file alone, all that tells of its size is changed in one step
- * (resize_file.c).  So the image is as before until that step, though the file
- * may be longer; and the next call goes on. */
+ * Then, with the file alone, which stays locked, all that tells of its size is
+ * changed in one step (resize_file.c).  So the image is as before until that
+ * step, though the file may be longer; and the next call goes on. */
 #include "config.h"
 
 #include <errno.h>
@@ -314,6 +314,7 @@ vhd_resize(const char *path, uint64_t size,
 {
   static const struct vhd_resize_options none;
   struct inplace in;
+  struct edit edit;
 
   if (opt == NULL)
     opt = &none;
@@ -327,18 +328,18 @@ vhd_resize(const char *path, uint64_t size,
   r.top = in.image->top;
   r.old_size = r.top->size;
   const struct resize_file change = {
-    .path = path, .open = &opt->open, .size = size,
-    .dev = r.top->file->dev, .ino = r.top->file->ino,
-    .full = opt->flags & VHD_RESIZE_FULL,
+    .path = path, .size = size, .full = opt->flags & VHD_RESIZE_FULL,
     .keep_time = opt->flags & VHD_RESIZE_CHILDREN,
   };
   e = progress_begin(&r.progress, &opt->progress, path, 0, err);
   if (e == 0)
     e = prepare(&r);
   const bool cut = size < r.old_size && vhd_parent(r.image) != NULL;
-  e = inplace_close(&in, e, true, err);
-  if (e == 0 && size != r.old_size)
-    e = resize_change_file(&change, err);
+  if (e < 0 || size == r.old_size)
+    return inplace_close(&in, e, true, err);
+  e = edit_take(&edit, in.image, err);
+  if (e == 0)
+    e = resize_change_file(&edit, &change, err);
   if (e == 0 && cut)
     cut_end(path, &opt->open);
   return e;

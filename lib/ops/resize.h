@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "image/layout.h"
+#include "ops/edit.h"
 #include "vhdkit.h"
 
 /* What a dynamic or differencing image needs for a size: the table, and behind
@@ -25,17 +26,14 @@ void resize_plan_table(const struct layout *layout, uint64_t size,
 
 struct resize_file {
   const char *path;
-  const struct vhd_open_options *open;
-  dev_t dev; /* the file that was opened before */
-  ino_t ino;
   uint64_t size;  /* of the disk, new */
   bool full;      /* fixed: all new space is set aside */
   bool keep_time; /* the file's children are to see no change */
 };
 
-/* Changes headers, footers, table and length of the file, which nobody has open
- * and in which nothing is in the way any more, wholly or not at all. */
-int resize_change_file(const struct resize_file *change,
+/* Changes headers, footers, table and length of the file, in which nothing is
+ * in the way any more, wholly or not at all.  Takes edit over. */
+int resize_change_file(struct edit *edit, const struct resize_file *change,
                        struct vhd_error *err);
 
 #endif

@@ -438,19 +438,12 @@ change(struct file_change *c)
 }
 
 int
-resize_change_file(const struct resize_file *to, struct vhd_error *err)
+resize_change_file(struct edit *edit, const struct resize_file *to,
+                   struct vhd_error *err)
 {
-  struct file_change c = { .to = to, .err = err };
+  struct file_change c = { .to = to, .edit = *edit, .err = err };
 
-  int e = edit_open(&c.edit, to->path, to->open, err);
-  if (e < 0)
-    return e;
-  if (c.edit.file->dev != to->dev || c.edit.file->ino != to->ino)
-    e = vhd_fail(err, VHD_BUSY, EBUSY,
-                 "%s: another file has taken its place meanwhile", to->path);
-  file_probe(c.edit.file);
-  if (e == 0)
-    e = change(&c);
+  int e = change(&c);
   if (e < 0)
     edit_restore_time(&c.edit);
   edit_close(&c.edit);

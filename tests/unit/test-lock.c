@@ -248,6 +248,64 @@ test_lock_dying(void **state)
   assert_int_equal(result, 0);
 }
 
+/* Whenever the library opens something, another one tries to write. */
+static struct rival {
+  const struct vhd_host *plain;
+  bool begun, busy;
+  unsigned came_in, kept_out;
+} rival;
+
+static int
+open_after_rival(void *opaque, int folder, const char *path, int flags,
+                 unsigned mode)
+{
+  struct rival *r = opaque;
+  struct vhd_file *file;
+
+  if (r->begun && !r->busy) {
+    r->busy = true;
+    int e = local_open("resized.vhd", LOCAL_WRITE, &file, NULL);
+    r->kept_out += e == -EBUSY;
+    r->came_in += e == 0;
+    if (e == 0)
+      file_close(file);
+    r->busy = false;
+  }
+  return r->plain->open(NULL, folder, path, flags, mode);
+}
+
+static int
+wait_for_first(void *opaque, uint64_t done, uint64_t total)
+{
+  (void)done;
+  (void)total;
+  ((struct rival *)opaque)->begun = true;
+  return 0;
+}
+
+/* From its first look at the image to the last change nobody else writes. */
+static void
+test_lock_resize(void **state)
+{
+  (void)state;
+  const struct vhd_create_options options = { .size = 1 << 20 };
+  const struct vhd_resize_options grow = {
+    .progress = { .report = wait_for_first, .opaque = &rival },
+  };
+  struct vhd_host host = *vhd_host();
+
+  assert_int_equal(vhd_create("resized.vhd", &options, NULL), 0);
+  rival = (struct rival){ .plain = vhd_host() };
+  host.open = open_after_rival;
+  host.opaque = &rival;
+  vhd_set_host(&host);
+  int e = vhd_resize("resized.vhd", 8 << 20, &grow, NULL);
+  vhd_set_host(NULL);
+  assert_int_equal(e, 0);
+  assert_true(rival.kept_out > 0);
+  assert_int_equal(rival.came_in, 0);
+}
+
 int
 main(void)
 {
@@ -259,6 +317,7 @@ main(void)
     cmocka_unit_test(test_lock_dying),
     cmocka_unit_test(test_lock_bytes),
     cmocka_unit_test(test_lock_foreign),
+    cmocka_unit_test(test_lock_resize),
   };
   return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
 }
