@@ -113,10 +113,9 @@ server_libserver_la_SOURCES = \
 	server/disk/budget.h \
 	server/io/engine.c \
 	server/io/engine.h \
-	server/io/file_class.c \
+	server/io/file.c \
 	server/io/job.c \
 	server/io/lead.c \
-	server/io/page_cache.c \
 	server/io/queue.c \
 	server/io/try.c \
 	server/io/uring.c \

@@ -55,7 +55,7 @@ STAILQ_HEAD(io_works, io_work);
 /* No queue ever has more threads. */
 #define IO_QUEUE_THREADS 16
 
-/* What is known of an open file: see io/file_class.c. */
+/* What is known of an open file: see io/file.c. */
 enum io_class {
   IO_UNKNOWN,   /* nobody has looked yet */
   IO_FOREIGN,   /* may hang: threads only */
