@@ -114,6 +114,7 @@ server_libserver_la_SOURCES = \
 	server/io/engine.c \
 	server/io/engine.h \
 	server/io/file.c \
+	server/io/gather.c \
 	server/io/job.c \
 	server/io/lead.c \
 	server/io/queue.c \

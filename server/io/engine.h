@@ -79,18 +79,17 @@ struct io_watch {
   _Atomic uint64_t heard; /* when one was last done */
 };
 
-/* Those who wait for a commit: see io/lead.c (times: monotonic ns).  The lock
- * is for all but what is atomic. */
+/* Those who wait for something to begin: see io/gather.c (times: monotonic ns).
+ * The lock is for all but what is atomic. */
 struct io_gather {
   pthread_mutex_t lock;
   pthread_cond_t complete; /* monotonic: all who are expected have joined */
-  atomic_uint joined; /* for the next commit, so far */
-  unsigned served;    /* by the one under way, or the last */
-  unsigned expected;  /* for the next */
-  unsigned in_vain;   /* so many leaders do not wait, once one has in vain */
+  atomic_uint joined; /* for the next one, so far */
+  atomic_uint expected; /* for the next */
+  unsigned in_vain;   /* so many do not wait, once one has in vain */
   unsigned hurry;     /* so many are left of those */
-  atomic_bool waiting; /* a leader does; set before it looks at .joined */
-  uint64_t ended;     /* when the last commit was over */
+  atomic_uint waiting; /* so many do; set before they look at .joined */
+  uint64_t ended;     /* when the last one was over */
   uint64_t sync_ns;   /* what a sync takes, on the average */
 };
 
@@ -260,6 +259,20 @@ void uring_detach(struct loop *loop);
 /* Takes a job, or not (no ring, not its kind, its export has enough in there
  * already). */
 bool uring_take(struct io_job *job);
+
+/* ------------------------------------------------------------------ syncs */
+
+void io_gather_init(struct io_gather *gather);
+void io_gather_destroy(struct io_gather *gather);
+/* One more waits for the next to begin. */
+void io_gather_join(struct io_gather *gather);
+/* Before something begins; then so many of those who have joined take part in
+ * it; and when it is over.  expected: for the next. */
+void io_gather_begin(struct io_gather *gather);
+void io_gather_take(struct io_gather *gather, unsigned n);
+void io_gather_end(struct io_gather *gather, unsigned expected);
+/* A sync has taken so long. */
+void io_gather_note(struct io_gather *gather, uint64_t ns);
 
 /* ----------------------------------------------------------------- commits */
 

@@ -46,10 +46,9 @@ io_queue_new(void)
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&queue->wake, &attr);
-  pthread_cond_init(&queue->gather.complete, &attr);
   pthread_condattr_destroy(&attr);
   pthread_mutex_init(&queue->lock, NULL);
-  pthread_mutex_init(&queue->gather.lock, NULL);
+  io_gather_init(&queue->gather);
   STAILQ_INIT(&queue->works);
   return queue;
 }
@@ -58,8 +57,7 @@ static void
 queue_delete(struct io_queue *queue)
 {
   assert(STAILQ_EMPTY(&queue->works));
-  pthread_cond_destroy(&queue->gather.complete);
-  pthread_mutex_destroy(&queue->gather.lock);
+  io_gather_destroy(&queue->gather);
   pthread_cond_destroy(&queue->wake);
   pthread_mutex_destroy(&queue->lock);
   free(queue);
