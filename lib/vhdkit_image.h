@@ -391,6 +391,10 @@ enum vhd_io_flags {
   /* PUNCH: it is for its space, and fails where a full file system, which may
    * need some for that, can give none back.  Without this, zeros will do. */
   VHD_IO_GIVE_BACK = 1 << 2,
+  /* Set with the result of a durable WRITE that failed: not it did, but the
+   * sync after it, and as after any such sync what was written before may be
+   * lost. */
+  VHD_IO_LOST = 1 << 3,
 };
 
 /* One I/O that a step asks for.  The caller sets .result, to 0 or a negative

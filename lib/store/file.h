@@ -36,7 +36,7 @@ enum companion_mode {
 struct file_ops {
   /* Carries out one I/O of any kind; returns 0 or -errno.  Each sync that ends
    * after something written before it began was lost says so, and so does each
-   * that ends later than one that failed. */
+   * that ends later than one that failed; that of a durable write is one. */
   int (*perform)(struct vhd_file *file, struct vhd_io *io);
   int (*size)(struct vhd_file *file, uint64_t *size);
   /* See file_next_data(); NULL: it does not tell. */

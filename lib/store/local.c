@@ -237,13 +237,24 @@ do_resize(struct local_file *local, const struct vhd_io *io)
   return r;
 }
 
-/* Its error may be that of somebody else's bytes. */
+/* By itself, if it can have the file's own description for that. */
 static int
-do_durable_write(struct local_file *local, const struct vhd_io *io)
+do_durable_write(struct local_file *local, struct vhd_io *io)
 {
-  syncs_begin_own(&local->syncs);
-  int r = do_write(local->file.fd, io->buf, io->len, io->off, true);
-  return syncs_end_own(&local->syncs, r);
+  const bool alone = syncs_try_own(&local->syncs);
+  const int fd = local->file.fd;
+  int r = do_write(fd, io->buf, io->len, io->off, alone), s = 0;
+
+  if (alone) { /* what failed was the sync if the write alone does not */
+    if (r < 0 && do_write(fd, io->buf, io->len, io->off, false) == 0)
+      s = r;
+    s = syncs_end_own(&local->syncs, s);
+  } else if (r == 0) {
+    s = syncs_run(&local->syncs);
+  }
+  if (s < 0)
+    io->flags |= VHD_IO_LOST;
+  return r < 0 ? r : s;
 }
 
 static int
@@ -347,7 +358,7 @@ local_probe(struct vhd_file *file)
   case BTRFS_SUPER_MAGIC:
   case F2FS_SUPER_MAGIC:
     file->can_punch = file->can_zero = true;
-    syncs_allow_several(&((struct local_file *)file)->syncs);
+    syncs_allow_several(&((struct local_file *)file)->syncs, file->path);
     break;
   case TMPFS_MAGIC:
     file->can_punch = true;

@@ -10,10 +10,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/rules.h"
+#include "store/host.h"
 #include "store/syncs.h"
+
+/* Of what is no sync of these. */
+#define NOBODYS UINT64_MAX
 
 void
 syncs_init(struct syncs *s, int fd)
@@ -24,9 +29,10 @@ syncs_init(struct syncs *s, int fd)
 }
 
 void
-syncs_allow_several(struct syncs *s)
+syncs_allow_several(struct syncs *s, const char *path)
 {
   s->most = SYNCS_MAX;
+  s->path = path;
 }
 
 void
@@ -39,19 +45,49 @@ syncs_destroy(struct syncs *s)
   pthread_mutex_destroy(&s->lock);
 }
 
-/* The lock is held.  Waits for a description, one of the first `among`. */
-static unsigned
+/* The lock is held.  Takes a free description, one of the first `among`; -1:
+ * there is none. */
+static int
 take(struct syncs *s, unsigned among)
 {
-  for (;;) {
-    for (unsigned i = 0; i < s->n && i < among; i++)
-      if (!s->busy[i]) {
-        s->busy[i] = true;
-        return i;
-      }
-    s->wanted |= among > 1;
+  for (unsigned i = 0; i < s->n && i < among; i++)
+    if (!s->busy[i]) {
+      s->busy[i] = true;
+      return (int)i;
+    }
+  return -1;
+}
+
+/* The lock is held.  Waits for a description to begin the sync of that number
+ * with; -1: somebody else has begun it. */
+static int
+begin(struct syncs *s, uint64_t number)
+{
+  int i = take(s, SYNCS_MAX);
+
+  s->waiting += i < 0;
+  while (i < 0 && s->gathering == number) {
+    s->wanted = true;
     pthread_cond_wait(&s->left, &s->lock);
+    if (s->gathering == number)
+      i = take(s, SYNCS_MAX);
   }
+  if (i < 0)
+    return -1;
+  s->gathering++;
+  s->waiting = 0;
+  s->number[i] = number;
+  return i;
+}
+
+/* The lock is held. */
+static bool
+is_under_way(const struct syncs *s, uint64_t number)
+{
+  for (unsigned i = 0; i < s->n; i++)
+    if (s->busy[i] && s->number[i] == number)
+      return true;
+  return false;
 }
 
 /* The lock is held.  Others may wait for just this one. */
@@ -65,49 +101,100 @@ give_back(struct syncs *s, unsigned i, int result)
   return s->error < 0 ? s->error : result;
 }
 
+/* Another description of the file, which may have another name by now.  Where
+ * this process may open nothing, only its host knows the file, by that name. */
+static int
+open_again(const struct syncs *s)
+{
+  const int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+  struct stat own, other;
+  char link[32];
+
+  snprintf(link, sizeof link, "/proc/self/fd/%d", s->fd[0]);
+  int fd = open(link, flags | O_CLOEXEC);
+  if (fd >= 0 || s->path == NULL)
+    return fd;
+  fd = host_open(AT_FDCWD, s->path, flags, 0);
+  if (fd < 0)
+    return fd;
+  if (fstat(s->fd[0], &own) == 0 && fstat(fd, &other) == 0 &&
+      own.st_dev == other.st_dev && own.st_ino == other.st_ino)
+    return fd;
+  close(fd);
+  return -1;
+}
+
 /* With the file's own description taken.  How many there will be. */
 static unsigned
 open_more(struct syncs *s)
 {
-  char path[32];
   unsigned n = 1;
+  int fd;
 
-  snprintf(path, sizeof path, "/proc/self/fd/%d", s->fd[0]);
-  while (n < SYNCS_MAX) {
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (fd < 0)
-      break;
+  while (n < SYNCS_MAX && (fd = open_again(s)) >= 0)
     s->fd[n++] = fd;
-  }
   return n;
+}
+
+/* A sync of the file, upon a description that has been taken. */
+static int
+run(struct syncs *s, unsigned i, bool more)
+{
+  const unsigned n = more ? open_more(s) : 0;
+  const int result = fdatasync(s->fd[i]) < 0 ? -errno : 0;
+
+  pthread_mutex_lock(&s->lock);
+  if (more)
+    s->n = s->most = n; /* it is not tried again */
+  return give_back(s, i, result);
 }
 
 int
 syncs_run(struct syncs *s)
 {
   pthread_mutex_lock(&s->lock);
-  unsigned n = 0;
-  const unsigned i = take(s, SYNCS_MAX);
-  const bool more = i == 0 && s->wanted && s->n < s->most;
-  pthread_mutex_unlock(&s->lock);
+  const uint64_t number = s->gathering;
+  const int i = begin(s, number);
+  int result;
 
-  if (more)
-    n = open_more(s);
-  int result = fdatasync(s->fd[i]) < 0 ? -errno : 0;
-
-  pthread_mutex_lock(&s->lock);
-  if (more)
-    s->n = s->most = n; /* it is not tried again */
-  result = give_back(s, i, result);
+  if (i >= 0) {
+    const bool more = i == 0 && s->wanted && s->n < s->most;
+    pthread_mutex_unlock(&s->lock);
+    result = run(s, (unsigned)i, more);
+  } else {
+    while (is_under_way(s, number))
+      pthread_cond_wait(&s->left, &s->lock);
+    result = s->error;
+  }
   pthread_mutex_unlock(&s->lock);
   return result;
+}
+
+/* The lock is held. */
+static bool
+take_own(struct syncs *s)
+{
+  if (take(s, 1) < 0)
+    return false;
+  s->number[0] = NOBODYS;
+  return true;
+}
+
+bool
+syncs_try_own(struct syncs *s)
+{
+  pthread_mutex_lock(&s->lock);
+  const bool taken = take_own(s);
+  pthread_mutex_unlock(&s->lock);
+  return taken;
 }
 
 void
 syncs_begin_own(struct syncs *s)
 {
   pthread_mutex_lock(&s->lock);
-  take(s, 1);
+  while (!take_own(s))
+    pthread_cond_wait(&s->left, &s->lock);
   pthread_mutex_unlock(&s->lock);
 }
 

@@ -14,8 +14,9 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
-#define SYNCS_MAX 4
+#define SYNCS_MAX 8
 
 struct syncs {
   pthread_mutex_t lock;
@@ -25,21 +26,27 @@ struct syncs {
   unsigned n;           /* that can be used */
   unsigned most;        /* that may be */
   bool wanted;          /* more, by one who waits */
+  uint64_t gathering;   /* number of the sync that has not begun */
+  unsigned waiting;     /* so many do for that */
+  uint64_t number[SYNCS_MAX]; /* of the one that this is, or was, busy with */
   int error;            /* of the first sync that failed */
+  const char *path;     /* or NULL */
 };
 
 /* The file's own description.  It will do until several are allowed, which is
- * to be called before any other thread uses the file. */
+ * to be called before any other thread uses the file.  path: what the file was
+ * opened by, which stays the caller's; or NULL. */
 void syncs_init(struct syncs *s, int fd);
-void syncs_allow_several(struct syncs *s);
+void syncs_allow_several(struct syncs *s, const char *path);
 void syncs_destroy(struct syncs *s);
 
-/* fdatasync(): 0 or -errno. */
+/* fdatasync(): 0 or -errno.  Those who wait for a description share a sync. */
 int syncs_run(struct syncs *s);
 
 /* Around what else is told of errors upon the file's own description; end
- * returns the result to go by. */
+ * returns the result to go by.  try: false where that is in use. */
 void syncs_begin_own(struct syncs *s);
+bool syncs_try_own(struct syncs *s);
 int syncs_end_own(struct syncs *s, int result);
 
 #endif

@@ -12,7 +12,7 @@
 #include "store/syncs.h"
 #include "unit/unit.h"
 
-#define THREADS 8
+#define THREADS 12
 #define FDS 64
 
 static struct {
@@ -24,6 +24,7 @@ static struct {
   bool failed;         /* something was lost */
   bool told[FDS];
   unsigned n;          /* calls under way */
+  unsigned begun;      /* calls so far */
 } calls = {
   .lock = PTHREAD_MUTEX_INITIALIZER,
   .changed = PTHREAD_COND_INITIALIZER,
@@ -37,6 +38,7 @@ fdatasync(int fd)
   calls.twice |= calls.in[fd];
   calls.in[fd] = true;
   calls.n++;
+  calls.begun++;
   pthread_cond_broadcast(&calls.changed);
   while (!calls.may_end[fd])
     pthread_cond_wait(&calls.changed, &calls.lock);
@@ -108,6 +110,18 @@ join(struct thread *t, unsigned n)
     pthread_join(t[i].id, NULL);
 }
 
+static void
+wait_for_waiters(struct syncs *s, unsigned n)
+{
+  pthread_mutex_lock(&s->lock);
+  while (s->waiting != n) {
+    pthread_mutex_unlock(&s->lock);
+    usleep(1000);
+    pthread_mutex_lock(&s->lock);
+  }
+  pthread_mutex_unlock(&s->lock);
+}
+
 /* A file that has had a sync for which another had to wait. */
 static void
 begin(struct syncs *s, bool several)
@@ -122,17 +136,11 @@ begin(struct syncs *s, bool several)
   assert_in_range(fd, 0, FDS - 1);
   syncs_init(s, fd);
   if (several)
-    syncs_allow_several(s);
+    syncs_allow_several(s, NULL);
   start(&first, 1, s);
   assert_int_equal(wait_for_calls(1), fd);
   start(more, 2, s);
-  pthread_mutex_lock(&s->lock);
-  while (!s->wanted) { /* somebody waits */
-    pthread_mutex_unlock(&s->lock);
-    usleep(1000);
-    pthread_mutex_lock(&s->lock);
-  }
-  pthread_mutex_unlock(&s->lock);
+  wait_for_waiters(s, 2);
   let_end(fd, false);
   join(&first, 1);
   join(more, 2);
@@ -166,6 +174,7 @@ test_at_once(void **state)
   end(&s);
 }
 
+/* Those who wait for a description share a sync. */
 static void
 test_one_by_one(void **state)
 {
@@ -174,10 +183,14 @@ test_one_by_one(void **state)
   struct syncs s;
 
   begin(&s, false);
-  start(t, THREADS, &s);
+  start(t, 1, &s);
   assert_int_equal(wait_for_calls(1), s.fd[0]);
+  calls.begun = 0;
+  start(t + 1, THREADS - 1, &s);
+  wait_for_waiters(&s, THREADS - 1);
   let_end(-1, false);
   join(t, THREADS);
+  assert_int_equal(calls.begun, 1);
   end(&s);
 }
 
