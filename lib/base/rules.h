@@ -12,6 +12,7 @@
 #define RULES(RULE_ROW)                                                       \
   RULE_ROW(SYNC_DATA, "data are durable before metadata lead to them")        \
   RULE_ROW(SYNC_METADATA, "metadata are durable before a flush is done")      \
+  RULE_ROW(ALONE, "bytes alone are durable where their metadata are")         \
   RULE_ROW(FREEZE_BITMAP, "a commit writes the bitmap as it was frozen")      \
   RULE_ROW(FREEZE_ENTRY, "a commit writes no entry that changed since")       \
   RULE_ROW(RETIRE, "a slot is not used again while the disk leads to it")     \

@@ -66,6 +66,15 @@ range_is_dirty(const struct vhd_request *req)
   return false;
 }
 
+/* Do the bytes of this write rest upon durable metadata alone?  Then they need
+ * no commit, if they are durable. */
+static bool
+may_be_durable(const struct vhd_request *req)
+{
+  return req->op == VHD_WRITE && req->flags & VHD_FUA &&
+         !(range_is_dirty(req) && RULE(ALONE));
+}
+
 /* Without a journal all metadata are committed that the range rests upon, also
  * what another request changed and has not been answered for. */
 static bool
@@ -73,7 +82,7 @@ wants_commit(const struct vhd_request *req)
 {
   const struct machine *m = (const struct machine *)req->machine;
 
-  return req->flags & VHD_FUA ||
+  return (req->flags & VHD_FUA && !m->durable) ||
          (req->image->write_through && (m->changed || range_is_dirty(req)));
 }
 
@@ -441,9 +450,19 @@ add_piece_io(struct vhd_request *req, const struct piece *p)
   if (p->kind == PIECE_IN_PLACE && req->op == VHD_WRITE)
     request_add_io(req, top->file, VHD_IO_WRITE,
                    slot_data_off(top, p->slot) + in, p->len,
-                   (char *)req->buf + (p->off - req->off), 0);
+                   (char *)req->buf + (p->off - req->off),
+                   machine_of(req)->durable ? VHD_IO_DURABLE : 0);
   else
     add_piece_ios(req, p);
+}
+
+/* Are these pieces the whole request? */
+static bool
+covers_all(const struct vhd_request *req)
+{
+  const struct machine *m = (const struct machine *)req->machine;
+
+  return m->piece[0].off == req->off && m->pos == req->off + req->len;
 }
 
 static enum vhd_step
@@ -463,12 +482,24 @@ data_io(struct vhd_request *req)
   if (m->release && req->op != VHD_WRITE && req->image->pulse && !m->dated)
     return date_file(req, data_io_dated);
   req->nio = 0;
+  m->durable = !m->release && !m->changed && covers_all(req) &&
+               may_be_durable(req);
   for (unsigned i = 0; i < m->npiece; i++)
     add_piece_io(req, &m->piece[i]);
   if (!RULE(PUBLISH))
     change_publish(req);
   return req->nio > 0 ? request_io(req, data_done)
                       : request_next(req, data_done);
+}
+
+/* Bytes that were to be durable are not: if it was a sync that failed, it is as
+ * after any other. */
+static void
+note_loss(struct vhd_request *req)
+{
+  for (unsigned i = 0; i < req->nio; i++)
+    if (req->io[i].flags & VHD_IO_LOST && RULE(FAILED_SYNC))
+      atomic_store(&req->image->failed, req->io[i].result);
 }
 
 static enum vhd_step
@@ -479,6 +510,8 @@ data_done(struct vhd_request *req)
 
   if (req->nio > 0)
     atomic_fetch_add(&req->image->write_seq, 1);
+  if (result < 0 && m->durable)
+    note_loss(req);
   if (request_lacks_space(result) && m->npiece > 0) {
     m->pos = m->piece[0].off;
     change_abort(req);
@@ -508,6 +541,8 @@ fixed_done(struct vhd_request *req)
   int result = request_io_result(req);
 
   atomic_fetch_add(&req->image->write_seq, 1);
+  if (result < 0 && machine_of(req)->durable)
+    note_loss(req);
   return result < 0 ? request_done(req, result) : finish_change(req);
 }
 
@@ -523,6 +558,8 @@ fixed_change(struct vhd_request *req)
   if (failed < 0 || req->len == 0)
     return request_done(req, failed);
   req->nio = 0;
-  request_add_io(req, img->top->file, kind, req->off, req->len, req->buf, 0);
+  machine_of(req)->durable = kind == VHD_IO_WRITE && req->flags & VHD_FUA;
+  request_add_io(req, img->top->file, kind, req->off, req->len, req->buf,
+                 machine_of(req)->durable ? VHD_IO_DURABLE : 0);
   return request_io(req, fixed_done);
 }

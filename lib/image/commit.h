@@ -12,7 +12,8 @@
  *   SYNC    now it is visible
  *
  * With that it is over.  The slots that blocks left are nobody's now; to give
- * their space back is nobody's commit (reclaim.c).
+ * their space back is nobody's commit (reclaim.c).  A write with FUA to blocks
+ * of which the disk knows all takes no commit either (change.c).
  *
  * A new block's entry may reach the disk without its bitmap: the slot came
  * clean, so its bits are zeros and its sectors read as they did without it, for

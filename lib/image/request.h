@@ -77,6 +77,7 @@ struct machine {
   unsigned depth;           /* of .back */
   bool pinned;
   bool changed;             /* it changed the mapping */
+  bool durable;             /* its bytes are, or are to be, by their writes */
   bool dated;               /* it wrote to the file for that */
   struct map_need need;     /* what the map lacks; looked at by this step */
   uint64_t clear_from, clear_to; /* there no ancestor holds data */

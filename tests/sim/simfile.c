@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arith.h"
+#include "base/rules.h"
 #include "clock.h"
 #include "simfile.h"
 
@@ -194,6 +195,54 @@ drop_durability(struct simfile *sf, uint64_t seq)
       sf->unit[i].optional = true;
 }
 
+/* A durable write: its bytes are, and the size that holds them; what was to
+ * change the same bytes before comes first. */
+static void
+make_range_durable(struct simfile *sf, uint64_t off, uint64_t len)
+{
+  uint32_t kept = 0;
+
+  for (uint32_t i = 0; i < sf->nunit; i++) {
+    struct unit *u = &sf->unit[i];
+    if (u->size_change || (u->off < off + len && off < u->off + u->len))
+      apply_unit(&sf->durable, u);
+    else
+      sf->unit[kept++] = *u;
+  }
+  sf->nunit = kept;
+}
+
+/* A sync, which may be that of a durable write, ends.  Once one has failed all
+ * do (store/file.h), so that nobody takes for durable what is not. */
+static bool
+sync_fails(struct simfile *sf, uint64_t seq, bool fail)
+{
+  if (fail) {
+    drop_durability(sf, seq);
+    sf->lost = RULE(FAILED_SYNC);
+  }
+  return fail || sf->lost;
+}
+
+/* A write, or the sync of a durable one, may fail. */
+static int
+perform_write(struct simfile *sf, struct vhd_io *io, bool fail)
+{
+  const bool durable = io->flags & VHD_IO_DURABLE;
+  const bool torn = fail && !(durable && sf->random() % 2);
+
+  if (!change_bytes(sf, io->off, io->buf, io->len, torn))
+    return -ENOSPC;
+  if (torn || !durable)
+    return torn ? -EIO : 0;
+  if (sync_fails(sf, sf->seq, fail)) {
+    io->flags |= VHD_IO_LOST;
+    return -EIO;
+  }
+  make_range_durable(sf, io->off, io->len);
+  return 0;
+}
+
 /* PUNCH and ZERO read the same; only the former gives space back. */
 static bool
 clear(struct simfile *sf, const struct vhd_io *io, bool torn)
@@ -236,28 +285,12 @@ extend(struct simfile *sf, const struct vhd_io *io, bool fail)
   return fail ? -ENOSPC : 0;
 }
 
-/* A durable write: its bytes are, and the size that holds them; what was to
- * change the same bytes before comes first. */
-static void
-make_range_durable(struct simfile *sf, uint64_t off, uint64_t len)
-{
-  uint32_t kept = 0;
-
-  for (uint32_t i = 0; i < sf->nunit; i++) {
-    struct unit *u = &sf->unit[i];
-    if (u->size_change || (u->off < off + len && off < u->off + u->len))
-      apply_unit(&sf->durable, u);
-    else
-      sf->unit[kept++] = *u;
-  }
-  sf->nunit = kept;
-}
-
 int
 simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
 {
   bool fail = sf->fail_at != 0 && ++sf->nio == sf->fail_at;
   bool space = true;
+  int r;
   int e = fail ? (sf->fail_errno ? -sf->fail_errno : -EIO) : 0;
 
   sf->failed |= fail;
@@ -268,10 +301,8 @@ simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
     memcpy(io->buf, sf->cache.bytes + io->off, io->len);
     return 0;
   case VHD_IO_WRITE:
-    space = change_bytes(sf, io->off, io->buf, io->len, fail);
-    if (space && !fail && io->flags & VHD_IO_DURABLE)
-      make_range_durable(sf, io->off, io->len);
-    break;
+    r = perform_write(sf, io, fail);
+    return fail ? e : r;
   case VHD_IO_PUNCH:
   case VHD_IO_ZERO:
     space = clear(sf, io, fail);
@@ -286,12 +317,10 @@ simfile_perform(struct simfile *sf, struct vhd_io *io, uint64_t seq)
     give_space(sf, io->off, sf->nspace * 512);
     break;
   case VHD_IO_SYNC:
-    if (fail) {
-      drop_durability(sf, seq);
-    } else {
-      drop_overwritten(sf, seq);
-      make_durable(sf, seq);
-    }
+    if (sync_fails(sf, seq, fail))
+      return fail ? e : -EIO;
+    drop_overwritten(sf, seq);
+    make_durable(sf, seq);
     break;
   default:
     abort();
@@ -466,6 +495,7 @@ simfile_open(struct simfile *sf, const char *name, unsigned number)
   };
   struct handle *h = must(calloc(1, sizeof *h));
 
+  sf->lost = false; /* to a new description nothing has been told */
   h->file.ops = &ops;
   h->file.fd = -1;
   h->file.path = must(strdup(name));

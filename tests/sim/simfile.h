@@ -44,6 +44,7 @@ struct simfile {
   uint64_t fail_at;       /* this one fails; 0: none */
   int fail_errno;         /* with what; 0: as it suits */
   bool failed;            /* it did */
+  bool lost;              /* it was a sync: so does each from then on */
   uint64_t (*random)(void);
 };
 

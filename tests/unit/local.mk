@@ -94,6 +94,13 @@ tests_unit_test_redo_open_LDADD = $(UNIT_LIBS)
 tests_unit_test_redo_open_SOURCES = tests/unit/test-redo-open.c \
 	$(UNIT_COMMON) $(UNIT_DISK)
 
+check_PROGRAMS += tests/unit/test-dsync
+TESTS += tests/unit/test-dsync
+tests_unit_test_dsync_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_dsync_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_dsync_LDADD = $(UNIT_LIBS)
+tests_unit_test_dsync_SOURCES = tests/unit/test-dsync.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-fdatasync
 TESTS += tests/unit/test-fdatasync
 tests_unit_test_fdatasync_CPPFLAGS = $(UNIT_CPPFLAGS)
