@@ -111,6 +111,7 @@ server_libserver_la_SOURCES = \
 	server/control/facts.h \
 	server/disk/budget.c \
 	server/disk/budget.h \
+	server/io/durable.c \
 	server/io/engine.c \
 	server/io/engine.h \
 	server/io/file.c \

@@ -24,12 +24,6 @@ job_run(struct io_work *work)
   io_job_done(job);
 }
 
-static bool
-is_durable(const struct vhd_io *io)
-{
-  return io->kind == VHD_IO_WRITE && io->flags & VHD_IO_DURABLE;
-}
-
 void
 io_submit(struct io_batch *batch, unsigned n)
 {
@@ -45,7 +39,9 @@ io_submit(struct io_batch *batch, unsigned n)
         batch->loop->settled)
       batch->loop->settled(batch->loop);
     io_watch_begin(job);
-    if (is_durable(job->io) || !uring_take(job))
+    if (io_is_durable(job->io))
+      io_durable(job);
+    else if (!uring_take(job))
       io_queue_run(batch->queue, &job->work);
   }
 }

@@ -24,8 +24,9 @@
  * disk already, and holds up its loop.
  *
  * A request that leads a commit, of its own and of others, goes on on a thread
- * (lead.c), as soon as those have joined it who are expected.  A durable write
- * waits on a thread, for its own bytes alone.
+ * (lead.c), as soon as those have joined it who are expected.  So do durable
+ * writes: several share a sync, and there are several syncs at once where that
+ * pays (durable.c).
  *
  * The engine knows no protocol, and of images no more than struct vhd_io and
  * that requests have steps. */
@@ -93,6 +94,35 @@ struct io_gather {
   uint64_t sync_ns;   /* what a sync takes, on the average */
 };
 
+/* A thread that makes writes durable, or is about to. */
+struct io_syncer {
+  struct io_work work; /* first */
+  struct io_queue *queue; /* NULL: it is not used */
+};
+
+/* One at a time, or so many; fewer than a queue has threads. */
+#define IO_SYNCERS 8
+
+/* Durable writes: see io/durable.c (times: monotonic ns). */
+struct io_durables {
+  pthread_mutex_t lock; /* for all but .gather */
+  struct io_gather gather; /* each syncer's share of what is to come */
+  struct io_works pending;
+  unsigned npending;
+  struct io_syncer syncers[IO_SYNCERS];
+  unsigned running; /* of them */
+  unsigned idle;    /* of those: have not taken anything yet */
+  unsigned under_way; /* writes that have been taken */
+  /* How many there are at most, and how that was found. */
+  bool several;
+  bool trying;      /* the other way than before */
+  unsigned held, hold; /* windows since the last try; until the next */
+  uint64_t rate;    /* writes a second, in the last window */
+  uint64_t began;   /* this window */
+  uint64_t ended;   /* the last sync */
+  unsigned writes, syncs; /* done in this window */
+};
+
 struct io_queue {
   pthread_mutex_t lock;
   pthread_cond_t wake;
@@ -115,6 +145,7 @@ struct io_queue {
   atomic_bool unreadable; /* a read has failed */
 
   struct io_gather gather;
+  struct io_durables durables;
 };
 
 struct io_queue *io_queue_new(void);
@@ -273,6 +304,15 @@ void io_gather_take(struct io_gather *gather, unsigned n);
 void io_gather_end(struct io_gather *gather, unsigned expected);
 /* A sync has taken so long. */
 void io_gather_note(struct io_gather *gather, uint64_t ns);
+
+static inline bool
+io_is_durable(const struct vhd_io *io)
+{
+  return io->kind == VHD_IO_WRITE && io->flags & VHD_IO_DURABLE;
+}
+
+/* A durable write. */
+void io_durable(struct io_job *job);
 
 /* ----------------------------------------------------------------- commits */
 

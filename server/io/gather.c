@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gather.c: when something begins that is shared by those who wait for it: a
- * commit (lead.c).
+ * commit (lead.c), a sync (durable.c).
  *
  * Whoever comes when it has begun waits for the next one; so of clients that
  * all come back when one ends, the first would begin the next one alone, and

@@ -49,6 +49,9 @@ io_queue_new(void)
   pthread_condattr_destroy(&attr);
   pthread_mutex_init(&queue->lock, NULL);
   io_gather_init(&queue->gather);
+  io_gather_init(&queue->durables.gather);
+  pthread_mutex_init(&queue->durables.lock, NULL);
+  STAILQ_INIT(&queue->durables.pending);
   STAILQ_INIT(&queue->works);
   return queue;
 }
@@ -58,6 +61,8 @@ queue_delete(struct io_queue *queue)
 {
   assert(STAILQ_EMPTY(&queue->works));
   io_gather_destroy(&queue->gather);
+  io_gather_destroy(&queue->durables.gather);
+  pthread_mutex_destroy(&queue->durables.lock);
   pthread_cond_destroy(&queue->wake);
   pthread_mutex_destroy(&queue->lock);
   free(queue);

@@ -91,7 +91,7 @@ watch_of(struct io_queue *queue, struct io_job *job)
   case VHD_IO_READ:
     break;
   case VHD_IO_WRITE:
-    if (io->flags & VHD_IO_DURABLE)
+    if (io_is_durable(io))
       return &queue->asked;
     if (class == IO_LOCAL)
       asks = io_reads_first(class, io);
@@ -110,7 +110,8 @@ io_watch_begin(struct io_job *job)
 {
   struct io_queue *queue = job->batch->queue;
 
-  job->doubted = io_doubts_read(queue);
+  /* What is to be durable goes to a thread, whatever is doubted. */
+  job->doubted = !io_is_durable(job->io) && io_doubts_read(queue);
   job->watch = watch_of(queue, job);
   struct io_watch *watch = job->watch;
   if (waiting(watch) == 0)

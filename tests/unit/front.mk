@@ -58,6 +58,15 @@ tests_unit_test_loop_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_loop_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_loop_SOURCES = tests/unit/test-loop.c
+
+check_PROGRAMS += tests/unit/test-durable
+TESTS += tests/unit/test-durable
+tests_unit_test_durable_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_durable_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_durable_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_durable_SOURCES = tests/unit/test-durable.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-lead
 TESTS += tests/unit/test-lead
 tests_unit_test_lead_CPPFLAGS = $(UNIT_CPPFLAGS)
