@@ -48,25 +48,6 @@ static const struct option_spec options[] = {
 
 /* ---------------------------------------------------------------- attaching */
 
-static int
-find_image(const char *name, struct attachment *a)
-{
-  struct stat st;
-
-  a->image = realpath(name, NULL);
-  if (!a->image || stat(a->image, &st) < 0) {
-    complain("%s: %s", name, strerror(errno));
-    return -1;
-  }
-  if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-    complain("%s: not a file", name);
-    return -1;
-  }
-  a->dev = st.st_dev;
-  a->ino = st.st_ino;
-  return 0;
-}
-
 /* The caller must know of it, and must want it still: else it is to end. */
 static int
 announce(const struct attachment *a)
@@ -109,7 +90,7 @@ attach(const char *name)
   struct folder folder;
 
   interrupt_catch();
-  if (client_choose(&a.with) < 0 || find_image(name, &a) < 0 ||
+  if (client_choose(&a.with) < 0 || client_find_image(name, &a) < 0 ||
       client_choose_device(&a) < 0 || folder_open(&folder, true) < 0) {
     attachment_free(&a);
     return EXIT_FAILED;

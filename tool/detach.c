@@ -3,11 +3,7 @@
  * that was written to it is in the image; or what was left of it. */
 #include "config.h"
 
-#include <stdio.h>
-
-#include "attach/folder.h"
-#include "attach/session.h"
-#include "interrupt.h"
+#include "attach/ending.h"
 #include "verbs.h"
 
 static bool force;
@@ -21,23 +17,7 @@ static const struct option_spec options[] = {
 static int
 run(char **args)
 {
-  struct folder folder;
-  struct entry entry;
-  struct attachment a;
-
-  /* What has begun is carried through. */
-  interrupt_catch();
-  if (folder_open(&folder, false) < 0)
-    return EXIT_FAILED;
-  int r = folder_take(&folder, args[0], &entry, &a);
-  if (r == 0) {
-    r = session_end(&entry, &a, force);
-    entry_close(&entry);
-    attachment_free(&a);
-  }
-  folder_close(&folder);
-  interrupt_obey();
-  return r < 0 ? EXIT_FAILED : EXIT_DONE;
+  return ending_run(args[0], false, force) < 0 ? EXIT_FAILED : EXIT_DONE;
 }
 
 const struct verb detach_verb = {

@@ -11,6 +11,10 @@ tool_vhdkit_SOURCES = \
 	tool/attach.c \
 	tool/attach/client.c \
 	tool/attach/client.h \
+	tool/attach/driver.c \
+	tool/attach/driver.h \
+	tool/attach/ending.c \
+	tool/attach/ending.h \
 	tool/attach/folder.c \
 	tool/attach/folder.h \
 	tool/attach/listing.c \
@@ -25,6 +29,8 @@ tool_vhdkit_SOURCES = \
 	tool/attach/record.h \
 	tool/attach/session.c \
 	tool/attach/session.h \
+	tool/attach/unmount.c \
+	tool/attach/unmount.h \
 	tool/check.c \
 	tool/compare.c \
 	tool/convert.c \
@@ -52,6 +58,7 @@ tool_vhdkit_SOURCES = \
 	tool/merge.c \
 	tool/message.c \
 	tool/message.h \
+	tool/mount.c \
 	tool/options.c \
 	tool/options.h \
 	tool/progress.c \
@@ -70,6 +77,7 @@ tool_vhdkit_SOURCES = \
 	tool/table.h \
 	tool/text.c \
 	tool/text.h \
+	tool/unmount.c \
 	tool/verbs.h \
 	tool/write.c
 
@@ -88,6 +96,7 @@ TOOL_PODS = \
 	tool/vhdkit-map.pod \
 	tool/vhdkit-measure.pod \
 	tool/vhdkit-merge.pod \
+	tool/vhdkit-mount.pod \
 	tool/vhdkit-read.pod \
 	tool/vhdkit-rebase.pod \
 	tool/vhdkit-relink.pod \
@@ -97,6 +106,7 @@ TOOL_PODS = \
 	tool/vhdkit-rescue.pod \
 	tool/vhdkit-resize.pod \
 	tool/vhdkit-set.pod \
+	tool/vhdkit-unmount.pod \
 	tool/vhdkit-write.pod
 dist_man_MANS += $(TOOL_PODS:.pod=.1)
 EXTRA_DIST += $(TOOL_PODS)

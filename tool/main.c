@@ -40,7 +40,7 @@ static const struct verb *const verbs[] = {
   &measure_verb, &compare_verb, &read_verb, &write_verb, &snapshot_verb,
   &revert_verb, &rebase_verb, &compact_verb, &resize_verb, &repair_verb,
   &relink_verb, &rescue_verb, &set_verb, &merge_verb, &attach_verb,
-  &detach_verb, &help_verb, &version_verb,
+  &detach_verb, &mount_verb, &unmount_verb, &help_verb, &version_verb,
 };
 
 #define NVERBS (sizeof verbs / sizeof verbs[0])

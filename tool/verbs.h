@@ -43,5 +43,7 @@ extern const struct verb snapshot_verb;
 extern const struct verb revert_verb;
 extern const struct verb rebase_verb;
 extern const struct verb merge_verb;
+extern const struct verb mount_verb;
+extern const struct verb unmount_verb;
 
 #endif

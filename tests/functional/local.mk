@@ -24,12 +24,14 @@ TOOL_TESTS = \
 	tests/functional/tool-snapshot.py \
 	tests/functional/tool-repair.py \
 	tests/functional/tool-rescue.py \
+	tests/functional/tool-mount.py \
 	tests/functional/tool-resize.py \
 	tests/functional/tool-set.py \
 	tests/functional/tool-targets.py
 dist_check_SCRIPTS += $(TOOL_TESTS)
 TESTS += $(TOOL_TESTS)
 dist_check_DATA += \
+	tests/functional/attachtest.py \
 	tests/functional/checktest.py \
 	tests/functional/inplacetest.py \
 	tests/functional/tooltest.py \

@@ -10,10 +10,12 @@ import stat
 import subprocess
 import time
 
+from attachtest import (attach, attaching, ended, listed, need_fuse, the_one,
+                        wait_for_state, worker_of)
 from fronttest import PATIENCE, is_alive
 from servertest import need_nbd, served
 from tooltest import (VHDKIT, Skip, case, check, contains, content, equal,
-                      need, read_json, refused, run, vhdkit)
+                      need, refused, run, vhdkit)
 
 try:
     import nbd
@@ -34,51 +36,10 @@ sys.exit("vhdkitd: error: a.vhd: no space")
 """
 
 
-@contextlib.contextmanager
-def attaching():
-    """A folder for attachments, in which nothing is left at the end, and of
-    which nothing runs."""
-    folder = os.path.abspath("at")
-    os.environ["VHDKIT_ATTACH_DIR"] = folder
-    seen = set()
-    try:
-        yield seen
-        equal(os.listdir(folder) if os.path.exists(folder) else [], [],
-              "what is left")
-        equal([p for p in seen if is_alive(p)], [], "processes left")
-    finally:
-        for entry in listed():
-            vhdkit("detach", "--force", entry["image"], code=None)
-
-
-def listed():
-    return read_json("attach", "--json")
-
-
-def attach(*args):
-    out = vhdkit("attach", *args).out
-    check(out.endswith("\n"), out)
-    return out[:-1]
-
-
-def the_one(seen):
-    """What the list says of the only attachment."""
-    entry, = listed()
-    seen.update(p for p in (entry["server-pid"], entry["client-pid"]) if p)
-    return entry
-
-
 def disk(name="a.vhd", *args):
     vhdkit("create", "--size", "8M", *args, name)
     vhdkit("write", name, data=b"old " * 1024)
     return name
-
-
-def need_fuse():
-    need("nbdfuse")
-    need("fusermount3")
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise Skip("/dev/fuse cannot be used here")
 
 
 def client(socket):
@@ -86,13 +47,6 @@ def client(socket):
     h = nbd.NBD()
     h.connect_unix(socket)
     return h
-
-
-def ended(pid):
-    end = time.monotonic() + PATIENCE
-    while is_alive(pid):
-        check(time.monotonic() < end, f"{pid} lives on")
-        time.sleep(0.01)
 
 
 @case("a socket: what a client writes is in the image when it is detached")
@@ -242,21 +196,6 @@ def _():
             vhdkit("detach", path)
 
 
-def worker_of(keeper):
-    """The one that serves; the other child opens files for it."""
-    done = subprocess.run(["ps", "-o", "pid=,comm=", "--ppid", str(keeper)],
-                          check=True, stdout=subprocess.PIPE, text=True)
-    pid, = [line.split()[0] for line in done.stdout.splitlines()
-            if line.split()[1] == "vhdkitd-worker"]
-    return int(pid)
-
-
-def wait_for_state(seen, state):
-    end = time.monotonic() + PATIENCE
-    while the_one(seen)["state"] != state:
-        check(time.monotonic() < end, f"never {state}: {listed()}")
-
-
 @case("a file whose server's worker was killed is dead, though there is another "
       "one; it is detached without --force, and nothing is lost")
 def _():
@@ -381,6 +320,12 @@ def _():
         equal((got["table"], got["content"], got["label"], got["partitions"]),
               (None, "ext4", "whole", []))
         contains(vhdkit("attach").out, "8 MiB ext4 whole")
+        need("sfdisk")
+        subprocess.run(["sfdisk", "--quiet", "--wipe=always", path],
+                       check=True, input=b"label: gpt\n")
+        got = inside(seen)
+        equal((got["table"], got["content"], got["partitions"]),
+              ("gpt", None, []))
         vhdkit("detach", "a.vhd")
 
 

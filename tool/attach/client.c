@@ -6,13 +6,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
+#include "attach/unmount.h"
 #include "message.h"
 
 #define DEVICES 1024
@@ -78,6 +79,25 @@ client_choose(enum attach_with *with)
   return 0;
 }
 
+int
+client_find_image(const char *name, struct attachment *a)
+{
+  struct stat st;
+
+  a->image = realpath(name, NULL);
+  if (!a->image || stat(a->image, &st) < 0) {
+    complain("%s: %s", name, strerror(errno));
+    return -1;
+  }
+  if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+    complain("%s: not a file", name);
+    return -1;
+  }
+  a->dev = st.st_dev;
+  a->ino = st.st_ino;
+  return 0;
+}
+
 /* ------------------------------------------------- the kernel's NBD devices */
 
 /* Who serves /dev/nbdN in the kernel; 0: nobody. */
@@ -130,14 +150,6 @@ flush(const struct attachment *a, int flags)
 }
 
 static int
-refuse(const struct attachment *a, const char *what, const char *why)
-{
-  complain("%s: %s: %s; it stays attached; --force detaches it all the same",
-           a->device, what, why);
-  return -1;
-}
-
-static int
 release_nbd(const struct attachment *a, bool force)
 {
   char said[512];
@@ -147,14 +159,15 @@ release_nbd(const struct attachment *a, bool force)
   /* Exclusively: not while it is mounted. */
   int r = flush(a, force ? 0 : O_EXCL);
   if (r < 0 && !force)
-    return refuse(a, r == -EBUSY ? "is in use" : "cannot be flushed",
-                  strerror(-r));
+    return unmount_refuse(a->device,
+                          r == -EBUSY ? "is in use" : "cannot be flushed",
+                          strerror(-r));
   char *program = process_find("nbd-client", NULL);
   const char *argv[] = { program, "-d", a->device, NULL };
   if (!program)
     return -1;
   if (process_run(argv, said, sizeof said) != 0 && is_our_nbd(a))
-    r = refuse(a, "cannot be disconnected", said);
+    r = unmount_refuse(a->device, "cannot be disconnected", said);
   else
     r = 0;
   free(program);
@@ -175,27 +188,6 @@ is_mounted(const struct entry *entry)
 }
 
 static int
-unmount(const struct attachment *a, bool lazily)
-{
-  char said[512] = "";
-
-  if (umount2(a->device, UMOUNT_NOFOLLOW | (lazily ? MNT_DETACH : 0)) == 0)
-    return 0;
-  if (errno == EBUSY)
-    return refuse(a, "is in use", strerror(EBUSY));
-  if (errno != EPERM)
-    return refuse(a, "cannot be unmounted", strerror(errno));
-  char *program = process_find("fusermount3", NULL);
-  const char *argv[] = { program, lazily ? "-uz" : "-u", "--", a->device,
-                         NULL };
-  if (!program)
-    return -1;
-  int r = process_run(argv, said, sizeof said);
-  free(program);
-  return r == 0 ? 0 : refuse(a, "cannot be unmounted", said);
-}
-
-static int
 release_fuse(const struct entry *entry, const struct attachment *a, bool force)
 {
   if (!is_mounted(entry))
@@ -207,8 +199,8 @@ release_fuse(const struct entry *entry, const struct attachment *a, bool force)
              "in the image", a->device);
     force = true;
   } else if (r < 0)
-    return refuse(a, "cannot be flushed", strerror(-r));
-  return unmount(a, force);
+    return unmount_refuse(a->device, "cannot be flushed", strerror(-r));
+  return unmount_fuse(a->device, force);
 }
 
 /* --------------------------------------------------------------------- both */
@@ -228,29 +220,66 @@ client_choose_device(struct attachment *a)
   return a->device ? 0 : -1;
 }
 
-bool
-client_arguments(const struct attachment *a, const char *program,
-                 const char *socket, const char *argv[CLIENT_ARGS])
+static int
+nbd_arguments(const struct attachment *a, const char *socket,
+              const char **argv)
 {
   int n = 0;
 
-  argv[n++] = program;
-  if (a->with == WITH_NBD) {
-    argv[n++] = "-unix";
-    argv[n++] = socket;
-    argv[n++] = a->device;
-    /* As a process that stays: by it the device is known to be ours. */
-    argv[n++] = "-nonetlink";
-    argv[n++] = "-nofork";
-    if (a->readonly)
-      argv[n++] = "-readonly";
-  } else if (a->with == WITH_FUSE) {
-    if (a->readonly)
-      argv[n++] = "--readonly";
-    argv[n++] = a->device;
+  argv[n++] = "-unix";
+  argv[n++] = socket;
+  argv[n++] = a->device;
+  /* As a process that stays: by it the device is known to be ours. */
+  argv[n++] = "-nonetlink";
+  argv[n++] = "-nofork";
+  if (a->readonly)
+    argv[n++] = "-readonly";
+  return n;
+}
+
+/* A part of the disk goes through nbdkit, which ends with nbdfuse. */
+static int
+fuse_arguments(const struct attachment *a, const char *socket,
+               struct client_line *line, const char **argv)
+{
+  int n = 0;
+
+  if (a->readonly)
+    argv[n++] = "--readonly";
+  if (a->allow_root) {
+    argv[n++] = "-o";
+    argv[n++] = "allow_root";
+  }
+  argv[n++] = a->device;
+  if (a->len == 0) {
     argv[n++] = "--unix";
     argv[n++] = socket;
+    return n;
   }
+  snprintf(line->socket, sizeof line->socket, "socket=%s", socket);
+  snprintf(line->offset, sizeof line->offset, "offset=%" PRIu64, a->off);
+  snprintf(line->range, sizeof line->range, "range=%" PRIu64, a->len);
+  const char *const command[] = { "--command", line->filter, "-s",
+                                  "--exit-with-parent", "--filter=offset",
+                                  "nbd", line->socket, line->offset,
+                                  line->range };
+  for (size_t i = 0; i < sizeof command / sizeof command[0]; i++)
+    argv[n++] = command[i];
+  return n;
+}
+
+bool
+client_arguments(const struct attachment *a, const char *program,
+                 const char *socket, struct client_line *line)
+{
+  const char **argv = line->argv;
+  int n = 0;
+
+  argv[n++] = program;
+  if (a->with == WITH_NBD)
+    n += nbd_arguments(a, socket, argv + n);
+  else if (a->with == WITH_FUSE)
+    n += fuse_arguments(a, socket, line, argv + n);
   argv[n] = NULL;
   return n > 1;
 }

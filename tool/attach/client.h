@@ -10,15 +10,25 @@
  * -1 where what is wanted is not there. */
 int client_choose(enum attach_with *with);
 
+/* Which file is meant.  Complains and returns -1 where there is none that could
+ * be served. */
+int client_find_image(const char *name, struct attachment *a);
+
 /* Chooses a free device where the kernel has them: that is NULL otherwise, and
  * lies in the entry.  Complains and returns -1 where none is free. */
 int client_choose_device(struct attachment *a);
 
-/* The arguments to start it with, NULL-terminated, which point into `a` and to
- * the others; false where nothing is to be started. */
-#define CLIENT_ARGS 10
+#define CLIENT_ARGS 16
+struct client_line {
+  const char *argv[CLIENT_ARGS];
+  char *filter; /* nbdkit, where the device is a part of the disk */
+  char socket[128], offset[32], range[32];
+};
+
+/* The arguments to start it with, NULL-terminated, which point into `a`, to the
+ * others, and into the line; false where nothing is to be started. */
 bool client_arguments(const struct attachment *a, const char *program,
-                      const char *socket, const char *argv[CLIENT_ARGS]);
+                      const char *socket, struct client_line *line);
 const char *client_program(enum attach_with with);
 
 /* Is the device there now? */

@@ -132,7 +132,8 @@ void
 entry_remove(const struct entry *entry)
 {
   static const char *const names[] = { "disk", "socket", "notify", "log",
-                                       "client", "record.new", "record" };
+                                       "client", "driver", "record.new",
+                                       "record" };
 
   /* The record last: what is left of the rest can be found by it. */
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -226,7 +227,9 @@ is_same_image(void *opaque, struct entry *entry, int record,
   if (record < 0 || a->dev != wanted->dev || a->ino != wanted->ino)
     return false;
   if (a->complete && process_is_alive(&a->server))
-    complain("%s: is attached already, as %s", wanted->image, a->device);
+    complain("%s: is %s already, as %s", wanted->image,
+             a->folder ? "mounted" : "attached",
+             a->folder ? a->folder : a->device);
   else
     complain("%s: was attached as %s, whose server has gone or has not begun; "
              "vhdkit detach clears it", wanted->image, a->device);
@@ -309,6 +312,9 @@ is_meant(const struct wanted *w, const struct attachment *a)
 {
   const char *path = w->path ? w->path : w->name;
 
+  if (a->folder && (strcmp(a->folder, w->name) == 0 ||
+                    strcmp(a->folder, path) == 0))
+    return true;
   return strcmp(a->device, w->name) == 0 || strcmp(a->device, path) == 0 ||
          strcmp(a->image, w->name) == 0 || strcmp(a->image, path) == 0 ||
          (w->is_file && w->st.st_dev == a->dev && w->st.st_ino == a->ino);

@@ -6,6 +6,7 @@
  *   socket   where its server listens
  *   log      what its server has said
  *   client   what its client has said
+ *   driver   what the driver of the file system has said
  *   notify   where its server says that it is ready
  *   disk     where nbdfuse shows the disk
  *
@@ -33,10 +34,16 @@ struct attachment {
   ino_t ino;
   enum attach_with with;
   char *device;   /* what is used: a device, a file or a socket */
+  uint64_t off, len; /* of the disk, what the device is; len 0: all of it */
+  unsigned part;     /* which partition that is; 0: none */
+  bool allow_root;   /* root may use the device, too; not in the record */
   bool readonly;
   bool complete;  /* it was attached; else that has not ended, or died */
   struct process server;
   struct process client; /* who makes a device of the socket */
+  char *folder;     /* where the file system in the device is; NULL: nowhere */
+  dev_t folder_dev; /* of the folder, as long as it is not there */
+  struct process driver;
 };
 
 struct entry {

@@ -40,11 +40,13 @@ look_and_say(struct listing *l, const struct attachment *a, bool busy)
   if (!a->complete)
     return "stale";
   if (!process_is_alive(&a->server) ||
-      (a->client.pid != 0 && !process_is_alive(&a->client)))
+      (a->client.pid != 0 && !process_is_alive(&a->client)) ||
+      (a->driver.pid != 0 && !process_is_alive(&a->driver)))
     return "dead";
   look_at(a, &l->look);
   return l->look.state == LOOK_LOST     ? "dead"
          : l->look.state == LOOK_SILENT ? "silent"
+         : a->folder                    ? "mounted"
                                         : "attached";
 }
 
@@ -118,6 +120,12 @@ list_json(struct listing *l, const struct entry *entry,
   json_put_string(object, "state", state);
   put_process(object, "server-pid", &a->server);
   put_process(object, "client-pid", &a->client);
+  put_text(object, "folder", a->folder ? a->folder : "");
+  if (a->part != 0)
+    json_put_int(object, "partition", a->part);
+  else
+    json_put_null(object, "partition");
+  put_process(object, "driver-pid", &a->driver);
   json_put_string(object, "socket", socket);
   json_put_string(object, "log", log);
   if (l->look.known)
@@ -154,7 +162,8 @@ list_part(struct listing *l, const char *cells[NCOLUMNS],
 static void
 list_table(struct listing *l, const struct attachment *a, const char *state)
 {
-  char *image = text_safe(a->image), *device = text_safe(a->device);
+  char *image = text_safe(a->image);
+  char *device = text_safe(a->folder ? a->folder : a->device);
   char pid[24];
 
   if (!l->table)
@@ -164,6 +173,8 @@ list_table(struct listing *l, const struct attachment *a, const char *state)
                                   a->readonly ? "ro" : "rw", pid, state };
   if (!l->look.known || l->look.disk.n == 0)
     table_row(l->table, cells);
+  if (l->look.known && a->part != 0 && l->look.disk.n > 0)
+    l->look.disk.part[0].number = a->part;
   for (unsigned i = 0; l->look.known && i < l->look.disk.n; i++) {
     list_part(l, cells, &l->look.disk.part[i]);
     for (size_t c = 0; c < NCOLUMNS; c++)

@@ -110,6 +110,29 @@ parse_with(const char *name, enum attach_with *with)
   return false;
 }
 
+/* What only one with a file system has: all of it or none. */
+static int
+parse_folder(const char *text, size_t len, struct attachment *a)
+{
+  const char *folder = value_of(text, len, "folder");
+  uint64_t dev, part;
+
+  if (!folder)
+    return 0;
+  if (folder[0] != '/' || !number(text, len, "folder-dev", &dev) ||
+      !number(text, len, "part", &part) || part > UINT32_MAX ||
+      !number(text, len, "off", &a->off) ||
+      !number(text, len, "len", &a->len) ||
+      !process(text, len, "driver", "driver-start", &a->driver))
+    return -EINVAL;
+  a->folder_dev = dev;
+  a->part = (unsigned)part;
+  a->folder = strdup(folder);
+  if (!a->folder)
+    abort();
+  return 0;
+}
+
 static int
 parse(const char *text, size_t len, struct attachment *a)
 {
@@ -126,7 +149,8 @@ parse(const char *text, size_t len, struct attachment *a)
       !number(text, len, "readonly", &readonly) ||
       !number(text, len, "complete", &complete) ||
       !process(text, len, "server", "server-start", &a->server) ||
-      !process(text, len, "client", "client-start", &a->client))
+      !process(text, len, "client", "client-start", &a->client) ||
+      parse_folder(text, len, a) < 0)
     return -EINVAL;
   a->dev = dev;
   a->ino = ino;
@@ -134,7 +158,7 @@ parse(const char *text, size_t len, struct attachment *a)
   a->complete = complete != 0;
   boot_id(here);
   if (strcmp(boot, here) != 0)
-    a->server = a->client = (struct process){ 0 };
+    a->server = a->client = a->driver = (struct process){ 0 };
   a->image = strdup(image);
   a->device = strdup(device);
   if (!a->image || !a->device)
@@ -176,7 +200,17 @@ write_file(int fd, const struct attachment *a)
                   a->readonly, 0, a->complete, 0, (long)a->server.pid, 0,
                   a->server.start, 0, (long)a->client.pid, 0, a->client.start,
                   0);
-  return n < 0 ? -errno : n >= RECORD_MAX ? -ENAMETOOLONG : 0;
+  int more = 0;
+  if (n >= 0 && a->folder)
+    more = dprintf(fd,
+                   "folder=%s%cfolder-dev=%ju%cpart=%u%coff=%" PRIu64 "%c"
+                   "len=%" PRIu64 "%cdriver=%ld%cdriver-start=%" PRIu64 "%c",
+                   a->folder, 0, (uintmax_t)a->folder_dev, 0, a->part, 0,
+                   a->off, 0, a->len, 0, (long)a->driver.pid, 0,
+                   a->driver.start, 0);
+  if (n < 0 || more < 0)
+    return -errno;
+  return n + more >= RECORD_MAX ? -ENAMETOOLONG : 0;
 }
 
 int
@@ -204,5 +238,6 @@ attachment_free(struct attachment *a)
 {
   free(a->image);
   free(a->device);
+  free(a->folder);
   *a = (struct attachment){ 0 };
 }

@@ -5,6 +5,7 @@
 #include "attach/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "attach/client.h"
+#include "attach/driver.h"
 #include "attach/log.h"
 #include "interrupt.h"
 #include "message.h"
@@ -28,12 +30,14 @@
 
 /* ------------------------------------------------------------------ daemons */
 
-/* Starts a daemon with its process in the record. */
+/* Starts a daemon with its process in the record.  log: NULL for one whose
+ * words nobody reads. */
 static int
 start(const struct entry *entry, const struct attachment *a, const char *log,
       const char *const *argv, const char *notify, struct process *process)
 {
-  int go, fd = log_make(entry, log);
+  int go, fd = log ? log_make(entry, log) : open("/dev/null",
+                                                 O_WRONLY | O_CLOEXEC);
 
   if (fd < 0)
     return -1;
@@ -47,6 +51,13 @@ start(const struct entry *entry, const struct attachment *a, const char *log,
   }
   process_begin(go);
   return 0;
+}
+
+static int
+complete(const struct entry *entry, struct attachment *a)
+{
+  a->complete = true;
+  return entry_write(entry, a);
 }
 
 /* --------------------------------------------------------------- the server */
@@ -216,27 +227,109 @@ wait_for_device(const struct entry *entry, const struct attachment *a)
 }
 
 static int
+run_client(const struct entry *entry, struct attachment *a,
+           const char *program)
+{
+  struct client_line line = { .filter = NULL };
+
+  if (a->len != 0 && !(line.filter = process_find("nbdkit", NULL)))
+    return -1;
+  char *socket = entry_path(entry, "socket");
+  int r = make_disk(entry, a);
+  if (r == 0 && client_arguments(a, program, socket, &line))
+    r = start(entry, a, "client", line.argv, NULL, &a->client);
+  if (r == 0)
+    r = wait_for_device(entry, a);
+  free(socket);
+  free(line.filter);
+  return r;
+}
+
+static int
 begin_client(const struct entry *entry, struct attachment *a)
 {
-  const char *name = client_program(a->with), *argv[CLIENT_ARGS];
+  const char *name = client_program(a->with);
 
   if (!name)
     return 0;
   char *program = process_find(name, NULL);
   if (!program)
     return -1;
-  char *socket = entry_path(entry, "socket");
-  int r = make_disk(entry, a);
-  if (r == 0 && client_arguments(a, program, socket, argv))
-    r = start(entry, a, "client", argv, NULL, &a->client);
-  if (r == 0)
-    r = wait_for_device(entry, a);
-  free(socket);
+  int r = run_client(entry, a, program);
   free(program);
   return r;
 }
 
-/* --------------------------------------------------------------------- both */
+/* --------------------------------------------------------- the file system */
+
+/* The device becomes what the attachment says of it by now. */
+static int
+replace_client(const struct entry *entry, struct attachment *a)
+{
+  if (client_release(entry, a, false) < 0)
+    return -1;
+  a->client = (struct process){ 0 };
+  unlinkat(entry->fd, "client", 0);
+  unlinkat(entry->fd, "disk", 0);
+  return begin_client(entry, a);
+}
+
+static int
+wait_for_driver(const struct entry *entry, const struct attachment *a)
+{
+  while (!interrupt_pending()) {
+    bool alive = process_is_alive(&a->driver);
+    if (driver_is_ready(a))
+      return 0;
+    if (!alive) {
+      if (log_tell(entry, "driver", 0, LOG_ALL) == 0)
+        complain("%s: the driver has ended and said nothing", a->folder);
+      return -1;
+    }
+    poll(NULL, 0, DEVICE_TIME);
+  }
+  complain("interrupted");
+  return -1;
+}
+
+static int
+run_driver(const struct entry *entry, struct attachment *a,
+           const struct driver *driver, const char *program)
+{
+  const char *argv[DRIVER_ARGS];
+  char options[DRIVER_OPTIONS];
+
+  a->allow_root = driver_is_privileged(program);
+  if ((a->len != 0 || a->allow_root) && replace_client(entry, a) < 0) {
+    if (a->allow_root)
+      complain("%s runs as root, whom FUSE does not let into what is yours "
+               "unless /etc/fuse.conf says user_allow_other", program);
+    return -1;
+  }
+  driver_arguments(driver, a, program, options, argv);
+  if (start(entry, a, driver->talks ? NULL : "driver", argv, NULL,
+            &a->driver) < 0)
+    return -1;
+  return wait_for_driver(entry, a);
+}
+
+int
+session_mount(const struct entry *entry, struct attachment *a,
+              const struct driver *driver)
+{
+  char *program = process_find(driver->program, NULL);
+
+  if (!program) {
+    complain("it mounts %s; Debian has it in the package %s", driver->content,
+             driver->package);
+    return -1;
+  }
+  int r = run_driver(entry, a, driver, program);
+  free(program);
+  return r < 0 ? r : complete(entry, a);
+}
+
+/* --------------------------------------------------------------------- all */
 
 int
 session_begin(const struct entry *entry, struct attachment *a,
@@ -245,8 +338,7 @@ session_begin(const struct entry *entry, struct attachment *a,
   if (begin_server(entry, a, opt) < 0 || begin_client(entry, a) < 0)
     return -1;
   a->readonly |= client_is_readonly(a);
-  a->complete = true;
-  return entry_write(entry, a);
+  return a->folder ? 0 : complete(entry, a);
 }
 
 static int
@@ -267,7 +359,7 @@ session_end(const struct entry *entry, const struct attachment *a, bool force)
 
   if (!process_is_alive(&a->server))
     force = true;
-  if (client_release(entry, a, force) < 0)
+  if (driver_release(a, force) < 0 || client_release(entry, a, force) < 0)
     return -1;
   int r = end_server(entry, a, told);
   if (r < 0)

@@ -151,6 +151,22 @@ add_partitions(int fd, uint64_t size, blkid_partlist list, struct disk *disk)
   return r;
 }
 
+/* A disk without partitions.  The first sector of some file systems looks like
+ * a table, an empty one. */
+static int
+look_at_all(int fd, uint64_t size, blkid_partlist list, struct disk *disk)
+{
+  blkid_parttable table = list ? blkid_partlist_get_table(list) : NULL;
+
+  disk->part[0] = (struct disk_part){ .len = size };
+  const int r = look_at_part(fd, &disk->part[0]);
+  if (table && *disk->part[0].content == '\0')
+    put(disk->table, sizeof disk->table, blkid_parttable_get_type(table));
+  else
+    disk->n = 1;
+  return r;
+}
+
 int
 disk_look(int fd, uint64_t size, struct disk *disk)
 {
@@ -168,12 +184,10 @@ disk_look(int fd, uint64_t size, struct disk *disk)
   }
   if (r != 0)
     r = -(errno ? errno : EIO);
-  else if (list && blkid_partlist_get_table(list))
+  else if (list && blkid_partlist_numof_partitions(list) > 0)
     r = add_partitions(fd, size, list, disk);
-  else {
-    disk->part[disk->n++] = (struct disk_part){ .len = size };
-    r = look_at_part(fd, &disk->part[0]);
-  }
+  else
+    r = look_at_all(fd, size, list, disk);
   blkid_free_probe(probe);
   return r;
 }
