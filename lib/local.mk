@@ -124,6 +124,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/waiters.h \
 	lib/store/companion.c \
 	lib/store/companion.h \
+	lib/store/disk.c \
+	lib/store/disk.h \
 	lib/store/extents.c \
 	lib/store/extents.h \
 	lib/store/file.c \
@@ -187,6 +189,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/copy.h \
 	lib/ops/create.c \
 	lib/ops/create.h \
+	lib/ops/disk_target.c \
+	lib/ops/disk_target.h \
 	lib/ops/edit.c \
 	lib/ops/edit.h \
 	lib/ops/inplace.c \

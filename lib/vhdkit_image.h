@@ -131,6 +131,24 @@ enum vhd_open_flags {
   VHD_OPEN_RAW = 1 << 5,
 };
 
+/* A disk that is no file of this machine, but of the caller's making: bytes
+ * that lie behind a network protocol, say.  The functions get .opaque first,
+ * return 0 or -errno, and are called by the threads that use what the disk was
+ * given to.  Ranges lie within its size. */
+struct vhd_disk {
+  void *opaque;
+  uint64_t size;
+  int (*read)(void *opaque, void *buf, size_t len, uint64_t off);
+  /* Where the next byte from off on lies that is not known to be zero: off
+   * itself where nothing is known, UINT64_MAX where there is none.  Or NULL. */
+  uint64_t (*next_data)(void *opaque, uint64_t off);
+  /* Of a disk that is written to: */
+  int (*write)(void *opaque, const void *buf, size_t len, uint64_t off);
+  int (*zero)(void *opaque, uint64_t len, uint64_t off);
+  int (*flush)(void *opaque); /* what was written before is durable */
+  void (*reserved[8])(void);
+};
+
 struct vhd_open_options {
   uint32_t flags; /* enum vhd_open_flags */
   /* Parents must lie below one of these folders, of which some may be missing.
@@ -144,7 +162,11 @@ struct vhd_open_options {
    * file system that other machines may share, each write that changes metadata
    * is made durable before it is acknowledged. */
   const char *journal_dir;
-  uint64_t reserved[8];
+  /* With VHD_OPEN_RAW and _READONLY: the bytes are this disk's, which outlives
+   * the image, and the path is what messages call it.  NULL: they are in the
+   * file of that path. */
+  const struct vhd_disk *disk;
+  uint64_t reserved[7];
 };
 
 /* Opens an image and its parents.  A NULL opt means all defaults: read and

@@ -59,14 +59,21 @@ struct vhd_convert_options {
   uint32_t block_size; /* dynamic; 0: 2 MiB */
   uint32_t flags;      /* enum vhd_convert_flags */
   struct vhd_progress progress;
-  uint64_t reserved[8];
+  /* The content goes there, raw, and the target is what messages call it; it
+   * must be as large at least.  NULL: to a new file. */
+  const struct vhd_disk *disk;
+  uint64_t reserved[7];
 };
 
 /* Makes a new image or raw file with the content of a disk, parents and all.
  * What holds no data in the source, or only zeros, takes no space there.  The
  * whole is there afterwards, durable, or nothing is.  The source is held as
  * its readers hold it, so that neither it nor a parent of it can be the
- * target. */
+ * target.
+ *
+ * To a disk it writes in place: one that is not known to be all zeros takes
+ * VHD_CONVERT_OVERWRITE, and what fails half way leaves some of each.  What it
+ * has more than the source becomes zeros. */
 int vhd_convert(const char *source, const char *target,
                 const struct vhd_convert_options *opt, struct vhd_error *err);
 

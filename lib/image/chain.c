@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "format/guid.h"
 #include "image/chain.h"
+#include "store/disk.h"
 #include "store/local.h"
 #include "store/lookup.h"
 #include "store/redo.h"
@@ -255,21 +256,47 @@ chain_step(struct chain *c, struct vhd_error *err)
   return e;
 }
 
-int
-chain_begin(struct chain *c, const char *path,
-            const struct vhd_open_options *opt, struct vhd_error *err)
+static int
+open_disk(const char *path, const struct vhd_open_options *opt,
+          struct vhd_file **file, struct vhd_error *err)
+{
+  const uint32_t needed = VHD_OPEN_RAW | VHD_OPEN_READONLY;
+
+  if ((opt->flags & needed) != needed)
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                    "%s: this disk of the caller's can only be opened raw and "
+                    "read-only", path);
+  return disk_open(opt->disk, path, file, err);
+}
+
+/* The file that the path names, or what stands for it. */
+static int
+open_top(const char *path, const struct vhd_open_options *opt,
+         struct vhd_file **file, struct vhd_error *err)
 {
   enum local_mode mode = opt->flags & VHD_OPEN_UNLOCKED ? LOCAL_UNLOCKED
                          : opt->flags & VHD_OPEN_READONLY ? LOCAL_READ
                          : LOCAL_WRITE;
+
+  return opt->disk ? open_disk(path, opt, file, err)
+                   : local_open(path, mode, file, err);
+}
+
+int
+chain_begin(struct chain *c, const char *path,
+            const struct vhd_open_options *opt, struct vhd_error *err)
+{
   struct vhd_file *file;
+  int e = 0;
 
   memset(c, 0, sizeof *c);
   c->opt = opt;
   c->parent_flags = opt->flags & PARENT_FLAGS;
-  int e = lookup_roots(path, opt->roots, opt->nroots, &c->roots, err);
+  /* What is raw has no parents. */
+  if (!opt->disk)
+    e = lookup_roots(path, opt->roots, opt->nroots, &c->roots, err);
   if (e == 0)
-    e = local_open(path, mode, &file, err);
+    e = open_top(path, opt, &file, err);
   if (e == 0)
     e = read_file(file, opt->flags, &c->layer[0], err);
   c->n = e == 0;

@@ -5,9 +5,12 @@
  * The source stays open, and so as it is, to the end. */
 #include "config.h"
 
+#include <errno.h>
+
 #include "base/arith.h"
 #include "base/error.h"
 #include "ops/copy.h"
+#include "ops/disk_target.h"
 #include "ops/target.h"
 #include "ops/walk.h"
 #include "vhdkit.h"
@@ -59,21 +62,16 @@ open_source(const char *path, const struct vhd_convert_options *opt,
   return r < 0 ? r : walk_open(path, &opt->open, source, err);
 }
 
-int
-vhd_convert(const char *path, const char *target,
-            const struct vhd_convert_options *opt, struct vhd_error *err)
+static int
+convert_to_file(struct vhd_image *source, const char *target,
+                const struct vhd_convert_options *opt, struct vhd_error *err)
 {
-  static const struct vhd_convert_options defaults;
-  __attribute__((cleanup(close_image))) struct vhd_image *source = NULL;
   __attribute__((cleanup(target_free))) struct target t = {
     .file = { .fd = -1, .dir = -1 },
   };
   struct progress progress;
 
-  opt = opt != NULL ? opt : &defaults;
-  int r = open_source(path, opt, &source, err);
-  if (r == 0)
-    r = prepare(&t, target, opt, source, err);
+  int r = prepare(&t, target, opt, source, err);
   if (r == 0)
     r = target_open(&t, target, opt->flags & VHD_CONVERT_OVERWRITE, err);
   if (r == 0)
@@ -84,6 +82,45 @@ vhd_convert(const char *path, const char *target,
   if (r == 0)
     r = progress_end(&progress, err);
   return r < 0 ? r : target_commit(&t, err);
+}
+
+static int
+convert_to_disk(struct vhd_image *source, const char *target,
+                const struct vhd_convert_options *opt, struct vhd_error *err)
+{
+  const uint64_t size = vhd_size(source);
+  struct progress progress;
+  struct disk_target t;
+
+  if ((opt->type != 0 && opt->type != VHD_RAW) || opt->size != 0 ||
+      opt->block_size != 0 || opt->flags & ~VHD_CONVERT_OVERWRITE)
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                    "%s: this disk has its size, and takes nothing but raw "
+                    "content", target);
+  int r = disk_target_begin(&t, opt->disk, target, size,
+                            opt->flags & VHD_CONVERT_OVERWRITE, &progress, err);
+  if (r == 0)
+    r = progress_begin(&progress, &opt->progress, target, size, err);
+  if (r == 0)
+    r = copy_disk(source, &t.to, &progress, err);
+  if (r == 0)
+    r = disk_target_end(&t, err);
+  return r < 0 ? r : progress_end(&progress, err);
+}
+
+int
+vhd_convert(const char *path, const char *target,
+            const struct vhd_convert_options *opt, struct vhd_error *err)
+{
+  static const struct vhd_convert_options defaults;
+  __attribute__((cleanup(close_image))) struct vhd_image *source = NULL;
+
+  opt = opt != NULL ? opt : &defaults;
+  int r = open_source(path, opt, &source, err);
+  if (r < 0)
+    return r;
+  return opt->disk != NULL ? convert_to_disk(source, target, opt, err)
+                           : convert_to_file(source, target, opt, err);
 }
 
 /* Bytes of data, in whole blocks or grains, and how many these are. */

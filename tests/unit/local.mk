@@ -258,6 +258,13 @@ tests_unit_test_full_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_full_LDADD = $(UNIT_LIBS)
 tests_unit_test_full_SOURCES = tests/unit/test-full.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-disk
+TESTS += tests/unit/test-disk
+tests_unit_test_disk_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_disk_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_disk_LDADD = $(UNIT_LIBS)
+tests_unit_test_disk_SOURCES = tests/unit/test-disk.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-raw
 TESTS += tests/unit/test-raw
 tests_unit_test_raw_CPPFLAGS = $(UNIT_CPPFLAGS)
