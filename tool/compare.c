@@ -11,6 +11,7 @@
 #include "interrupt.h"
 #include "json.h"
 #include "progress.h"
+#include "remote.h"
 #include "verbs.h"
 
 enum {
@@ -20,14 +21,16 @@ enum {
 };
 
 static int first_format = FORMAT_VHD, second_format = FORMAT_VHD;
+static bool first_format_given, second_format_given;
 static bool strict, quiet, as_json;
 
 static const struct option_spec options[] = {
   { .name = "first-format", .kind = OPTION_CHOICE, .value = &first_format,
-    .choices = formats, .argument = "FORMAT",
-    .help = "of FIRST: vhd (default) or raw; never guessed" },
+    .choices = formats, .given = &first_format_given, .argument = "FORMAT",
+    .help = "of FIRST: vhd (default) or raw; never guessed; an NBD server's "
+            "disk is raw" },
   { .name = "second-format", .kind = OPTION_CHOICE, .value = &second_format,
-    .choices = formats, .argument = "FORMAT",
+    .choices = formats, .given = &second_format_given, .argument = "FORMAT",
     .help = "of SECOND: vhd (default) or raw" },
   { .name = "strict", .kind = OPTION_FLAG, .value = &strict,
     .help = "disks of different sizes differ, even if what one has more is "
@@ -89,10 +92,13 @@ run(char **args)
     .open[1] = image_open_options(VHD_OPEN_READONLY |
                                   format_flags(second_format)),
     .flags = strict ? VHD_COMPARE_SIZES : 0,
-    .progress = progress_of("compared"),
   };
   struct vhd_error err = { 0 };
 
+  if (remote_source(args[0], first_format_given, &opt.open[0]) < 0 ||
+      remote_source(args[1], second_format_given, &opt.open[1]) < 0)
+    return COMPARE_FAILED;
+  opt.progress = progress_of("compared");
   const int r = vhd_compare(args[0], args[1], &opt, &result, &err);
   progress_end();
   if (r < 0) {
@@ -116,7 +122,8 @@ const struct verb compare_verb = {
   .max_args = 2,
   .options = { options, root_options, open_options, look_options,
                progress_options },
-  .about = "Exit status: 0 they are the same, 1 they differ, 2 and above: they "
+  .about = "Each may be the URI of a disk behind an NBD server.\n"
+           "Exit status: 0 they are the same, 1 they differ, 2 and above: they "
            "could not be\ncompared.",
   .run = run,
 };

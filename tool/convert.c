@@ -13,10 +13,12 @@
 #include "json.h"
 #include "message.h"
 #include "progress.h"
+#include "remote.h"
 #include "text.h"
 #include "verbs.h"
 
 static int source_format = FORMAT_VHD, format = FORMAT_VHD, subformat;
+static bool source_format_given, format_given;
 static uint64_t size, block_size;
 static bool size_given, block_size_given;
 static bool full, hyperv, azure, overwrite, as_json;
@@ -29,10 +31,12 @@ static const struct option_choice subformats[] = {
 
 #define TARGET_OPTIONS                                                     \
   { .name = "source-format", .kind = OPTION_CHOICE,                        \
-    .value = &source_format, .choices = formats, .argument = "FORMAT",     \
-    .help = "of SOURCE: vhd (default) or raw; never guessed" },            \
+    .value = &source_format, .choices = formats,                           \
+    .given = &source_format_given, .argument = "FORMAT",                   \
+    .help = "of SOURCE: vhd (default) or raw; never guessed; an NBD "      \
+            "server's disk is raw" },                                      \
   { .name = "format", .kind = OPTION_CHOICE, .value = &format,             \
-    .choices = formats, .argument = "FORMAT",                              \
+    .choices = formats, .given = &format_given, .argument = "FORMAT",      \
     .help = "of the target: vhd (default) or raw" },                       \
   { .name = "subformat", .kind = OPTION_CHOICE, .value = &subformat,       \
     .choices = subformats, .argument = "TYPE",                             \
@@ -90,19 +94,38 @@ wish(struct vhd_convert_options *opt)
   return -1;
 }
 
+/* The target is a disk behind a server.  -1 after a complaint. */
+static int
+aim(const char *uri, struct vhd_convert_options *opt)
+{
+  if ((format_given && format != FORMAT_RAW) || subformat != 0 || full ||
+      hyperv || azure || size_given || block_size_given)
+    complain_usage("%s: this disk is there already, and raw: none of --format "
+                   "vhd, --subformat, --size, --block-size, --full, --hyperv "
+                   "and --azure goes with it", uri);
+  else
+    opt->disk = remote_target(uri);
+  return opt->disk != NULL ? 0 : -1;
+}
+
 static int
 run_convert(char **args)
 {
   struct vhd_convert_options opt;
   struct vhd_error err = { 0 };
 
-  if (wish(&opt) < 0)
+  if (wish(&opt) < 0 ||
+      remote_source(args[0], source_format_given, &opt.open) < 0 ||
+      (remote_is_uri(args[1]) && aim(args[1], &opt) < 0))
     return EXIT_FAILED;
   opt.progress = progress_of("converted");
   const int r = vhd_convert(args[0], args[1], &opt, &err);
   progress_end();
   if (r < 0) {
-    image_complain_new(&err, overwrite);
+    if (opt.disk != NULL && err.code == VHD_CANCELED)
+      complain("interrupted; %s is partly overwritten", args[1]);
+    else
+      image_complain_new(&err, overwrite);
     interrupt_obey();
     return EXIT_FAILED;
   }
@@ -127,7 +150,8 @@ run_measure(char **args)
   struct vhd_convert_options opt;
   struct vhd_error err = { 0 };
 
-  if (wish(&opt) < 0)
+  if (wish(&opt) < 0 ||
+      remote_source(args[0], source_format_given, &opt.open) < 0)
     return EXIT_FAILED;
   opt.progress = progress_of("measured");
   const int r = vhd_measure(args[0], &opt, &result, &err);
@@ -156,7 +180,9 @@ const struct verb convert_verb = {
   .options = { convert_options, root_options, open_options, look_options,
                progress_options },
   .about = "A differencing SOURCE is taken with its parents.  Zeros take no "
-           "space in\nTARGET, which is there whole afterwards, or not at all.",
+           "space in\nTARGET, which is there whole afterwards, or not at all.  "
+           "Either may be the\nURI of a disk behind an NBD server, nbd://HOST "
+           "or nbd+unix:///?socket=PATH, which\nis written to in place.",
   .run = run_convert,
 };
 

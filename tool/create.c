@@ -15,6 +15,7 @@
 #include "interrupt.h"
 #include "message.h"
 #include "progress.h"
+#include "remote.h"
 #include "verbs.h"
 
 static uint64_t size, block_size;
@@ -46,8 +47,8 @@ static const struct option_spec options[] = {
             "IMAGE, which must never change again" },
   { .name = "from", .kind = OPTION_STRING, .value = &from,
     .argument = "DISK",
-    .help = "fill it with the content of DISK, an image or a raw file; zeros "
-            "take no space" },
+    .help = "fill it with the content of DISK, an image, a raw file or an NBD "
+            "URI; zeros take no space" },
   { .name = "from-format", .kind = OPTION_CHOICE, .value = &from_format,
     .choices = formats, .given = &from_format_given, .argument = "FORMAT",
     .help = "of DISK: vhd (default) or raw; never guessed" },
@@ -164,16 +165,18 @@ find_fault(void)
 static int
 create_from(const char *path, struct vhd_error *err)
 {
-  const struct vhd_convert_options opt = {
+  struct vhd_convert_options opt = {
     .open = image_open_options(VHD_OPEN_READONLY | format_flags(from_format)),
     .type = (enum vhd_type)type,
     .size = size,
     .block_size = (uint32_t)block_size,
     .flags = (full ? VHD_CONVERT_FULL : 0) |
              (overwrite ? VHD_CONVERT_OVERWRITE : 0),
-    .progress = progress_of("created"),
   };
 
+  if (remote_source(from, from_format_given, &opt.open) < 0)
+    exit(EXIT_FAILED);
+  opt.progress = progress_of("created");
   return vhd_convert(from, path, &opt, err);
 }
 

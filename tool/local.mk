@@ -4,9 +4,9 @@ bin_PROGRAMS += tool/vhdkit
 tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS) \
 	-DSBINDIR='"$(sbindir)"'
 tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) \
-	$(BLKID_CFLAGS)
+	$(BLKID_CFLAGS) $(LIBNBD_CFLAGS)
 tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
-	$(BLKID_LIBS)
+	$(BLKID_LIBS) $(LIBNBD_LIBS)
 tool_vhdkit_SOURCES = \
 	tool/attach.c \
 	tool/attach/client.c \
@@ -66,6 +66,8 @@ tool_vhdkit_SOURCES = \
 	tool/read.c \
 	tool/rebase.c \
 	tool/relink.c \
+	tool/remote.c \
+	tool/remote.h \
 	tool/revert.c \
 	tool/snapshot.c \
 	tool/repair.c \
@@ -80,6 +82,11 @@ tool_vhdkit_SOURCES = \
 	tool/unmount.c \
 	tool/verbs.h \
 	tool/write.c
+if HAVE_LIBNBD
+tool_vhdkit_SOURCES += tool/remote_nbd.c
+else
+tool_vhdkit_SOURCES += tool/remote_none.c
+endif
 
 # A page for the tool, and one a verb.
 TOOL_PODS = \

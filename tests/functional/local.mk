@@ -18,6 +18,7 @@ TOOL_TESTS = \
 	tests/functional/tool-model.py \
 	tests/functional/tool-progress.py \
 	tests/functional/tool-merge.py \
+	tests/functional/tool-nbd.py \
 	tests/functional/tool-readwrite.py \
 	tests/functional/tool-rebase.py \
 	tests/functional/tool-relink.py \

@@ -114,6 +114,16 @@ def program(*args, code=0, data=None, env=None, **more):
     return done
 
 
+def peak_memory(*args):
+    """Runs a program that must succeed; the most bytes it had in memory.  Not
+    by us, who are counted with it, and may be large."""
+    script = ("import resource, subprocess, sys\n"
+              "status = subprocess.run(sys.argv[1:]).returncode\n"
+              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+              "sys.exit(status)")
+    return int(program(sys.executable, "-c", script, *args).out) << 10
+
+
 def without(closed, *args):
     """The command of a program that is started as a shell does with `closed`,
     such as "2>&-".  Libtool's scripts, which lie where the programs would in a

@@ -45,7 +45,7 @@ LIBRARIES = [
     ("libevent", r"event2/(?!http)", {"server": None}),
     ("libsystemd", r"systemd/", {"server": 1}),
     ("libseccomp", r"seccomp\.h", {"server": 1}),
-    ("libnbd", r"libnbd\.h", {"lib/store": 1}),
+    ("libnbd", r"libnbd\.h", {"tool": 1}),
     ("libuuid", r"uuid/", {"lib": 1}),
     ("iconv", r"iconv\.h", {"lib/base": 1}),
     ("libconfig", r"libconfig\.h", {"server/config": 1}),
