@@ -81,7 +81,8 @@ tool_vhdkit_SOURCES = \
 	tool/text.h \
 	tool/unmount.c \
 	tool/verbs.h \
-	tool/write.c
+	tool/write.c \
+	tool/zeros.h
 if HAVE_LIBNBD
 tool_vhdkit_SOURCES += tool/remote_nbd.c
 else

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* read.c: vhdkit read.  Bytes of a disk, to a file, a device or to standard
- * output.  What holds no data in the chain becomes holes of a file and zeros
- * elsewhere.  A file is there whole, or not at all; what it replaces is
- * nobody's image. */
+ * output.  What holds no data in the chain, or turns out to be zeros, becomes
+ * holes of a file and zeros elsewhere.  A file is there whole, or not at all;
+ * what it replaces is nobody's image. */
 #include "config.h"
 
 #include <errno.h>
@@ -18,8 +18,10 @@
 #include "message.h"
 #include "progress.h"
 #include "verbs.h"
+#include "zeros.h"
 
 #define CHUNK (1U << 20)
+#define GRAIN 4096 /* the least that becomes a hole */
 #define RUNS_AT_ONCE 64
 
 static uint64_t offset, length;
@@ -67,18 +69,46 @@ put(struct copy *copy, const char *p, size_t len)
   return 0;
 }
 
+static int
+skip(struct copy *copy, uint64_t len)
+{
+  if (lseek(copy->fd, (off_t)len, SEEK_CUR) >= 0)
+    return 0;
+  complain_sys(errno, "%s: cannot make a hole", copy->name);
+  return -1;
+}
+
+/* What was read. */
+static int
+put_data(struct copy *copy, const char *p, size_t len)
+{
+  if (copy->file == NULL)
+    return put(copy, p, len);
+  while (len > 0) {
+    bool zeros;
+    const size_t n = zeros_stretch(p, len, GRAIN, &zeros);
+    if ((zeros ? skip(copy, n) : put(copy, p, n)) < 0)
+      return -1;
+    p += n;
+    len -= n;
+  }
+  return 0;
+}
+
 /* Bytes of the disk; zeros: it is known that they are no data. */
 static int
 copy_bytes(struct copy *copy, uint64_t off, uint64_t len, bool zeros)
 {
   while (len > 0 && !interrupt_pending()) {
-    size_t n = len < CHUNK ? (size_t)len : CHUNK;
+    /* Chunks, and so grains, begin where pages of the output do. */
+    size_t n = CHUNK - (off - offset) % CHUNK;
+    n = len < n ? (size_t)len : n;
     int r = zeros ? 0 : vhd_pread(copy->image, copy->buf, n, off);
     if (r < 0) {
       complain_sys(-r, "cannot read %zu bytes at %" PRIu64, n, off);
       return -1;
     }
-    if (put(copy, zeros ? copy->zeros : copy->buf, n) < 0)
+    if ((zeros ? put(copy, copy->zeros, n) : put_data(copy, copy->buf, n)) < 0)
       return -1;
     off += n;
     len -= n;
@@ -92,10 +122,8 @@ copy_zeros(struct copy *copy, uint64_t off, uint64_t len)
 {
   if (copy->file == NULL)
     return copy_bytes(copy, off, len, true);
-  if (lseek(copy->fd, (off_t)len, SEEK_CUR) >= 0)
-    return 0;
-  complain_sys(errno, "%s: cannot make a hole", copy->name);
-  return -1;
+  progress_update(off + len - offset);
+  return skip(copy, len);
 }
 
 static int
@@ -298,6 +326,7 @@ const struct verb read_verb = {
   .options = { options, root_options, open_options, look_options,
                progress_options },
   .about = "Without FILE, or where it is -, the bytes go to standard output.\n"
-           "A FILE is there whole afterwards, or nothing has changed.",
+           "A FILE is there whole afterwards, or nothing has changed; zeros "
+           "become holes of\nit.",
   .run = run,
 };

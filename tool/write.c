@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* write.c: vhdkit write.  Bytes from a file or from standard input, to a disk.
  * Holes of a regular file become zeros of the disk, without being written one
- * by one.  Told to stop, it makes durable what it has written. */
+ * by one, and so do zeros that were read.  Told to stop, it makes durable what
+ * it has written. */
 #include "config.h"
 
 #include <errno.h>
@@ -17,8 +18,11 @@
 #include "message.h"
 #include "progress.h"
 #include "verbs.h"
+#include "zeros.h"
 
 #define CHUNK (1U << 20)
+#define GRAIN (64U << 10) /* the least that is zeroed, not written */
+#define ZEROS_MOST ((uint64_t)1 << 30) /* at once, or it could take long */
 
 static uint64_t offset, length;
 static bool length_given;
@@ -40,7 +44,10 @@ struct copy {
   uint64_t pos;   /* in the input, where it is regular */
   uint64_t done;  /* bytes that are on the disk */
   uint64_t room;  /* how many may be */
-  char *buf;
+  char *buf, *old; /* of CHUNK bytes; old: what the disk has */
+  uint64_t zeros_at, zeros; /* on the disk: to become zeros, and how many */
+  bool keep_space; /* zeros keep the space that was set aside */
+  bool look;       /* at whether zeros change anything */
 };
 
 static int
@@ -78,21 +85,71 @@ get(struct copy *copy, size_t len)
   return (ssize_t)have;
 }
 
+/* The zeros that were put off become zeros of the disk: all at once, so that a
+ * block that they cover gives its space back. */
+static int
+settle(struct copy *copy)
+{
+  const uint64_t len = copy->zeros;
+
+  copy->zeros = 0;
+  return len == 0 ? 0 : vhd_zero(copy->image, len, copy->zeros_at,
+                                 copy->keep_space ? VHD_NO_HOLE : 0);
+}
+
+/* Zeros.  Where the disk reads as zeros anyway nothing is done: in a child they
+ * would take space to hide zeros of its parent, and in a fixed image that has
+ * holes, or none, it is to stay so. */
+static int
+zero(struct copy *copy, size_t len, uint64_t off)
+{
+  int r = copy->look ? vhd_pread(copy->image, copy->old, len, off) : 0;
+
+  if (r < 0 || (copy->look && zeros_all(copy->old, len)))
+    return r;
+  if (copy->zeros_at + copy->zeros != off || copy->zeros >= ZEROS_MOST)
+    r = settle(copy);
+  if (copy->zeros == 0)
+    copy->zeros_at = off;
+  copy->zeros += len;
+  return r;
+}
+
+/* What was read goes to the disk, but for zeros at its end, which wait for what
+ * follows. */
+static int
+put(struct copy *copy, size_t len)
+{
+  const uint64_t off = offset + copy->done;
+  size_t n;
+  int r = 0;
+
+  for (size_t at = 0; at < len && r == 0; at += n) {
+    bool zeros;
+    n = zeros_stretch(copy->buf + at, len - at, GRAIN, &zeros);
+    r = zeros ? zero(copy, n, off + at) : settle(copy);
+    if (r == 0 && !zeros)
+      r = vhd_pwrite(copy->image, copy->buf + at, n, off + at, 0);
+  }
+  return r;
+}
+
 /* At most limit bytes of data from the input on; ends early where that does. */
 static int
 copy_data(struct copy *copy, uint64_t limit, bool *ended)
 {
   *ended = false;
   while (limit > 0 && !*ended && !interrupt_pending()) {
-    size_t want = limit < CHUNK ? (size_t)limit : CHUNK;
+    /* Chunks, and so grains, begin where blocks of the disk may. */
+    size_t want = CHUNK - (offset + copy->done) % CHUNK;
+    want = limit < want ? (size_t)limit : want;
     ssize_t n = get(copy, want);
     if (n < 0)
       return -1;
     *ended = (size_t)n < want;
     if (n == 0)
       break;
-    int r = vhd_pwrite(copy->image, copy->buf, (size_t)n,
-                       offset + copy->done, 0);
+    int r = put(copy, (size_t)n);
     if (r < 0)
       return disk_failed(copy, r);
     copy->pos += (uint64_t)n;
@@ -231,6 +288,7 @@ write_image(struct vhd_image *image, const char *path)
 {
   uint64_t size = vhd_size(image);
   struct copy copy = { .image = image, .fd = -1 };
+  struct vhd_info info;
   struct stat st;
 
   if (offset > size || (length_given && length > size - offset)) {
@@ -238,15 +296,22 @@ write_image(struct vhd_image *image, const char *path)
                    " bytes", size);
     return -1;
   }
+  vhd_get_info(image, &info);
+  copy.keep_space = info.block_size == 0;
+  copy.look = copy.keep_space || vhd_parent(image) != NULL;
   copy.room = length_given ? length : size - offset;
   copy.buf = malloc(CHUNK);
+  copy.old = malloc(CHUNK);
   int r = -1;
-  if (copy.buf == NULL)
+  if (copy.buf == NULL || copy.old == NULL)
     complain("out of memory");
   else
     r = open_input(&copy, path, &st);
   if (r == 0) {
     r = copy_all(&copy, &st);
+    const int e = settle(&copy);
+    if (e < 0)
+      r = disk_failed(&copy, e);
     progress_end();
   }
   if (copy.fd >= 0 && copy.fd != STDIN_FILENO)
@@ -256,6 +321,7 @@ write_image(struct vhd_image *image, const char *path)
     r = -1;
   }
   free(copy.buf);
+  free(copy.old);
   return r;
 }
 
@@ -285,7 +351,7 @@ const struct verb write_verb = {
   .max_args = 2,
   .options = { options, root_options, open_options, progress_options },
   .about = "Without FILE, or where it is -, standard input is copied.  Holes "
-           "of a file\nbecome zeros of the disk.  What is there when it ends "
-           "is durable.",
+           "of a file\nbecome zeros of the disk, and zeros take no space in a "
+           "dynamic image.  What is\nthere when it ends is durable.",
   .run = run,
 };

@@ -136,6 +136,75 @@ def _():
     vhdkit("check", "a.vhd")
 
 
+def allocated(image):
+    return read_json("info", "--json", image)["blocks"]["allocated"]
+
+
+@case("zeros of the input take no space either, and erase what was there")
+def _():
+    size = 12 * MiB
+    data = bytearray(size)
+    data[5 * MiB + 70000:5 * MiB + 70100] = b"d" * 100
+    data[11 * MiB:11 * MiB + 1] = b"e"
+    for how in ("file", "pipe"):
+        new("a.vhd", size)
+        vhdkit("write", "--offset", "1M", "a.vhd", data=b"old" * MiB)
+        vhdkit("write", "--offset", "8M", "a.vhd", data=b"old" * MiB)
+        with open("raw", "wb") as file:
+            file.write(data)
+        if how == "file":
+            vhdkit("write", "a.vhd", "raw")
+        else:
+            vhdkit("write", "a.vhd", data=bytes(data))
+        same_bytes(content("a.vhd"), bytes(data), how)
+        equal(allocated("a.vhd"), 2, how)
+        check(used("a.vhd") < 2 * MiB,
+              f"{how}: it takes {used('a.vhd')} bytes")
+        vhdkit("check", "a.vhd")
+        os.unlink("a.vhd")
+
+
+@case("zeros hide what a parent holds, and take no space where it holds none")
+def _():
+    new("base.vhd", 12 * MiB, "--full")
+    vhdkit("write", "--offset", "4M", "base.vhd", data=b"B" * (2 * MiB + 1))
+    before = content("base.vhd")
+    vhdkit("create", "--parent", "base.vhd", "child.vhd")
+    vhdkit("write", "child.vhd", data=bytes(4 * MiB))
+    vhdkit("write", "--offset", "7M", "child.vhd", data=bytes(5 * MiB))
+    equal(allocated("child.vhd"), 0)
+    same_bytes(content("child.vhd"), before)
+    vhdkit("write", "--offset", "3M", "child.vhd", data=bytes(5 * MiB))
+    same_bytes(content("child.vhd"), bytes(12 * MiB))
+    equal(allocated("child.vhd"), 2)
+    same_bytes(content("base.vhd"), before, "the parent")
+
+
+@case("a fixed image keeps its space where zeros are written, and its holes")
+def _():
+    new("full.vhd", 8 * MiB, "--type", "fixed", "--full")
+    new("holes.vhd", 8 * MiB, "--type", "fixed")
+    least = 8 * MiB
+    for image in ("full.vhd", "holes.vhd"):
+        vhdkit("write", "--offset", "1M", image, data=b"x" * MiB)
+        vhdkit("write", image, data=bytes(8 * MiB))
+        same_bytes(content(image), bytes(8 * MiB), image)
+    check(used("full.vhd") >= least, f"it takes {used('full.vhd')} bytes")
+    check(used("holes.vhd") < 2 * MiB, f"it takes {used('holes.vhd')} bytes")
+
+
+@case("zeros that have space in the image are holes of a file that is read into")
+def _():
+    new("a.vhd", 16 * MiB, "--full")
+    vhdkit("write", "--offset", str(5 * MiB + 4097), "a.vhd", data=b"d" * 9000)
+    for more in ((), ("--offset", str(4 * MiB + 512)),
+                 ("--length", str(9 * MiB + 1))):
+        vhdkit("read", "--overwrite", *more, "a.vhd", "raw")
+        with open("raw", "rb") as file:
+            same_bytes(file.read(), content("a.vhd", *more), str(more))
+        check(used("raw") <= 16384, f"it takes {used('raw')} bytes")
+
+
 @case("a file that is read into has holes where the disk has no data")
 def _():
     new("a.vhd", GiB)
