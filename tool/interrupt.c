@@ -7,10 +7,13 @@
 
 #include "interrupt.h"
 
-static volatile sig_atomic_t signalled;
-static bool pipe_is_deadly;
+#define NSIGNALS 3
 
-static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+static volatile sig_atomic_t signalled;
+static bool caught, pipe_is_deadly;
+
+static const int signals[NSIGNALS] = { SIGINT, SIGTERM, SIGHUP };
+static struct sigaction before[NSIGNALS];
 
 static void
 note(int sig)
@@ -24,25 +27,42 @@ interrupt_catch(void)
   /* No SA_RESTART: a read from a pipe that brings nothing ends too.  A second
    * signal kills at once. */
   struct sigaction act = { .sa_handler = note, .sa_flags = SA_RESETHAND };
-  static bool caught;
 
   if (caught)
     return;
   caught = true;
   pipe_is_deadly = signal(SIGPIPE, SIG_IGN) == SIG_DFL;
   sigemptyset(&act.sa_mask);
-  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
-    struct sigaction old;
+  for (size_t i = 0; i < NSIGNALS; i++)
     /* What was ignored (nohup) stays so. */
-    if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+    if (sigaction(signals[i], NULL, &before[i]) == 0 &&
+        before[i].sa_handler != SIG_IGN)
       sigaction(signals[i], &act, NULL);
-  }
+}
+
+void
+interrupt_release(void)
+{
+  if (!caught)
+    return;
+  for (size_t i = 0; i < NSIGNALS; i++)
+    sigaction(signals[i], &before[i], NULL);
+  if (pipe_is_deadly)
+    signal(SIGPIPE, SIG_DFL);
+  caught = false;
+  signalled = 0;
 }
 
 bool
 interrupt_pending(void)
 {
   return signalled != 0;
+}
+
+int
+interrupt_signal(void)
+{
+  return signalled;
 }
 
 void

@@ -12,6 +12,10 @@
 /* From here on the signals are held; once is enough. */
 void interrupt_catch(void);
 bool interrupt_pending(void);
+/* The signal that came, or 0. */
+int interrupt_signal(void);
+/* In a new process: as if nothing had been caught, and none had come. */
+void interrupt_release(void);
 /* Nobody reads the output any more: work that has no other purpose is to end as
  * SIGPIPE would have ended it, unless that was ignored from the beginning. */
 void interrupt_output_gone(void);

@@ -111,6 +111,12 @@ json_add_string(struct json *array, const char *value)
     abort();
 }
 
+struct json *
+json_read(const char *text, size_t len)
+{
+  return (struct json *)json_loadb(text, len, 0, NULL);
+}
+
 void
 json_free(struct json *value)
 {

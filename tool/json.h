@@ -24,6 +24,9 @@ void json_put(struct json *object, const char *key, struct json *value);
 void json_add(struct json *array, struct json *value);
 void json_add_string(struct json *array, const char *value);
 
+/* The object or array that a text is; NULL: it is none. */
+struct json *json_read(const char *text, size_t len);
+
 /* Of what is not printed.  NULL is none. */
 void json_free(struct json *value);
 /* Prints a value with a newline, and frees it. */

@@ -74,13 +74,18 @@ tool_vhdkit_SOURCES = \
 	tool/rescue.c \
 	tool/rescue.h \
 	tool/resize.c \
+	tool/script.c \
 	tool/set.c \
+	tool/step.c \
+	tool/step.h \
 	tool/table.c \
 	tool/table.h \
 	tool/text.c \
 	tool/text.h \
 	tool/unmount.c \
 	tool/verbs.h \
+	tool/words.c \
+	tool/words.h \
 	tool/write.c \
 	tool/zeros.h
 if HAVE_LIBNBD
@@ -113,6 +118,7 @@ TOOL_PODS = \
 	tool/vhdkit-repair.pod \
 	tool/vhdkit-rescue.pod \
 	tool/vhdkit-resize.pod \
+	tool/vhdkit-script.pod \
 	tool/vhdkit-set.pod \
 	tool/vhdkit-unmount.pod \
 	tool/vhdkit-write.pod

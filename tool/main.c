@@ -40,7 +40,8 @@ static const struct verb *const verbs[] = {
   &measure_verb, &compare_verb, &read_verb, &write_verb, &snapshot_verb,
   &revert_verb, &rebase_verb, &compact_verb, &resize_verb, &repair_verb,
   &relink_verb, &rescue_verb, &set_verb, &merge_verb, &attach_verb,
-  &detach_verb, &mount_verb, &unmount_verb, &help_verb, &version_verb,
+  &detach_verb, &mount_verb, &unmount_verb, &script_verb, &help_verb,
+  &version_verb,
 };
 
 #define NVERBS (sizeof verbs / sizeof verbs[0])
@@ -138,6 +139,30 @@ finish(int status)
   return status;
 }
 
+static bool
+is_verb(const char *name)
+{
+  return find_verb(name) != NULL;
+}
+
+static int
+run_line(int argc, char **argv)
+{
+  const struct verb *verb = find_verb(argv[0]);
+
+  if (verb == NULL) {
+    complain_usage("there is no verb %s; see vhdkit help", argv[0]);
+    return EXIT_USAGE;
+  }
+  message_verb(verb->name);
+  return finish(exits_resolve(run_verb(verb, argc, argv)));
+}
+
+static const struct verb_runner runner = {
+  .is_verb = is_verb,
+  .run = run_line,
+};
+
 /* A standard file that is not there must not become an image, into which
  * messages would then go.  What takes its place fails when it is used, as the
  * missing one would: input cannot be read, output not be written. */
@@ -167,11 +192,7 @@ main(int argc, char **argv)
   if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
     name = "version";
 
-  const struct verb *verb = find_verb(name);
-  if (verb == NULL) {
-    complain_usage("there is no verb %s; see vhdkit help", name);
-    return EXIT_USAGE;
-  }
-  message_verb(verb->name);
-  return finish(exits_resolve(run_verb(verb, argc - 1, argv + 1)));
+  script_runs_by(&runner);
+  argv[1] = (char *)name;
+  return run_line(argc - 1, argv + 1);
 }

@@ -11,11 +11,18 @@
 #include "text.h"
 
 static const char *verb;
+static int copy_fd = -1;
 
 void
 message_verb(const char *name)
 {
   verb = name;
+}
+
+void
+message_copy(int fd)
+{
+  copy_fd = fd;
 }
 
 static void say(const char *fmt, va_list ap, const char *why)
@@ -33,6 +40,9 @@ say(const char *fmt, va_list ap, const char *why)
   fprintf(stderr, "vhdkit%s%s: %s%s%s\n", verb != NULL ? " " : "",
           verb != NULL ? verb : "", text, why != NULL ? ": " : "",
           why != NULL ? why : "");
+  if (copy_fd >= 0)
+    dprintf(copy_fd, "%s%s%s\n", text, why != NULL ? ": " : "",
+            why != NULL ? why : "");
 }
 
 void

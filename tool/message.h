@@ -19,6 +19,10 @@ int complain_as(int code, const char *fmt, ...)
 /* Of a command line that cannot be obeyed. */
 #define complain_usage(...) complain_as(EXIT_USAGE, __VA_ARGS__)
 
+/* What is said from now on goes to fd as well, a sentence a line; -1: nowhere
+ * else. */
+void message_copy(int fd);
+
 /* The verb that speaks; NULL before one is known. */
 void message_verb(const char *name);
 

@@ -21,6 +21,13 @@ struct verb {
   int (*run)(char **args); /* NULL-terminated; returns one of exits.h */
 };
 
+/* Verbs by their names, for who runs some: main.c's. */
+struct verb_runner {
+  bool (*is_verb)(const char *name);
+  /* argv[0] is the name.  The output is written; an exit code. */
+  int (*run)(int argc, char **argv);
+};
+
 extern const struct verb attach_verb;
 extern const struct verb create_verb;
 extern const struct verb detach_verb;
@@ -37,6 +44,7 @@ extern const struct verb relink_verb;
 extern const struct verb repair_verb;
 extern const struct verb rescue_verb;
 extern const struct verb resize_verb;
+extern const struct verb script_verb;
 extern const struct verb set_verb;
 extern const struct verb write_verb;
 extern const struct verb snapshot_verb;
@@ -45,5 +53,8 @@ extern const struct verb rebase_verb;
 extern const struct verb merge_verb;
 extern const struct verb mount_verb;
 extern const struct verb unmount_verb;
+
+/* Before script_verb is run. */
+void script_runs_by(const struct verb_runner *runner);
 
 #endif

@@ -27,6 +27,7 @@ TOOL_TESTS = \
 	tests/functional/tool-rescue.py \
 	tests/functional/tool-mount.py \
 	tests/functional/tool-resize.py \
+	tests/functional/tool-script.py \
 	tests/functional/tool-set.py \
 	tests/functional/tool-targets.py
 dist_check_SCRIPTS += $(TOOL_TESTS)

@@ -165,6 +165,15 @@ tests_unit_test_utf_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_utf_LDADD = $(UNIT_LIBS)
 tests_unit_test_utf_SOURCES = tests/unit/test-utf.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-words
+TESTS += tests/unit/test-words
+tests_unit_test_words_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/tool
+tests_unit_test_words_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_words_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_words_SOURCES = tests/unit/test-words.c tool/words.c \
+	tool/words.h $(UNIT_COMMON)
+
+
 check_PROGRAMS += tests/unit/test-size
 TESTS += tests/unit/test-size
 tests_unit_test_size_CPPFLAGS = $(UNIT_CPPFLAGS)
