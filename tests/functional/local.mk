@@ -16,6 +16,7 @@ TOOL_TESTS = \
 	tests/functional/tool-lineage.py \
 	tests/functional/tool-list.py \
 	tests/functional/tool-model.py \
+	tests/functional/tool-parity.py \
 	tests/functional/tool-progress.py \
 	tests/functional/tool-merge.py \
 	tests/functional/tool-nbd.py \

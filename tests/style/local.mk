@@ -13,6 +13,7 @@ style_tests = \
 	tests/style/test-includes.py \
 	tests/style/test-install.sh \
 	tests/style/test-installed.sh \
+	tests/style/test-parity.py \
 	tests/style/test-pod.sh \
 	tests/style/test-shell.sh \
 	tests/style/test-symbols.py \
