@@ -10,6 +10,7 @@ The tool has a --help and a page of its own for each verb.
 import glob
 import os
 import re
+import shutil
 import subprocess
 
 from tap import Tap
@@ -87,6 +88,60 @@ def completed(script, *words):
     if status != 0 or err:
         return {f"(bash: {err.strip()})"}
     return {word.rstrip(" =") for word in out.split()}
+
+
+# What a completion function of zsh calls to offer words, and what it is told.
+ZSH = """
+compadd() { shift; for word; do [[ $word != $cur* ]] || print -- $word; done }
+compset() { PREFIX=${cur} }
+_files() { print -l -- ${1:-files} }
+_users() { print users }
+_groups() { print groups }
+file=$1; shift
+words=("$@"); CURRENT=$#
+source $file
+"""
+
+
+def completed_by_zsh(program, *words):
+    """The same of zsh, by the file that the build has made of bash's."""
+    made = os.path.join(os.environ["BUILDDIR"], "contrib", "completions",
+                        f"_{program}")
+    status, out, err = run("zsh", "-fc", ZSH, "zsh", made, program, *words)
+    if status != 0 or err:
+        return {f"(zsh: {err.strip()})"}
+    return set(out.split())
+
+
+def check_zsh(tap):
+    """It completes to what bash does, everywhere."""
+    if not shutil.which("zsh"):
+        tap.skip("zsh completes as bash does", "package zsh is not installed")
+        return
+    faults, count = [], 0
+    places = [("vhdkitd", "--"), ("vhdkitd", "--io", ""), ("vhdkit", "")]
+    verbs = completed("contrib/completions/vhdkit", "vhdkit", "")
+    for verb in sorted(v for v in verbs if not v.startswith("-")):
+        places += [("vhdkit", verb, "--")]
+    for option in ("--format", "--type", "--subformat", "--progress", "--with"):
+        places += [("vhdkit", "create", option, "")]
+    for program, *words in places:
+        bash = completed(f"contrib/completions/{program}", program, *words)
+        zsh = completed_by_zsh(program, *words)
+        count += len(bash)
+        faults += [f"{program} {' '.join(words)}: {line}" for line in
+                   difference(bash, "bash", zsh, "zsh")]
+    for program, words, wanted in (
+            ("vhdkit", ("create", "--type=f"), "fixed"),
+            ("vhdkit", ("info", ""), "files"),
+            ("vhdkit", ("info", "--root", ""), "-/"),
+            ("vhdkitd", ("--root", ""), "-/"),
+            ("vhdkitd", ("--user", ""), "users")):
+        if wanted not in completed_by_zsh(program, *words):
+            faults.append(f"{program} {' '.join(words)}: no {wanted}")
+    if count < 200:
+        faults.append(f"only {count} words were compared")
+    tap.case("zsh completes as bash does", faults)
 
 
 def check_server(tap):
@@ -188,6 +243,7 @@ def main():
     tap = Tap()
     check_server(tap)
     check_tool(tap)
+    check_zsh(tap)
     check_json(tap)
     check_plugin(tap)
     tap.case("a difference would be seen",
