@@ -218,7 +218,8 @@ struct vhd_list_item {
 /* Calls found for each VHD in a folder, or for the one at path, until it
  * returns not 0, in no order.  Files in a folder that are certainly no VHD, or
  * are still being made, are left out; one that is damaged, or cannot be read,
- * is told of and hides none of the others.  What found returned, 0, or -errno. */
+ * is told of and hides none of the others.  What found returned, 0, or
+ * -errno. */
 int vhd_list(const char *path, const struct vhd_list_options *opt,
              int (*found)(void *opaque, const struct vhd_list_item *item),
              void *opaque, struct vhd_error *err);

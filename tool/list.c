@@ -310,8 +310,8 @@ find_circle(struct node *node)
   return first;
 }
 
-/* Of a circle of parents none is a root, so none of it is shown by now, nor what
- * hangs on it. */
+/* Of a circle of parents none is a root, so none of it is shown by now, nor
+ * what hangs on it. */
 static void
 print_circles(struct json_list *list)
 {

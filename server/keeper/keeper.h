@@ -20,9 +20,10 @@
  *
  * The keeper is one thread, and waits for nothing but signals and these
  * words and texts: no disk of images that hangs holds it up, for what opens
- * those is a process of its own, too (broker/helper.h).  And each of them is forked from
- * a process without threads.  When the keeper dies, however, the kernel kills
- * them all: nobody serves, or holds an image's lock, whom nobody can stop. */
+ * those is a process of its own, too (broker/helper.h).  And each of them is
+ * forked from a process without threads.  When the keeper dies, however, the
+ * kernel kills them all: nobody serves, or holds an image's lock, whom nobody
+ * can stop. */
 #ifndef SERVER_KEEPER_KEEPER_H
 #define SERVER_KEEPER_KEEPER_H
 
