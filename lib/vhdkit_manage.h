@@ -379,7 +379,8 @@ struct vhd_relink_options {
   uint64_t reserved[8];
 };
 
-/* A child whose parent was not where it says; valid during the call. */
+/* A child whose parent was not where it says, or what could not be read; valid
+ * during the call. */
 struct vhd_relink_item {
   const char *path;
   const char *parent;  /* where it lies; NULL: not found, or not the only one */

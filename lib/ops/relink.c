@@ -77,16 +77,50 @@ finish(struct relinking *r, const char *path)
   return e < 0 ? e : 1;
 }
 
-/* It may be one whose parent is lost. */
+/* Does the child name its parent where that certainly is not?  What lies in a
+ * place that may not, or cannot be looked at, or is damaged, may be it. */
+static bool
+is_lost(const struct vhd_list_item *item)
+{
+  return item->code == VHD_PARENT_MISSING || item->code == VHD_PARENT_ID ||
+         item->code == VHD_CHAIN_CYCLE;
+}
+
+/* Can nothing be done here, though something is wrong?  What cannot be read may
+ * be a child whose parent is lost; of an image that was given as a parent its
+ * own does not matter. */
+static bool
+is_stuck(const struct relinking *r, const struct vhd_list_item *item)
+{
+  return item->type == 0 ||
+         (!r->given && item->code != VHD_OK && !is_lost(item) &&
+          item->code != VHD_PARENT_TIMESTAMP);
+}
+
 static void
-tell_unreadable(struct relinking *r, const struct vhd_list_item *item)
+tell_stuck(struct relinking *r, const struct vhd_list_item *item)
 {
   struct vhd_error why = { .code = item->code };
 
-  if (item->code != VHD_SYSTEM || r->given)
+  if (!is_stuck(r, item))
     return;
   snprintf(why.message, sizeof why.message, "%s", item->message);
   tell(r, item->path, NULL, &why);
+}
+
+static int
+make_room(struct relinking *r)
+{
+  const size_t room = 2 * r->room + 64;
+
+  if (r->n < r->room)
+    return 0;
+  struct known *more = realloc(r->known, room * sizeof *more);
+  if (more == NULL)
+    return -ENOMEM;
+  r->known = more;
+  r->room = room;
+  return 0;
 }
 
 static int
@@ -96,29 +130,19 @@ remember(void *opaque, const struct vhd_list_item *item)
 
   int e = finish(r, item->path);
   if (e == 0)
-    tell_unreadable(r, item);
+    tell_stuck(r, item);
   if (e != 0 || item->type == 0)
     return MIN(e, 0);
-  if (r->n == r->room) {
-    const size_t room = 2 * r->room + 64;
-    struct known *more = realloc(r->known, room * sizeof *more);
-    if (more == NULL)
-      return vhd_fail_sys(r->err, ENOMEM, "%s", item->path);
-    r->known = more;
-    r->room = room;
-  }
-  struct known *k = &r->known[r->n];
-  *k = (struct known){
-    .path = strdup(item->path), .device = item->device, .inode = item->inode,
-    .lost = !r->given && (item->code == VHD_PARENT_MISSING ||
-                          item->code == VHD_PARENT_ID),
-    .given = r->given,
-  };
-  if (k->path == NULL)
+  char *path = make_room(r) == 0 ? strdup(item->path) : NULL;
+  if (path == NULL)
     return vhd_fail_sys(r->err, ENOMEM, "%s", item->path);
+  struct known *k = &r->known[r->n++];
+  *k = (struct known){
+    .path = path, .device = item->device, .inode = item->inode,
+    .lost = !r->given && is_lost(item), .given = r->given,
+  };
   memcpy(k->id, item->id_text, sizeof k->id);
   memcpy(k->parent_id, item->parent_id_text, sizeof k->parent_id);
-  r->n++;
   return progress_add(&r->progress, WORK, r->err);
 }
 

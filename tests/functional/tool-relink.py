@@ -76,6 +76,45 @@ def _():
     equal(len(disks), 3)
 
 
+@case("what is left alone is told of, and why: outside, damaged, unreadable")
+def _():
+    family()
+    os.mkdir("in")
+    os.rename("b.vhd", "in/b.vhd")
+    vhdkit("relink", "--recursive", ".")
+    # A copy of the parent here does not take its place.
+    shutil.copy2("base.vhd", "in/copy.vhd")
+    before = Image("in/b.vhd").bytes
+    refused("relink", "in", says=["in/b.vhd", "outside", "--root"])
+    item, = read_json("relink", "--json", "in", code=1)
+    equal((os.path.basename(item["filename"]), item["relinked"], item["code"]),
+          ("b.vhd", False, "parent-denied"))
+    vhdkit("relink", "--root", ".", "in")
+    image = Image("base.vhd")
+    image.header.checksum = 1
+    image.save()
+    refused("relink", "--root", ".", "in", says=["in/b.vhd", "base.vhd"])
+    same_bytes(Image("in/b.vhd").bytes, before)
+    done = refused("relink", ".", says=["base.vhd", "header"])
+    contains(done.err, "a.vhd")
+    with open("none", "wb") as file:
+        file.write(b"none")
+    os.remove("in/b.vhd")
+    vhdkit("relink", "in")
+    refused("relink", "--parent", "none", "in", says=["none", "not a VHD"])
+
+
+@case("a child that is called now as its parent was")
+def _():
+    family()
+    before = content("b.vhd")
+    os.rename("base.vhd", "other.vhd")
+    os.rename("b.vhd", "base.vhd")
+    out = vhdkit("relink", ".").out
+    contains(out, "./base.vhd -> ./other.vhd")
+    same_bytes(content("base.vhd"), before)
+
+
 @case("images of other programs, in folders below")
 def _():
     for name in CHAIN:
