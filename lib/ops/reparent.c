@@ -15,6 +15,8 @@
 
 #define FILE_ALIGN 4096
 
+_Static_assert(LOCATOR_MAX_LEN % VHD_SECTOR_SIZE == 0, "whole sectors of text");
+
 struct new_locators {
   const struct edit *edit;
   const struct parent_ref *ref;
@@ -42,17 +44,17 @@ index_of(const struct layout *l, uint32_t code)
   return -1;
 }
 
-/* Its text, with nothing of the old one left behind. */
+/* Its text, with nothing left behind of the old one, which had this length.
+ * Both are short, whatever the space for them is said to be. */
 static int
 add_text(struct redo *redo, const struct parent_path *path, uint64_t off,
-         uint64_t space)
+         uint32_t old)
 {
-  CLEANUP_FREE uint8_t *text = calloc(1, space);
+  uint8_t text[LOCATOR_MAX_LEN] = { 0 };
 
-  if (!text)
-    return -ENOMEM;
   memcpy(text, path->data, path->len);
-  return redo_add(redo, text, space, off);
+  return redo_add(redo, text, MAX(path->space, round_up(old, VHD_SECTOR_SIZE)),
+                  off);
 }
 
 static int
@@ -64,11 +66,13 @@ add_locator(struct new_locators *n, struct redo *redo,
   const uint64_t room = old < 0 ? 0 : round_down(room_of(l, (unsigned)old),
                                                  VHD_SECTOR_SIZE);
   struct locator *new = &n->header.locator[n->n++];
+  uint32_t had = 0;
 
   *new = (struct locator){
     .code = path->code, .len = path->len, .space = path->space,
   };
   if (room >= path->space) {
+    had = l->locator[old].len;
     new->off = l->locator[old].off;
     new->space = (uint32_t)room;
     new->sectors = l->locator[old].sectors;
@@ -76,7 +80,7 @@ add_locator(struct new_locators *n, struct redo *redo,
     new->off = n->end ? n->end : round_up(l->footer_off, VHD_SECTOR_SIZE);
     n->end = new->off + new->space;
   }
-  return add_text(redo, path, new->off, new->space);
+  return add_text(redo, path, new->off, had);
 }
 
 /* The kinds of path that it has, beside the absolute one. */

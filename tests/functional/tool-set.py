@@ -3,13 +3,15 @@
 """vhdkit set: what an image says of itself, in all copies, and nothing else."""
 
 import os
+import resource
 import shutil
+import struct
 import uuid
 
 from inplacetest import ALONE, CHAIN, sound, unpack
 from servertest import served
-from tooltest import (KiB, MiB, case, check, content, equal, read_json,
-                      refused, run, same_bytes, vhdkit)
+from tooltest import (GiB, KiB, MiB, case, check, contains, content, equal,
+                      read_json, refused, run, same_bytes, vhdkit)
 from vhdimage import FIXED, Image
 
 ID = "12345678-9abc-4def-8123-456789abcdef"
@@ -123,6 +125,31 @@ def _():
     refused("set", "--parent", "in/other.vhd", "stranger.vhd",
             says="no differencing")
     same_bytes(Image("child.vhd").bytes, before)
+
+
+@case("a locator whose space is said to be large costs no more than its text")
+def _():
+    child_and_parent()
+    image = Image("child.vhd")
+    first = image.locators[0]
+    text = bytes(image.bytes[first.off:first.off + first.len])
+    image.header.data[580:584] = struct.pack(">I", GiB)
+    image.header.data[592:600] = struct.pack(">Q", 16 * MiB)
+    image.header.checksum = image.header.true_checksum()
+    image.save()
+    with open("child.vhd", "r+b") as file:
+        file.seek(16 * MiB)
+        file.write(text)
+        file.seek(2 * GiB - 512)
+        file.write(image.footer.data)
+    os.rename("base.vhd", "b.vhd")
+    vhdkit("set", "--parent", "b.vhd", "child.vhd", preexec_fn=lambda:
+           resource.setrlimit(resource.RLIMIT_DATA, (256 * MiB, 256 * MiB)))
+    with open("child.vhd", "rb") as file:
+        file.seek(16 * MiB)
+        contains(file.read(first.len).decode("utf-16-le"), "\\b.vhd\0")
+    equal(os.stat("child.vhd").st_blocks * 512 < 16 * MiB, True, "space")
+    vhdkit("read", "child.vhd", "/dev/null")
 
 
 @case("what makes no sense is refused, and nothing is done")
