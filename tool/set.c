@@ -88,8 +88,9 @@ read_time(const char *text, int64_t *seconds)
   rest = strptime(rest + 1, "%H:%M:%S", &tm);
   if (rest == NULL || (strcmp(rest, "Z") != 0 && strcmp(rest, " UTC") != 0))
     return false;
+  const int day = tm.tm_mday, second = tm.tm_sec;
   *seconds = timegm(&tm);
-  return true;
+  return tm.tm_mday == day && tm.tm_sec == second; /* else there is none such */
 }
 
 static bool

@@ -169,6 +169,8 @@ def _():
             (("--geometry", "10/256/17"), "heads"),
             (("--geometry", "10/4"), "slashes"),
             (("--created", "1999-12-31T23:59:59Z"), "2000"),
+            (("--created", "2026-02-30T00:00:00Z"), "looks like"),
+            (("--created", "2026-02-28T23:59:60Z"), "looks like"),
             (("--created", "yesterday"), "looks like")):
         refused("set", *args, "child.vhd", says=says)
         same_bytes(Image("child.vhd").bytes, before, str(args))
