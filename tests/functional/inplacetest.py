@@ -6,9 +6,12 @@ import json
 import lzma
 import os
 import random
+import resource
 import shutil
+import signal
+import subprocess
 
-from tooltest import (KiB, MiB, Skip, check, content, equal, program,
+from tooltest import (KiB, MiB, VHDKIT, Skip, check, content, equal, program,
                       read_json, same_bytes, vhdkit)
 
 FOLDER = os.environ.get("VHDKIT_IMAGES")
@@ -52,6 +55,22 @@ def qemu_content(path):
 
 def write_at(path, off, data):
     vhdkit("write", "--offset", str(off), path, data=data)
+
+
+def capped(size, *args, kills=False):
+    """Runs the tool, which can write to no file past so many bytes: that fails,
+    or kills it.  Returns what subprocess.run() does."""
+
+    def cap():
+        signal.signal(signal.SIGXFSZ,
+                      signal.SIG_DFL if kills else signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    done = subprocess.run([VHDKIT, *args], check=False, preexec_fn=cap,
+                          capture_output=True)
+    equal(done.returncode, -signal.SIGXFSZ if kills else 1,
+          done.stderr.decode())
+    return done
 
 
 def allocated(path):

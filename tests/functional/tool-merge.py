@@ -4,12 +4,11 @@
 
 import os
 import random
-import resource
 import shutil
-import signal
 import subprocess
 import time
 
+from inplacetest import capped
 from servertest import served
 from tooltest import (KiB, MiB, VHDKIT, case, check, content, equal,
                       read_json, refused, run, same_bytes, vhdkit)
@@ -156,13 +155,8 @@ def _():
     before = content("middle.vhd"), content("top.vhd")
     mtime = os.stat("base.vhd").st_mtime_ns
 
-    def small_files():
-        size = os.path.getsize("base.vhd") + 100 * KiB
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    done = subprocess.run([VHDKIT, "merge", "middle.vhd"], check=False,
-                          preexec_fn=small_files, capture_output=True)
-    equal(done.returncode, 1, done.stderr.decode())
+    done = capped(os.path.getsize("base.vhd") + 100 * KiB, "merge",
+                  "middle.vhd")
     check(b"same command" in done.stderr, done.stderr.decode())
     same_bytes(content("middle.vhd"), before[0])
     same_bytes(content("top.vhd"), before[1])
@@ -206,15 +200,9 @@ def _():
     vhdkit("create", "--parent", "middle.vhd", "top.vhd")
     before = content("top.vhd")
 
-    def no_footer_there():
-        """The file at its end cannot be written to: the signal kills."""
-        size = os.path.getsize("middle.vhd") - 512
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    done = subprocess.run([VHDKIT, "merge", "middle.vhd"], check=False,
-                          preexec_fn=no_footer_there, capture_output=True)
-    equal(done.returncode, -signal.SIGXFSZ, done.stderr.decode())
+    # Its footer at the end cannot be written.
+    capped(os.path.getsize("middle.vhd") - 512, "merge", "middle.vhd",
+           kills=True)
     check(os.path.getsize("middle.vhd.vhdkit-redo") > 0, "nothing is left")
     vhdkit("merge", "middle.vhd")
     same_bytes(content("top.vhd"), before)
