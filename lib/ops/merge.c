@@ -299,34 +299,42 @@ take_all(struct merge *m, take_fn *take)
   return walk_runs(m->child, 0, vhd_size(m->child), take_run, &t, m->err);
 }
 
+/* 1: a merge that was interrupted has come so far that the parent holds all
+ * that the child does; 0; -errno. */
+static int
+is_taken(struct merge *m)
+{
+  if (!(m->child->top->footer.features & TEMPORARY))
+    return 0;
+  int r = take_all(m, verify_chunk);
+  return r == 0 ? 1 : r == -ESTALE ? 0 : r;
+}
+
 /* Children of the parent that are not the child's take their content from it;
  * but those that were the child's, before a crash, may do so. */
 static int
-check_others(struct merge *m)
+check_others(struct merge *m, bool taken)
 {
-  const struct footer *footer = &m->child->top->footer;
-  int r = -ESTALE;
-
   if (m->others.n == 0 || m->opt->flags & VHD_MERGE_SPOIL_OTHERS)
     return 0;
-  if (footer->features & TEMPORARY) {
-    r = take_all(m, verify_chunk);
-    if (r == 0)
-      finish_others(m);
-  }
-  return r != -ESTALE
-           ? r : vhd_fail(m->err, VHD_STATE, EBUSY,
+  if (taken)
+    finish_others(m);
+  return taken
+           ? 0 : vhd_fail(m->err, VHD_STATE, EBUSY,
                           "%s: its parent '%s' is the parent of '%s', too, "
                           "which would be worth nothing afterwards", m->path,
                           m->parent_path, m->others.path[0]);
 }
 
-/* What is written to the parent is nothing new for the child. */
+/* What is written to the parent is nothing new for the child.  Children that
+ * were led to it already know when it was changed last: where all is there, it
+ * is not written to again. */
 static int
 fill_parent(struct merge *m)
 {
   const struct layer *top = m->child->top;
   struct file_times times = { 0 };
+  int taken = 0;
 
   int r = vhd_open(m->parent_path, &m->opt->open, &m->parent, m->err);
   if (r < 0)
@@ -335,12 +343,14 @@ fill_parent(struct merge *m)
   r = progress_begin(&m->progress, &m->opt->progress, m->path,
                      (uint64_t)top->nallocated << top->block_shift, m->err);
   if (r == 0)
-    r = check_others(m);
+    r = MIN(taken = is_taken(m), 0);
   if (r == 0)
+    r = check_others(m, taken);
+  if (r == 0 && !taken)
     r = take_all(m, write_chunk);
   if (r == 0)
     r = progress_end(&m->progress, m->err);
-  if (r < 0 && image_finish(m->parent) == 0)
+  if ((r < 0 || taken) && image_finish(m->parent) == 0)
     file_set_time(m->parent->top->file,
                   times.changed.sec * 1000000000 + times.changed.nsec);
   int e = 0;

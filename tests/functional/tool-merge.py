@@ -192,6 +192,20 @@ def _():
             os.remove(name)
 
 
+@case("children that were led on see no later change of their parent")
+def _():
+    chain()
+    image = Image("middle.vhd")
+    image.footer.features = image.footer.features | TEMPORARY
+    for _ in range(2):
+        time.sleep(1.1)  # a child records seconds
+        vhdkit("merge", "middle.vhd")
+        image.save("middle.vhd")
+    vhdkit("merge", "middle.vhd")
+    check(not os.path.exists("middle.vhd"), "the child is there")
+    vhdkit("check", "top.vhd")
+
+
 @case("the mark of what is temporary, half made, stands in no way")
 def _():
     vhdkit("create", "--size", "4M", "--type", "fixed", "base.vhd")
