@@ -184,6 +184,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/ops/children.h \
 	lib/ops/compact.c \
 	lib/ops/compare.c \
+	lib/ops/content.c \
+	lib/ops/content.h \
 	lib/ops/convert.c \
 	lib/ops/copy.c \
 	lib/ops/copy.h \

@@ -25,6 +25,13 @@ enum vhd_create_flags {
   VHD_CREATE_ABSOLUTE = 1 << 2,  /* child: record no relative path */
 };
 
+/* What a part of a disk holds: whole sectors. */
+struct vhd_content {
+  uint64_t off;
+  size_t len;
+  const void *buf;
+};
+
 struct vhd_create_options {
   enum vhd_type type;   /* 0: dynamic, or differencing where parent is set */
   uint64_t size;        /* multiple of 512; 0 with parent: the parent's */
@@ -35,7 +42,11 @@ struct vhd_create_options {
   const char *const *roots;
   size_t nroots;
   struct vhd_progress progress;
-  uint64_t reserved[8];
+  /* What the disk holds from the beginning, in order; the rest is zeros, or the
+   * parent's. */
+  const struct vhd_content *content;
+  size_t ncontent;
+  uint64_t reserved[6];
 };
 
 /* Creates an image; either the whole image is there afterwards, durable, or

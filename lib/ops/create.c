@@ -16,6 +16,7 @@
 #include "image/parent_time.h"
 #include "ops/blank.h"
 #include "ops/children.h"
+#include "ops/content.h"
 #include "ops/create.h"
 #include "ops/parent_ref.h"
 #include "ops/settle.h"
@@ -167,20 +168,21 @@ write_bitmaps(const struct blank *plan, struct newfile *file,
 }
 
 static int
-write_image(const struct blank *plan, struct newfile *file,
-            struct progress *progress, struct vhd_error *err)
+write_image(const struct blank *plan, const struct content *content,
+            struct newfile *file, struct progress *progress,
+            struct vhd_error *err)
 {
   int r = 0;
 
   if (plan->full)
     r = newfile_reserve(file, plan->end + FOOTER_SIZE, progress, err);
   if (r == 0)
-    r = blank_write_metadata(plan, file, NULL, err);
+    r = blank_write_metadata(plan, file, content->nth, err);
   if (r == 0 && plan->footer.type != VHD_FIXED)
     r = parent_ref_write(&plan->parent, file, err);
   if (r == 0 && has_full_bitmaps(plan))
     r = write_bitmaps(plan, file, progress, err);
-  return r;
+  return r < 0 ? r : content_write(content, plan, file, err);
 }
 
 /* The file takes the place of another, or must not. */
@@ -204,6 +206,9 @@ create(const char *path, const struct vhd_create_options *opt, bool over,
   __attribute__((cleanup(free_newfile))) struct newfile file = {
     .fd = -1, .dir = -1,
   };
+  __attribute__((cleanup(content_free))) struct content content = {
+    .part = opt->content, .n = opt->ncontent,
+  };
   struct blank plan = { 0 };
   struct progress progress;
 
@@ -221,6 +226,8 @@ create(const char *path, const struct vhd_create_options *opt, bool over,
       return r;
   }
   r = make_plan(&plan, path, opt, parent, err);
+  if (r == 0)
+    r = content_plan(&content, &plan, path, err);
   if (r < 0)
     return r;
   r = open_file(&file, path, opt->flags, over, err);
@@ -228,7 +235,7 @@ create(const char *path, const struct vhd_create_options *opt, bool over,
     return r;
   r = progress_begin(&progress, &opt->progress, path, work_of(&plan), err);
   if (r == 0)
-    r = write_image(&plan, &file, &progress, err);
+    r = write_image(&plan, &content, &file, &progress, err);
   if (r == 0)
     r = progress_end(&progress, err);
   if (r < 0)

@@ -267,6 +267,13 @@ tests_unit_test_full_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_full_LDADD = $(UNIT_LIBS)
 tests_unit_test_full_SOURCES = tests/unit/test-full.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-content
+TESTS += tests/unit/test-content
+tests_unit_test_content_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_content_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_content_LDADD = $(UNIT_LIBS)
+tests_unit_test_content_SOURCES = tests/unit/test-content.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-disk
 TESTS += tests/unit/test-disk
 tests_unit_test_disk_CPPFLAGS = $(UNIT_CPPFLAGS)
