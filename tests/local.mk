@@ -81,6 +81,7 @@ AM_TESTS_ENVIRONMENT = \
 # Where the foreign libraries' headers are, for tests that compile.
 test_cppflags = $(EVENT_CFLAGS) $(TLS_CFLAGS) \
 	$(LIBURING_CFLAGS) $(LIBSECCOMP_CFLAGS) $(LIBNBD_CFLAGS) \
+	$(LIBFDISK_CFLAGS) \
 	$(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) $(UUID_CFLAGS) $(NBDKIT_CFLAGS) \
 	$(CMOCKA_CFLAGS)
 

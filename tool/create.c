@@ -13,6 +13,7 @@
 #include "formats.h"
 #include "image.h"
 #include "interrupt.h"
+#include "label.h"
 #include "message.h"
 #include "progress.h"
 #include "remote.h"
@@ -25,11 +26,18 @@ static const char *parent, *from, *like;
 static int from_format = FORMAT_VHD;
 static bool from_format_given;
 static bool full, absolute, overwrite, protect;
+static int label;
 
 static const struct option_choice types[] = {
   { "fixed", VHD_FIXED },
   { "dynamic", VHD_DYNAMIC },
   { "differencing", VHD_DIFFERENCING },
+  { NULL, 0 },
+};
+
+static const struct option_choice labels[] = {
+  { "mbr", LABEL_MBR },
+  { "gpt", LABEL_GPT },
   { NULL, 0 },
 };
 
@@ -56,6 +64,9 @@ static const struct option_spec options[] = {
     .argument = "IMAGE",
     .help = "take size, type and block size from IMAGE, where they are not "
             "given (a differencing one stands for a dynamic one)" },
+  { .name = "label", .kind = OPTION_CHOICE, .value = &label,
+    .choices = labels, .argument = "KIND",
+    .help = "give it an empty partition table: mbr or gpt" },
   { .name = "protect", .kind = OPTION_FLAG, .value = &protect,
     .help = "make the parent's file read-only" },
   { .name = "block-size", .kind = OPTION_SIZE, .value = &block_size,
@@ -157,6 +168,8 @@ find_fault(void)
     return "--absolute goes with --parent";
   if (protect && parent == NULL)
     return "--protect goes with --parent";
+  if (label != LABEL_NONE && from != NULL)
+    return "--label goes not with --from, whose table is copied";
   if (from_format_given && from == NULL)
     return "--from-format goes with --from";
   return NULL;
@@ -175,15 +188,38 @@ create_from(const char *path, struct vhd_error *err)
   };
 
   if (remote_source(from, from_format_given, &opt.open) < 0)
-    exit(EXIT_FAILED);
+    exit(exits_resolve(EXIT_FAILED));
   opt.progress = progress_of("created");
   return vhd_convert(from, path, &opt, err);
+}
+
+/* How large the disk is going to be; 0 after a complaint. */
+static uint64_t
+size_of_disk(void)
+{
+  if (size != 0 || parent == NULL)
+    return size;
+  struct vhd_image *image =
+    image_open(parent, VHD_OPEN_READONLY | VHD_OPEN_NO_PARENT);
+  const uint64_t found = image != NULL ? vhd_size(image) : 0;
+  if (image != NULL)
+    image_close(image);
+  return found;
 }
 
 static int
 create_empty(const char *path, struct vhd_error *err)
 {
   const struct vhd_open_options open = image_open_options(0);
+  struct vhd_content content[LABEL_PARTS];
+  size_t ncontent = 0;
+
+  if (label != LABEL_NONE) {
+    const uint64_t whole = size_of_disk();
+    if (whole == 0 ||
+        label_make((enum label_kind)label, whole, content, &ncontent) < 0)
+      exit(exits_resolve(EXIT_FAILED));
+  }
   const struct vhd_create_options opt = {
     .type = (enum vhd_type)type,
     .size = size,
@@ -195,6 +231,8 @@ create_empty(const char *path, struct vhd_error *err)
     .roots = open.roots,
     .nroots = open.nroots,
     .progress = progress_of("created"),
+    .content = content,
+    .ncontent = ncontent,
   };
 
   return vhd_create(path, &opt, err);

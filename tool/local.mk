@@ -4,9 +4,9 @@ bin_PROGRAMS += tool/vhdkit
 tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS) \
 	-DSBINDIR='"$(sbindir)"'
 tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) \
-	$(BLKID_CFLAGS) $(LIBNBD_CFLAGS)
+	$(BLKID_CFLAGS) $(LIBNBD_CFLAGS) $(LIBFDISK_CFLAGS)
 tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
-	$(BLKID_LIBS) $(LIBNBD_LIBS)
+	$(BLKID_LIBS) $(LIBNBD_LIBS) $(LIBFDISK_LIBS)
 tool_vhdkit_SOURCES = \
 	tool/attach.c \
 	tool/attach/client.c \
@@ -52,6 +52,7 @@ tool_vhdkit_SOURCES = \
 	tool/interrupt.h \
 	tool/json.c \
 	tool/json.h \
+	tool/label.h \
 	tool/list.c \
 	tool/main.c \
 	tool/map.c \
@@ -88,6 +89,11 @@ tool_vhdkit_SOURCES = \
 	tool/words.h \
 	tool/write.c \
 	tool/zeros.h
+if HAVE_LIBFDISK
+tool_vhdkit_SOURCES += tool/label.c
+else
+tool_vhdkit_SOURCES += tool/label_none.c
+endif
 if HAVE_LIBNBD
 tool_vhdkit_SOURCES += tool/remote_nbd.c
 else

@@ -13,6 +13,7 @@ TOOL_TESTS = \
 	tests/functional/tool-exits.py \
 	tests/functional/tool-faults.py \
 	tests/functional/tool-info.py \
+	tests/functional/tool-label.py \
 	tests/functional/tool-lineage.py \
 	tests/functional/tool-list.py \
 	tests/functional/tool-model.py \

@@ -46,6 +46,7 @@ LIBRARIES = [
     ("libsystemd", r"systemd/", {"server": 1}),
     ("libseccomp", r"seccomp\.h", {"server": 1}),
     ("libnbd", r"libnbd\.h", {"tool": 1}),
+    ("libfdisk", r"libfdisk/", {"tool": 1}),
     ("libuuid", r"uuid/", {"lib": 1}),
     ("iconv", r"iconv\.h", {"lib/base": 1}),
     ("libconfig", r"libconfig\.h", {"server/config": 1}),
