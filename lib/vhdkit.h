@@ -26,6 +26,8 @@
  * library that finds anything but 0 in what it still takes for room refuses it
  * as it does an unknown flag.  In a struct that the library fills, room is 0.
  * Therefore: begin with { 0 } or with named members, never with random bytes.
+ * A struct that only the library allocates, and tells of by a pointer, needs no
+ * room: it grows at its end.
  *
  * Long work: whatever takes long has options with a struct vhd_progress.
  *

@@ -511,8 +511,9 @@ bool vhd_has_background(const struct vhd_image *image);
  * parked; uses .wake and .opaque.  Returns .result. */
 int vhd_request_run(struct vhd_request *req);
 
-/* "10G", "512", "64K", "1.5T": powers of two; K M G T P E in either case, and
- * a fraction where it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
+/* "10G", "512", "64KiB", "1.5TB": powers of two, whichever way the unit is
+ * written: K, KiB, KB, for K M G T P E in either case, or B.  A fraction where
+ * it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
 int vhd_parse_size(const char *text, uint64_t *size);
 
 const char *vhd_version(void);

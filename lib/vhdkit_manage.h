@@ -274,9 +274,6 @@ int vhd_check(const char *path, const struct vhd_check_options *opt,
               void *opaque, struct vhd_check_result *result,
               struct vhd_error *err);
 
-/* "10G", "512", "64KiB", "1.5TB": powers of two, whichever way the unit is
- * written: K, KiB, KB, for K M G T P E in either case, or B.  A fraction where
- * it comes to whole bytes.  0 or -EINVAL, -ERANGE. */
 /* ----------------------------------------------- changing images in place */
 
 struct vhd_compact_options {

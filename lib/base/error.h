@@ -30,4 +30,14 @@ int vhd_check_room(const uint64_t *room, size_t n, const char *path,
                  sizeof (options)->reserved / sizeof (options)->reserved[0], \
                  path, err)
 
+/* Both, of how an image is to be opened. */
+static inline int
+vhd_check_open(const struct vhd_open_options *open, uint32_t known,
+               const char *path, struct vhd_error *err)
+{
+  int r = vhd_check_flags(open->flags, known, path, err);
+
+  return r < 0 ? r : CHECK_ROOM(open, path, err);
+}
+
 #endif

@@ -262,9 +262,7 @@ vhd_open(const char *path, const struct vhd_open_options *opt,
 
   if (!opt)
     opt = &defaults;
-  int known = vhd_check_flags(opt->flags, OPEN_FLAGS, path, err);
-  if (known == 0)
-    known = CHECK_ROOM(opt, path, err);
+  int known = vhd_check_open(opt, OPEN_FLAGS, path, err);
   if (known < 0)
     return known;
   if (opt->flags & (VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT) &&

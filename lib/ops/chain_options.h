@@ -14,7 +14,7 @@ chain_check_options(const struct vhd_chain_options *opt, uint32_t known,
 
   if (r == 0)
     r = CHECK_ROOM(opt, path, err);
-  return r < 0 ? r : vhd_check_flags(opt->open.flags, 0, path, err);
+  return r < 0 ? r : vhd_check_open(&opt->open, 0, path, err);
 }
 
 #endif

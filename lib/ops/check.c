@@ -333,11 +333,9 @@ vhd_check(const char *path, const struct vhd_check_options *opt,
     options = opt->open;
   options.flags |= VHD_OPEN_READONLY;
   *result = (struct vhd_check_result){ 0 };
-  int known = vhd_check_flags(options.flags, OPEN_FLAGS, path, err);
+  int known = vhd_check_open(&options, OPEN_FLAGS, path, err);
   if (known == 0 && opt != NULL)
     known = CHECK_ROOM(opt, path, err);
-  if (known == 0)
-    known = CHECK_ROOM(&options, path, err);
   if (known < 0)
     return known;
   if (options.flags & VHD_OPEN_RAW)

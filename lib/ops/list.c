@@ -195,9 +195,11 @@ vhd_list(const char *path, const struct vhd_list_options *opt,
                             .opaque = opaque };
   int e = vhd_check_flags(opt->flags, VHD_LIST_RECURSIVE, path, err);
   if (e == 0)
+    e = vhd_check_flags(opt->padding, 0, path, err);
+  if (e == 0)
     e = CHECK_ROOM(opt, path, err);
   if (e == 0)
-    e = vhd_check_flags(opt->open.flags, 0, path, err);
+    e = vhd_check_open(&opt->open, 0, path, err);
   if (e < 0)
     return e;
   list->open.flags = VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED | LAYER_HEAD;

@@ -261,7 +261,11 @@ vhd_relink(const char *const *folders, size_t n,
   int e = vhd_check_flags(opt->flags, VHD_RELINK_RECURSIVE |
                           VHD_RELINK_DRY_RUN, path, err);
   if (e == 0)
+    e = vhd_check_flags(opt->padding, 0, path, err);
+  if (e == 0)
     e = CHECK_ROOM(opt, path, err);
+  if (e == 0)
+    e = vhd_check_open(&opt->open, 0, path, err);
   if (e == 0)
     e = progress_begin(&r.progress, &opt->progress, path, 0, err);
   if (e == 0)

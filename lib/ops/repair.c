@@ -516,7 +516,11 @@ vhd_repair(const char *path, const struct vhd_repair_options *opt,
   *result = (struct vhd_repair_result){ 0 };
   int e = vhd_check_flags(opt->flags, VHD_REPAIR_UNDO, path, err);
   if (e == 0)
+    e = vhd_check_flags(opt->padding, 0, path, err);
+  if (e == 0)
     e = CHECK_ROOM(opt, path, err);
+  if (e == 0)
+    e = vhd_check_open(&opt->open, OPEN_FLAGS, path, err);
   if (e == 0)
     e = finish_change(path, err);
   if (e == 0)

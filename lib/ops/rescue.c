@@ -507,6 +507,8 @@ vhd_rescue(const char *path, const char *target,
   r.m.opaque = opt->opaque;
   int e = vhd_check_flags(opt->flags, RESCUE_FLAGS, path, err);
   if (e == 0)
+    e = vhd_check_flags(opt->padding, 0, path, err);
+  if (e == 0)
     e = CHECK_ROOM(opt, path, err);
   if (e == 0)
     e = progress_begin(&r.progress, &opt->progress, target, 0, err);

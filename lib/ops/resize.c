@@ -287,6 +287,8 @@ check_options(const char *path, const struct vhd_resize_options *opt,
 {
   int e = vhd_check_flags(opt->flags, RESIZE_FLAGS, path, err);
   if (e == 0)
+    e = vhd_check_flags(opt->padding, 0, path, err);
+  if (e == 0)
     e = CHECK_ROOM(opt, path, err);
   if (e == 0 && opt->open.flags & VHD_OPEN_SIZE_CHS)
     e = vhd_fail(err, VHD_ARGUMENT, EINVAL,

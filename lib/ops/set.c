@@ -273,9 +273,11 @@ check_options(const char *path, const struct vhd_set_options *opt,
 {
   int e = vhd_check_flags(opt->flags, SET_FLAGS, path, err);
   if (e == 0)
+    e = vhd_check_flags(opt->padding, 0, path, err);
+  if (e == 0)
     e = CHECK_ROOM(opt, path, err);
   if (e == 0)
-    e = vhd_check_flags(opt->open.flags, 0, path, err);
+    e = vhd_check_open(&opt->open, 0, path, err);
   if (e == 0 && !changes_footer(opt) && opt->parent == NULL)
     e = vhd_fail(err, VHD_ARGUMENT, EINVAL,
                  "%s: nothing is said that is to be changed", path);

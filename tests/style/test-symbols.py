@@ -64,8 +64,44 @@ def mentioned():
                     yield path, word
 
 
+def interface():
+    """Both headers, without their comments."""
+    return re.sub(r"/\*.*?\*/", "", read("lib/vhdkit_image.h") +
+                  read("lib/vhdkit_manage.h"), flags=re.S)
+
+
+# Only the library makes these, and a caller sees a pointer.
+LIBRARYS_OWN = {"vhd_finding"}
+
+
+def cramped(text):
+    """Structs to which no field could be added."""
+    for name, body in re.findall(r"^struct (vhd_\w+) \{(.*?)^\};", text,
+                                 flags=re.M | re.S):
+        if name not in LIBRARYS_OWN and not re.search(r"\breserved\b", body):
+            yield f"struct {name} has no room"
+
+
+def unlisted(text, test):
+    """Functions that take flags, by themselves or in options, and are not in
+    the test of unknown ones."""
+    for name, arguments in re.findall(r"^int (vhd_\w+)\(([^;]*)\);", text,
+                                      flags=re.M):
+        if re.search(r"uint32_t flags|struct vhd_\w*_options \*", arguments):
+            if not re.search(rf"\b{name}\(|\"{name}\"", test):
+                yield f"{name} is not in test-flags"
+
+
 def main():
     tap = Tap()
+    tap.case("each struct that callers allocate has room for later fields",
+             cramped(interface()))
+    tap.case("each function that takes flags is tried with unknown ones",
+             unlisted(interface(), read("tests/unit/test-flags.c")))
+    tap.case("a struct without room and a function not tried would be seen",
+             [] if len(list(cramped("struct vhd_x {\n  int a;\n};\n"))) +
+             len(list(unlisted("int vhd_x(int a,\n  uint32_t flags);\n", "")))
+             == 2 else ["no"])
     header = declared()
     tap.case("vhdkit.h declares what vhdkit.map lists",
              difference(header, "vhdkit.h", mapped(), "vhdkit.map"))
