@@ -82,6 +82,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/layout.h \
 	lib/image/layout_bat.c \
 	lib/image/layout_footer.c \
+	lib/image/layout_format.c \
 	lib/image/layout_reader.c \
 	lib/image/layout_reader.h \
 	lib/image/layout_salvage.c \
@@ -90,6 +91,13 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/layout_salvage_strays.c \
 	lib/image/layout_salvage_table.c \
 	lib/image/layout_spare.c \
+	lib/image/layout_vhdx.c \
+	lib/image/layout_vhdx.h \
+	lib/image/layout_vhdx_bat.c \
+	lib/image/layout_vhdx_log.c \
+	lib/image/layout_vhdx_metadata.c \
+	lib/image/layout_vhdx_parts.c \
+	lib/image/layout_vhdx_reader.h \
 	lib/image/load.c \
 	lib/image/map.c \
 	lib/image/map.h \
@@ -118,6 +126,7 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/slots.h \
 	lib/image/space.c \
 	lib/image/space.h \
+	lib/image/state.h \
 	lib/image/step.c \
 	lib/image/sync.c \
 	lib/image/waiters.c \

@@ -109,6 +109,12 @@ enum vhd_type {
                     * that VHD_OPEN_RAW_PARENT allows */
 };
 
+/* What a file is.  A raw file, which is opened as one, has none. */
+enum vhd_format {
+  VHD_FORMAT_VHD,
+  VHD_FORMAT_VHDX, /* only read */
+};
+
 enum vhd_open_flags {
   /* Never write; other readers are welcome, writers are kept out. */
   VHD_OPEN_READONLY = 1 << 0,
@@ -289,7 +295,14 @@ struct vhd_info {
    * and of one with such an ancestor, all of that counts; one sector at least.
    * 0: not known, the parents are not open (VHD_OPEN_NO_PARENT). */
   uint64_t minimum_size;
-  uint64_t reserved[14];
+  /* Of a VHDX .id is the one that a child names, which changes with the content,
+   * and there is no geometry, creator, time nor feature. */
+  enum vhd_format format;
+  /* Of the virtual disk; the latter 0 where it is not said, as by a VHD. */
+  uint32_t sector_size;
+  uint32_t physical_sector_size;
+  char disk_id_text[37]; /* VHDX: of all files of a chain; else "" */
+  uint64_t reserved[7];
 };
 
 void vhd_get_info(struct vhd_image *image, struct vhd_info *info);

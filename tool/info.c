@@ -52,6 +52,21 @@ type_name(enum vhd_type type)
   return "unknown";
 }
 
+/* As qemu calls it. */
+static const char *
+format_name(const struct vhd_info *info)
+{
+  if (info->type == VHD_RAW)
+    return "raw";
+  return info->format == VHD_FORMAT_VHDX ? "vhdx" : "vpc";
+}
+
+static bool
+is_vhdx(const struct subject *s)
+{
+  return s->info.format == VHD_FORMAT_VHDX;
+}
+
 static const char *
 id_order(bool little_endian)
 {
@@ -133,22 +148,58 @@ show_parent(const struct subject *s)
   line("parent", "%s", parent_path(s) != NULL ? parent_path(s) : "not opened");
   line("parent name", "%s", info->parent_name);
   line("parent id", "%s", info->parent_id_text);
-  line("parent time", "%s", info->parent_timestamp != 0
-                              ? text_time(info->parent_timestamp, buf)
-                              : "not recorded");
+  if (!is_vhdx(s))
+    line("parent time", "%s", info->parent_timestamp != 0
+                                ? text_time(info->parent_timestamp, buf)
+                                : "not recorded");
   show_locators(s->image);
   if (s->chain_error == NULL)
     line("depth", "%u", info->depth);
 }
 
 static void
+show_geometry(const struct vhd_info *info)
+{
+  line("geometry", "%" PRIu32 " cylinders, %" PRIu32 " heads, %" PRIu32
+       " sectors: %" PRIu64 " bytes", info->cylinders, info->heads,
+       info->sectors_per_track, info->geometry_size);
+}
+
+/* What only a VHD says. */
+static void
+show_origin(const struct vhd_info *info)
+{
+  char buf[TEXT_SIZE];
+
+  line("creator", "\"%s\" %u.%u on \"%s\"", info->creator,
+       info->creator_version >> 16, info->creator_version & 0xffff,
+       info->creator_os);
+  line("created", "%s", text_time(info->timestamp, buf));
+  line("id", "%s (%s order)", info->id_text, id_order(info->id_little_endian));
+}
+
+/* What only a VHDX says. */
+static void
+show_vhdx(const struct vhd_info *info)
+{
+  if (info->physical_sector_size != 0)
+    line("sectors", "%" PRIu32 " bytes, physical %" PRIu32, info->sector_size,
+         info->physical_sector_size);
+  else
+    line("sectors", "%" PRIu32 " bytes", info->sector_size);
+  line("id", "%s (of the content)", info->id_text);
+  line("disk id", "%s", info->disk_id_text);
+}
+
+static void
 show(const struct subject *s)
 {
   const struct vhd_info *info = &s->info;
-  char buf[TEXT_SIZE];
   const char *text;
 
   line("image", "%s", info->path);
+  if (is_vhdx(s))
+    line("format", "VHDX");
   line("type", "%s", type_name(info->type));
   show_size("size", info->size, "");
   if (info->original_size != info->size)
@@ -157,16 +208,14 @@ show(const struct subject *s)
   show_size("takes", info->actual_size, "");
   if (info->minimum_size != 0)
     show_size("minimum size", info->minimum_size, "");
-  line("geometry", "%" PRIu32 " cylinders, %" PRIu32 " heads, %" PRIu32
-       " sectors: %" PRIu64 " bytes", info->cylinders, info->heads,
-       info->sectors_per_track, info->geometry_size);
+  if (!is_vhdx(s))
+    show_geometry(info);
   if (info->block_size != 0)
     show_blocks(info);
-  line("creator", "\"%s\" %u.%u on \"%s\"", info->creator,
-       info->creator_version >> 16, info->creator_version & 0xffff,
-       info->creator_os);
-  line("created", "%s", text_time(info->timestamp, buf));
-  line("id", "%s (%s order)", info->id_text, id_order(info->id_little_endian));
+  if (is_vhdx(s))
+    show_vhdx(info);
+  else
+    show_origin(info);
   if (has_parents(s))
     show_parent(s);
   if (info->batmap)
@@ -272,7 +321,7 @@ static void
 put_sizes(struct json *top, const struct vhd_info *info)
 {
   json_put_string(top, "filename", info->path);
-  json_put_string(top, "format", info->type == VHD_RAW ? "raw" : "vpc");
+  json_put_string(top, "format", format_name(info));
   json_put_string(top, "type", type_name(info->type));
   json_put_int(top, "virtual-size", info->size);
   json_put_int(top, "actual-size", info->actual_size);
@@ -286,25 +335,47 @@ put_sizes(struct json *top, const struct vhd_info *info)
     json_put_int(top, "cluster-size", info->block_size);
 }
 
-static struct json *
-json_subject(const struct subject *s)
+/* What only a VHDX says. */
+static void
+put_vhdx(struct json *top, const struct vhd_info *info)
 {
-  const struct vhd_info *info = &s->info;
-  struct json *top = json_object_new();
-  struct json *warnings = json_array_new();
-  char buf[TEXT_SIZE];
-  const char *text;
+  json_put_int(top, "sector-size", info->sector_size);
+  if (info->physical_sector_size != 0)
+    json_put_int(top, "physical-sector-size", info->physical_sector_size);
+  json_put_string(top, "id", info->id_text);
+  json_put_string(top, "disk-id", info->disk_id_text);
+}
 
-  put_sizes(top, info);
-  json_put(top, "geometry", json_geometry(info));
-  if (info->block_size != 0)
-    json_put(top, "blocks", json_blocks(info));
+static void
+put_vhd(struct json *top, const struct vhd_info *info)
+{
+  char buf[TEXT_SIZE];
+
   json_put(top, "creator", json_creator(info));
   json_put_string(top, "created", text_iso_time(info->timestamp, buf));
   json_put_string(top, "id", info->id_text);
   json_put_string(top, "id-order", info->id_little_endian ? "windows" : "rfc");
   json_put_bool(top, "saved-state", info->saved_state);
   json_put_bool(top, "batmap", info->batmap);
+}
+
+static struct json *
+json_subject(const struct subject *s)
+{
+  const struct vhd_info *info = &s->info;
+  struct json *top = json_object_new();
+  struct json *warnings = json_array_new();
+  const char *text;
+
+  put_sizes(top, info);
+  if (!is_vhdx(s))
+    json_put(top, "geometry", json_geometry(info));
+  if (info->block_size != 0)
+    json_put(top, "blocks", json_blocks(info));
+  if (is_vhdx(s))
+    put_vhdx(top, info);
+  else
+    put_vhd(top, info);
   if (has_parents(s))
     put_parent(top, s);
   for (unsigned i = 0; (text = vhd_warning(s->image, i)) != NULL; i++)

@@ -33,6 +33,11 @@
 /* Bytes of bitmaps that are kept of what a killed process left, of an image
  * that is only read: more than a live image lets be dirty. */
 #define REPLAY_BITMAPS_BYTES BOUND(16U << 20, 4096)
+/* Bytes of the log of a VHDX that is not empty, how often each may be summed in
+ * the search for what counts of it, and changes in it. */
+#define VHDX_LOG_BYTES (32U << 20)
+#define VHDX_LOG_SUMS 16
+#define VHDX_LOG_CHANGES 16384U
 /* Records of the journal; and for how many it has memory until more come
  * between two commits, as happens to few of many images. */
 #define JOURNAL_RECORDS BOUND(16384, 8)

@@ -62,11 +62,12 @@ find_own(const struct chain *c, const struct vhd_file *file)
   return NULL;
 }
 
+/* Xen's way to say that the parent is no VHD. */
 static bool
-has_parents_id(const struct layer *l, const struct layer *child)
+names_raw(const struct layer *child)
 {
-  return memcmp(l->footer.id, child->header.parent_id,
-                sizeof l->footer.id) == 0;
+  return child->format == VHD_FORMAT_VHD &&
+         guid_is_null(child->header.parent_id);
 }
 
 /* A candidate that is of this chain: returns as try_candidate() does. */
@@ -78,7 +79,7 @@ refuse_own(struct chain *c, const struct layer *own)
   int e = vhd_fail(&c->why, VHD_CHAIN_CYCLE, ELOOP,
                    "%s: its chain of parents is a circle, which closes at '%s'",
                    child->path, own->path);
-  if (has_parents_id(own, child) || guid_is_null(child->header.parent_id))
+  if (layer_is_parent(child, own) || names_raw(child))
     return blame_last(c, e, &c->why);
   parent_search_refused(&c->search, &c->why);
   return 1;
@@ -112,26 +113,28 @@ warn_of_change(struct layer *l, enum redo_found found)
 
 /* Reads a file that is locked as its flags say.  Takes it over. */
 static int
-read_file(struct vhd_file *file, uint32_t flags, struct layer **layer,
-          struct vhd_error *err)
+read_file(struct vhd_file *file, uint32_t flags, enum layer_formats formats,
+          struct layer **layer, struct vhd_error *err)
 {
   int found = finish_change(file, flags, err);
   if (found < 0) {
     file_close(file);
     return found;
   }
-  int e = layer_new(file, flags, layer, err);
+  int e = layer_new(file, flags, formats, layer, err);
   if (e == 0)
     warn_of_change(*layer, (enum redo_found)found);
   return e;
 }
 
-/* Takes the file over. */
+/* Takes the file over.  A parent is of the child's format, or raw. */
 static int
 read_candidate(struct chain *c, struct vhd_file *file, uint32_t flags,
                struct layer **layer)
 {
   struct vhd_error *why = &c->why;
+  enum layer_formats formats =
+    c->layer[c->n - 1]->format == VHD_FORMAT_VHDX ? LAYER_VHDX : LAYER_VHD;
 
   *layer = flags & VHD_OPEN_UNLOCKED
              ? NULL : layer_find(file, flags, c->opt->journal_dir);
@@ -144,7 +147,7 @@ read_candidate(struct chain *c, struct vhd_file *file, uint32_t flags,
     file_close(file);
     return e;
   }
-  return read_file(file, flags, layer, why);
+  return read_file(file, flags, formats, layer, why);
 }
 
 static bool
@@ -159,10 +162,10 @@ is_parent(struct chain *c, const struct layer *child, const struct layer *l)
 {
   char want[GUID_TEXT_SIZE], have[GUID_TEXT_SIZE];
 
-  if (has_parents_id(l, child))
+  if (layer_is_parent(child, l))
     return true;
-  guid_text(child->header.parent_id, want);
-  guid_text(l->footer.id, have);
+  layer_parent_id_text(child, want);
+  layer_id_text(l, have);
   vhd_fail(&c->why, VHD_PARENT_ID, EINVAL,
            "%s: its parent has the id %s, but '%s' has %s: it is another "
            "image, or was replaced", child->path, want, l->path, have);
@@ -175,7 +178,7 @@ static int
 try_candidate(struct chain *c, const char *name)
 {
   const struct layer *child = c->layer[c->n - 1];
-  bool raw = guid_is_null(child->header.parent_id);
+  bool raw = names_raw(child);
   uint32_t flags = VHD_OPEN_READONLY | c->parent_flags;
   struct vhd_file *file;
   struct layer *layer;
@@ -221,15 +224,14 @@ begin_search(struct chain *c, struct vhd_error *err)
 {
   const struct layer *child = c->layer[c->n - 1];
 
-  if (child->footer.type != VHD_DIFFERENCING ||
+  if (child->type != VHD_DIFFERENCING ||
       c->parent_flags & VHD_OPEN_NO_PARENT)
     return 0;
   if (c->n > VHD_MAX_DEPTH)
     return vhd_fail(err, VHD_LIMIT, ELOOP,
                     "%s: the chain of parents is longer than %d", child->path,
                     VHD_MAX_DEPTH);
-  if (guid_is_null(child->header.parent_id) &&
-      !(c->parent_flags & VHD_OPEN_RAW_PARENT))
+  if (names_raw(child) && !(c->parent_flags & VHD_OPEN_RAW_PARENT))
     return vhd_fail(err, VHD_PARENT_ID, EINVAL,
                     "%s: it names no VHD as its parent but a raw file ('%s'); "
                     "this must be allowed explicitly", child->path,
@@ -298,7 +300,7 @@ chain_begin(struct chain *c, const char *path,
   if (e == 0)
     e = open_top(path, opt, &file, err);
   if (e == 0)
-    e = read_file(file, opt->flags, &c->layer[0], err);
+    e = read_file(file, opt->flags, LAYER_ANY, &c->layer[0], err);
   c->n = e == 0;
   return e;
 }

@@ -70,7 +70,7 @@ image_of_layer(struct layer *top, bool writable)
   if (!img)
     return NULL;
   img->writable = writable;
-  img->orphan = img->top->footer.type == VHD_DIFFERENCING;
+  img->orphan = img->top->type == VHD_DIFFERENCING;
   return img;
 }
 
@@ -80,7 +80,7 @@ image_new(struct vhd_file *file, uint32_t flags, struct vhd_image **image,
 {
   struct layer *layer;
 
-  int e = layer_new(file, flags, &layer, err);
+  int e = layer_new(file, flags, LAYER_ANY, &layer, err);
   if (e < 0)
     return e;
   *image = image_of_layer(layer, !(flags & VHD_OPEN_READONLY));

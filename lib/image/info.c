@@ -9,6 +9,7 @@
 #include "format/geometry.h"
 #include "format/guid.h"
 #include "image/image.h"
+#include "image/layout_vhdx.h"
 #include "store/lock.h"
 
 /* Four bytes of a file, for a person. */
@@ -25,20 +26,60 @@ printable(const char *raw, char *text)
 static void
 fill_sparse(struct vhd_image *img, struct vhd_info *info)
 {
-  const struct header *h = &img->top->header;
+  const struct layer *top = img->top;
+  const struct header *h = &top->header;
 
-  info->block_size = h->block_size;
-  info->nblk = img->top->nblk;
-  info->bat_entries = h->max_table_entries;
-  info->nblk_allocated = img->top->nallocated;
-  info->aligned = img->top->layout.aligned;
-  info->batmap = img->top->layout.has_batmap;
-  if (img->top->footer.type != VHD_DIFFERENCING)
+  info->block_size = 1U << top->block_shift;
+  info->nblk = top->nblk;
+  info->bat_entries = top->layout.vhdx ? top->nblk : h->max_table_entries;
+  info->nblk_allocated = top->nallocated;
+  info->aligned = top->layout.aligned;
+  info->batmap = top->layout.has_batmap;
+  if (top->type != VHD_DIFFERENCING)
     return;
-  memcpy(info->parent_id, h->parent_id, sizeof info->parent_id);
-  guid_text(h->parent_id, info->parent_id_text);
+  memcpy(info->parent_id,
+         top->layout.vhdx ? top->layout.vhdx->link[0] : h->parent_id,
+         sizeof info->parent_id);
+  layer_parent_id_text(top, info->parent_id_text);
   if (h->parent_timestamp)
     info->parent_timestamp = (int64_t)h->parent_timestamp + VHD_EPOCH;
+}
+
+static void
+fill_vhd(struct vhd_image *img, struct vhd_info *info)
+{
+  const struct footer *f = &img->top->footer;
+  struct geometry g = { f->cylinders, f->heads, f->sectors };
+
+  info->original_size = f->original_size;
+  info->geometry_size = geometry_size(g);
+  info->cylinders = g.cylinders;
+  info->heads = g.heads;
+  info->sectors_per_track = g.sectors;
+  memcpy(info->id, f->id, sizeof info->id);
+  info->id_little_endian = guid_text(f->id, info->id_text);
+  printable(f->creator, info->creator);
+  printable(f->creator_os, info->creator_os);
+  info->creator_version = f->creator_version;
+  info->features = f->features;
+  if (f->type)
+    info->timestamp = (int64_t)f->timestamp + VHD_EPOCH;
+  info->saved_state = f->saved_state;
+  info->sector_size = VHD_SECTOR_SIZE;
+}
+
+static void
+fill_vhdx(struct vhd_image *img, struct vhd_info *info)
+{
+  const struct layout_vhdx *x = img->top->layout.vhdx;
+
+  info->original_size = info->size;
+  memcpy(info->id, x->data_id, sizeof info->id);
+  layer_id_text(img->top, info->id_text);
+  info->id_little_endian = true;
+  guid_text_windows(x->disk_id, info->disk_id_text);
+  info->sector_size = x->sector_size;
+  info->physical_sector_size = x->physical_sector_size;
 }
 
 /* Up to here a layer has something, as far as its table shows. */
@@ -73,29 +114,17 @@ fill_chain(struct vhd_image *img, struct vhd_info *info)
 void
 vhd_get_info(struct vhd_image *img, struct vhd_info *info)
 {
-  const struct footer *f = &img->top->footer;
-  struct geometry g = { f->cylinders, f->heads, f->sectors };
-
   memset(info, 0, sizeof *info);
   info->path = img->top->path;
   info->parent_name = img->top->parent_name;
-  info->type = f->type ? (enum vhd_type)f->type : VHD_RAW;
+  info->format = img->top->format;
+  info->type = img->top->type;
   info->size = vhd_size(img);
-  info->original_size = f->original_size;
   info->file_size = img->top->layout.file_size;
-  info->geometry_size = geometry_size(g);
-  info->cylinders = g.cylinders;
-  info->heads = g.heads;
-  info->sectors_per_track = g.sectors;
-  memcpy(info->id, f->id, sizeof info->id);
-  info->id_little_endian = guid_text(f->id, info->id_text);
-  printable(f->creator, info->creator);
-  printable(f->creator_os, info->creator_os);
-  info->creator_version = f->creator_version;
-  info->features = f->features;
-  if (f->type)
-    info->timestamp = (int64_t)f->timestamp + VHD_EPOCH;
-  info->saved_state = f->saved_state;
+  if (info->format == VHD_FORMAT_VHDX)
+    fill_vhdx(img, info);
+  else
+    fill_vhd(img, info);
   info->read_only = !img->writable;
   info->aligned = true;
   fill_chain(img, info);

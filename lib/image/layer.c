@@ -10,7 +10,9 @@
 #include "base/error.h"
 #include "base/table.h"
 #include "base/utf.h"
+#include "format/guid.h"
 #include "image/layer.h"
+#include "image/layout_vhdx.h"
 #include "image/request.h"
 #include "image/shared.h"
 
@@ -54,20 +56,48 @@ stored_name(const struct header *header)
 }
 
 static void
-fill_from_layout(struct layer *l)
+fill_from_vhd(struct layer *l)
 {
   const struct layout *layout = &l->layout;
 
   l->footer = layout->footer;
-  l->fixed = layout->footer.type == VHD_FIXED || layout->footer.type == 0;
-  l->size = layout->disk_size;
+  l->type = l->footer.type ? (enum vhd_type)l->footer.type : VHD_RAW;
+  l->fixed = l->type == VHD_FIXED || l->type == VHD_RAW;
   if (l->fixed)
     return;
   l->header = layout->header;
+  l->block_shift = (unsigned)__builtin_ctz(layout->header.block_size);
+  l->slot_shift = l->sector_shift = 9;
+}
+
+static void
+fill_from_vhdx(struct layer *l)
+{
+  const struct layout_vhdx *x = l->layout.vhdx;
+
+  l->format = VHD_FORMAT_VHDX;
+  l->type = x->type;
+  l->block_shift = (unsigned)__builtin_ctz(x->block_size);
+  l->slot_shift = VHDX_UNIT_SHIFT;
+  l->sector_shift = (unsigned)__builtin_ctz(x->sector_size);
+}
+
+static void
+fill_from_layout(struct layer *l)
+{
+  const struct layout *layout = &l->layout;
+
+  l->size = layout->disk_size;
+  l->bytes = layout_bytes(&l->layout, l->file);
+  if (layout->vhdx)
+    fill_from_vhdx(l);
+  else
+    fill_from_vhd(l);
+  if (l->fixed)
+    return;
   l->nblk = layout->nblk;
   l->spb = layout->spb;
   l->bitmap_sec = layout->bitmap_sec;
-  l->block_shift = (unsigned)__builtin_ctz(layout->header.block_size);
   l->nspare = layout->nspare;
   /* With blocks behind it, the disk was longer once, and so was its last. */
   l->own_size = layout->beyond ? (uint64_t)l->nblk << l->block_shift
@@ -84,17 +114,16 @@ forget_warnings(struct layer *l)
 /* Of a file that another program writes to meanwhile, parts may be read that do
  * not fit together; the next time they do. */
 static int
-read_layout(struct layer *l, uint32_t flags, struct vhd_error *err)
+read_layout(struct layer *l, uint32_t flags, bool vhdx, struct vhd_error *err)
 {
   struct warning_sink w = { { collect_warning, false }, l };
   unsigned tries = flags & VHD_OPEN_UNLOCKED ? TORN_TRIES : 1;
   int e;
 
-  if (flags & VHD_OPEN_RAW)
-    return layout_read_raw(l->file, &l->layout, err);
   do {
     forget_warnings(l);
-    e = flags & LAYER_HEAD
+    e = vhdx ? layout_vhdx_read(l->file, &w.sink, &l->layout, err)
+        : flags & LAYER_HEAD
           ? layout_read_head(l->file, &w.sink, &l->layout, err)
           : layout_read(l->file, flags, &w.sink, &l->layout, err);
   } while (e < 0 && --tries > 0);
@@ -102,20 +131,50 @@ read_layout(struct layer *l, uint32_t flags, struct vhd_error *err)
 }
 
 static int
+read_any_layout(struct layer *l, uint32_t flags, enum layer_formats formats,
+                struct vhd_error *err)
+{
+  enum vhd_format format =
+    formats == LAYER_VHDX ? VHD_FORMAT_VHDX : VHD_FORMAT_VHD;
+
+  if (flags & VHD_OPEN_RAW)
+    return layout_read_raw(l->file, &l->layout, err);
+  int e = formats == LAYER_ANY ? layout_format(l->file, &format, err) : 0;
+  if (e < 0)
+    return e;
+  if (format == VHD_FORMAT_VHDX && !(flags & VHD_OPEN_READONLY))
+    return vhd_fail(err, VHD_READ_ONLY, EROFS,
+                    "%s: this is a VHDX image, which can only be read here; to "
+                    "write to its disk, convert it to a VHD", l->path);
+  return read_layout(l, flags, format == VHD_FORMAT_VHDX, err);
+}
+
+static char *
+name_of_parent(const struct layer *l)
+{
+  const struct layout_vhdx *x = l->layout.vhdx;
+
+  if (l->type != VHD_DIFFERENCING)
+    return strdup("");
+  return x ? strdup(x->parent_name ? x->parent_name : "")
+           : stored_name(&l->header);
+}
+
+static int
 take_layout(struct layer *l, struct vhd_error *err)
 {
   fill_from_layout(l);
-  l->parent_name = l->footer.type == VHD_DIFFERENCING
-                     ? stored_name(&l->header) : strdup("");
+  l->parent_name = name_of_parent(l);
   return l->parent_name ? 0 : vhd_fail_sys(err, ENOMEM, "%s", l->path);
 }
 
 static int
-read_layer(struct layer *l, uint32_t flags, struct vhd_error *err)
+read_layer(struct layer *l, uint32_t flags, enum layer_formats formats,
+           struct vhd_error *err)
 {
   if (file_stamp(l->file, &l->stamp) < 0)
     l->stamp = (struct file_stamp){ 0 };
-  int e = read_layout(l, flags, err);
+  int e = read_any_layout(l, flags, formats, err);
   return e < 0 ? e : take_layout(l, err);
 }
 
@@ -138,14 +197,14 @@ layer_alloc(struct vhd_file *file, struct vhd_error *err)
 }
 
 int
-layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,
-          struct vhd_error *err)
+layer_new(struct vhd_file *file, uint32_t flags, enum layer_formats formats,
+          struct layer **layer, struct vhd_error *err)
 {
   struct layer *l = layer_alloc(file, err);
 
   if (!l)
     return -ENOMEM;
-  int e = read_layer(l, flags, err);
+  int e = read_layer(l, flags, formats, err);
   if (e < 0)
     layer_unref(l);
   else
@@ -173,6 +232,24 @@ layer_of_child(struct vhd_file *file, const struct layout *layout,
   return e;
 }
 
+/* As one I/O reads it. */
+static uint32_t
+layer_bitmap_bytes(const struct layer *l)
+{
+  return l->format == VHD_FORMAT_VHDX ? l->spb / 8 : l->bitmap_sec * 512;
+}
+
+uint64_t
+layer_bitmap_off(const struct layer *l, uint32_t blk, uint32_t slot)
+{
+  const struct layout_vhdx *x = l->layout.vhdx;
+
+  if (!x)
+    return (uint64_t)slot * 512;
+  return (uint64_t)x->chunk[blk / x->chunk_blocks] * VHDX_UNIT +
+         (uint64_t)(blk % x->chunk_blocks) * (l->spb / 8);
+}
+
 int
 layer_make_table(struct layer *l, bool writable)
 {
@@ -181,10 +258,15 @@ layer_make_table(struct layer *l, bool writable)
   l->bat = l->layout.bat;
   l->layout.bat = (struct bat){ 0 };
   l->nallocated = l->layout.nallocated;
-  l->state = table_zeroed(l->nblk, sizeof *l->state);
+  if (l->layout.vhdx) {
+    l->state = (_Atomic uint8_t *)l->layout.vhdx->state;
+    l->layout.vhdx->state = NULL;
+  } else {
+    l->state = table_zeroed(l->nblk, sizeof *l->state);
+  }
   if (!l->state)
     return -ENOMEM;
-  return bitmaps_init(&l->bitmaps, l->nblk, l->bitmap_sec * 512, writable);
+  return bitmaps_init(&l->bitmaps, l->nblk, layer_bitmap_bytes(l), writable);
 }
 
 struct layer *
@@ -238,6 +320,41 @@ layer_unref(struct layer *l)
   pthread_mutex_destroy(&l->lock);
   file_close(l->file);
   free(l);
+}
+
+/* ------------------------------------------------------------------ parents */
+
+bool
+layer_is_parent(const struct layer *child, const struct layer *l)
+{
+  const struct layout_vhdx *x = child->layout.vhdx;
+
+  if (child->format != l->format)
+    return false;
+  if (!x)
+    return memcmp(l->footer.id, child->header.parent_id, 16) == 0;
+  for (unsigned i = 0; i < x->nlink; i++)
+    if (memcmp(x->link[i], l->layout.vhdx->data_id, 16) == 0)
+      return true;
+  return false;
+}
+
+void
+layer_id_text(const struct layer *l, char *text)
+{
+  if (l->layout.vhdx)
+    guid_text_windows(l->layout.vhdx->data_id, text);
+  else
+    guid_text(l->footer.id, text);
+}
+
+void
+layer_parent_id_text(const struct layer *l, char *text)
+{
+  if (l->layout.vhdx)
+    guid_text_windows(l->layout.vhdx->link[0], text);
+  else
+    guid_text(l->header.parent_id, text);
 }
 
 /* ------------------------------------------------------------- block table */

@@ -29,25 +29,10 @@
 #include "image/bat.h"
 #include "image/bitmaps.h"
 #include "image/layout.h"
+#include "image/state.h"
 #include "image/waiters.h"
 #include "store/file.h"
 #include "vhdkit.h"
-
-/* What a block's bitmap says, in the low bits of its state. */
-enum summary {
-  BITS_UNKNOWN, /* not read yet */
-  BITS_NONE,
-  BITS_ALL,
-  BITS_MIXED,   /* the bitmap is, or must be got, in the cache */
-  BITS_MASK = 3,
-};
-
-/* And what goes on with it. */
-enum block_flags {
-  BLOCK_BUSY = 1 << 2,    /* a request is changing its mapping */
-  BLOCK_LOADING = 1 << 3, /* a request is reading its bitmap */
-  BLOCK_DIRTY = 1 << 4,   /* has an entry in the dirty set */
-};
 
 #define LAYER_WARNINGS 8
 
@@ -68,14 +53,21 @@ struct layer {
   /* Constant after open. */
   char *path;               /* the file's */
   struct vhd_file *file;    /* owned */
+  struct vhd_file *bytes;   /* the same, as it is to be read: with what is only
+                             * in the log of a VHDX */
+  enum vhd_format format;
+  enum vhd_type type;
   bool fixed;               /* or raw: the disk is a stretch of the file */
   uint64_t size;            /* bounds requests */
   uint64_t own_size;        /* its blocks hold somebody's data up to here */
   unsigned block_shift;     /* block size is 1 << block_shift */
+  unsigned slot_shift;      /* a slot counts 1 << slot_shift bytes */
+  unsigned sector_shift;    /* so many has a sector: a bit of a bitmap */
   uint32_t nblk, spb, bitmap_sec;
   uint32_t nspare;          /* blocks past the end of the disk */
   struct footer footer;
-  struct header header;     /* dynamic, differencing */
+  struct header header;     /* dynamic, differencing; of VHDX empty, as the
+                             * footer is */
   struct layout layout;     /* as opened; its arrays are not kept */
   char *parent_name;        /* UTF-8; "" */
   struct file_stamp stamp;  /* of the file, before it was read */
@@ -98,10 +90,17 @@ struct layer {
 /* Beside enum vhd_open_flags: the head alone is read (layout_read_head()); such
  * a layer tells what it is and who its parent is, and is of no other use. */
 #define LAYER_HEAD (1U << 31)
+/* What a file that is not raw may be. */
+enum layer_formats {
+  LAYER_ANY,
+  LAYER_VHD,
+  LAYER_VHDX,
+};
 
 /* Reads and validates the file and takes it over, also on failure.  flags:
  * enum vhd_open_flags.  *layer has one reference.  Blocks. */
-int layer_new(struct vhd_file *file, uint32_t flags, struct layer **layer,
+int layer_new(struct vhd_file *file, uint32_t flags,
+              enum layer_formats formats, struct layer **layer,
               struct vhd_error *err);
 /* A layer that only tells who its parent is: of a file and what is known of it,
  * whose arrays are not taken over.  Takes the file over, also on failure. */
@@ -154,25 +153,31 @@ void layer_set_block(struct layer *layer, uint32_t blk, uint32_t slot,
 void layer_set_flags(struct layer *layer, uint32_t blk, uint8_t set,
                      uint8_t clear);
 
-static inline enum summary
-summary_of(uint8_t state)
-{
-  return (enum summary)(state & BITS_MASK);
-}
-
 /* Sectors of the block that belong to somebody: fewer in the last one. */
 static inline uint32_t
 layer_block_sectors(const struct layer *l, uint32_t blk)
 {
-  uint64_t left = l->own_size / 512 - (uint64_t)blk * l->spb;
+  uint64_t left = (l->own_size >> l->sector_shift) - (uint64_t)blk * l->spb;
   return left < l->spb ? (uint32_t)left : l->spb;
 }
 
 static inline uint64_t
 slot_data_off(const struct layer *l, uint32_t slot)
 {
-  return ((uint64_t)slot + l->bitmap_sec) * 512;
+  return ((uint64_t)slot + l->bitmap_sec) << l->slot_shift;
 }
+
+/* Where the bitmap of a block lies that has this slot: before the block, or, in
+ * a VHDX, with those of its neighbours. */
+uint64_t layer_bitmap_off(const struct layer *layer, uint32_t blk,
+                          uint32_t slot);
+
+/* Does the child name the parent by the id that this one has? */
+bool layer_is_parent(const struct layer *child, const struct layer *layer);
+/* The id by which children name this one, as text; and by which this child
+ * names its parent.  GUID_TEXT_SIZE. */
+void layer_id_text(const struct layer *layer, char *text);
+void layer_parent_id_text(const struct layer *child, char *text);
 
 /* The first slot at or behind a sector whose data lie on 4 KiB. */
 static inline uint64_t

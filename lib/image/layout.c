@@ -19,7 +19,9 @@
 
 #include "base/arith.h"
 #include "base/error.h"
+#include "base/table.h"
 #include "image/layout_reader.h"
+#include "image/layout_vhdx.h"
 
 /* ------------------------------------------------------------------ header */
 
@@ -176,15 +178,27 @@ layout_read_batmap(struct reader *r)
 
 /* --------------------------------------------------------------------- all */
 
+/* One that a guest has given the footer of a VHD is none either. */
+static int
+refuse_vhdx(struct reader *r)
+{
+  enum vhd_format format;
+
+  int e = layout_format(r->file, &format, r->err);
+  return e < 0 || format == VHD_FORMAT_VHD ? e : layout_refuse_others(r);
+}
+
 static int
 begin(struct reader *r)
 {
   memset(r->l, 0, sizeof *r->l);
   r->l->path = r->file->path;
   int e = file_size(r->file, &r->l->file_size);
-  return e < 0 ? vhd_fail_sys(r->err, -e, "%s: cannot tell the size",
-                              r->file->path)
-               : layout_read_footer(r);
+  if (e < 0)
+    return vhd_fail_sys(r->err, -e, "%s: cannot tell the size",
+                        r->file->path);
+  e = refuse_vhdx(r);
+  return e < 0 ? e : layout_read_footer(r);
 }
 
 /* What follows the footer: each part of it, up to the NULL.  A fixed disk has
@@ -267,6 +281,11 @@ layout_free(struct layout *layout)
   slots_free(&layout->slots);
   free(layout->batmap_bits);
   layout->batmap_bits = NULL;
+  if (!layout->vhdx)
+    return;
+  table_free(layout->vhdx->state, layout->nblk, sizeof *layout->vhdx->state);
+  layout_vhdx_free(layout->vhdx);
+  layout->vhdx = NULL;
 }
 
 /* --------------------------------------------------------------------- walk */

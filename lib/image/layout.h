@@ -29,8 +29,12 @@ struct region {
 /* What is no metadata, but may be anything. */
 #define LAYOUT_UNKNOWN "unknown space"
 
+struct layout_vhdx;
+
 struct layout {
   const char *path;   /* the file's */
+  struct layout_vhdx *vhdx; /* of a VHDX, which has no footer, no header and
+                             * none of the regions below; else NULL; owned */
   uint64_t file_size;
   uint64_t disk_size; /* the size that counts */
   uint64_t own_size;  /* up to here its blocks hold somebody's data: never
@@ -39,10 +43,10 @@ struct layout {
   bool end_footer;     /* a valid footer lies at footer_off, the file's end */
   uint64_t footer_off; /* with no footer at the end: the file's size */
 
-  /* From here on dynamic and differencing only. */
+  /* From here on dynamic and differencing, and VHDX. */
   struct header header;
   uint32_t nblk;
-  uint32_t spb;        /* sectors in a block */
+  uint32_t spb;        /* sectors in a block: bits in its bitmap */
   uint32_t bitmap_sec; /* sectors of its bitmap */
   struct bat bat;      /* nblk entries, each valid or NO_SLOT; and nspare more,
                         * slots of blocks past the end of the disk */

@@ -38,7 +38,7 @@ request_load(struct vhd_request *req, struct layer *l, uint32_t blk,
   m->load_layer = l;
   m->load_bitmap = b;
   req->nio = 0;
-  request_add_io(req, l->file, VHD_IO_READ, (uint64_t)slot * 512,
+  request_add_io(req, l->bytes, VHD_IO_READ, layer_bitmap_off(l, blk, slot),
                  l->bitmaps.bytes, bits, 0);
   request_call(req, loaded, back);
   return request_io(req, loaded);
@@ -70,6 +70,8 @@ loaded(struct vhd_request *req)
   b->flags &= ~BITMAP_LOADING;
   enum summary s = BITS_UNKNOWN;
   if (result == 0) {
+    if (l->format == VHD_FORMAT_VHDX)
+      bitmap_turn(bitmaps_bits(&l->bitmaps, b), l->bitmaps.bytes);
     s = summarize(l, blk, bitmaps_bits(&l->bitmaps, b));
     layer_set_block(l, blk, layer_slot(l, blk), s);
   }

@@ -68,15 +68,16 @@ look_at_block(struct layer *l, bool last, uint64_t off, uint64_t *len,
   case BITS_UNKNOWN:
     return LOAD;
   case BITS_NONE:
-    v = NOTHING;
+    v = state & BLOCK_ZERO ? ZERO : NOTHING;
     break;
   case BITS_MIXED: {
-    uint32_t sec = (uint32_t)(in / 512);
-    uint32_t nsec = (uint32_t)((in + n + 511) / 512) - sec;
+    unsigned shift = l->sector_shift;
+    uint32_t sec = (uint32_t)(in >> shift);
+    uint32_t nsec = (uint32_t)((in + n + (1U << shift) - 1) >> shift) - sec;
     v = look_at_bitmap(l, need->blk, sec, &nsec);
     if (v == LOAD)
       return LOAD;
-    n = MIN(n, ((uint64_t)sec + nsec) * 512 - in);
+    n = MIN(n, (((uint64_t)sec + nsec) << shift) - in);
     break;
   }
   default:

@@ -42,8 +42,8 @@ map_set_data(struct vhd_run *run, const struct layer *l, unsigned depth,
 {
   run->len = len;
   run->file_off = file_off;
-  run->file = l->file;
-  run->fd = l->file->fd;
+  run->file = l->bytes;
+  run->fd = l->bytes->fd;
   run->kind = VHD_RUN_DATA;
   run->depth = (uint16_t)depth;
   return true;

@@ -158,7 +158,7 @@ static int
 start_parent(struct chain *c, unsigned i, struct vhd_error *err)
 {
   struct layer **l = &c->layer[i];
-  bool raw = (*l)->footer.type == 0;
+  bool raw = (*l)->type == VHD_RAW;
   uint32_t flags = VHD_OPEN_READONLY | c->parent_flags |
                    (raw ? VHD_OPEN_RAW : 0);
 

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "image/layout_vhdx.h"
 #include "image/parent.h"
 
 /* --------------------------------------------------------------- candidates */
@@ -88,6 +89,23 @@ add_locators(struct parent_search *s, enum kind kind, struct scratch *scratch)
   return e;
 }
 
+/* What a VHDX says: the same places, in the same order. */
+static int
+add_paths(struct parent_search *s, char *const *path)
+{
+  int e = 0;
+
+  if (path[VHDX_PATH_RELATIVE])
+    e = add_name(s, path[VHDX_PATH_RELATIVE]);
+  if (e == 0)
+    e = add_base(s, s->child->parent_name);
+  if (e == 0 && path[VHDX_PATH_ABSOLUTE])
+    e = add_name(s, path[VHDX_PATH_ABSOLUTE]);
+  if (e == 0 && path[VHDX_PATH_VOLUME])
+    e = add_base(s, path[VHDX_PATH_VOLUME]);
+  return e;
+}
+
 /* The stored name may be a whole Windows path.  Where none is stored, an
  * absolute locator says it too. */
 int
@@ -97,6 +115,8 @@ parent_search_begin(struct parent_search *s, const struct layer *child)
 
   memset(s, 0, sizeof *s);
   s->child = child;
+  if (child->layout.vhdx)
+    return add_paths(s, child->layout.vhdx->path);
   int e = scratch ? add_locators(s, RELATIVE, scratch) : -ENOMEM;
   if (e == 0)
     e = child->parent_name[0] != '\0' ? add_base(s, child->parent_name)

@@ -135,7 +135,7 @@ recover_journal(struct vhd_image *img, const char *dir,
   *journal = NULL;
   if (img->top->fixed && img->writable)
     file_probe(img->top->file);
-  if (img->top->fixed || img->orphan)
+  if (img->top->fixed || img->orphan || img->top->layout.vhdx)
     return 0;
   int e = journal_file_find(dir, img->top->file, img->top->footer.id,
                             img->unlocked, journal_bytes(JOURNAL_RECORDS), jf,

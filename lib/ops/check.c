@@ -17,6 +17,7 @@
 #include "format/geometry.h"
 #include "image/image.h"
 #include "image/layout.h"
+#include "image/layout_vhdx.h"
 #include "image/open.h"
 #include "image/parent_time.h"
 #include "ops/check.h"
@@ -94,6 +95,21 @@ check_footer(struct checker *c)
                 c->layout.disk_size);
 }
 
+/* By the reader of its format. */
+static int
+read_layout(struct checker *c, uint32_t flags, struct layout_sink *sink,
+            struct vhd_error *fault)
+{
+  enum vhd_format format;
+
+  int r = layout_format(c->file, &format, fault);
+  if (r < 0)
+    return r;
+  return format == VHD_FORMAT_VHDX
+           ? layout_vhdx_read(c->file, sink, &c->layout, fault)
+           : layout_read(c->file, flags, sink, &c->layout, fault);
+}
+
 /* One opened file.  0, or -errno where it could not be read. */
 static int
 check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
@@ -110,7 +126,7 @@ check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
   int r = flags & VHD_OPEN_UNLOCKED
             ? 0 : redo_finish(c->file, REDO_READER, &fault);
   if (r >= 0)
-    r = layout_read(c->file, flags, &sink.sink, &c->layout, &fault);
+    r = read_layout(c, flags, &sink.sink, &fault);
   if (r < 0) {
     /* Another format is no broken VHD. */
     if (is_about_content(&fault) && fault.code != VHD_FORMAT_UNKNOWN) {
@@ -122,6 +138,8 @@ check_layout(struct checker *c, uint32_t flags, struct vhd_error *err)
       *err = fault;
     return r;
   }
+  if (c->layout.vhdx != NULL)
+    return 0; /* all that is looked at its reader has seen */
   check_footer(c);
   if (c->layout.footer.type != VHD_FIXED) {
     if (c->result->errors == errors)
@@ -157,7 +175,7 @@ check_file(struct checker *c, const char *path, struct layer *layer,
   r = check_layout(c, flags, err);
   if (r == 0)
     r = progress_reach(&c->progress, from + c->layout.disk_size, err);
-  *type = c->layout.footer.type;
+  *type = layout_type(&c->layout);
   *nallocated = c->layout.nallocated;
   layout_free(&c->layout);
   file_close(c->file);
@@ -216,7 +234,7 @@ compare_sizes(struct checker *c, struct vhd_image *child)
 static bool
 has_metadata(const struct vhd_image *image)
 {
-  return image->top->footer.type != 0;
+  return image->top->type != VHD_RAW;
 }
 
 /* Disks to look at, in bytes; 0: not known. */

@@ -205,7 +205,7 @@ open_child(struct merge *m)
   if (r < 0)
     return r;
   layout_free(&edit.layout);
-  r = layer_new(edit.file, VHD_OPEN_READONLY, &layer, m->err);
+  r = layer_new(edit.file, VHD_OPEN_READONLY, LAYER_VHD, &layer, m->err);
   if (r < 0)
     return r;
   if (layer_make_table(layer, false) < 0) {

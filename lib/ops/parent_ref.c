@@ -69,6 +69,9 @@ parent_ref_make(struct parent_ref *ref, const char *child, const char *parent,
   char real[PATH_MAX], way[PATH_MAX * 2];
   int64_t mtime;
 
+  if (info->format != VHD_FORMAT_VHD)
+    return vhd_fail(err, VHD_PARENT_ID, EINVAL,
+                    "%s: a VHDX image can be no parent of a VHD", parent);
   memcpy(ref->id, info->id, sizeof ref->id);
   int r = lookup_real(parent, real, &mtime);
   if (r < 0)

@@ -31,7 +31,8 @@ TOOL_TESTS = \
 	tests/functional/tool-resize.py \
 	tests/functional/tool-script.py \
 	tests/functional/tool-set.py \
-	tests/functional/tool-targets.py
+	tests/functional/tool-targets.py \
+	tests/functional/tool-vhdx.py
 dist_check_SCRIPTS += $(TOOL_TESTS)
 TESTS += $(TOOL_TESTS)
 dist_check_DATA += \
@@ -39,7 +40,8 @@ dist_check_DATA += \
 	tests/functional/checktest.py \
 	tests/functional/inplacetest.py \
 	tests/functional/tooltest.py \
-	tests/functional/vhdimage.py
+	tests/functional/vhdimage.py \
+	tests/functional/vhdximage.py
 
 # The server's data path.
 SERVER_TESTS = \

@@ -111,7 +111,7 @@ def _():
 @case("what is no VHD at all is not called broken, but by its name: status 1")
 def _():
     for name, off, magic in (
-            ("VHDX", 0, b"vhdxfile"), ("qcow", 0, b"QFI\xfb\0\0\0\3"),
+            ("qcow", 0, b"QFI\xfb\0\0\0\3"),
             ("VMDK", 0, b"KDMV"), ("VMDK", 0, b"COWD"),
             ("VMDK", 0, b"# Disk DescriptorFile\n"),
             ("VDI", 0, b"<<< Any Disk Image >>>\n".ljust(64, b"\0") +
