@@ -49,6 +49,7 @@ struct export {
   pthread_rwlock_t lock;   /* guards the image's identity, not its use */
   struct vhd_image *image; /* NULL once exports_finish() has closed it */
   bool changeable;         /* .image may be written to */
+  bool only_read;          /* it is of a format that is */
 };
 
 static pthread_mutex_t exports_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -140,6 +141,9 @@ open_export(struct export *e)
   } else {
     e->changeable = !e->readonly && !e->child;
     e->image = image_open(e->path, NULL, !e->changeable);
+    e->only_read =
+      e->changeable && e->image && image_is_read_only(e->image);
+    e->changeable = e->changeable && !e->only_read;
   }
   return e->image != NULL;
 }
@@ -340,7 +344,7 @@ exports_finish(void)
 bool
 export_writable(const struct export *e)
 {
-  return !e->readonly;
+  return !e->readonly && !e->only_read;
 }
 
 /* ---------------------------------------------------------------- the child */

@@ -78,6 +78,15 @@ image_open_with(const char *path, const char *base, uint32_t flags,
   return image;
 }
 
+bool
+image_is_read_only(struct vhd_image *image)
+{
+  struct vhd_info info;
+
+  vhd_get_info(image, &info);
+  return info.read_only;
+}
+
 struct vhd_image *
 image_open(const char *path, const char *base, bool readonly)
 {
@@ -85,10 +94,14 @@ image_open(const char *path, const char *base, bool readonly)
   struct vhd_image *image =
     image_open_with(path, base, readonly ? VHD_OPEN_READONLY : 0, &err);
 
+  if (!image && !readonly && err.code == VHD_READ_ONLY) {
+    nbdkit_debug("%s; serving it read-only", err.message);
+    image = image_open_with(path, base, VHD_OPEN_READONLY, &err);
+  }
   if (!image)
     image_tell(&err);
   tell_warnings(image);
-  if (image && !readonly && !params.dir)
+  if (image && !readonly && !params.dir && !image_is_read_only(image))
     vhd_find_children(image, NULL, VHD_FIND_LIMIT, warn_of_child,
                       (void *)(uintptr_t)path);
   return image;

@@ -22,9 +22,11 @@ bool image_find_roots(struct roots *roots, const char *path, const char *base);
 /* flags: enum vhd_open_flags.  NULL with *err. */
 struct vhd_image *image_open_with(const char *path, const char *base,
                                   uint32_t flags, struct vhd_error *err);
-/* The same to be served; NULL: nbdkit was told why. */
+/* The same to be served; NULL: nbdkit was told why.  One of a format that is
+ * only read is opened so, whatever is asked for. */
 struct vhd_image *image_open(const char *path, const char *base,
                              bool readonly);
+bool image_is_read_only(struct vhd_image *image);
 /* NULL is fine. */
 void image_close(struct vhd_image *image);
 

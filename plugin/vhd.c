@@ -212,7 +212,8 @@ vhd_export_description(void *handle)
     return NULL;
   vhd_get_info(image, &info);
   export_end(handle);
-  snprintf(text, sizeof text, "%s VHD", types[info.type]);
+  snprintf(text, sizeof text, "%s %s", types[info.type],
+           info.format == VHD_FORMAT_VHDX ? "VHDX" : "VHD");
   return nbdkit_strdup_intern(text);
 }
 

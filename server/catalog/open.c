@@ -82,10 +82,14 @@ wants_readonly(const struct opening *how)
   return how->readonly || how->origin->readonly;
 }
 
+#define VHDX_NOTE "read-only: this is a VHDX image, which is only read"
+
 /* What a client is told who may have wanted to write: no names. */
 static const char *
-note_of(int error)
+note_of(int error, const struct vhd_error *why)
 {
+  if (why && why->code == VHD_READ_ONLY)
+    return VHDX_NOTE;
   switch (error) {
   case -EACCES:
   case -EPERM:
@@ -133,7 +137,7 @@ try_open(const struct opening *how, struct vhd_image **image,
   }
   const int r = open_as(how, VHD_OPEN_READONLY, image, err);
   if (r == 0 && for_writing < 0) {
-    *note = note_of(for_writing);
+    *note = note_of(for_writing, &why);
     log_readonly(how, for_writing, &why);
   }
   return r;
@@ -230,12 +234,13 @@ image_look(const struct opening *how, struct export_facts *facts,
   if (r < 0)
     return r;
   vhd_get_info(image, &info);
+  const bool vhdx = info.format == VHD_FORMAT_VHDX;
   const int denied = wants_readonly(how) ? 0 : denied_to_write(how->path);
   *facts = (struct export_facts){
     .description = how->origin->description,
-    .note = note_of(denied),
+    .note = vhdx && !wants_readonly(how) ? VHDX_NOTE : note_of(denied, NULL),
     .size = info.size,
-    .readonly = wants_readonly(how) || denied < 0 ||
+    .readonly = wants_readonly(how) || denied < 0 || vhdx ||
                 info.held != VHD_HELD_BY_NOBODY || is_written(image),
     .tls_only = how->origin->tls_only,
     .depth = info.depth,

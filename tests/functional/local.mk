@@ -71,6 +71,7 @@ SERVER_TESTS = \
 	tests/functional/server-stop.py \
 	tests/functional/server-strangers.py \
 	tests/functional/server-unreadable.py \
+	tests/functional/server-vhdx.py \
 	tests/functional/server-worker.py
 dist_check_SCRIPTS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)

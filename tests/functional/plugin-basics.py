@@ -13,6 +13,7 @@ from servertest import killed
 from tooltest import KiB, MiB, case, check, contains, content, equal, \
     program, read_json, run, same_bytes, vhdkit
 from vhdimage import write_fixed
+from vhdximage import Vhdx
 
 
 CLIENTS = []
@@ -55,6 +56,19 @@ def _():
     for parameter in ("file=", "dir=", "child=", "roots=", "readonly=",
                       "size-chs="):
         contains(text, parameter)
+
+
+@case("a VHDX is served read-only, whatever is asked for")
+def _():
+    image = Vhdx(3 * MiB)
+    image.full(1, b"b" * MiB)
+    image.write("a.vhdx")
+    with plugin_serving("a.vhdx", socket="s.sock"):
+        h = connect()
+        check(h.is_read_only(), "it can be written")
+        equal(bytes(h.pread(3 * MiB, 0)),
+              bytes(MiB) + b"b" * MiB + bytes(MiB))
+        leave()
 
 
 @case("a client sees the size, the flags and the block sizes")

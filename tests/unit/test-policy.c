@@ -80,6 +80,8 @@ make_world(void **state)
   write_vhd("home/cut.vhd", 0);
   write_vhd("home/sub/parent.vhd", 4096 - 512);
   write_vhd("homeless/other.vhd", 4096 - 512);
+  write_file("home/parent.vhdx", "vhdxfile and so on");
+  write_file("home/almost.vhdx", "no vhdxfile");
   write_file("home/secret", "secret");
   write_file("home/disk.vhd.vhdkit-redo", "redo");
   write_file("home/parent.vhd.vhdkit-redo", "redo");
@@ -188,6 +190,9 @@ a_named_image_is_not_its_folder(void **state)
     {"/home/secret", false, -EACCES},
     {"/home/secret", true, -EACCES},
     {"/home/almost", false, -EACCES},
+    {"/home/parent.vhdx", false, 0},
+    {"/home/parent.vhdx", true, -EACCES},
+    {"/home/almost.vhdx", false, -EACCES},
     {"/home/link.vhd", false, -EACCES},
     {"/home/fifo", false, -EACCES},
     {"/home/sub", false, -EACCES},

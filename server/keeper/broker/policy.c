@@ -29,6 +29,7 @@
 #include "vhdkit.h"
 
 #define COOKIE "conectix"
+#define VHDX_COOKIE "vhdxfile"
 #define COOKIE_LEN 8
 #define FOOTER_LEN 512
 
@@ -47,7 +48,7 @@ static const char *const key_names[] = KEYS_NAMES;
 
 enum right {
   NONE,
-  READ_VHD, /* if it is a VHD */
+  READ_IMAGE, /* if it is a VHD or a VHDX */
   READ,
   WRITE,
 };
@@ -323,10 +324,10 @@ right_below(struct policy *policy, const char *path, const char *place)
   if (is_plainly_below_root(policy, place))
     return READ;
   if (!folder && is_plainly_beside(policy, place))
-    return READ_VHD;
+    return READ_IMAGE;
   if (is_below_root(policy, place))
     return READ;
-  return !folder && is_beside(policy, place) ? READ_VHD : NONE;
+  return !folder && is_beside(policy, place) ? READ_IMAGE : NONE;
 }
 
 static bool
@@ -384,7 +385,7 @@ right_to_companion(struct policy *policy, const char *image)
   if (named != NONE)
     return named;
   const enum right right = right_below(policy, image, image);
-  return right == READ_VHD ? READ : right;
+  return right == READ_IMAGE ? READ : right;
 }
 
 static enum right
@@ -406,24 +407,25 @@ right_to(struct policy *policy, const char *path, int fd)
 }
 
 static bool
-has_cookie_at(int fd, off_t off)
+has_cookie_at(int fd, const char *cookie, off_t off)
 {
-  char cookie[COOKIE_LEN];
+  char buf[COOKIE_LEN];
 
-  return off >= 0 && pread(fd, cookie, sizeof cookie, off) == sizeof cookie &&
-         memcmp(cookie, COOKIE, sizeof cookie) == 0;
+  return off >= 0 && pread(fd, buf, sizeof buf, off) == sizeof buf &&
+         memcmp(buf, cookie, sizeof buf) == 0;
 }
 
 /* As the library looks for a footer: at the end, which old programs wrote a
- * byte short, or its copy at the beginning. */
+ * byte short, or its copy at the beginning; where a VHDX has its signature. */
 static bool
-is_vhd(int fd)
+is_image(int fd)
 {
   struct stat st;
 
   return fstat(fd, &st) == 0 &&
-         (has_cookie_at(fd, 0) || has_cookie_at(fd, st.st_size - FOOTER_LEN) ||
-          has_cookie_at(fd, st.st_size - FOOTER_LEN + 1));
+         (has_cookie_at(fd, COOKIE, 0) || has_cookie_at(fd, VHDX_COOKIE, 0) ||
+          has_cookie_at(fd, COOKIE, st.st_size - FOOTER_LEN) ||
+          has_cookie_at(fd, COOKIE, st.st_size - FOOTER_LEN + 1));
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -457,11 +459,11 @@ policy_open(struct policy *policy, const char *path, bool write)
   if (look < 0)
     return look;
   const enum right right = right_to(policy, path, look);
-  int fd = right >= (write ? WRITE : READ_VHD)
+  int fd = right >= (write ? WRITE : READ_IMAGE)
              ? open_regular(look, write ? O_RDWR : O_RDONLY)
              : -EACCES;
   close(look);
-  if (fd >= 0 && right == READ_VHD && !is_vhd(fd) &&
+  if (fd >= 0 && right == READ_IMAGE && !is_image(fd) &&
       (place_of(fd, place) < 0 || !is_below_root(policy, place))) {
     close(fd);
     fd = -EACCES;

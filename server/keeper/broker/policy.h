@@ -5,8 +5,9 @@
  *   the folder of images     regular files below it; for writing those that
  *                            are asked for as *.vhd
  *   --root                   regular files below it, for reading
- *   beside a named image     regular files below its folder that are VHDs, for
- *                            reading: its parents, and the search for children
+ *   beside a named image     regular files below its folder that are VHDs or
+ *                            VHDXs, for reading: its parents, and the search
+ *                            for children
  *   the companion of one     NAME.vhdkit-redo beside it: as the image NAME, and
  *                            it may be removed where that may be written
  *   the folders of journals  journals
