@@ -381,7 +381,8 @@ int vhd_flush(struct vhd_image *image);
 /* Where a range lies. */
 enum vhd_run_kind {
   VHD_RUN_DATA, /* in .file at .file_off */
-  VHD_RUN_ZERO, /* an image of the chain says: zeros, with space set aside */
+  VHD_RUN_ZERO, /* an image of the chain says: zeros; of a VHD with space set
+                 * aside */
   VHD_RUN_HOLE, /* no image of the chain holds it: reads as zeros */
 };
 

@@ -32,6 +32,7 @@ TOOL_TESTS = \
 	tests/functional/tool-script.py \
 	tests/functional/tool-set.py \
 	tests/functional/tool-targets.py \
+	tests/functional/tool-vhdx-hostile.py \
 	tests/functional/tool-vhdx.py
 dist_check_SCRIPTS += $(TOOL_TESTS)
 TESTS += $(TOOL_TESTS)
