@@ -30,6 +30,7 @@ struct vhd_content {
   uint64_t off;
   size_t len;
   const void *buf;
+  uint64_t reserved[2];
 };
 
 struct vhd_create_options {

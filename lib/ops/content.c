@@ -23,6 +23,9 @@ check_parts(const struct content *c, const struct blank *plan,
 
   for (size_t i = 0; i < c->n; i++) {
     const struct vhd_content *part = &c->part[i];
+    int r = CHECK_ROOM(part, path, err);
+    if (r < 0)
+      return r;
     if (part->off < end || (part->off | part->len) % VHD_SECTOR_SIZE != 0 ||
         !range_fits(part->off, part->len, plan->footer.current_size))
       return vhd_fail(err, VHD_ARGUMENT, EINVAL,

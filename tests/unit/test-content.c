@@ -48,15 +48,17 @@ check_disk(const char *path, const uint8_t *want)
   vhd_close(image, NULL);
 }
 
+#define PART(o, l, b) { .off = (o), .len = (l), .buf = (b) }
+
 /* Parts that share a block, and that reach over several. */
 static void
 test_parts(void **state)
 {
   const struct vhd_content part[] = {
-    { 0, S, ones },
-    { 2 * S, 3 * S, twos },
-    { 5 * BLOCK - S, 2 * BLOCK + 2 * S, ones },
-    { SIZE - S, S, twos },
+    PART(0, S, ones),
+    PART(2 * S, 3 * S, twos),
+    PART(5 * BLOCK - S, 2 * BLOCK + 2 * S, ones),
+    PART(SIZE - S, S, twos),
   };
   static const enum vhd_type types[] = {
     VHD_FIXED, VHD_DYNAMIC, VHD_DIFFERENCING,
@@ -68,7 +70,7 @@ test_parts(void **state)
   for (unsigned i = 0; i < 2 * ARRAY_SIZE(types); i++) {
     const enum vhd_type type = types[i / 2];
     const uint32_t flags = i % 2 ? VHD_CREATE_FULL : 0;
-    const struct vhd_content all = { BLOCK / 2, sizeof twos, twos };
+    const struct vhd_content all = PART(BLOCK / 2, sizeof twos, twos);
     memset(want, 0, sizeof want);
     unlink(IMAGE);
     if (type == VHD_DIFFERENCING) {
@@ -88,13 +90,13 @@ static void
 test_refused(void **state)
 {
   const struct vhd_content bad[][2] = {
-    { { 0, S - 1, ones }, { S, S, ones } },
-    { { 1, S, ones }, { 2 * S, S, ones } },
-    { { S, S, ones }, { 0, S, ones } },
-    { { 0, 2 * S, ones }, { S, S, ones } },
-    { { 0, S, ones }, { SIZE, S, ones } },
-    { { 0, S, ones }, { SIZE - S, 2 * S, ones } },
-    { { 0, S, ones }, { UINT64_MAX - S + 1, S, ones } },
+    { PART(0, S - 1, ones), PART(S, S, ones) },
+    { PART(1, S, ones), PART(2 * S, S, ones) },
+    { PART(S, S, ones), PART(0, S, ones) },
+    { PART(0, 2 * S, ones), PART(S, S, ones) },
+    { PART(0, S, ones), PART(SIZE, S, ones) },
+    { PART(0, S, ones), PART(SIZE - S, 2 * S, ones) },
+    { PART(0, S, ones), PART(UINT64_MAX - S + 1, S, ones) },
   };
   struct vhd_error err;
 

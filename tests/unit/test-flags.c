@@ -19,12 +19,13 @@
   (VHD_OPEN_READONLY | VHD_OPEN_SIZE_CHS | VHD_OPEN_RAW_PARENT |        \
    VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT | VHD_OPEN_RAW)
 
-/* ----------------------------------------------------------------- functions */
+/* --------------------------------------------------------------- functions */
 
 /* Options of each kind; all of them are clear but for what a call needs. */
 static struct {
   struct vhd_open_options open;
   struct vhd_create_options create;
+  struct vhd_content content;
   struct vhd_convert_options convert;
   struct vhd_compare_options compare;
   struct vhd_chain_options chain;
@@ -74,7 +75,13 @@ call_open(struct vhd_error *err)
 static int
 call_create(struct vhd_error *err)
 {
+  static const char sector[512] = "x";
+
   opt.create.size = 1 << 20;
+  opt.content.buf = sector;
+  opt.content.len = sizeof sector;
+  opt.create.content = &opt.content;
+  opt.create.ncontent = 1;
   return vhd_create(NEW, &opt.create, err);
 }
 
@@ -224,7 +231,8 @@ static const struct function {
   { "vhd_create", call_create,
     { { &opt.create.flags, VHD_CREATE_FULL | VHD_CREATE_OVERWRITE |
                              VHD_CREATE_ABSOLUTE } },
-    { ROOM(create.reserved), ROOM(create.progress.reserved) } },
+    { ROOM(create.reserved), ROOM(create.progress.reserved),
+      ROOM(content.reserved) } },
   { "vhd_convert", call_convert,
     { { &opt.convert.flags, VHD_CONVERT_FULL | VHD_CONVERT_OVERWRITE |
                               VHD_CONVERT_AZURE },
