@@ -280,7 +280,15 @@ int vhd_check(const char *path, const struct vhd_check_options *opt,
 struct vhd_compact_options {
   struct vhd_open_options open;
   struct vhd_progress progress;
-  uint64_t reserved[8];
+  /* Or NULL: what nobody counts on, because the file systems inside do not use
+   * it.  Tells of the first such stretch of the disk that reaches beyond
+   * `from`; the image is open and locked, and may be read meanwhile.  1; 0:
+   * there is none; or -errno and *err, which ends it before anything has
+   * changed if that is what the first call returns. */
+  int (*next_free)(void *opaque, struct vhd_image *image, uint64_t from,
+                   uint64_t *off, uint64_t *len, struct vhd_error *err);
+  void *opaque;
+  uint64_t reserved[6];
 };
 
 struct vhd_compact_result {
@@ -294,7 +302,10 @@ struct vhd_compact_result {
  * of zeros lose their place, in a child only where its ancestors read as zeros
  * too or it says nothing; then blocks are moved from the end into free places,
  * and the file is cut.  What the disk reads as stays the same, and so does the
- * time of the file's last change, which children go by.  Whenever it ends, be
+ * time of the file's last change, which children go by.  With .next_free,
+ * blocks of which all is free or zeros go too, if what is free reads as zeros
+ * afterwards: never does what an ancestor holds come to show; an image with
+ * children beside it is refused then (VHD_STATE).  Whenever it ends, be
  * it by a power cut, the image is sound, and another call goes on.  result may
  * be NULL; it is filled also on failure. */
 int vhd_compact(const char *path, const struct vhd_compact_options *opt,

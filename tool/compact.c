@@ -7,15 +7,19 @@
 #include <stdlib.h>
 
 #include "image.h"
+#include "inside/free.h"
 #include "interrupt.h"
 #include "json.h"
+#include "message.h"
 #include "progress.h"
 #include "text.h"
 #include "verbs.h"
 
-static bool as_json;
+static bool as_json, drop_free;
 
 static const struct option_spec options[] = {
+  { .name = "free", .kind = OPTION_FLAG, .value = &drop_free,
+    .help = "also drop what file systems inside do not use (ext2 to ext4)" },
   { .name = "json", .kind = OPTION_FLAG, .value = &as_json,
     .help = "print what was done as JSON" },
   { .name = NULL },
@@ -50,15 +54,26 @@ print_text(const char *image, const struct vhd_compact_result *result)
 static int
 run(char **args)
 {
-  const struct vhd_compact_options opt = {
+  struct free_map map = { .n = 0 };
+  struct vhd_compact_options opt = {
     .open = image_open_options(0),
     .progress = progress_of("compacted"),
   };
   struct vhd_compact_result result;
   struct vhd_error err = { 0 };
 
+  if (drop_free && !free_can_look()) {
+    complain("this vhdkit was built without libblkid or libext2fs, and so "
+             "cannot tell what is free");
+    return EXIT_FAILED;
+  }
+  if (drop_free) {
+    opt.next_free = free_next;
+    opt.opaque = &map;
+  }
   const int r = vhd_compact(args[0], &opt, &result, &err);
   progress_end();
+  free_map_free(&map);
   if (r < 0) {
     image_complain(&err, false);
     interrupt_obey();
@@ -78,7 +93,8 @@ const struct verb compact_verb = {
   .min_args = 1,
   .max_args = 1,
   .options = { options, root_options, open_options, progress_options },
-  .about = "The disk reads the same afterwards.  It can be interrupted at any "
-           "time, by a power\ncut too, and goes on when it is called again.",
+  .about = "The disk reads the same afterwards, but for what is free.  It can "
+           "be interrupted\nat any time, by a power cut too, and goes on when "
+           "it is called again.",
   .run = run,
 };

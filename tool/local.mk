@@ -4,9 +4,11 @@ bin_PROGRAMS += tool/vhdkit
 tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS) \
 	-DSBINDIR='"$(sbindir)"'
 tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) \
-	$(BLKID_CFLAGS) $(LIBNBD_CFLAGS) $(LIBFDISK_CFLAGS)
+	$(BLKID_CFLAGS) $(LIBNBD_CFLAGS) $(LIBFDISK_CFLAGS) \
+	$(EXT2FS_CFLAGS)
 tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
-	$(BLKID_LIBS) $(LIBNBD_LIBS) $(LIBFDISK_LIBS)
+	$(BLKID_LIBS) $(LIBNBD_LIBS) $(LIBFDISK_LIBS) \
+	$(EXT2FS_LIBS)
 tool_vhdkit_SOURCES = \
 	tool/attach.c \
 	tool/attach/client.c \
@@ -48,6 +50,10 @@ tool_vhdkit_SOURCES = \
 	tool/info.c \
 	tool/inside/disk.c \
 	tool/inside/disk.h \
+	tool/inside/ext.c \
+	tool/inside/ext.h \
+	tool/inside/free.c \
+	tool/inside/free.h \
 	tool/interrupt.c \
 	tool/interrupt.h \
 	tool/json.c \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* compact.c: vhd_compact(), an image in as short a file as may be.
  *
- *   drop    blocks without which the disk reads the same lose their places
+ *   drop    blocks without which the disk reads the same lose their places,
+ *           and those of which nobody counts on the rest (.next_free)
  *   move    those that lie farthest back go to free places in front
  *   cut     the file ends behind the last of them
  *
@@ -10,13 +11,15 @@
  * goes is known at once: `cut` is the sector up to which there are as many free
  * places as there are blocks behind it.
  *
- * At each moment the file is a sound image with the same disk: see
- * image/place.h; and it ends in a footer, since only vhd_close() moves its end.
+ * At each moment the file is a sound image with the same disk, but for what
+ * nobody counts on, which is as it was or zeros: see image/place.h; and it ends
+ * in a footer, since only vhd_close() moves its end.
  * So whoever is interrupted has lost nothing but time, and the next run goes on
  * where this one was.  One thread a call. */
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "base/arith.h"
@@ -30,6 +33,7 @@
 #define SETTLE_BYTES (256ULL << 20)
 
 struct compaction {
+  const struct vhd_compact_options *opt;
   struct vhd_image *image;
   struct layer *top;
   struct vhd_compact_result *result;
@@ -48,6 +52,28 @@ fail(struct compaction *c, int r)
 
 /* --------------------------------------------------------------------- drop */
 
+/* The part of a range that begins at its beginning and is all free, or all not:
+ * how long it is.  -errno: err is filled. */
+static int
+next_part(struct compaction *c, uint64_t off, uint64_t end, uint64_t *len,
+          bool *is_free)
+{
+  uint64_t at = 0, n = 0;
+  int r = c->opt->next_free == NULL
+            ? 0
+            : c->opt->next_free(c->opt->opaque, c->image, off, &at, &n,
+                                c->err);
+
+  if (r < 0)
+    return r;
+  /* What does not reach beyond off is none. */
+  if (r > 0 && (at > UINT64_MAX - n || at + n <= off))
+    r = 0;
+  *is_free = r > 0 && at <= off;
+  *len = (*is_free ? MIN(at + n, end) : r > 0 ? MIN(at, end) : end) - off;
+  return 0;
+}
+
 /* 1 or 0, or -errno.  A block that reaches past the end of the disk may hold
  * what was there when the disk was larger. */
 static int
@@ -59,7 +85,17 @@ can_drop(struct compaction *c, uint32_t blk)
 
   if (!range_fits(off, len, vhd_size(c->image)))
     return 0;
-  return inplace_is_void(c->image, off, len, c->buf);
+  for (uint64_t at = off, n; at < off + len; at += n) {
+    bool is_free;
+    int r = next_part(c, at, off + len, &n, &is_free);
+    if (r < 0)
+      return r;
+    r = is_free ? inplace_hides_nothing(c->image, at, n, c->buf)
+                : inplace_is_void(c->image, at, n, c->buf);
+    if (r != 1)
+      return fail(c, r);
+  }
+  return 1;
 }
 
 static int
@@ -73,10 +109,9 @@ drop_zeros(struct compaction *c)
        blk++) {
     r = can_drop(c, blk);
     if (r == 1) {
-      r = place_drop(c->image, blk);
+      r = fail(c, place_drop(c->image, blk));
       c->result->nblk_dropped += r == 0;
     }
-    r = fail(c, r);
     if (r == 0)
       r = progress_add(&c->progress, 1ULL << top->block_shift, c->err);
   }
@@ -150,6 +185,33 @@ move_down(struct compaction *c)
 /* --------------------------------------------------------------------- all */
 
 static int
+refuse_child(void *opaque, const char *child)
+{
+  struct compaction *c = opaque;
+
+  return vhd_fail(c->err, VHD_STATE, EBUSY,
+                  "%s: %s is a child of it, and would see what is dropped "
+                  "vanish, which it may use; merge or remove it first, or "
+                  "compact without what is free", c->top->path, child);
+}
+
+/* What an image does not use its child may. */
+static int
+prepare_free(struct compaction *c)
+{
+  uint64_t len;
+  bool is_free;
+
+  if (c->opt->next_free == NULL)
+    return 0;
+  int r = vhd_find_children(c->image, NULL, UINT_MAX, refuse_child, c);
+  return r < 0 && r != -EBUSY ? fail(c, r)
+         : r < 0              ? r
+                              : next_part(c, 0, c->top->layout.file_size, &len,
+                                          &is_free);
+}
+
+static int
 compact(struct compaction *c)
 {
   if (c->top->fixed)
@@ -161,7 +223,9 @@ compact(struct compaction *c)
   c->buf = malloc(INPLACE_CHUNK);
   if (c->buf == NULL)
     return fail(c, -ENOMEM);
-  int r = drop_zeros(c);
+  int r = prepare_free(c);
+  if (r == 0)
+    r = drop_zeros(c);
   if (r == 0)
     r = move_down(c);
   free(c->buf);
@@ -185,7 +249,7 @@ vhd_compact(const char *path, const struct vhd_compact_options *opt,
   int r = CHECK_ROOM(opt, path, err);
   if (r < 0)
     return r;
-  struct compaction c = { .result = result, .err = err };
+  struct compaction c = { .opt = opt, .result = result, .err = err };
   r = inplace_open(path, &opt->open, "compacted", &in, err);
   if (r < 0)
     return r;
@@ -195,7 +259,7 @@ vhd_compact(const char *path, const struct vhd_compact_options *opt,
   r = progress_begin(&c.progress, &opt->progress, path, 0, err);
   if (r == 0)
     r = compact(&c);
-  r = inplace_close(&in, r, true, err);
+  r = inplace_close(&in, r, opt->next_free == NULL, err);
   result->file_size = in.file_size;
   return r;
 }

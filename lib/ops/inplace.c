@@ -143,12 +143,37 @@ look_at_void(void *opaque, const struct vhd_run *run, uint64_t off)
   return r < 0 ? r : !r;
 }
 
+static int
+look_at_hidden(void *opaque, const struct vhd_run *run, uint64_t off)
+{
+  const struct looking *l = opaque;
+
+  if (run->depth > 0 || run->kind != VHD_RUN_DATA || l->parent == NULL)
+    return 0;
+  const int r = inplace_disk_is_zero(l->parent, off, run->len, l->buf);
+  return r < 0 ? r : !r;
+}
+
+static int
+look(struct vhd_image *image, uint64_t off, uint64_t len, uint8_t *buf,
+     int (*at)(void *opaque, const struct vhd_run *run, uint64_t off))
+{
+  struct looking l = { .parent = vhd_parent(image), .buf = buf };
+  const int r = walk_runs(image, off, len, at, &l, NULL);
+
+  return r < 0 ? r : !r;
+}
+
+int
+inplace_hides_nothing(struct vhd_image *image, uint64_t off, uint64_t len,
+                      uint8_t *buf)
+{
+  return look(image, off, len, buf, look_at_hidden);
+}
+
 int
 inplace_is_void(struct vhd_image *image, uint64_t off, uint64_t len,
                 uint8_t *buf)
 {
-  struct looking l = { .parent = vhd_parent(image), .buf = buf };
-  int r = walk_runs(image, off, len, look_at_void, &l, NULL);
-
-  return r < 0 ? r : !r;
+  return look(image, off, len, buf, look_at_void);
 }

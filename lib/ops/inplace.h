@@ -48,5 +48,9 @@ int inplace_disk_is_zero(struct vhd_image *image, uint64_t off, uint64_t len,
  * -errno. */
 int inplace_is_void(struct vhd_image *image, uint64_t off, uint64_t len,
                     uint8_t *buf);
+/* The same, whatever its own sectors hold: are its ancestors zeros wherever it
+ * says something itself? */
+int inplace_hides_nothing(struct vhd_image *image, uint64_t off, uint64_t len,
+                          uint8_t *buf);
 
 #endif

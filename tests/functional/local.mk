@@ -27,6 +27,7 @@ TOOL_TESTS = \
 	tests/functional/tool-snapshot.py \
 	tests/functional/tool-repair.py \
 	tests/functional/tool-rescue.py \
+	tests/functional/tool-free.py \
 	tests/functional/tool-mount.py \
 	tests/functional/tool-resize.py \
 	tests/functional/tool-script.py \

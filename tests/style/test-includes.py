@@ -52,6 +52,7 @@ LIBRARIES = [
     ("libconfig", r"libconfig\.h", {"server/config": 1}),
     ("jansson", r"jansson\.h", {"tool": None}),
     ("libsmartcols", r"libsmartcols", {"tool": None}),
+    ("libext2fs", r"ext2fs/|et/", {"tool/inside": 1}),
     ("libblkid", r"blkid(/|\.h)", {"tool/inside": 1}),
     ("nbdkit", r"nbdkit-", {"plugin": None}),
 ]
