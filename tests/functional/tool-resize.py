@@ -189,6 +189,34 @@ def _():
     equal(len(content("child.vhd")), MiB + 512 * KiB)
 
 
+@case("zeros that hide a parent's data go with the size, and their space")
+def _():
+    block = 8 * KiB
+    write_dynamic("base.vhd", 8 * block, {7: (FULL, b"old!" * (block // 4))},
+                  block_size=block, id=b"B" * 16)
+    write_dynamic("child.vhd", 8 * block,
+                  {1: (FULL, b"new!" * (block // 4)), 7: (FULL, bytes(block))},
+                  block_size=block, creator=b"tap\0", creator_version=0x10003,
+                  parent={"parent_id": b"B" * 16,
+                          "parent_name": "base.vhd".encode("utf-16-be")})
+    child = Image("child.vhd")
+    bits = bytes([0x41]) + bytes(511)
+    head = struct.pack(">8sQIII", b"tdbatmap", 2560, 1, 0x10002,
+                       ~sum(bits) & 0xffffffff)
+    child.bytes[2048:2048] = head + bytes(512 - len(head)) + bits
+    for blk in 1, 7:
+        child.set_bat(blk, child.bat[blk] + 2)
+    child.save()
+    wanted, size = content("child.vhd"), os.path.getsize("child.vhd")
+    sound("child.vhd")
+    vhdkit("resize", "--shrink", "child.vhd", str(4 * block))
+    same_bytes(content("child.vhd"), wanted[:4 * block])
+    equal(Image("child.vhd").bytes[2560], 0x40, "the map")
+    check(os.path.getsize("child.vhd") < size - block, "it is as long as ever")
+    sound("child.vhd")
+    refused("resize", "child.vhd", str(8 * block), says="parent")
+
+
 # ---------------------------------------------------------------------- chains
 
 @case("a child grows past its parent, and not over what that holds")
