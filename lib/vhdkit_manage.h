@@ -416,8 +416,9 @@ struct vhd_relink_result {
 
 /* Has each child in the folders whose parent is not where it says name the
  * image in them that has its parent's id, and calls found for each.  Each is
- * changed wholly or not at all, and another call goes on.  result may be NULL.
- */
+ * changed wholly or not at all, and another call goes on, which first finishes
+ * what was interrupted.  What cannot be read is told of, and counts as left.
+ * result may be NULL. */
 int vhd_relink(const char *const *folders, size_t n,
                const struct vhd_relink_options *opt,
                void (*found)(void *opaque, const struct vhd_relink_item *item),
