@@ -23,7 +23,7 @@
 #define WINDOW_NS UINT64_C(50000000)
 /* Nothing is learned from a time in which nobody wants anything. */
 #define PAUSE_NS UINT64_C(10000000)
-/* Windows from one try to the next. */
+/* Windows from one try to the next; more of them while it does not pay. */
 #define HOLD_MIN 4
 #define HOLD_MAX 64
 /* Several syncers pay if there are more writes than this. */
@@ -57,11 +57,11 @@ end_try(struct io_durables *d, uint64_t rate)
 {
   if (d->several ? rate > PAYS(d->rate) : PAYS(rate) > d->rate) {
     d->trying = false;
-    d->hold = HOLD_MIN;
+    d->hold = 0;
   } else {
     change(d);
     if (d->hold < HOLD_MAX)
-      d->hold *= 4;
+      d->hold = HOLD_MIN + 4 * d->hold;
   }
 }
 
@@ -74,7 +74,7 @@ end_window(struct io_durables *d, uint64_t now)
 
   if (d->trying)
     end_try(d, rate);
-  else if (++d->held >= d->hold && shared)
+  else if (++d->held >= HOLD_MIN + d->hold && shared)
     change(d);
   d->rate = rate;
   d->began = now;

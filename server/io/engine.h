@@ -116,7 +116,7 @@ struct io_durables {
   /* How many there are at most, and how that was found. */
   bool several;
   bool trying;      /* the other way than before */
-  unsigned held, hold; /* windows since the last try; until the next */
+  unsigned held, hold; /* windows since a try; more that are to be */
   uint64_t rate;    /* writes a second, in the last window */
   uint64_t began;   /* this window */
   uint64_t ended;   /* the last sync */
