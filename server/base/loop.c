@@ -33,14 +33,23 @@ loop_current(void)
 void
 loop_post(struct loop *loop, struct task *task)
 {
+  struct tasks tasks = STAILQ_HEAD_INITIALIZER(tasks);
+
+  STAILQ_INSERT_TAIL(&tasks, task, link);
+  loop_post_all(loop, &tasks);
+}
+
+void
+loop_post_all(struct loop *loop, struct tasks *tasks)
+{
   if (loop == current_loop) {
-    STAILQ_INSERT_TAIL(&loop->run, task, link);
+    STAILQ_CONCAT(&loop->run, tasks);
     return;
   }
 
   pthread_mutex_lock(&loop->lock);
   const bool was_empty = STAILQ_EMPTY(&loop->inbox);
-  STAILQ_INSERT_TAIL(&loop->inbox, task, link);
+  STAILQ_CONCAT(&loop->inbox, tasks);
   pthread_mutex_unlock(&loop->lock);
 
   /* Whoever put the first one in has woken the loop, or is about to. */

@@ -65,6 +65,8 @@ int loop_start(struct loop *loop, void (*begin)(struct loop *));
 
 /* Any thread.  The task must not be posted already. */
 void loop_post(struct loop *loop, struct task *task);
+/* The same for several, of which the list becomes empty; there is one. */
+void loop_post_all(struct loop *loop, struct tasks *tasks);
 
 /* To be called at the end of every event callback of this loop. */
 void loop_settle(struct loop *loop);

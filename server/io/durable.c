@@ -112,21 +112,38 @@ write_one(struct io_job *job)
   io->flags |= VHD_IO_DURABLE;
 }
 
+/* They end together; one says for all that the disk has done something. */
 static void
-end_one(struct io_job *job, int sync)
+end_all(struct io_works *group, int sync)
 {
-  if (sync < 0 && job->io->result == 0) {
-    job->io->result = sync;
-    job->io->flags |= VHD_IO_LOST;
+  struct tasks done = STAILQ_HEAD_INITIALIZER(done);
+  struct io_work *work;
+  struct loop *loop = NULL;
+
+  while ((work = STAILQ_FIRST(group)) != NULL) {
+    struct io_job *job = job_of(work);
+    struct io_batch *batch = job->batch;
+    STAILQ_REMOVE_HEAD(group, link);
+    if (sync < 0 && job->io->result == 0) {
+      job->io->result = sync;
+      job->io->flags |= VHD_IO_LOST;
+    }
+    job->tells = STAILQ_EMPTY(group);
+    if (loop != batch->loop && !STAILQ_EMPTY(&done))
+      loop_post_all(loop, &done);
+    loop = batch->loop;
+    if (io_job_end(job))
+      STAILQ_INSERT_TAIL(&done, &batch->done, link);
   }
-  io_job_done(job);
+  if (!STAILQ_EMPTY(&done))
+    loop_post_all(loop, &done);
 }
 
 /* One by itself needs nothing else on the disk than its own bytes. */
 static void
 carry_out(struct io_works *group)
 {
-  struct io_work *work = STAILQ_FIRST(group), *next;
+  struct io_work *work = STAILQ_FIRST(group);
   const struct vhd_io *first = job_of(work)->io;
   struct vhd_io sync = { .file = first->file,
                          .kind = VHD_IO_SYNC,
@@ -140,11 +157,7 @@ carry_out(struct io_works *group)
   STAILQ_FOREACH(work, group, link)
     write_one(job_of(work));
   vhd_io_perform(&sync);
-  for (work = STAILQ_FIRST(group); work; work = next) {
-    next = STAILQ_NEXT(work, link);
-    job_of(work)->tells = !next; /* the last, of one sync */
-    end_one(job_of(work), sync.result);
-  }
+  end_all(group, sync.result);
 }
 
 /* Of those who wait, as many as are expected for each syncer, or an equal share

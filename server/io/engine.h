@@ -234,6 +234,8 @@ void io_submit(struct io_batch *batch, unsigned n);
 
 /* For the ways to do it: job's io has its result.  Any thread. */
 void io_job_done(struct io_job *job);
+/* The same, but true where .done of its batch is to be posted. */
+bool io_job_end(struct io_job *job);
 
 /* Carries one I/O out, on a thread of the queue, and lets the watch know. */
 void io_perform(struct io_queue *queue, struct vhd_io *io);

@@ -18,14 +18,22 @@ io_job_cancelled(const struct io_job *job)
   return at >= data && at - data < batch->data_len;
 }
 
-void
-io_job_done(struct io_job *job)
+bool
+io_job_end(struct io_job *job)
 {
   struct io_batch *batch = job->batch;
 
   if (job->io->kind == VHD_IO_READ && job->io->result < 0)
     io_read_failed(batch->queue);
   io_watch_end(job);
-  if (atomic_fetch_sub_explicit(&batch->left, 1, memory_order_acq_rel) == 1)
+  return atomic_fetch_sub_explicit(&batch->left, 1, memory_order_acq_rel) == 1;
+}
+
+void
+io_job_done(struct io_job *job)
+{
+  struct io_batch *batch = job->batch;
+
+  if (io_job_end(job))
     loop_post(batch->loop, &batch->done);
 }

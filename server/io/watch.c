@@ -91,8 +91,6 @@ watch_of(struct io_queue *queue, struct io_job *job)
   case VHD_IO_READ:
     break;
   case VHD_IO_WRITE:
-    if (io_is_durable(io))
-      return &queue->asked;
     if (class == IO_LOCAL)
       asks = io_reads_first(class, io);
     break;
@@ -110,9 +108,14 @@ io_watch_begin(struct io_job *job)
 {
   struct io_queue *queue = job->batch->queue;
 
-  /* What is to be durable goes to a thread, whatever is doubted. */
-  job->doubted = !io_is_durable(job->io) && io_doubts_read(queue);
-  job->watch = watch_of(queue, job);
+  if (io_is_durable(job->io)) { /* it goes to a thread, whatever is doubted */
+    job->doubted = false;
+    job->tells = true;
+    job->watch = &queue->asked;
+  } else {
+    job->doubted = io_doubts_read(queue);
+    job->watch = watch_of(queue, job);
+  }
   struct io_watch *watch = job->watch;
   if (waiting(watch) == 0)
     atomic_store_explicit(&watch->began, clock_ns(), memory_order_relaxed);
