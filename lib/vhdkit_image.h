@@ -295,8 +295,8 @@ struct vhd_info {
    * and of one with such an ancestor, all of that counts; one sector at least.
    * 0: not known, the parents are not open (VHD_OPEN_NO_PARENT). */
   uint64_t minimum_size;
-  /* Of a VHDX .id is the one that a child names, which changes with the content,
-   * and there is no geometry, creator, time nor feature. */
+  /* Of a VHDX .id is the one that a child names, which changes with the
+   * content, and there is no geometry, creator, time nor feature. */
   enum vhd_format format;
   /* Of the virtual disk; the latter 0 where it is not said, as by a VHD. */
   uint32_t sector_size;
