@@ -224,13 +224,14 @@ struct vhd_list_item {
   uint64_t parent_device, parent_inode;
   enum vhd_holders held;   /* by others, now */
   const char *holder;      /* "vhdkitd (pid 123)"; NULL: nobody */
-  uint64_t reserved[8];
+  enum vhd_format format;
+  uint64_t reserved[7];
 };
 
-/* Calls found for each VHD in a folder, or for the one at path, until it
- * returns not 0, in no order.  Files in a folder that are certainly no VHD, or
- * are still being made, are left out; one that is damaged, or cannot be read,
- * is told of and hides none of the others.  What found returned, 0, or
+/* Calls found for each VHD or VHDX in a folder, or for the one at path, until
+ * it returns not 0, in no order.  Files in a folder that are certainly neither,
+ * or are still being made, are left out; one that is damaged, or cannot be
+ * read, is told of and hides none of the others.  What found returned, 0, or
  * -errno. */
 int vhd_list(const char *path, const struct vhd_list_options *opt,
              int (*found)(void *opaque, const struct vhd_list_item *item),

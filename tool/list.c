@@ -218,7 +218,8 @@ print_json(struct json_list *list, const struct vhd_list_item *item,
   json_put_string(object, "state", state_name(item));
   json_put_int(object, "depth", depth);
   if (item->type != 0) {
-    json_put_string(object, "format", "vpc");
+    json_put_string(object, "format",
+                    item->format == VHD_FORMAT_VHDX ? "vhdx" : "vpc");
     json_put_string(object, "type", type_name(item->type));
     json_put_int(object, "virtual-size", item->size);
     json_put_int(object, "actual-size", item->actual_size);

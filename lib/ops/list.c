@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "format/guid.h"
 #include "image/chain.h"
 #include "image/parent_time.h"
 #include "store/folder.h"
@@ -60,15 +59,16 @@ static void
 fill_image(struct listing *list, struct vhd_list_item *item,
            const struct layer *l)
 {
-  item->type = (enum vhd_type)l->footer.type;
+  item->format = l->format;
+  item->type = l->type;
   item->size = l->size;
   item->file_size = l->layout.file_size;
-  guid_text(l->footer.id, item->id_text);
+  layer_id_text(l, item->id_text);
   fill_place(item, l);
   fill_holder(list, item, l);
   if (item->type != VHD_DIFFERENCING)
     return;
-  guid_text(l->header.parent_id, item->parent_id_text);
+  layer_parent_id_text(l, item->parent_id_text);
   item->parent_name = l->parent_name;
 }
 

@@ -483,6 +483,16 @@ def _():
     refused("rebase", "new.vhd", "a.vhdx", says="VHDX")
 
 
+@case("list shows a chain as a tree")
+def _():
+    parent, child, _ = family()
+    child.write("child.vhdx")
+    items = read_json("list", "--json", ".")
+    equal([(i["format"], i["type"], i["depth"], i["id"]) for i in items],
+          [("vhdx", "dynamic", 0, str(parent.data_id)),
+           ("vhdx", "differencing", 1, str(child.data_id))])
+
+
 # ----------------------------------------------------------------- only read
 
 @case("whatever would write says that VHDX images are only read, and writes "
