@@ -108,9 +108,8 @@ run(char **args)
   if (args[0] == NULL)
     return listing_print(json) < 0 ? EXIT_FAILED : EXIT_DONE;
   if (list || json) {
-    complain("--%s is for the list, which takes no IMAGE",
-             list ? "list" : "json");
-    return EXIT_FAILED;
+    return complain_usage("--%s is for the list, which takes no IMAGE",
+                          list ? "list" : "json");
   }
   return attach(args[0]);
 }

@@ -47,8 +47,8 @@ refuse_many(const struct disk *disk)
                len > 0 ? ", " : "", disk->part[i].number,
                disk->part[i].content);
   }
-  complain("more than one partition could be meant: %s; name one with "
-           "--partition", text);
+  complain_usage("more than one partition could be meant: %s; name one with "
+                 "--partition", text);
   return -1;
 }
 
@@ -62,7 +62,7 @@ parse_number(unsigned *number)
   value = strtoul(partition, &end, 10);
   if (partition[0] < '0' || partition[0] > '9' || *end != '\0' || errno != 0 ||
       value == 0 || value > UINT32_MAX) {
-    complain("--partition: %s is no number of a partition", partition);
+    complain_usage("--partition: %s is no number of a partition", partition);
     return -1;
   }
   *number = (unsigned)value;
@@ -79,8 +79,8 @@ choose(const struct disk *disk, unsigned number)
   if (number != 0) {
     found = disk_part(disk, number);
     if (!found)
-      complain("there is no partition %u; vhdkit attach --list shows those of "
-               "an image that is attached", number);
+      complain_as(EXIT_NOT_FOUND, "there is no partition %u; vhdkit attach "
+                  "--list shows those of an image that is attached", number);
     return found;
   }
   for (unsigned i = 0; i < disk->n; i++)
@@ -93,7 +93,8 @@ choose(const struct disk *disk, unsigned number)
   if (n == 0 && disk->n == 1)
     found = &disk->part[0]; /* which says why not */
   else if (n == 0)
-    complain("no partition has a file system that could be mounted");
+    complain_as(EXIT_NOT_FOUND, "no partition has a file system that could be "
+                "mounted");
   return found;
 }
 
@@ -106,7 +107,7 @@ driver_for(const struct disk_part *part)
     complain("%s cannot be mounted: no driver for it is known here",
              part->content);
   else if (!driver)
-    complain("there is no file system that is known");
+    complain_as(EXIT_NOT_FOUND, "there is no file system that is known");
   return driver;
 }
 
@@ -166,11 +167,11 @@ find_folder(const char *name, struct attachment *a)
 
   a->folder = realpath(name, NULL);
   if (!a->folder || stat(a->folder, &st) < 0) {
-    complain("%s: %s", name, strerror(errno));
+    complain_sys(errno, "%s", name);
     return -1;
   }
   if (!S_ISDIR(st.st_mode)) {
-    complain("%s: not a folder", name);
+    complain_usage("%s: not a folder", name);
     return -1;
   }
   a->folder_dev = st.st_dev;

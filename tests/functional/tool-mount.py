@@ -16,8 +16,8 @@ from attachtest import (attaching, ended, need_fuse, the_one, wait_for_state,
 from fronttest import PATIENCE, is_alive
 from mounttest import goes_with_us
 from servertest import served
-from tooltest import (VHDKIT, MiB, Skip, case, check, contains, content, equal,
-                      need, refused, run, vhdkit)
+from tooltest import (IN_USE, NOT_FOUND, USAGE, VHDKIT, MiB, Skip, case, check,
+                      contains, content, equal, need, refused, run, vhdkit)
 
 
 TABLE = """label: gpt
@@ -137,7 +137,8 @@ def _():
         equal((entry["disk"]["content"], entry["read-only"]), ("ext4", False))
         fill("mnt")
         filled("mnt")
-        refused("mount", "a.vhd", "mnt", says=["mounted already", "mnt"])
+        refused("mount", "a.vhd", "mnt", says=["mounted already", "mnt"],
+                code=IN_USE)
         refused("write", "a.vhd", data=b"x", says="vhdkitd")
         vhdkit("unmount", "mnt")
         clean_ext4(raw_of())
@@ -165,8 +166,9 @@ def _():
         refused("mount", "a.vhd", "mnt", says=["1 (ext4)", "2 (ntfs)",
                                                "--partition"])
         refused("mount", "--partition", "3", "a.vhd", "mnt",
-                says="no partition 3")
-        refused("mount", "--partition", "0", "a.vhd", "mnt", says="0 is no")
+                says="no partition 3", code=NOT_FOUND)
+        refused("mount", "--partition", "0", "a.vhd", "mnt", says="0 is no",
+                code=USAGE)
         refused("mount", "--partition", "1x", "a.vhd", "mnt", says="1x is no")
         equal(content("a.vhd") == before, True, "unchanged")
         for number, off, clean in ((1, MiB, clean_ext4),
@@ -218,6 +220,43 @@ def _():
         clean_ext4(part_of(MiB, 30 * MiB))
         clean_ntfs(part_of(SECOND, 30 * MiB))
         vhdkit("mount", "--partition", "1", "a.vhd", "mnt")
+        seen_driver(seen)
+        for name, data in FILES.items():
+            path = os.path.join("mnt", name)
+            equal(os.path.exists(path), name not in gone, name)
+            if name not in gone:
+                with open(path, "rb") as file:
+                    check(file.read() == data, name)
+        vhdkit("unmount", "mnt")
+    vhdkit("check", "a.vhd")
+
+
+@case("NTFS: filled, half of it deleted and wiped, compacted: likewise")
+def _():
+    need_mount()
+    need("ntfs-3g")
+    with open("fs.raw", "wb") as file:
+        file.truncate(30 * MiB)
+    tool("mkntfs", "-q", "-F", "-Q", "-p", "0", "-H", "0", "-S", "0", "-s",
+         "512", "fs.raw")
+    image("fs.raw")
+    with mounting() as seen:
+        vhdkit("mount", "a.vhd", "mnt")
+        seen_driver(seen)
+        fill("mnt")
+        gone = [name for i, name in enumerate(FILES) if i % 2 == 0]
+        for name in gone:
+            os.unlink(os.path.join("mnt", name))
+        vhdkit("unmount", "mnt")
+        # What is not used becomes zeros, which compact drops.
+        disk = vhdkit("attach", "--with", "fuse", "a.vhd").out.strip()
+        tool("ntfswipe", "-q", "-f", "-u", disk)
+        vhdkit("detach", "a.vhd")
+        got = json.loads(vhdkit("compact", "--json", "a.vhd").out)
+        check(got["dropped-blocks"] >= 32, got)
+        check(got["file-size"] <= got["file-size-before"] - 2 * MiB, got)
+        clean_ntfs(raw_of())
+        vhdkit("mount", "--readonly", "a.vhd", "mnt")
         seen_driver(seen)
         for name, data in FILES.items():
             path = os.path.join("mnt", name)

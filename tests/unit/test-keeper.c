@@ -51,14 +51,29 @@ await_told(char byte)
   assert_int_equal(got, byte);
 }
 
+/* Tells what came with a word. */
+static void
+tell_of(int fd)
+{
+  char byte;
+
+  if (fd >= 0) {
+    tell(read(fd, &byte, 1) == 1 ? byte : '?');
+    close(fd);
+  }
+}
+
 /* Until the keeper says that it is to stop. */
 static int
 serve(const struct keeper_ties *ties)
 {
   struct pollfd fds = { .fd = ties->control, .events = POLLIN };
+  int fd;
 
-  while (keeper_hear(ties) != KEEPER_STOP)
+  while (keeper_hear(ties, &fd) != KEEPER_STOP) {
+    tell_of(fd);
     poll(&fds, 1, -1);
+  }
   return EXIT_SUCCESS;
 }
 
@@ -68,6 +83,21 @@ static void
 nothing(void *opaque)
 {
   (void)opaque;
+}
+
+/* The next letter, each time. */
+static int
+reload(void *opaque)
+{
+  static char next = 'a';
+  int fds[2];
+
+  (void)opaque;
+  if (pipe(fds) < 0 || write(fds[1], &next, 1) != 1)
+    abort();
+  next++;
+  close(fds[1]);
+  return fds[0];
 }
 
 static void
@@ -109,6 +139,7 @@ keep(worker *work)
     .help = help,
     .ready = nothing,
     .stopping = nothing,
+    .reload = reload,
     .trouble = ignore,
     .tidy = nothing,
   };
@@ -155,6 +186,30 @@ an_end_that_nobody_asked_for_is_a_death(void **state)
   (void)state;
   pid_t keeper = keep(end_unasked);
   await_told('2');
+  stop(keeper);
+}
+
+/* ------------------------------------------------------------- a new world */
+
+static int
+say_ready(void *opaque, const struct keeper_ties *ties)
+{
+  (void)opaque;
+  keeper_say(ties, KEEPER_READY);
+  tell('r');
+  return serve(ties);
+}
+
+static void
+what_was_read_again_comes_to_the_worker(void **state)
+{
+  (void)state;
+  pid_t keeper = keep(say_ready);
+  await_told('r');
+  for (char want = 'a'; want <= 'z'; want++) {
+    assert_int_equal(kill(keeper, SIGHUP), 0);
+    await_told(want);
+  }
   stop(keeper);
 }
 
@@ -383,6 +438,7 @@ main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_end_that_nobody_asked_for_is_a_death),
+    cmocka_unit_test(what_was_read_again_comes_to_the_worker),
     cmocka_unit_test(an_answer_that_cannot_be_sent_says_why),
     cmocka_unit_test(a_folder_that_hangs_takes_a_few_helpers),
     cmocka_unit_test(a_helper_that_died_is_replaced),

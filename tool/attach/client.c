@@ -50,7 +50,7 @@ check_fuse(void)
 {
   if (has_fuse())
     return 0;
-  complain("/dev/fuse cannot be used: %s", strerror(errno));
+  complain_sys(errno, "/dev/fuse cannot be used");
   return -1;
 }
 
@@ -86,11 +86,11 @@ client_find_image(const char *name, struct attachment *a)
 
   a->image = realpath(name, NULL);
   if (!a->image || stat(a->image, &st) < 0) {
-    complain("%s: %s", name, strerror(errno));
+    complain_sys(errno, "%s", name);
     return -1;
   }
   if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-    complain("%s: not a file", name);
+    complain_usage("%s: not a file", name);
     return -1;
   }
   a->dev = st.st_dev;

@@ -227,9 +227,9 @@ is_same_image(void *opaque, struct entry *entry, int record,
   if (record < 0 || a->dev != wanted->dev || a->ino != wanted->ino)
     return false;
   if (a->complete && process_is_alive(&a->server))
-    complain("%s: is %s already, as %s", wanted->image,
-             a->folder ? "mounted" : "attached",
-             a->folder ? a->folder : a->device);
+    complain_as(EXIT_IN_USE, "%s: is %s already, as %s", wanted->image,
+                a->folder ? "mounted" : "attached",
+                a->folder ? a->folder : a->device);
   else
     complain("%s: was attached as %s, whose server has gone or has not begun; "
              "vhdkit detach clears it", wanted->image, a->device);
@@ -264,7 +264,7 @@ add(const struct folder *folder, struct attachment *a, struct entry *entry)
     return -1;
   int r = make_entry(folder, entry);
   if (r < 0) {
-    complain("%s: nothing can be made there: %s", folder->path, strerror(-r));
+    complain_sys(-r, "%s: nothing can be made there", folder->path);
     return -1;
   }
   if (strlen(entry->path) + sizeof "/socket" - 1 > longest) {
@@ -374,9 +374,11 @@ folder_take(const struct folder *folder, const char *name,
   if (found)
     return 0;
   if (w.busy)
-    complain("%s: another vhdkit is attaching or detaching it", name);
+    complain_as(EXIT_IN_USE, "%s: another vhdkit is attaching or detaching it",
+                name);
   else
-    complain("%s: is not attached; vhdkit attach --list shows what is", name);
+    complain_as(EXIT_NOT_FOUND, "%s: is not attached; vhdkit attach --list "
+                "shows what is", name);
   return -1;
 }
 

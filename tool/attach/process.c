@@ -58,9 +58,9 @@ process_find(const char *name, const char *variable)
   char *path = find(name, variable);
 
   if (!path)
-    complain("%s is not installed, or not in PATH%s%s", name,
-             variable ? "; its path can be given as $" : "",
-             variable ? variable : "");
+    complain_as(EXIT_NOT_FOUND, "%s is not installed, or not in PATH%s%s", name,
+                variable ? "; its path can be given as $" : "",
+                variable ? variable : "");
   return path;
 }
 

@@ -21,8 +21,8 @@
 int
 unmount_refuse(const char *path, const char *what, const char *why)
 {
-  complain("%s: %s: %s; it stays attached; --force detaches it all the same",
-           path, what, why);
+  complain_as(EXIT_REFUSED, "%s: %s: %s; it stays attached; --force detaches "
+              "it all the same", path, what, why);
   return -1;
 }
 
