@@ -38,6 +38,7 @@ static const struct verb_runner *runner;
 
 struct script {
   FILE *file;
+  off_t begin; /* where in the file it begins: others may have read before */
   uint64_t line, steps;
   int status; /* the first that was not EXIT_DONE */
   /* The line that was read last. */
@@ -128,8 +129,11 @@ is_understood(struct script *s)
       return false;
     }
   s->line = 0;
-  rewind(s->file);
-  return true;
+  clearerr(s->file);
+  if (fseeko(s->file, s->begin, SEEK_SET) == 0)
+    return true;
+  complain_sys(errno, "cannot read again; nothing was done");
+  return false;
 }
 
 /* ------------------------------------------------------------------ obeying */
@@ -235,6 +239,7 @@ run_file(FILE *file)
   struct stat st;
 
   s.file = file;
+  s.begin = ftello(file);
   if (fstat(fileno(file), &st) == 0 && S_ISREG(st.st_mode) &&
       !is_understood(&s))
     return EXIT_FAILED;

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import time
 
-from tooltest import (DAMAGED, NOT_FOUND, REFUSED, USAGE, VHDKIT, MiB, case,
-                      check, contains, content, equal, refused, run, vhdkit)
+from tooltest import (DAMAGED, NOT_FOUND, REFUSED, USAGE, VHDKIT,
+                      MiB, case, check, contains, content, equal, program,
+                      refused, run, vhdkit)
 from vhdimage import Image
 
 
@@ -186,6 +187,18 @@ def _():
         process.stdin.close()
         process.wait(timeout=60)
     equal(process.returncode, 0)
+
+
+@case("a file that somebody has begun to read is gone on with from there")
+def _():
+    with open("script", "w", encoding="utf-8") as file:
+        file.write("create --size 1M first.vhd\ncreate --size 1M b.vhd\n")
+    with open("script", "rb", buffering=0) as file:
+        file.seek(len("create --size 1M first.vhd\n"))
+        done = program(VHDKIT, "script", stdin=file)
+    equal([(s["line"], s["command"][-1]) for s in lines(done.out)],
+          [(1, "b.vhd")])
+    check(not os.path.exists("first.vhd"), "it began anew")
 
 
 def slow_script():
