@@ -40,7 +40,8 @@ struct script {
   FILE *file;
   off_t begin; /* where in the file it begins: others may have read before */
   uint64_t line, steps;
-  int status; /* the first that was not EXIT_DONE */
+  int status;  /* the first that was not EXIT_DONE */
+  int unheard; /* errno: its output cannot be written; or 0 */
   /* The line that was read last. */
   char text[LINE_MAX_BYTES];
   char *word[WORDS_MAX];
@@ -194,6 +195,15 @@ end_report(struct script *s, struct json *top, int code, char *messages)
     s->status = code;
 }
 
+static void
+put_line(struct script *s, struct json *top)
+{
+  errno = 0;
+  json_print_line(top, stdout);
+  if (ferror(stdout))
+    s->unheard = errno != 0 ? errno : EIO;
+}
+
 static int
 obey(struct script *s)
 {
@@ -208,7 +218,7 @@ obey(struct script *s)
       abort();
     complain("line %" PRIu64 ": %s", s->line, s->fault);
     end_report(s, top, EXIT_USAGE, fault);
-    json_print_line(top, stdout);
+    put_line(s, top);
     free(fault);
     return EXIT_USAGE;
   }
@@ -218,16 +228,32 @@ obey(struct script *s)
              step.code - EXIT_SIGNAL);
   end_report(s, top, step.code, step.said.text);
   put_output(top, &step.output);
-  json_print_line(top, stdout);
+  put_line(s, top);
   step_free(&step);
   return step.code;
+}
+
+/* Has the line arrived?  Where nobody learns what was done, nothing more is. */
+static bool
+is_heard(struct script *s)
+{
+  if (s->unheard == 0)
+    return true;
+  if (s->unheard == EPIPE)
+    interrupt_output_gone();
+  if (!interrupt_pending()) {
+    complain_sys(s->unheard, "cannot write the output, behind line %" PRIu64,
+                 s->line);
+    s->status = EXIT_FAILED;
+  }
+  return false;
 }
 
 static int
 obey_all(struct script *s)
 {
   while (!interrupt_pending() && next(s))
-    if (obey(s) != EXIT_DONE && !keep_going)
+    if ((obey(s) != EXIT_DONE && !keep_going) || !is_heard(s))
       break;
   return s->status;
 }

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from tooltest import (DAMAGED, NOT_FOUND, REFUSED, USAGE, VHDKIT,
+from tooltest import (DAMAGED, NO_SPACE, NOT_FOUND, REFUSED, USAGE, VHDKIT,
                       MiB, case, check, contains, content, equal, program,
                       refused, run, vhdkit)
 from vhdimage import Image
@@ -199,6 +199,27 @@ def _():
     equal([(s["line"], s["command"][-1]) for s in lines(done.out)],
           [(1, "b.vhd")])
     check(not os.path.exists("first.vhd"), "it began anew")
+
+
+@case("where its lines cannot be written, no further step is begun")
+def _():
+    with open("script", "w", encoding="utf-8") as file:
+        file.write("".join(f"create --size 1M {n}.vhd\n" for n in range(3)))
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [VHDKIT, "script", "--keep-going", "script"], stdout=full,
+            stderr=subprocess.PIPE, timeout=60, check=False)
+    equal(done.returncode, NO_SPACE)
+    contains(done.stderr.decode(), "cannot write the output, behind line 1: No")
+    equal(sorted(os.listdir()), ["0.vhd", "script"], "what there is")
+    os.remove("0.vhd")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([VHDKIT, "script", "script"], stdout=writer,
+                          timeout=60, check=False)
+    os.close(writer)
+    equal(done.returncode, -signal.SIGPIPE)
+    equal(sorted(os.listdir()), ["0.vhd", "script"], "what there is")
 
 
 def slow_script():
