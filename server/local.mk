@@ -107,6 +107,8 @@ server_libserver_la_SOURCES = \
 	server/config/server_config.h \
 	server/config/settings.c \
 	server/config/settings.h \
+	server/config/trial.c \
+	server/config/trial.h \
 	server/control/facts.c \
 	server/control/facts.h \
 	server/disk/budget.c \

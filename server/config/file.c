@@ -9,6 +9,7 @@
 #include <libgen.h>
 #include <libconfig.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,10 @@
 #include <unistd.h>
 
 #include "config/option.h"
+#include "config/trial.h"
+
+/* Until a file that is read counts as one that hangs. */
+#define PATIENCE_MSEC 10000
 
 #define OF_EXPORT "is said of an export: exports = ( { ... } )"
 #define OF_LINE "has its place on the command line alone"
@@ -341,6 +346,37 @@ parse(config_t *config, const char *path, struct complaint *complaint)
                   config_error_line(config), config_error_text(config));
 }
 
+static void
+parse_in_vain(void *opaque)
+{
+  const char *path = opaque;
+  char text[256];
+  struct complaint complaint = { text, sizeof text };
+  config_t config;
+
+  config_init(&config);
+  parse(&config, path, &complaint);
+}
+
+/* libconfig ends the process where it cannot read on: in a folder that is
+ * included, say, or where the disk fails.  And it waits for what it includes,
+ * be it a FIFO.  Upon a reload, that would take all clients along. */
+static int
+try_to_parse(const char *path, struct complaint *complaint)
+{
+  const int r =
+    trial_run(parse_in_vain, (void *)(uintptr_t)path, PATIENCE_MSEC);
+
+  return r == 0 ? 0
+         : r == -ETIMEDOUT || r == -ECANCELED
+           ? complain(complaint, "%s: %s", path,
+                      r == -ETIMEDOUT
+                        ? "it takes too long to read it, or what it includes"
+                        : "it cannot be read to its end, or what it includes "
+                          "is no regular file")
+           : complain(complaint, "%s: %s", path, strerror(-r));
+}
+
 int
 options_read_file(struct options *opt, const char *path,
                   struct complaint *complaint)
@@ -353,6 +389,8 @@ options_read_file(struct options *opt, const char *path,
   config_t config;
 
   int r = check_file(path, complaint);
+  if (r == 0)
+    r = try_to_parse(path, complaint);
   if (r < 0)
     return r;
   config_init(&config);

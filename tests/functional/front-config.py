@@ -108,6 +108,16 @@ def _():
     program(VHDKITD, "--config", "etc/main.conf", "--check-config")
 
 
+@case("what it includes is a file: a folder or a FIFO is refused")
+def _():
+    os.mkdir("folder")
+    os.mkfifo("fifo")
+    for what, says in (("folder", "read to its end"), ("fifo", "too long")):
+        write("a.conf", f'folder = ".";\n@include "{what}"\n')
+        refused("--config", "a.conf", "--check-config", status=2,
+                says=["a.conf", says])
+
+
 @case("--check-config listens nowhere and opens nothing")
 def _():
     write("a.conf", 'unix = "a.sock";\npid-file = "a.pid";\n'

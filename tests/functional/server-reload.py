@@ -191,6 +191,23 @@ def _():
         opened("c").pread(512, 0)
 
 
+@case("a file that cannot be read to its end, or not soon, ends no service")
+def _():
+    image("a.vhd")
+    write_config({"a": ("a.vhd", "")})
+    os.mkdir("folder")
+    os.mkfifo("fifo")
+    with serving("--config", "a.conf") as server:
+        client = opened("a")
+        for n, (what, says) in enumerate([("folder", "read to its end"),
+                                          ("fifo", "too long")]):
+            write_config({"b": ("a.vhd", "")}, f'@include "{what}"')
+            reload(server, "the former configuration stays in force", n + 1)
+            contains(server.log(), says)
+            client.pwrite(b"x" * 512, 0)
+            opened("a").pread(512, 0)
+
+
 @case("what takes a start is named, and the exports change nevertheless")
 def _():
     image("a.vhd")
