@@ -29,7 +29,8 @@ enum {
 
 struct daemon {
   struct settings settings;
-  bool misconfigured; /* which was told */
+  /* What is told in the status: of the configuration, of the keys. */
+  char misconfigured[1100], trouble[1024];
   struct user user;
   struct listen_set *listen;
   int notify_fd;
@@ -101,16 +102,28 @@ on_stopping(void *opaque)
   listen_stop(d->listen);
 }
 
-/* For systemctl status. */
+/* For systemctl status: all that is in force. */
+static void
+tell_status(const struct daemon *d)
+{
+  const bool both = d->misconfigured[0] != '\0' && d->trouble[0] != '\0';
+  char text[sizeof d->misconfigured + sizeof d->trouble + 8];
+  char safe[sizeof text], state[sizeof text + 16];
+
+  snprintf(text, sizeof text, "%s%s%s", d->misconfigured, both ? "; " : "",
+           d->trouble);
+  log_sanitize(text, safe, sizeof safe);
+  snprintf(state, sizeof state, "STATUS=%s\n", safe);
+  notify_send(d->notify_fd, state);
+}
+
 static void
 on_trouble(void *opaque, const char *trouble)
 {
-  const struct daemon *d = opaque;
-  char text[1024], state[1100];
+  struct daemon *d = opaque;
 
-  log_sanitize(trouble, text, sizeof text);
-  snprintf(state, sizeof state, "STATUS=%s\n", text);
-  notify_send(d->notify_fd, state);
+  snprintf(d->trouble, sizeof d->trouble, "%s", trouble);
+  tell_status(d);
 }
 
 /* The former configuration stays in force where the new one is wrong. */
@@ -118,17 +131,19 @@ static int
 on_reload(void *opaque)
 {
   struct daemon *d = opaque;
-  char why[1024], text[1100];
+  const bool was = d->misconfigured[0] != '\0';
+  char why[1024];
   int parcel = -1;
   const int r = settings_reread(&d->settings, &parcel, why, sizeof why);
 
-  snprintf(text, sizeof text, "%s; the former configuration stays in force",
-           why);
-  if (r < 0)
-    log_error("%s", text);
-  if (r < 0 || d->misconfigured)
-    on_trouble(d, r < 0 ? text : "");
-  d->misconfigured = r < 0;
+  d->misconfigured[0] = '\0';
+  if (r < 0) {
+    snprintf(d->misconfigured, sizeof d->misconfigured,
+             "%s; the former configuration stays in force", why);
+    log_error("%s", d->misconfigured);
+  }
+  if (r < 0 || was)
+    tell_status(d);
   return parcel;
 }
 

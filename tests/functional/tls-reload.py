@@ -322,6 +322,41 @@ def _():
             nbdinfo_fails("s.sock", "TLS", "alert", user="bob", **both)
 
 
+@case("of a wrong configuration and wrong keys, the status forgets neither")
+def _():
+    keys = psk_file("keys.psk", "alice")
+    image("disk.vhd")
+
+    def configure(more=""):
+        with open("a.conf", "w", encoding="utf-8") as file:
+            file.write(f'unix = "s.sock"; tls = "on"; tls-psk = "{keys}";\n'
+                       'exports = ( { name = "a"; image = "disk.vhd"; } );\n'
+                       + more)
+    configure()
+    env = dict(os.environ, NOTIFY_SOCKET=os.path.abspath("notify"))
+    with supervisor() as systemd, \
+            serving("--config", "a.conf", env=env) as server:
+        os.rename(keys, keys + ".away")
+        hang_up(server)
+        contains(told(systemd, "STATUS="), "keys.psk")
+        configure("nonsense = 1;")
+        hang_up(server)
+        both = told(systemd, "STATUS=")
+        contains(both, "a.conf:3: no setting")
+        contains(both, "keys.psk")
+        told(systemd, "STATUS=")
+        # What is mended is not said any more, and what is not is.
+        os.rename(keys + ".away", keys)
+        hang_up(server)
+        wrong = told(systemd, "STATUS=")
+        while "keys.psk" in wrong:
+            wrong = told(systemd, "STATUS=")
+        contains(wrong, "a.conf:3: no setting")
+        configure()
+        hang_up(server)
+        equal(told(systemd, "STATUS="), "STATUS=\n")
+
+
 @contextlib.contextmanager
 def hidden_keys():
     """Keys in a folder that --user may not search, and an image that he may
