@@ -46,6 +46,7 @@ struct text {
 /* Constant once it is told. */
 struct listing {
   uint64_t version;
+  unsigned changes; /* it is of this configuration, or a later one */
   int error;
   struct item *items; /* by name */
   size_t n, room;
@@ -60,7 +61,7 @@ struct list_cache {
   struct io_work work;
   bool busy;
   bool constant; /* no source makes exports on demand */
-  bool stale;    /* the configuration has changed since .now */
+  unsigned changes; /* of the configuration */
   STAILQ_HEAD(lists, export_list) waiters;
   struct listing *now; /* NULL: nobody has asked yet */
 };
@@ -275,7 +276,7 @@ make_text(const struct listing *l, bool tls, struct text *text)
 
 /* NULL: memory is short. */
 static struct listing *
-make_listing(struct list_cache *cache)
+make_listing(struct list_cache *cache, unsigned changes)
 {
   struct catalog *catalog = cache->catalog;
   const struct source *const *source = sources_of(catalog->config);
@@ -286,6 +287,7 @@ make_listing(struct list_cache *cache)
   if (!l)
     return NULL;
   l->version = cache->now ? cache->now->version + 1 : 1;
+  l->changes = changes;
   for (; *source && r == 0; source++) {
     struct making m = { cache, catalog, &patience, *source, cache->now, l };
     r = (*source)->may_have ? (*source)->each(catalog->config, add_item, &m)
@@ -315,16 +317,17 @@ answer_all(struct lists *lists, int error)
   }
 }
 
-/* All who wait now; false: nobody. */
+/* All who wait now, and of how many changes they are to be told; false:
+ * nobody. */
 static bool
-take_waiters(struct list_cache *cache, struct lists *lists)
+take_waiters(struct list_cache *cache, struct lists *lists, unsigned *changes)
 {
   struct generations *live = &cache->catalog->live;
 
   STAILQ_INIT(lists);
   pthread_mutex_lock(&live->lock);
   STAILQ_CONCAT(lists, &cache->waiters);
-  cache->stale = false;
+  *changes = cache->changes;
   cache->busy = !STAILQ_EMPTY(lists);
   const bool busy = cache->busy;
   if (!busy)
@@ -340,9 +343,10 @@ run_list(struct io_work *work)
   struct list_cache *cache = CONTAINER_OF(work, struct list_cache, work);
   struct generations *live = &cache->catalog->live;
   struct lists lists;
+  unsigned changes;
 
-  while (take_waiters(cache, &lists)) {
-    struct listing *made = make_listing(cache), *old = made;
+  while (take_waiters(cache, &lists, &changes)) {
+    struct listing *made = make_listing(cache, changes), *old = made;
     pthread_mutex_lock(&live->lock);
     if (made && made->error == 0) {
       old = cache->now;
@@ -367,7 +371,7 @@ export_list_begin(struct export_list *list, struct catalog *catalog,
   list->tls = asker->tls;
   pthread_mutex_lock(&catalog->live.lock);
   STAILQ_INSERT_TAIL(&cache->waiters, list, link);
-  if (cache->constant && cache->now && !cache->stale) {
+  if (cache->constant && cache->now && cache->now->changes == cache->changes) {
     answer_all(&cache->waiters, 0);
   } else {
     begin = !cache->busy;
@@ -477,7 +481,7 @@ list_cache_free(struct list_cache *cache)
 void
 list_cache_forget(struct list_cache *cache)
 {
-  cache->stale = true;
+  cache->changes++;
 }
 
 bool

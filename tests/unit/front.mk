@@ -30,6 +30,15 @@ tests_unit_test_keys_LDADD = server/libserver.la lib/libvhdkit.la \
 tests_unit_test_keys_SOURCES = tests/unit/test-keys.c
 endif
 
+check_PROGRAMS += tests/unit/test-list
+TESTS += tests/unit/test-list
+TSAN_TESTS += tests/unit/test-list
+tests_unit_test_list_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_list_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_list_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_list_SOURCES = tests/unit/test-list.c
+
 check_PROGRAMS += tests/unit/test-log-cause
 TESTS += tests/unit/test-log-cause
 tests_unit_test_log_cause_CPPFLAGS = $(UNIT_CPPFLAGS)
