@@ -57,6 +57,9 @@ become_step(pid_t parent, const int *to, const sigset_t *mask,
             int (*run)(int argc, char **argv), int argc, char **argv)
 {
   setpgid(0, 0);
+  /* Where the terminal is told to stop who writes to it from such a group
+   * (stty tostop), a message would stop us for ever. */
+  signal(SIGTTOU, SIG_IGN);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent)
     _exit(EXIT_FAILED);

@@ -4,8 +4,11 @@
 
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
+import termios
 import time
 
 from tooltest import (DAMAGED, NO_SPACE, NOT_FOUND, REFUSED, USAGE, VHDKIT,
@@ -220,6 +223,30 @@ def _():
     os.close(writer)
     equal(done.returncode, -signal.SIGPIPE)
     equal(sorted(os.listdir()), ["0.vhd", "script"], "what there is")
+
+
+@case("a step says what is wrong to a terminal that stops the background")
+def _():
+    with open("script", "w", encoding="utf-8") as file:
+        file.write("info none.vhd\n")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        mode = termios.tcgetattr(2)
+        mode[3] |= termios.TOSTOP
+        termios.tcsetattr(2, termios.TCSANOW, mode)
+        os.execvp(VHDKIT, [VHDKIT, "script", "script"])
+    out = b""
+    try:
+        while select.select([terminal], [], [], 30)[0]:
+            out += os.read(terminal, 4096)
+    except OSError:
+        pass  # its end
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    contains(out.decode(), "none.vhd: No such file")
+    contains(out.decode(), '"class":"not-found"')
 
 
 def slow_script():
