@@ -62,6 +62,16 @@ record_name(struct parent_ref *ref, const char *real, struct vhd_error *err)
 }
 
 int
+parent_ref_check(const char *parent, const struct vhd_info *info,
+                 struct vhd_error *err)
+{
+  return info->format == VHD_FORMAT_VHD
+           ? 0 : vhd_fail(err, VHD_PARENT_ID, EINVAL,
+                          "%s: a VHDX image can be no parent of a VHD",
+                          parent);
+}
+
+int
 parent_ref_make(struct parent_ref *ref, const char *child, const char *parent,
                 const struct vhd_info *info, unsigned ways,
                 struct vhd_error *err)
@@ -69,11 +79,11 @@ parent_ref_make(struct parent_ref *ref, const char *child, const char *parent,
   char real[PATH_MAX], way[PATH_MAX * 2];
   int64_t mtime;
 
-  if (info->format != VHD_FORMAT_VHD)
-    return vhd_fail(err, VHD_PARENT_ID, EINVAL,
-                    "%s: a VHDX image can be no parent of a VHD", parent);
+  int r = parent_ref_check(parent, info, err);
+  if (r < 0)
+    return r;
   memcpy(ref->id, info->id, sizeof ref->id);
-  int r = lookup_real(parent, real, &mtime);
+  r = lookup_real(parent, real, &mtime);
   if (r < 0)
     return vhd_fail_sys(err, -r, "%s", parent);
   ref->timestamp = parent_time_record(mtime);

@@ -37,6 +37,11 @@ struct parent_ref {
   struct parent_path path[PARENT_REF_PATHS];
 };
 
+/* Can a child be made of the image at `parent`, opened as info says?  Refuses
+ * one of a format that no child of a VHD builds upon. */
+int parent_ref_check(const char *parent, const struct vhd_info *info,
+                     struct vhd_error *err);
+
 /* For a child at `child` (which need not exist; its folder must) of the image
  * at `parent`, opened as info says.  Links are resolved: what is recorded names
  * the file that was looked at.  A path that could not be found again from what

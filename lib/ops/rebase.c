@@ -22,6 +22,7 @@
 #include "image/image.h"
 #include "ops/chain_options.h"
 #include "ops/inplace.h"
+#include "ops/parent_ref.h"
 #include "ops/reparent.h"
 #include "ops/settle.h"
 #include "ops/walk.h"
@@ -163,6 +164,9 @@ check_parent(const char *path, struct vhd_image *parent, struct vhd_error *err)
   if (info.type == VHD_RAW)
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: only a VHD can become a parent", info.path);
+  int r = parent_ref_check(info.path, &info, err);
+  if (r < 0)
+    return r;
   if (info.depth >= VHD_MAX_DEPTH)
     return vhd_fail(err, VHD_LIMIT, ELOOP,
                     "%s: has %u ancestors itself; a chain of more than %d "

@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "ops/chain_options.h"
 #include "ops/create.h"
+#include "ops/parent_ref.h"
 #include "store/names.h"
 #include "vhdkit.h"
 
@@ -40,11 +41,18 @@ check_childless(const char *path, const struct vhd_open_options *opt,
   struct vhd_open_options open = *opt;
   struct vhd_error why = { 0 };
   struct vhd_image *image;
+  struct vhd_info info;
 
   open.flags |= VHD_OPEN_READONLY;
   int r = vhd_open(path, &open, &image, err);
   if (r < 0)
     return r;
+  vhd_get_info(image, &info);
+  r = parent_ref_check(path, &info, err);
+  if (r < 0) {
+    vhd_close(image, NULL);
+    return r;
+  }
   r = vhd_find_children(image, NULL, UINT_MAX, refuse_parent, &why);
   vhd_close(image, NULL);
   if (r == -EBUSY)

@@ -483,6 +483,21 @@ def _():
     refused("rebase", "new.vhd", "a.vhdx", says="VHDX")
 
 
+@case("a VHD is not changed, nor a file of another name made, before a VHDX is "
+      "refused as its parent")
+def _():
+    parent, _, _ = family()
+    parent.write("a.vhdx")
+    vhdkit("create", "--size", "6M", "old.vhd")
+    vhdkit("create", "--parent", "old.vhd", "new.vhd")
+    before = open("new.vhd", "rb").read()
+    for how in ((), ("--copy",), ("--unchecked",)):
+        refused("rebase", *how, "new.vhd", "a.vhdx", says="a VHDX image can")
+        same_bytes(open("new.vhd", "rb").read(), before, "the child")
+    refused("snapshot", "--base", "base.vhdx", "a.vhdx",
+            says="snapshot: a.vhdx: a VHDX image can")
+
+
 @case("list shows a chain as a tree")
 def _():
     parent, child, _ = family()
