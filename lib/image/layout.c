@@ -178,9 +178,8 @@ layout_read_batmap(struct reader *r)
 
 /* --------------------------------------------------------------------- all */
 
-/* One that a guest has given the footer of a VHD is none either. */
-static int
-refuse_vhdx(struct reader *r)
+int
+layout_refuse_vhdx(struct reader *r)
 {
   enum vhd_format format;
 
@@ -197,7 +196,7 @@ begin(struct reader *r)
   if (e < 0)
     return vhd_fail_sys(r->err, -e, "%s: cannot tell the size",
                         r->file->path);
-  e = refuse_vhdx(r);
+  e = layout_refuse_vhdx(r);
   return e < 0 ? e : layout_read_footer(r);
 }
 

@@ -43,6 +43,12 @@ is_named(const char *path, const char *ending)
                   strcasecmp(dot + 2, ending) == 0));
 }
 
+bool
+layout_named_vhd(const char *path)
+{
+  return is_named(path, "vhd");
+}
+
 int
 layout_format(struct vhd_file *file, enum vhd_format *format,
               struct vhd_error *err)
@@ -61,7 +67,7 @@ layout_format(struct vhd_file *file, enum vhd_format *format,
     e = has_footer(file, size, &footer);
   if (e < 0)
     return vhd_fail_sys(err, -e, "%s: cannot tell what it is", file->path);
-  if (footer && is_named(file->path, "vhd"))
+  if (footer && layout_named_vhd(file->path))
     return 0;
   if (footer && !is_named(file->path, "vhdx"))
     return vhd_fail(err, VHD_FORMAT_UNKNOWN, EINVAL,

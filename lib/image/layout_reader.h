@@ -35,6 +35,8 @@ int layout_read_spare(struct reader *r);
 
 /* -EINVAL, and says so, where the file is one of another known format. */
 int layout_refuse_others(struct reader *r);
+/* The same of a VHDX, also one that a guest has given the footer of a VHD. */
+int layout_refuse_vhdx(struct reader *r);
 
 /* Finds the slots of all that .bat holds, anew; 0 or -ENOMEM. */
 int layout_find_slots(struct layout *l);

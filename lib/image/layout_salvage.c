@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "image/layout_reader.h"
 #include "image/layout_salvage.h"
+#include "image/layout_vhdx.h"
 
 /* How far before the end of the file a footer is looked for, where something
  * was put behind it; and how far from the beginning a header. */
@@ -328,6 +329,10 @@ salvage_all(struct reader *r, struct salvage *s, struct progress *progress)
     return vhd_fail(r->err, VHD_FILE_SIZE, EINVAL,
                     "%s: a file of %" PRIu64 " bytes has nothing that could "
                     "be rescued", l->path, l->file_size);
+  /* What looks like a footer may be a guest's; the name is not. */
+  int e = layout_named_vhd(l->path) ? 0 : layout_refuse_vhdx(r);
+  if (e < 0)
+    return e;
   find_footers(r, s);
   if (l->footer.type == VHD_FIXED) {
     l->own_size = l->disk_size;
@@ -337,7 +342,7 @@ salvage_all(struct reader *r, struct salvage *s, struct progress *progress)
                     "holds %" PRIu64, l->disk_size, l->footer_off);
     return 0;
   }
-  int e = salvage_header(r, s);
+  e = salvage_header(r, s);
   if (e == 0)
     return l->footer.type == 0 ? take_for_fixed(r, s) : take_nothing(r, s);
   if (e > 0)

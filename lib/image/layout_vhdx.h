@@ -43,6 +43,8 @@ struct layout_vhdx {
   char *parent_name;        /* as it is stored; "" */
 };
 
+/* Does the name end as that of a VHD? */
+bool layout_named_vhd(const char *path);
 /* The format of a file that is none of a raw disk.  One that begins as a VHDX
  * and has the footer of a VHD is what its name says, which no guest can
  * choose; or an error. */
