@@ -64,6 +64,13 @@ path_at(struct output *out, unsigned depth)
   return out->path;
 }
 
+/* Is it in the file?  Else it is what only the log of a VHDX makes of that. */
+static bool
+has_place(const struct vhd_run *run)
+{
+  return run->kind == VHD_RUN_DATA && run->fd >= 0;
+}
+
 static void
 print_json(struct output *out, uint64_t at, const struct vhd_run *run)
 {
@@ -75,10 +82,10 @@ print_json(struct output *out, uint64_t at, const struct vhd_run *run)
   json_put_bool(item, "present", run->kind != VHD_RUN_HOLE);
   json_put_bool(item, "zero", run->kind != VHD_RUN_DATA);
   json_put_bool(item, "data", run->kind == VHD_RUN_DATA);
-  if (run->kind == VHD_RUN_DATA) {
+  if (has_place(run))
     json_put_int(item, "offset", run->file_off);
+  if (run->kind == VHD_RUN_DATA)
     json_put_string(item, "filename", path_at(out, run->depth));
-  }
   json_list_item(&out->list, item);
 }
 
@@ -92,7 +99,8 @@ print_row(struct output *out, uint64_t at, const struct vhd_run *run)
   snprintf(len, sizeof len, "%" PRIu64, run->len);
   snprintf(depth, sizeof depth, "%u", run->depth);
   if (run->kind == VHD_RUN_DATA) {
-    snprintf(place, sizeof place, "%" PRIu64, run->file_off);
+    if (has_place(run))
+      snprintf(place, sizeof place, "%" PRIu64, run->file_off);
     path = text_safe(path_at(out, run->depth));
   }
   const char *const cells[] = { start, len, kinds[run->kind], depth, place,

@@ -269,6 +269,18 @@ def _():
     agrees_with_qemu()
 
 
+@case("what lies otherwise in the file than the log says has no offset there")
+def _():
+    image = logged(lambda image, at: [
+        [(image.place[0] * MiB + 8192, b"L" * PAGE)]])
+    runs = read_json("map", "--json", "a.vhdx")
+    data = [r for r in runs if r["data"]]
+    equal(sum(r["length"] for r in data), 2 * MiB)
+    check(not any("offset" in r for r in data), data)
+    check(str(image.place[0] * MiB) not in vhdkit("map", "a.vhdx").out,
+          "the table shows an offset")
+
+
 @case("a sequence that goes round the ring is replayed from its tail on")
 def _():
     start = MiB - 2 * PAGE
