@@ -8,7 +8,7 @@ import random
 import shutil
 import uuid
 
-from tooltest import (KiB, GiB, case, check, contains, content, equal, need,
+from tooltest import (KiB, GiB, Skip, case, check, contains, content, equal, need,
                       program, read_json, refused, run, same_bytes, vhdkit)
 from vhdximage import (BAT, FULL, HEADERS, LOG, MiB, NOT_PRESENT, PAGE,
                        UNDEFINED, UNMAPPED, ZERO, Vhdx, get, log_entry, put,
@@ -81,6 +81,9 @@ def _():
     folder = os.environ.get("VHDKIT_IMAGES", "")
     names = [n for n in (os.listdir(folder) if folder else [])
              if n.endswith(".vhdx")]
+    if not names:
+        raise Skip("VHDKIT_IMAGES names no folder with images *.vhdx")
+    need("qemu-img")
     for name in names:
         shutil.copy(os.path.join(folder, name), "a.vhdx")
         vhdkit("convert", "--format", "raw", "--overwrite", "a.vhdx", "ours")
