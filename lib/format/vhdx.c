@@ -100,11 +100,14 @@ vhdx_header_parse(const uint8_t *buf, struct vhdx_header *h, const char **why)
   h->log_version = le16_get(d.log_version);
   h->log_len = le32_get(d.log_len);
   h->log_off = le64_get(d.log_off);
-  *why = "has its log in an impossible place";
-  if (h->log_len % VHDX_UNIT != 0 || h->log_off % VHDX_UNIT != 0 ||
-      h->log_off < VHDX_UNIT)
-    return -EINVAL;
   return 0;
+}
+
+bool
+vhdx_header_has_place(const struct vhdx_header *h)
+{
+  return h->log_len % VHDX_UNIT == 0 && h->log_off % VHDX_UNIT == 0 &&
+         h->log_off >= VHDX_UNIT;
 }
 
 /* ------------------------------------------------------------------ regions */

@@ -44,6 +44,9 @@ struct vhdx_header {
 /* VHDX_HEADER_SIZE bytes.  0, or -EINVAL, or -ENOTSUP for another version. */
 int vhdx_header_parse(const uint8_t *buf, struct vhdx_header *header,
                       const char **why);
+/* May its log lie where it says?  Of the header that counts: an older one in
+ * its stead would show what the disk held once. */
+bool vhdx_header_has_place(const struct vhdx_header *header);
 
 /* Of a table with this id. */
 enum vhdx_kind {

@@ -70,6 +70,10 @@ choose_header(struct vhdx_reader *v)
                     v->r.l->path);
   unsigned use = bad[0] || (!bad[1] && h[1].sequence > h[0].sequence);
   v->header = h[use];
+  if (!vhdx_header_has_place(&v->header))
+    return vhd_fail(v->r.err, VHD_HEADER_CORRUPT, EINVAL,
+                    "%s: the %s, which counts, has its log in an impossible "
+                    "place", v->r.l->path, header_names[use]);
   memcpy(v->x->data_id, v->header.data_id, sizeof v->x->data_id);
   int e = vhdx_add_extent(v, 0, VHDX_UNIT, "headers");
   if (e == 0 && v->header.log_len > 0)

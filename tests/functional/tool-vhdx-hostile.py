@@ -66,6 +66,21 @@ def _():
     broken("version", "header-version")
 
 
+@case("a header that counts is not passed over for an older one where its log "
+      "can lie nowhere")
+def _():
+    for at, piece in ((68, struct.pack("<I", MiB + PAGE)),
+                      (72, struct.pack("<Q", MiB + 1)), (72, bytes(8))):
+        sound().write("a.vhdx")
+        put("a.vhdx", HEADERS[0] + at, piece)
+        reseal("a.vhdx", HEADERS[0], PAGE)
+        vhdkit("check", "a.vhdx")
+        sound().write("a.vhdx")
+        put("a.vhdx", HEADERS[1] + at, piece)
+        reseal("a.vhdx", HEADERS[1], PAGE)
+        broken("impossible place", "header-corrupt")
+
+
 @case("region tables: both bad, regions missing, twice, unknown, elsewhere")
 def _():
     image = sound()
