@@ -181,8 +181,9 @@ const struct verb convert_verb = {
                progress_options },
   .about = "A differencing SOURCE is taken with its parents.  Zeros take no "
            "space in\nTARGET, which is there whole afterwards, or not at all.  "
-           "Either may be the\nURI of a disk behind an NBD server, nbd://HOST "
-           "or nbd+unix:///?socket=PATH, which\nis written to in place.",
+           "Either may be the\nURI of a disk behind an NBD server, "
+           "nbd://HOST or nbd+unix:///?socket=PATH;\na TARGET there is "
+           "written to in place.",
   .run = run_convert,
 };
 

@@ -211,7 +211,7 @@ static int
 create_empty(const char *path, struct vhd_error *err)
 {
   const struct vhd_open_options open = image_open_options(0);
-  struct vhd_content content[LABEL_PARTS];
+  struct vhd_content content[LABEL_PARTS] = { { 0 } };
   size_t ncontent = 0;
 
   if (label != LABEL_NONE) {
@@ -235,7 +235,9 @@ create_empty(const char *path, struct vhd_error *err)
     .ncontent = ncontent,
   };
 
-  return vhd_create(path, &opt, err);
+  const int r = vhd_create(path, &opt, err);
+  label_free(content, ncontent);
+  return r;
 }
 
 static int

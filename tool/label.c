@@ -75,6 +75,13 @@ make(int fd, enum label_kind kind, uint64_t size,
   return r < 0 ? r : take_all(fd, kind, size, parts, n);
 }
 
+void
+label_free(struct vhd_content parts[LABEL_PARTS], size_t n)
+{
+  for (size_t i = 0; i < n; i++)
+    free((void *)(uintptr_t)parts[i].buf);
+}
+
 int
 label_make(enum label_kind kind, uint64_t size,
            struct vhd_content parts[LABEL_PARTS], size_t *n)

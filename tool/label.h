@@ -16,9 +16,10 @@ enum label_kind {
 #define LABEL_PARTS 2
 
 /* What a disk of that size holds that has such a table and no partition; parts
- * gets the *n of it, which live as long as the program.  0, or -1 after a
+ * gets the *n of it, for label_free(), whatever is returned.  0, or -1 after a
  * complaint. */
 int label_make(enum label_kind kind, uint64_t size,
                struct vhd_content parts[LABEL_PARTS], size_t *n);
+void label_free(struct vhd_content parts[LABEL_PARTS], size_t n);
 
 #endif

@@ -162,7 +162,6 @@ def _():
 
 
 FOREIGN = {
-    "VHDX": b"vhdxfile".ljust(64 * 1024, b"\0"),
     "VMDK": b"KDMV\1\0\0\0", "qcow": b"QFI\xfb\0\0\0\3",
     "VDI": bytes(64) + b"\x7f\x10\xda\xbe",
     "ISO": bytes(32768) + b"\1CD001\1", "gzip": b"\x1f\x8b\x08\0",

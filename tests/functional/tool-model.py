@@ -10,8 +10,8 @@ import os
 import random
 import shutil
 
-from tooltest import KiB, MiB, case, check, content, equal, program, refused
-from tooltest import run, same_bytes, vhdkit
+from tooltest import (REFUSED, KiB, MiB, case, check, content, equal, program,
+                      refused, run, same_bytes, vhdkit)
 
 STEPS = int(os.environ.get("MODEL_STEPS", "250"))
 SEED = int(os.environ.get("MODEL_SEED", "11"))
@@ -197,7 +197,7 @@ class Model:
             if done.returncode == 0:
                 self.lead(at, below)
                 return
-            equal(done.returncode, 1, "status")
+            equal(done.returncode, REFUSED, "status")
             check("--copy" in done.err, done.err)
         self.vhdkit("rebase", "--copy", name, below[-1].name)
         self.lead(at, below)

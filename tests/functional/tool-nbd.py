@@ -14,8 +14,8 @@ import time
 from servertest import served
 from servertest import uri as vhdkitd_uri
 from tlstest import psk_file, uri as tls_uri
-from tooltest import (FAILED, NOT_FOUND, NO_SPACE, REFUSED, USAGE, VHDKIT, GiB,
-                      KiB, MiB, Skip, case, check, contains, equal, need,
+from tooltest import (FAILED, NOT_FOUND, REFUSED, USAGE, VHDKIT, GiB, KiB, MiB,
+                      Skip, case, check, contains, equal, need,
                       peak_memory, program, refused, run, same_bytes, vhdkit)
 
 SIZE = 37 * MiB + 512
@@ -153,7 +153,7 @@ def _():
             says=("nowhere", "No such file", "server"))
     refused("convert", "a.vhd", "nbd://[::1", says="nbd://[::1")
     with nbdkit("memory", "7M"):
-        refused("convert", "a.vhd", uri(), code=NO_SPACE,
+        refused("convert", "a.vhd", uri(), code=USAGE,
                 says=("7340032", "8388608"))
     with nbdkit("-r", "memory", "8M"):
         refused("convert", "a.vhd", uri(), says="cannot be written to")

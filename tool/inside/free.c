@@ -95,7 +95,8 @@ by_offset(const void *a, const void *b)
 static int
 put_in_order(struct free_map *map, struct vhd_error *err)
 {
-  qsort(map->stretch, map->n, sizeof *map->stretch, by_offset);
+  if (map->n > 0)
+    qsort(map->stretch, map->n, sizeof *map->stretch, by_offset);
   for (size_t i = 1; i < map->n; i++)
     if (map->stretch[i - 1].off + map->stretch[i - 1].len >
         map->stretch[i].off) {
