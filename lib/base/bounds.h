@@ -36,7 +36,7 @@
 /* Bytes of the log of a VHDX that is not empty, how often each may be summed in
  * the search for what counts of it, and changes in it. */
 #define VHDX_LOG_BYTES (32U << 20)
-#define VHDX_LOG_SUMS 16
+#define VHDX_LOG_SUMS 4
 #define VHDX_LOG_CHANGES 16384U
 /* Records of the journal; and for how many it has memory until more come
  * between two commits, as happens to few of many images. */
