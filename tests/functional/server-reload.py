@@ -75,10 +75,11 @@ def _():
         filled("other/e.vhd", b"e")
         write_config({"stays": ("a.vhd", ""), "comes": ("other/e.vhd", ""),
                       "turns": ("d.vhd", "")})
-        reload(server, "'comes' is served from now on")
+        # The last line of all that is told of this change.
+        reload(server, "'turns' has another image")
         contains(server.log(), "'goes' is not served any more; who has the "
                                "former one keeps it")
-        contains(server.log(), "'turns' has another image")
+        contains(server.log(), "'comes' is served from now on")
         equal(lines(server, "'stays'"), [], "what is said of the one that stays")
         # Those who were there go on, with what they had.
         for handle, byte in ((stays, b"a"), (goes, b"b"), (turns, b"c")):
