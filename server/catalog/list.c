@@ -60,7 +60,7 @@ struct list_cache {
   struct io_queue *queue;
   struct io_work work;
   bool busy;
-  bool constant; /* no source makes exports on demand */
+  bool constant;    /* no source makes exports on demand */
   unsigned changes; /* of the configuration */
   STAILQ_HEAD(lists, export_list) waiters;
   struct listing *now; /* NULL: nobody has asked yet */

@@ -44,9 +44,7 @@ hear(int fd, int msec)
   do
     n = poll(&says, 1, msec);
   while (n < 0 && errno == EINTR);
-  return n == 0                      ? -ETIMEDOUT
-         : read(fd, &byte, 1) == 1 ? 0
-                                     : -ECANCELED;
+  return n == 0 ? -ETIMEDOUT : read(fd, &byte, 1) == 1 ? 0 : -ECANCELED;
 }
 
 int
