@@ -11,8 +11,8 @@ import subprocess
 
 from fronttest import read_all
 from servertest import connect, nbd, need_nbd, served, uri
-from tooltest import MiB, case, check, contains, equal, need, program, run, \
-    vhdkit
+from tooltest import (IN_USE, MiB, case, check, contains, equal, need, program,
+                      run, vhdkit)
 from vhdimage import write_fixed
 
 
@@ -109,7 +109,7 @@ def _():
         one.pwrite(b"1" * 512, 0)
         equal(bytes(two.pread(512, 0)), b"1" * 512)
         one.shutdown()
-        equal(vhdkit("info", "dir/a.vhd", code=None).returncode, 1)
+        equal(vhdkit("info", "dir/a.vhd", code=None).returncode, IN_USE)
         two.shutdown()
         for _ in range(100):
             if vhdkit("info", "dir/a.vhd", code=None).returncode == 0:

@@ -168,6 +168,12 @@ def content(image, *args):
     return vhdkit("read", *args, image).stdout
 
 
+def is_sanitized():
+    """Such a program has memory and address space of its own, past any
+    limit."""
+    return bool(os.environ.get("SANITIZE"))
+
+
 def need(name):
     """A program of another package; the case is skipped without it."""
     for folder in os.environ["PATH"].split(":"):
