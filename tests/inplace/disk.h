@@ -7,7 +7,7 @@
 #ifndef INPLACE_DISK_H
 #define INPLACE_DISK_H
 
-#include "simfile.h"
+#include "sim/simfile.h"
 #include "world.h"
 
 struct disk {

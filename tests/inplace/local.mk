@@ -4,7 +4,7 @@
 
 check_PROGRAMS += tests/inplace/inplace
 tests_inplace_inplace_CPPFLAGS = $(LIB_CPPFLAGS) -DVHDKIT_BREAKABLE \
-	-I$(top_srcdir)/tests/sim -I$(top_srcdir)/tests/inplace
+	-I$(top_srcdir)/tests -I$(top_srcdir)/tests/sim -I$(top_srcdir)/tests/inplace
 tests_inplace_inplace_CFLAGS = $(AM_CFLAGS) -U_FORTIFY_SOURCE
 tests_inplace_inplace_LDADD = tests/sim/libbreakable.la
 tests_inplace_inplace_SOURCES = \
