@@ -135,17 +135,6 @@ parse_option(struct options *opt, char **argv, int *i,
                                                           : OPTIONS_RUN;
 }
 
-/* Before what is wrong with the whole. */
-static void
-name_config(const char *config, char *message, size_t size)
-{
-  char *copy = strdup(message);
-
-  if (copy)
-    snprintf(message, size, "%s: %s", config, copy);
-  free(copy);
-}
-
 enum options_outcome
 options_parse(struct options *opt, int argc, char **argv, char *message,
               size_t size)
@@ -175,7 +164,7 @@ options_parse(struct options *opt, int argc, char **argv, char *message,
   if (check_all(opt, &complaint) == 0)
     return OPTIONS_RUN;
   if (opt->config)
-    name_config(opt->config, message, size);
+    complain_where(&complaint, opt->config);
   return OPTIONS_WRONG;
 }
 

@@ -24,6 +24,17 @@ complain(struct complaint *complaint, const char *fmt, ...)
   return -EINVAL;
 }
 
+int
+complain_where(struct complaint *complaint, const char *where)
+{
+  char *what = strdup(complaint->text);
+
+  if (what)
+    complain(complaint, "%s: %s", where, what);
+  free(what);
+  return -EINVAL;
+}
+
 /* What clients are to be sent must be as the protocol wants it. */
 static int
 check_string(const char *what, const char *text, struct complaint *complaint)

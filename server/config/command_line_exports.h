@@ -19,6 +19,9 @@ struct complaint {
 int complain(struct complaint *complaint, const char *fmt, ...)
   __attribute__((format(printf, 2, 3)));
 
+/* Says where that is wrong which was complained of.  Returns -EINVAL. */
+int complain_where(struct complaint *complaint, const char *where);
+
 /* An argument that is no option: NAME=IMAGE, an image or a directory. */
 int options_add_export(struct options *opt, const char *value,
                        struct complaint *complaint);

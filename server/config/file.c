@@ -51,35 +51,44 @@ static int complain_of(struct reading *reading, const config_setting_t *at,
                        const char *fmt, ...)
   __attribute__((format(printf, 3, 4)));
 
-static const char *
-file_of(const struct reading *reading, const config_setting_t *setting)
+#define WHERE 1024
+
+/* FILE:LINE. */
+static void
+tell_place(const struct reading *reading, const config_setting_t *setting,
+           char where[WHERE])
 {
   const char *file = config_setting_source_file(setting);
 
-  return file ? file : reading->path; /* that is said of others alone */
+  /* That is said of included files alone. */
+  snprintf(where, WHERE, "%s:%u", file ? file : reading->path,
+           (unsigned)config_setting_source_line(setting));
+}
+
+/* What was complained of is wrong there; the command line's words begin with an
+ * option's name as it is there. */
+static int
+blame(struct reading *reading, const config_setting_t *at)
+{
+  char *text = reading->complaint->text;
+  char where[WHERE];
+
+  if (strncmp(text, "--", 2) == 0)
+    memmove(text, text + 2, strlen(text + 2) + 1);
+  tell_place(reading, at, where);
+  return complain_where(reading->complaint, where);
 }
 
 static int
 complain_of(struct reading *reading, const config_setting_t *at,
             const char *fmt, ...)
 {
-  char text[768];
   va_list ap;
 
   va_start(ap, fmt);
-  vsnprintf(text, sizeof text, fmt, ap);
+  vsnprintf(reading->complaint->text, reading->complaint->size, fmt, ap);
   va_end(ap);
-  return complain(reading->complaint, "%s:%u: %s", file_of(reading, at),
-                  (unsigned)config_setting_source_line(at), text);
-}
-
-/* The command line's words, which begin with an option's name there. */
-static int
-complain_of_value(struct reading *reading, const config_setting_t *at,
-                  const char *text)
-{
-  return complain_of(reading, at, "%s",
-                     strncmp(text, "--", 2) == 0 ? text + 2 : text);
+  return blame(reading, at);
 }
 
 /* -------------------------------------------------------------- their kinds */
@@ -109,15 +118,13 @@ set_value(struct reading *reading, const struct option *option,
           const config_setting_t *setting)
 {
   const char *value = value_of(reading, setting);
-  char text[512];
-  struct complaint inner = { text, sizeof text };
 
   if (!value)
     return complain_of(reading, setting,
                        "%s is a string in quotes or a number: %s",
                        option->name, option->argument);
-  return option->parse(reading->options, option, value, &inner) < 0
-           ? complain_of_value(reading, setting, text)
+  return option->parse(reading->options, option, value, reading->complaint) < 0
+           ? blame(reading, setting)
            : 0;
 }
 
@@ -196,17 +203,15 @@ set_of_export(struct reading *reading, const config_setting_t *setting,
                          name);
 }
 
-/* FILE:LINE, which lives as long as the options; NULL: memory is short. */
+/* The same, which lives as long as the options; NULL: memory is short. */
 static const char *
 place_of(struct reading *reading, const config_setting_t *setting)
 {
-  char *text;
+  char where[WHERE];
 
-  return asprintf(&text, "%s:%u", file_of(reading, setting),
-                  (unsigned)config_setting_source_line(setting)) >= 0 &&
-             options_own(reading->options, text) == 0
-           ? text
-           : NULL;
+  tell_place(reading, setting, where);
+  char *kept = strdup(where);
+  return kept && options_own(reading->options, kept) == 0 ? kept : NULL;
 }
 
 /* { name = "..."; image = "..."; } */
@@ -215,8 +220,6 @@ add_export(struct reading *reading, const config_setting_t *setting)
 {
   struct options_export export = { .where = place_of(reading, setting) };
   const char *name = NULL;
-  char text[512];
-  struct complaint inner = { text, sizeof text };
   int r = 0;
 
   if (!config_setting_is_group(setting))
@@ -237,8 +240,9 @@ add_export(struct reading *reading, const config_setting_t *setting)
                        "'%s' is no name of an export: it "
                        "has a slash or an equal sign",
                        name);
-  return options_append_export(reading->options, &export, name, &inner) < 0
-           ? complain_of_value(reading, setting, text)
+  return options_append_export(reading->options, &export, name,
+                               reading->complaint) < 0
+           ? blame(reading, setting)
            : 0;
 }
 
@@ -259,13 +263,11 @@ static int
 add_folder(struct reading *reading, const config_setting_t *setting)
 {
   struct options_export folder = { .where = place_of(reading, setting) };
-  char text[512];
-  struct complaint inner = { text, sizeof text };
   int r = get_string(reading, "folder", setting, &folder.path);
 
-  if (r == 0 &&
-      options_append_export(reading->options, &folder, NULL, &inner) < 0)
-    r = complain_of_value(reading, setting, text);
+  if (r == 0 && options_append_export(reading->options, &folder, NULL,
+                                      reading->complaint) < 0)
+    r = blame(reading, setting);
   return r;
 }
 
