@@ -30,6 +30,7 @@ server_libserver_la_SOURCES = \
 	server/base/log_cause.h \
 	server/base/loop.c \
 	server/base/loop.h \
+	server/base/text.h \
 	server/base/turns.c \
 	server/base/turns.h \
 	server/catalog/catalog.c \

@@ -93,8 +93,7 @@ change_exports(struct service *s, int parcel)
   broker_renew();
   if (!exports)
     r = fail_system(&err, r < 0 ? -r : ENOMEM,
-                    "the exports are those of "
-                    "before");
+                    "the exports are those of before");
   else
     r = server_change(s->server, exports, options.nexports, &err);
   if (r < 0)

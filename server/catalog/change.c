@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "catalog/entry.h"
 #include "catalog/list.h"
 #include "catalog/strings.h"
@@ -122,22 +123,16 @@ prepare(struct change *c, const struct server_export *exports)
 
 /* -------------------------------------------------------------- difference */
 
-static bool
-same_text(const char *a, const char *b)
-{
-  return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 static enum difference
 compare(const struct meaning *now, const struct origin *origin)
 {
   const struct origin *old = &now->origin;
 
   return now->gone ? ADDED
-         : !same_text(old->path, origin->path) ||
+         : !text_same(old->path, origin->path) ||
              old->readonly != origin->readonly || old->raw != origin->raw
            ? OTHER_IMAGE
-         : !same_text(old->description, origin->description) ||
+         : !text_same(old->description, origin->description) ||
              old->tls_only != origin->tls_only
            ? OTHER_WORDS
            : NO_DIFFERENCE;

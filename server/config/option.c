@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static option_parser parse_flag, parse_number, parse_octal, parse_word,
   parse_string, parse_list, parse_address, parse_raw;
 
@@ -173,12 +175,6 @@ same_addresses(const struct options *a, const struct options *b)
   return same;
 }
 
-static bool
-same_string(const char *a, const char *b)
-{
-  return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 bool
 option_is_same(const struct option *option, const struct options *a,
                const struct options *b)
@@ -189,7 +185,7 @@ option_is_same(const struct option *option, const struct options *a,
   return option->parse == parse_address ? same_addresses(a, b)
          : option->parse == parse_list  ? same_list(x, y)
          : option->parse == parse_string
-           ? same_string(*(const char *const *)x, *(const char *const *)y)
+           ? text_same(*(const char *const *)x, *(const char *const *)y)
          : option->parse == parse_flag ? *(const bool *)x == *(const bool *)y
          : option->parse == parse_number || option->parse == parse_octal ||
              option->parse == parse_word

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "config/parcel.h"
 #include "config/resolve.h"
 
@@ -55,26 +56,25 @@ log_unchanged(const struct settings *settings, const struct options *now)
   if (options_compare(&settings->options, now, names, sizeof names) > 0)
     log_warning("%s: what it says of %s takes effect at the next start", file,
                 names);
-  if (before != after && (!before || !after || strcmp(before, after) != 0))
+  if (!text_same(before, after))
     log_warning("%s: that another folder is served, or a folder no more, "
                 "takes effect at the next start",
                 file);
 }
 
-/* Takes over what was read. */
+/* Takes over what was read.  The former exports go into it, to be freed with
+ * the strings of the next one. */
 static void
-adopt(struct settings *settings, const struct options *now)
+adopt(struct settings *settings, struct options *now)
 {
-  if (settings->again) {
-    options_free(&settings->reread);
-  } else {
-    settings->first = settings->options.exports;
-    settings->nfirst = settings->options.nexports;
-  }
+  const struct options former = settings->options;
+
   settings->options.exports = now->exports;
   settings->options.nexports = now->nexports;
+  now->exports = former.exports;
+  now->nexports = former.nexports;
+  options_free(&settings->reread);
   settings->reread = *now;
-  settings->again = true;
 }
 
 /* Likewise, or frees it. */
@@ -119,10 +119,6 @@ settings_reread(struct settings *settings, int *parcel, char *message,
 void
 settings_free(struct settings *settings)
 {
-  if (settings->again) {
-    settings->options.exports = settings->first;
-    settings->options.nexports = settings->nfirst;
-    options_free(&settings->reread);
-  }
   options_free(&settings->options);
+  options_free(&settings->reread);
 }

@@ -11,11 +11,8 @@
 struct settings {
   int argc;
   char **argv;
-  struct options options; /* in force; the exports are those of */
-  struct options reread;  /* if .again; else of .options itself: */
-  bool again;
-  struct options_export *first; /* those of the start, if .again */
-  size_t nfirst;
+  struct options options; /* in force */
+  struct options reread;  /* has the strings of exports that were read again */
 };
 
 /* argv must outlive it.  As options_parse(). */
