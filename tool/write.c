@@ -165,7 +165,7 @@ copy_hole(struct copy *copy, uint64_t len)
 {
   /* In pieces, so that it can be interrupted and seen to go on. */
   while (len > 0 && !interrupt_pending()) {
-    uint64_t n = len < ((uint64_t)1 << 30) ? len : (uint64_t)1 << 30;
+    uint64_t n = len < ZEROS_MOST ? len : ZEROS_MOST;
     int r = vhd_zero(copy->image, n, offset + copy->done, 0);
     if (r < 0)
       return disk_failed(copy, r);

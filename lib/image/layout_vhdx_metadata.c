@@ -16,6 +16,7 @@
 #include "format/guid.h"
 #include "format/locator.h"
 #include "image/layout_vhdx_reader.h"
+#include "store/folder.h"
 
 static const char *const names[VHDX_KINDS] = {
   [VHDX_PARAMETERS] = "file parameters",
@@ -228,15 +229,6 @@ read_links(struct vhdx_reader *v, const uint8_t *locator)
          : is_wrong(v, VHDX_LOCATOR, "does not say which file the parent is");
 }
 
-/* The last part of a path. */
-static char *
-copy_base(const char *path)
-{
-  const char *slash = strrchr(path, '/');
-
-  return strdup(slash ? slash + 1 : path);
-}
-
 /* Of those that say nothing there are none. */
 static int
 read_path(struct vhdx_reader *v, enum vhdx_path which, const uint8_t *value,
@@ -254,7 +246,8 @@ read_path(struct vhdx_reader *v, enum vhdx_path which, const uint8_t *value,
     return 0;
   }
   /* No volume of Windows has its id as its name here. */
-  x->path[which] = which == VHDX_PATH_VOLUME ? copy_base(path) : strdup(path);
+  x->path[which] = strdup(which == VHDX_PATH_VOLUME ? folder_last_name(path)
+                                                  : path);
   utf16_decode(value, len, false, text, sizeof text);
   if (x->parent_name == NULL)
     x->parent_name = strdup(text);
