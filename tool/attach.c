@@ -50,8 +50,10 @@ static const struct option_spec options[] = {
 
 /* The caller must know of it, and must want it still: else it is to end. */
 static int
-announce(const struct attachment *a)
+announce(void *opaque, const struct entry *entry, struct attachment *a)
 {
+  (void)opaque;
+  (void)entry;
   if (interrupt_pending()) {
     complain("interrupted");
     return -1;
@@ -69,17 +71,8 @@ begin(const struct folder *folder, struct attachment *a)
   struct vhd_open_options open = image_open_options(0);
   struct session_options opt = { .roots = open.roots, .nroots = open.nroots,
                                  .size_chs = size_chs };
-  struct entry entry;
 
-  if (folder_add(folder, a, &entry) < 0)
-    return -1;
-  int r = session_begin(&entry, a, &opt);
-  if (r == 0)
-    r = announce(a);
-  if (r < 0)
-    session_end(&entry, a, true);
-  entry_close(&entry);
-  return r;
+  return session_begin(folder, a, &opt, announce, NULL);
 }
 
 static int

@@ -113,10 +113,12 @@ driver_for(const struct disk_part *part)
 
 /* ----------------------------------------------------------------- mounting */
 
+/* opaque: the number of the partition, 0 where none is named. */
 static int
-mount_part(const struct entry *entry, struct attachment *a, unsigned number)
+mount_part(void *opaque, const struct entry *entry, struct attachment *a)
 {
   static struct look look;
+  const unsigned number = *(const unsigned *)opaque;
 
   look_at(a, &look);
   if (!look.known) {
@@ -147,17 +149,8 @@ begin(const struct folder *folder, struct attachment *a, unsigned number)
   struct vhd_open_options open = image_open_options(0);
   struct session_options opt = { .roots = open.roots, .nroots = open.nroots,
                                  .size_chs = size_chs };
-  struct entry entry;
 
-  if (folder_add(folder, a, &entry) < 0)
-    return -1;
-  int r = session_begin(&entry, a, &opt);
-  if (r == 0)
-    r = mount_part(&entry, a, number);
-  if (r < 0)
-    session_end(&entry, a, true);
-  entry_close(&entry);
-  return r;
+  return session_begin(folder, a, &opt, mount_part, &number);
 }
 
 static int

@@ -331,9 +331,9 @@ session_mount(const struct entry *entry, struct attachment *a,
 
 /* --------------------------------------------------------------------- all */
 
-int
-session_begin(const struct entry *entry, struct attachment *a,
-              const struct session_options *opt)
+static int
+begin(const struct entry *entry, struct attachment *a,
+      const struct session_options *opt)
 {
   if (begin_server(entry, a, opt) < 0 || begin_client(entry, a) < 0)
     return -1;
@@ -366,4 +366,22 @@ session_end(const struct entry *entry, const struct attachment *a, bool force)
     return -1;
   entry_remove(entry);
   return r == 0 ? 0 : -1;
+}
+
+int
+session_begin(const struct folder *folder, struct attachment *a,
+              const struct session_options *opt, session_then *then,
+              void *opaque)
+{
+  struct entry entry;
+
+  if (folder_add(folder, a, &entry) < 0)
+    return -1;
+  int r = begin(&entry, a, opt);
+  if (r == 0)
+    r = then(opaque, &entry, a);
+  if (r < 0)
+    session_end(&entry, a, true);
+  entry_close(&entry);
+  return r;
 }

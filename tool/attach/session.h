@@ -12,14 +12,22 @@ struct session_options {
   bool size_chs;
 };
 
-/* Starts the server of the entry, then the client, and waits until the device
- * is there; each is in the record before it begins.  Complains and returns -1
- * where that fails or is interrupted; session_end() then ends what there is. */
-int session_begin(const struct entry *entry, struct attachment *a,
-                  const struct session_options *opt);
+/* What is done with an attachment that is there.  0, or -1 after a
+ * complaint. */
+typedef int session_then(void *opaque, const struct entry *entry,
+                         struct attachment *a);
+
+/* Makes an entry for it in the folder, starts its server, then its client, and
+ * waits until the device is there; each is in the record before it begins.
+ * Then calls then().  Complains and returns -1 where one of these fails or is
+ * interrupted, and nothing of it is left. */
+int session_begin(const struct folder *folder, struct attachment *a,
+                  const struct session_options *opt, session_then *then,
+                  void *opaque);
 
 /* Mounts the file system in what was begun, at .folder: that at .off and .len
- * of the disk, of which the device is made anew.  As session_begin(). */
+ * of the disk, of which the device is made anew.  Complains and returns -1
+ * where that fails or is interrupted; of then(). */
 int session_mount(const struct entry *entry, struct attachment *a,
                   const struct driver *driver);
 
