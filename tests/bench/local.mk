@@ -34,6 +34,8 @@ tests_bench_nbd_load_SOURCES = \
 	tests/bench/load/stream.h \
 	tests/bench/load/tls.c \
 	tests/bench/load/tls.h \
+	tests/bench/load/trace.c \
+	tests/bench/load/trace.h \
 	tests/bench/load/wire.c \
 	tests/bench/load/wire.h
 endif
@@ -50,6 +52,7 @@ EXTRA_DIST += \
 	tests/bench/README.md \
 	tests/bench/attackers.py \
 	tests/bench/bench \
+	tests/bench/boot-trace.csv \
 	tests/bench/children \
 	tests/bench/convert \
 	tests/bench/crowd \
@@ -60,6 +63,7 @@ EXTRA_DIST += \
 	tests/bench/plot.py \
 	tests/bench/report.py \
 	tests/bench/servers.py \
+	tests/bench/storm \
 	tests/bench/syncs \
 	tests/bench/troubles.py \
 	tests/bench/vhdfile.py \
@@ -81,7 +85,8 @@ bench_run = $(LIBTOOL) --mode=execute $(PYTHON)
 bench_programs = --vhdkitd $(abs_top_builddir)/server/vhdkitd \
 	--nbd-load $(abs_top_builddir)/tests/bench/nbd-load
 
-.PHONY: bench bench-crowd bench-plot bench-syncs bench-clean check-instructions update-instructions
+.PHONY: bench bench-crowd bench-plot bench-storm bench-syncs bench-clean \
+	check-instructions update-instructions
 bench: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT)
 	$(MKDIR_P) '$(BENCH_DIR)'
 	$(bench_run) $(srcdir)/tests/bench/bench $(bench_programs) \
@@ -106,6 +111,13 @@ bench-syncs: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT) \
 	$(bench_run) $(srcdir)/tests/bench/syncs $(bench_programs) \
 		--preload tests/bench/.libs/slow_sync.so \
 		--dir '$(BENCH_DIR)' $(BENCH_FLAGS)
+
+bench-storm: tests/bench/nbd-load$(EXEEXT) server/vhdkitd$(EXEEXT) \
+	tool/vhdkit$(EXEEXT)
+	$(MKDIR_P) '$(BENCH_DIR)'
+	$(bench_run) $(srcdir)/tests/bench/storm $(bench_programs) \
+		--vhdkit $(abs_top_builddir)/tool/vhdkit \
+		--dir '$(BENCH_DIR)' --only '$(BENCH)' $(BENCH_FLAGS)
 
 bench-clean:
 	rm -rf '$(BENCH_DIR)'

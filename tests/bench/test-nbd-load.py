@@ -6,6 +6,7 @@ some that do not (nbdkit with a plugin or a filter that spoils something)."""
 import json
 import os
 import pathlib
+import re
 import secrets
 import shlex
 import shutil
@@ -115,6 +116,69 @@ def test_other_operations(data):
          figures['text'])
 
 
+def of_connections(log):
+    """What was begun and ended on each connection, in order, by its number; and
+    the exports' names."""
+    steps, names = {}, set()
+    for line in log.read_text().splitlines():
+        found = re.search(r'connection=(\d+) (\.\.\.)?(\w+) (.*)', line)
+        if not found:
+            continue
+        number, ends, what, rest = found.groups()
+        if name := re.search(r'export=([\w-]+)', rest):
+            names.add(name.group(1))
+        if what in ('Read', 'Write', 'Flush'):
+            steps.setdefault(number, []).append(
+                (what, bool(ends), *re.findall(r'(?:offset|count)=0x(\w+)',
+                                               rest)))
+    return steps, names
+
+
+def flushes_alone(steps):
+    """A flush begins when all is answered, and nothing begins during it."""
+    pending = []
+    for what, ends, *_ in steps:
+        if ends:
+            pending.remove(what)
+        elif pending and (what == 'Flush' or 'Flush' in pending):
+            return False
+        else:
+            pending.append(what)
+    return not pending
+
+
+def test_replay():
+    trace, log = pathlib.Path('trace.csv'), pathlib.Path('replay.log')
+    lines = [f'{n},{"RWRWW"[n % 5]},{n * 4096},{4096 << n % 3}'
+             for n in range(200)]
+    for at in 150, 100, 50:
+        lines.insert(at, '9,F,0,0')
+    trace.write_text('# a comment\n' + '\n'.join(lines) + '\n')
+    server = ['--filter=log', 'memory', SIZE, f'logfile={log.resolve()}']
+    replay = ['--op', 'replay', '--trace', trace, '--connections', 3,
+              '--export', 'machine-%u']
+    wanted = [('Flush',) if ',F,' in line else
+              ({'R': 'Read', 'W': 'Write'}[line.split(',')[1]],
+               *(f'{int(word):x}' for word in line.split(',')[2:]))
+              for line in lines]
+
+    figures = passes('a trace is replayed', server, *replay)
+    steps, names = of_connections(log)
+    begun = [[(what, *rest) for what, ends, *rest in mine if not ends]
+             for mine in steps.values()]
+    case('in order, on each connection', begun == [wanted] * 3, begun[:1])
+    case('each has an export of its own',
+         names == {f'machine-{n}' for n in range(3)}, names)
+    case('all of it is counted', figures.get('count') == 3 * len(lines),
+         figures['text'])
+
+    passes('also several at once', server, *replay, '--depth', 8)
+    steps, _ = of_connections(log)
+    case('but a flush', all(map(flushes_alone, steps.values())), steps)
+    trace.write_text('1,X,0,4096\n')
+    fails('what is no trace is refused', 1, server, *replay)
+
+
 def test_tls(data):
     keys, others = pathlib.Path('keys.psk'), pathlib.Path('others.psk')
     for path in keys, others:
@@ -157,6 +221,7 @@ def main():
     test_writes()
     test_counts(data)
     test_other_operations(data)
+    test_replay()
     test_tls(data)
     test_cpu(data)
     print(f'1..{cases}')

@@ -32,9 +32,17 @@ static_assert(KEPT_MAX >= NBD_REPLY_SIZE_MAX && KEPT_MAX <= LANDING,
               "a head that is not whole must fit before the landing");
 
 void
-conn_init(struct conn *c, unsigned id, const struct conn_setup *setup)
+conn_init(struct conn *c, unsigned id, const struct conn_setup *setup,
+          const struct stream_address *address,
+          const struct handshake_wishes *wishes)
 {
-  *c = (struct conn){.setup = setup, .id = id, .stream.fd = -1};
+  *c = (struct conn){
+    .setup = setup,
+    .id = id,
+    .address = address,
+    .wishes = wishes,
+    .stream.fd = -1,
+  };
   c->slots = xcalloc(setup->depth, sizeof *c->slots);
   c->free_slots = xcalloc(setup->depth, sizeof *c->free_slots);
   c->queue = xcalloc(setup->depth, sizeof *c->queue);
@@ -84,9 +92,9 @@ conn_open(struct conn *c)
   reset(c);
   if (!c->handshake)
     c->handshake = xcalloc(1, sizeof *c->handshake);
-  handshake_init(c->handshake, &c->setup->wishes);
+  handshake_init(c->handshake, c->wishes);
 
-  int r = stream_connect(&c->stream, &c->setup->address);
+  int r = stream_connect(&c->stream, c->address);
   if (r == 0)
     c->state = CONN_NEGOTIATING;
   else if (r == -EINPROGRESS)

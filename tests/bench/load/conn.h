@@ -46,8 +46,6 @@ struct conn_handler {
 
 /* What all connections of a run share. */
 struct conn_setup {
-  struct stream_address address;
-  struct handshake_wishes wishes;
   struct tls_context *tls;  /* NULL: plain */
   const struct conn_handler *handler;
   void *owner;       /* for the handler */
@@ -66,6 +64,8 @@ enum conn_state {
 struct conn {
   const struct conn_setup *setup;
   unsigned id;
+  const struct stream_address *address;
+  const struct handshake_wishes *wishes;
   enum conn_state state;
   struct stream stream;
   struct handshake *handshake;  /* until CONN_READY */
@@ -92,7 +92,10 @@ struct conn {
   bool blocked;         /* there is output the socket would not take */
 };
 
-void conn_init(struct conn *c, unsigned id, const struct conn_setup *setup);
+/* ADDRESS and WISHES must outlive it. */
+void conn_init(struct conn *c, unsigned id, const struct conn_setup *setup,
+               const struct stream_address *address,
+               const struct handshake_wishes *wishes);
 
 /* Connect (again). The owner then waits for conn_wants_output() or input. */
 void conn_open(struct conn *c);

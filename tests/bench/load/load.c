@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -147,7 +148,7 @@ all_connected(struct run *run)
   find_range(run);
   if (o->verify)
     make_ledger(run);
-  if (o->count)
+  if (o->count || o->trace)
     begin_measuring(run);
   else
     enter(run, PHASE_WARMING);
@@ -173,6 +174,18 @@ all_drained(struct run *run)
   enter(run, PHASE_DONE);
 }
 
+static bool
+has_measured(const struct run *run, double elapsed)
+{
+  const struct options *o = run->options;
+
+  if (o->trace)
+    return run->replayed == o->connections && !run->in_flight;
+  if (o->count)
+    return run->result->count + run->result->errors >= o->count;
+  return elapsed >= o->seconds;
+}
+
 /* Is it time for the next phase? */
 static void
 check_phase(struct run *run)
@@ -190,8 +203,7 @@ check_phase(struct run *run)
       begin_measuring(run);
     break;
   case PHASE_MEASURING:
-    if (o->count ? run->result->count + run->result->errors >= o->count
-                 : elapsed >= o->seconds)
+    if (has_measured(run, elapsed))
       end_measuring(run);
     break;
   default:
@@ -317,10 +329,50 @@ make_payload(struct run *run)
 {
   uint64_t block = run->options->block;
 
+  if (run->trace.longest > block)
+    block = run->trace.longest;
   if (posix_memalign((void **)&run->payload, 4096, block + 4096) != 0)
     fail(FAIL_SYSTEM, "out of memory");
   for (uint64_t i = 0; i < block; i++)
     run->payload[i] = (uint8_t)run_random(run) | 1;
+}
+
+/* TEXT, with NUMBER where it says %u. */
+static char *
+numbered(const char *text, unsigned number)
+{
+  const char *mark = strstr(text, "%u");
+  char *made;
+  int n = mark ? asprintf(&made, "%.*s%u%s", (int)(mark - text), text, number,
+                          mark + 2)
+               : asprintf(&made, "%s", text);
+
+  if (n < 0)
+    fail(FAIL_SYSTEM, "out of memory");
+  return made;
+}
+
+static void
+prepare_lane(struct run *run, unsigned number)
+{
+  const struct options *o = run->options;
+  struct lane *lane = &run->lanes[number];
+
+  lane->export_name = numbered(o->export_name, number);
+  lane->wishes = (struct handshake_wishes){
+    .export_name = lane->export_name,
+    .tls = o->tls,
+    .structured = o->structured,
+    .status = run_is(run, OPERATION_STATUS),
+  };
+  if (o->unix_path) {
+    char *path = numbered(o->unix_path, number);
+    stream_address_unix(&lane->address, path);
+    free(path);
+  } else {
+    lane->address = run->tcp;
+  }
+  conn_init(&lane->conn, number, &run->setup, &lane->address, &lane->wishes);
 }
 
 static void
@@ -330,26 +382,20 @@ prepare(struct run *run)
 
   run->random = o->seed * UINT64_C(0x9e3779b97f4a7c15) | 1;
   run->setup = (struct conn_setup){
-    .wishes = {
-      .export_name = o->export_name,
-      .tls = o->tls,
-      .structured = o->structured,
-      .status = run_is(run, OPERATION_STATUS),
-    },
     .handler = &requests_handler,
     .owner = run,
     .depth = o->depth,
     .one_by_one = o->one_by_one,
   };
-  if (o->unix_path)
-    stream_address_unix(&run->setup.address, o->unix_path);
-  else
-    stream_address_tcp(&run->setup.address, o->tcp);
+  if (o->tcp)
+    stream_address_tcp(&run->tcp, o->tcp);
   if (o->tls)
     run->setup.tls = tls_context_new(&o->tls_options);
   if (o->check)
     run->reference = reference_open(o->check);
-  if (run_is(run, OPERATION_REQUESTS))
+  if (o->trace)
+    trace_read(&run->trace, o->trace);
+  if (run_is(run, OPERATION_REQUESTS) || o->trace)
     make_payload(run);
 
   run->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -357,7 +403,7 @@ prepare(struct run *run)
     fail(FAIL_SYSTEM, "epoll_create1: %s", strerror(errno));
   run->lanes = xcalloc(o->connections, sizeof *run->lanes);
   for (unsigned i = 0; i < o->connections; i++)
-    conn_init(&run->lanes[i].conn, i, &run->setup);
+    prepare_lane(run, i);
 }
 
 static void
@@ -367,10 +413,12 @@ clean_up(struct run *run)
     conn_close(&run->lanes[i].conn);
     conn_free(&run->lanes[i].conn);
     free(run->lanes[i].payloads);
+    free(run->lanes[i].export_name);
   }
   free(run->lanes);
   close(run->epoll);
   free(run->payload);
+  trace_free(&run->trace);
   reference_close(run->reference);
   ledger_free(run->ledger);
   tls_context_free(run->setup.tls);
@@ -378,7 +426,7 @@ clean_up(struct run *run)
 
 void
 load_run(const struct options *options, struct result *result,
-         void (*ready)(const struct options *, const struct result *))
+         void (*tell)(const struct options *, const struct result *))
 {
   struct run run = {.options = options, .result = result};
 
@@ -387,9 +435,8 @@ load_run(const struct options *options, struct result *result,
   enter(&run, PHASE_CONNECTING);
   open_lanes(&run);
   loop(&run);
-  if (run_is(&run, OPERATION_IDLE)) {
-    ready(options, result);
+  tell(options, result);
+  if (run_is(&run, OPERATION_IDLE) || options->stay)
     stay(options);
-  }
   clean_up(&run);
 }

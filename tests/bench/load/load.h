@@ -29,9 +29,9 @@ struct result {
   struct histogram latency;
 };
 
-/* Do what OPTIONS say. For OPERATION_IDLE, `ready` is called once all
- * connections are there. */
+/* Do what OPTIONS say. `tell` is called when the result is there; the
+ * connections are there still. */
 void load_run(const struct options *options, struct result *result,
-              void (*ready)(const struct options *, const struct result *));
+              void (*tell)(const struct options *, const struct result *));
 
 #endif

@@ -18,6 +18,15 @@
 #include "options.h"
 #include "report.h"
 
+static void
+tell(const struct options *options, const struct result *result)
+{
+  if (options->operation->kind == OPERATION_IDLE)
+    report_ready(options, result);
+  else
+    report_result(options, result);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -26,10 +35,7 @@ main(int argc, char **argv)
 
   signal(SIGPIPE, SIG_IGN);
   options_parse(&options, argc, argv);
-  load_run(&options, &result, report_ready);
-  if (options.operation->kind == OPERATION_IDLE)
-    return 0;
-  report_result(&options, &result);
+  load_run(&options, &result, tell);
   if (result.errors)
     fail(FAIL_REPLIES, "the server refused %llu requests, the first with "
          "error %u", (unsigned long long)result.errors, result.first_error);

@@ -38,6 +38,8 @@ static const struct operation operations[] = {
    "connect, negotiate, disconnect, counted as one"},
   {"idle", OPERATION_IDLE, 0, 0, false,
    "connect, print a line, stay until standard input ends or --time is over"},
+  {"replay", OPERATION_REPLAY, 0, 0, false,
+   "what --trace says, once on each connection, as fast as it is answered"},
   {0},
 };
 
@@ -60,9 +62,11 @@ static const struct option_entry {
   const char *argument;
   const char *help;
 } entries[] = {
-  {"unix", OPTION_STRING, FIELD(unix_path), "PATH", "the server's socket"},
+  {"unix", OPTION_STRING, FIELD(unix_path), "PATH",
+   "the server's socket; %u stands for the connection's number, from 0"},
   {"tcp", OPTION_STRING, FIELD(tcp), "HOST:PORT", "the server's address"},
-  {"export", OPTION_STRING, FIELD(export_name), "NAME", "default: none"},
+  {"export", OPTION_STRING, FIELD(export_name), "NAME",
+   "default: none; %u as in --unix"},
   {"tls", OPTION_FLAG, FIELD(tls), NULL, "encrypt; implied by --tls-*"},
   {"tls-ca", OPTION_STRING, FIELD(tls_options.ca_file), "FILE",
    "verify the server's certificate"},
@@ -98,6 +102,11 @@ static const struct option_entry {
   {"burst", OPTION_FLAG, FIELD(burst), NULL,
    "send the next requests only when all have been answered"},
   {"spin", OPTION_FLAG, FIELD(spin), NULL, "poll instead of sleeping"},
+  {"trace", OPTION_STRING, FIELD(trace), "FILE",
+   "to be replayed: lines of ms,op,offset,length; op is R, W or F"},
+  {"stay", OPTION_FLAG, FIELD(stay), NULL,
+   "stay connected, when all is told, until standard input ends or\n"
+   "                            for --time"},
   {"check", OPTION_STRING, FIELD(check), "FILE",
    "compare what is read with this file"},
   {"verify", OPTION_FLAG, FIELD(verify), NULL,
@@ -222,6 +231,8 @@ check_combinations(const struct options *o)
   uint16_t command = o->operation->command;
   bool requests = o->operation->kind == OPERATION_REQUESTS;
 
+  if (!o->trace != (o->operation->kind != OPERATION_REPLAY))
+    fail(FAIL_USAGE, "--op replay and --trace need each other");
   if (o->check && !(requests && command == NBD_CMD_READ))
     fail(FAIL_USAGE, "--check needs --op read");
   if (o->verify && !(requests && command == NBD_CMD_WRITE))

@@ -18,6 +18,7 @@ enum operation_kind {
   OPERATION_STATUS,    /* block status from one end to the other */
   OPERATION_CONNECT,   /* connect, negotiate, disconnect */
   OPERATION_IDLE,      /* connect, and stay */
+  OPERATION_REPLAY,    /* a trace, each connection all of it */
 };
 
 struct operation {
@@ -29,6 +30,7 @@ struct operation {
   const char *help;
 };
 
+/* In unix_path and export_name, %u stands for the connection's number. */
 struct options {
   const char *unix_path;
   const char *tcp;
@@ -54,6 +56,8 @@ struct options {
   double warmup;
   double patience;  /* no answer for so long is a failure */
 
+  const char *trace;
+  bool stay;        /* connected when the figures are there */
   const char *check;
   bool verify;
   struct cpu_meter server;

@@ -70,6 +70,30 @@ make_flush(struct slot *slot)
   slot->payload = NULL;
 }
 
+/* The next step of the trace. A flush is for what was answered before it. */
+static void
+make_replayed(struct run *run, struct lane *lane, struct slot *slot)
+{
+  const struct trace_step *step = &run->trace.steps[lane->cursor++];
+
+  slot->request = (struct nbd_request){
+    .command = step->command,
+    .offset = step->offset,
+    .length = step->length,
+  };
+  slot->payload = step->command == NBD_CMD_WRITE ? run->payload : NULL;
+  lane->flushing = step->command == NBD_CMD_FLUSH;
+  run->replayed += lane->cursor == run->trace.count;
+}
+
+static bool
+may_replay(const struct run *run, const struct lane *lane)
+{
+  return lane->cursor < run->trace.count && !lane->flushing &&
+         (run->trace.steps[lane->cursor].command != NBD_CMD_FLUSH ||
+          conn_in_flight(&lane->conn) == 0);
+}
+
 /* Ask for the status of what remains of the range. */
 static void
 make_status(struct run *run, struct slot *slot)
@@ -97,12 +121,14 @@ make_readback(struct run *run, struct slot *slot)
 }
 
 static bool
-may_issue(const struct run *run)
+may_issue(const struct run *run, const struct lane *lane)
 {
   uint64_t count = run->options->count;
 
   if (run_is(run, OPERATION_CONNECT))
     return false;
+  if (run_is(run, OPERATION_REPLAY))
+    return run->phase == PHASE_MEASURING && may_replay(run, lane);
   switch (run->phase) {
   case PHASE_WARMING:
     return true;
@@ -120,7 +146,7 @@ requests_fill(struct run *run, struct lane *lane)
 {
   if (run->options->burst && conn_in_flight(&lane->conn))
     return;
-  while (lane->conn.free_count && may_issue(run)) {
+  while (lane->conn.free_count && may_issue(run, lane)) {
     struct slot *slot = conn_take_slot(&lane->conn);
     slot->step = 0;
     if (run->phase == PHASE_VERIFYING) {
@@ -128,6 +154,8 @@ requests_fill(struct run *run, struct lane *lane)
     } else if (run_is(run, OPERATION_STATUS)) {
       slot->position = run->options->offset;
       make_status(run, slot);
+    } else if (run_is(run, OPERATION_REPLAY)) {
+      make_replayed(run, lane, slot);
     } else {
       make_request(run, lane, slot);
     }
@@ -230,6 +258,14 @@ go_on(struct run *run, struct lane *lane, struct slot *slot)
   return true;
 }
 
+static uint64_t
+bytes_of(const struct run *run, const struct slot *slot)
+{
+  return run_is(run, OPERATION_REQUESTS) || run_is(run, OPERATION_REPLAY)
+           ? slot->request.length
+           : 0;
+}
+
 static void
 handle_done(struct conn *c, struct slot *slot)
 {
@@ -243,14 +279,14 @@ handle_done(struct conn *c, struct slot *slot)
     return;
 
   run->in_flight--;
+  lane_of(c)->flushing = false;
   if (slot->error) {
     note_error(run, slot);
   } else if (run->phase == PHASE_VERIFYING) {
     run->result->verified++;
   } else {
-    if (run->phase == PHASE_MEASURING && run_is(run, OPERATION_REQUESTS) &&
-        o->operation->command != NBD_CMD_FLUSH)
-      run->result->bytes += o->block;
+    if (run->phase == PHASE_MEASURING)
+      run->result->bytes += bytes_of(run, slot);
     count_operation(run, slot->queued_ns);
   }
 }

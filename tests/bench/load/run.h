@@ -17,6 +17,7 @@
 #include "cpu.h"
 #include "load.h"
 #include "options.h"
+#include "trace.h"
 
 enum phase {
   PHASE_CONNECTING,
@@ -30,10 +31,15 @@ enum phase {
 /* A connection and what the loop knows about it. */
 struct lane {
   struct conn conn;
+  struct stream_address address;
+  struct handshake_wishes wishes;
+  char *export_name;
   bool watches_output;
   bool reopen;          /* ready and counted: disconnect, connect again */
   uint64_t opened_ns;
-  uint64_t cursor;      /* sequential: blocks done of its own part */
+  uint64_t cursor;      /* sequential: blocks done of its own part; replay:
+                           steps of the trace that were begun */
+  bool flushing;        /* replay: nothing else until that is answered */
   uint8_t *payloads;    /* --verify: a block for each slot */
 };
 
@@ -41,6 +47,7 @@ struct run {
   const struct options *options;
   struct result *result;
   struct conn_setup setup;
+  struct stream_address tcp;
   struct lane *lanes;
   int epoll;
 
@@ -58,6 +65,8 @@ struct run {
   uint64_t range;
   uint64_t blocks;      /* in the range */
   uint8_t *payload;     /* of all writes, without --verify */
+  struct trace trace;
+  unsigned replayed;    /* lanes that have begun all of it */
   struct reference *reference;
   struct ledger *ledger;
   uint64_t verify_next;
