@@ -86,6 +86,21 @@ struct work {
   FILE *map;           /* or NULL */
 };
 
+/* Whatever else is there was named by mistake, and may be the image. */
+static bool
+is_map(const char *path)
+{
+  static const char begin[] = "# Mapfile.";
+  char text[sizeof begin] = "";
+  FILE *file = fopen(path, "re");
+
+  if (file == NULL)
+    return errno == ENOENT;
+  const bool empty = fgets(text, sizeof text, file) == NULL && !ferror(file);
+  fclose(file);
+  return empty || strcmp(text, begin) == 0;
+}
+
 static int
 begin_map(struct work *w)
 {
@@ -93,6 +108,11 @@ begin_map(struct work *w)
 
   if (map_path == NULL)
     return 0;
+  if (overwrite && !is_map(map_path)) {
+    complain_as(EXIT_REFUSED, "%s: is no mapfile, and is not replaced by one",
+                map_path);
+    return -1;
+  }
   if (vhd_output_open(map_path, overwrite ? VHD_CREATE_OVERWRITE : 0,
                       &w->output, &err) < 0) {
     image_complain_new(&err, overwrite);

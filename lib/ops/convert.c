@@ -75,6 +75,8 @@ convert_to_file(struct vhd_image *source, const char *target,
   if (r == 0)
     r = target_open(&t, target, opt->flags & VHD_CONVERT_OVERWRITE, err);
   if (r == 0)
+    r = target_refuse_image(&t, source, err);
+  if (r == 0)
     r = progress_begin(&progress, &opt->progress, target,
                        vhd_size(source) + target_work(&t), err);
   if (r == 0)

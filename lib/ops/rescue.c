@@ -457,6 +457,10 @@ prepare(struct rescue *r, const char *target)
   if (r->buf == NULL || r->bitmap == NULL)
     return vhd_fail_sys(r->err, ENOMEM, "%s", target);
   e = target_open(&r->t, target, opt->flags & VHD_RESCUE_OVERWRITE, r->err);
+  if (e == 0)
+    e = target_refuse_file(&r->t, r->m.file, r->err);
+  if (e == 0)
+    e = target_refuse_image(&r->t, r->parent, r->err);
   r->progress.total = l->disk_size + target_work(&r->t);
   return e;
 }

@@ -15,6 +15,7 @@
 
 #include "base/arith.h"
 #include "base/error.h"
+#include "image/image.h"
 #include "ops/children.h"
 #include "ops/target.h"
 
@@ -180,6 +181,30 @@ target_open(struct target *t, const char *path, bool overwrite,
 
   if (r == 0 && t->file.old != NULL)
     r = children_refuse_loss(t->file.old, err);
+  return r;
+}
+
+int
+target_refuse_file(const struct target *t, const struct vhd_file *file,
+                   struct vhd_error *err)
+{
+  if (t->file.old == NULL || !file_same(t->file.old, file))
+    return 0;
+  return vhd_fail(err, VHD_STATE, EBUSY,
+                  "%s: this file is part of what is being read, and would be "
+                  "replaced; give the new one another name", t->file.path);
+}
+
+int
+target_refuse_image(const struct target *t, const struct vhd_image *image,
+                    struct vhd_error *err)
+{
+  const struct layers *layers =
+    image != NULL ? atomic_load(&image->layers) : NULL;
+  int r = 0;
+
+  for (unsigned i = 0; r == 0 && layers != NULL && i < layers->n; i++)
+    r = target_refuse_file(t, layers->layer[i]->file, err);
   return r;
 }
 

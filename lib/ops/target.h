@@ -48,6 +48,13 @@ int target_prepare(struct target *target, const char *path,
 
 int target_open(struct target *target, const char *path, bool overwrite,
                 struct vhd_error *err);
+/* What is read must not be what is replaced.  Locks see to that, but not where
+ * it is read without one (VHD_OPEN_UNLOCKED).  To be called once the target is
+ * open, for a file, or for those of a whole image, which may be NULL. */
+int target_refuse_file(const struct target *target,
+                       const struct vhd_file *file, struct vhd_error *err);
+int target_refuse_image(const struct target *target,
+                        const struct vhd_image *image, struct vhd_error *err);
 /* By how much the progress of target_begin() grows. */
 uint64_t target_work(const struct target *target);
 int target_begin(struct target *target, struct progress *progress,

@@ -8,8 +8,8 @@ import os
 import random
 import struct
 
-from tooltest import (KiB, MiB, VHDKIT, Skip, case, check, contains, content,
-                      equal, need, program, read_json, refused, run,
+from tooltest import (REFUSED, KiB, MiB, VHDKIT, Skip, case, check, contains,
+                      content, equal, need, program, read_json, refused, run,
                       same_bytes, vhdkit)
 from vhdimage import Image, write_dynamic, write_fixed
 
@@ -455,6 +455,23 @@ def _():
     refused("rescue", "b.vhd", "out", says="100 bytes")
     refused("rescue", "--map", "no/map", "a.vhd", "out", says="map")
     equal(sorted(os.listdir()), ["a.vhd", "b.vhd"])
+    # Nor without a lock, nor by the map.
+    refused("rescue", "--overwrite", "--unlocked", "a.vhd", "a.vhd",
+            code=REFUSED, says="part of what is being read")
+    os.link("a.vhd", "c.vhd")
+    refused("rescue", "--overwrite", "--unlocked", "a.vhd", "c.vhd",
+            code=REFUSED, says="c.vhd")
+    refused("convert", "--overwrite", "--unlocked", "a.vhd", "c.vhd",
+            code=REFUSED, says="c.vhd")
+    os.remove("c.vhd")
+    refused("rescue", "--overwrite", "--unlocked", "--map", "a.vhd", "a.vhd",
+            "out", code=REFUSED, says="no mapfile")
+    equal(read_file("a.vhd"), before)
+    with open("map", "wb"):
+        pass
+    vhdkit("rescue", "--overwrite", "--map", "map", "a.vhd", "out")
+    vhdkit("rescue", "--overwrite", "--map", "map", "a.vhd", "out")
+    os.remove("out")
     done = vhdkit("rescue", "--progress=json", "a.vhd", "out")
     contains(done.err, "{")
 
