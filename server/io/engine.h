@@ -58,10 +58,10 @@ STAILQ_HEAD(io_works, io_work);
 
 /* What is known of an open file: see io/file.c. */
 enum io_class {
-  IO_UNKNOWN,   /* nobody has looked yet */
-  IO_FOREIGN,   /* may hang: threads only */
-  IO_LOCAL,     /* a local disk: cached I/O is quick */
-  IO_MEMORY,    /* tmpfs: never waits for a disk, knows no RWF_NOWAIT */
+  IO_UNKNOWN, /* nobody has looked yet */
+  IO_FOREIGN, /* may hang: threads only */
+  IO_LOCAL,   /* a local disk: cached I/O is quick */
+  IO_MEMORY,  /* tmpfs: never waits for a disk, knows no RWF_NOWAIT */
 };
 
 #define IO_CLASS_SLOTS 64
@@ -85,18 +85,18 @@ struct io_watch {
 struct io_gather {
   pthread_mutex_t lock;
   pthread_cond_t complete; /* monotonic: all who are expected have joined */
-  atomic_uint joined; /* for the next one, so far */
-  atomic_uint expected; /* for the next */
-  unsigned in_vain;   /* so many do not wait, once one has in vain */
-  unsigned hurry;     /* so many are left of those */
-  atomic_uint waiting; /* so many do; set before they look at .joined */
-  uint64_t ended;     /* when the last one was over */
-  uint64_t sync_ns;   /* what a sync takes, on the average */
+  atomic_uint joined;      /* for the next one, so far */
+  atomic_uint expected;    /* for the next */
+  unsigned in_vain;        /* so many do not wait, once one has in vain */
+  unsigned hurry;          /* so many are left of those */
+  atomic_uint waiting;     /* so many do; set before they look at .joined */
+  uint64_t ended;          /* when the last one was over */
+  uint64_t sync_ns;        /* what a sync takes, on the average */
 };
 
 /* A thread that makes writes durable, or is about to. */
 struct io_syncer {
-  struct io_work work; /* first */
+  struct io_work work;    /* first */
   struct io_queue *queue; /* NULL: it is not used */
 };
 
@@ -105,21 +105,21 @@ struct io_syncer {
 
 /* Durable writes: see io/durable.c (times: monotonic ns). */
 struct io_durables {
-  pthread_mutex_t lock; /* for all but .gather */
+  pthread_mutex_t lock;    /* for all but .gather */
   struct io_gather gather; /* each syncer's share of what is to come */
   struct io_works pending;
   unsigned npending;
   struct io_syncer syncers[IO_SYNCERS];
-  unsigned running; /* of them */
-  unsigned idle;    /* of those: have not taken anything yet */
+  unsigned running;   /* of them */
+  unsigned idle;      /* of those: have not taken anything yet */
   unsigned under_way; /* writes that have been taken */
   /* How many there are at most, and how that was found. */
   bool several;
-  bool trying;      /* the other way than before */
-  unsigned held, hold; /* windows since a try; more that are to be */
-  uint64_t rate;    /* writes a second, in the last window */
-  uint64_t began;   /* this window */
-  uint64_t ended;   /* the last sync */
+  bool trying;            /* the other way than before */
+  unsigned held, hold;    /* windows since a try; more that are to be */
+  uint64_t rate;          /* writes a second, in the last window */
+  uint64_t began;         /* this window */
+  uint64_t ended;         /* the last sync */
   unsigned writes, syncs; /* done in this window */
 };
 
@@ -128,7 +128,7 @@ struct io_queue {
   pthread_cond_t wake;
   struct io_works works;
   unsigned nworks, nthreads, nidle;
-  bool closing; /* the last thread frees the queue */
+  bool closing;                   /* the last thread frees the queue */
   STAILQ_ENTRY(io_queue) reserve; /* where it waits for that thread */
 
   /* Files of the image by descriptor: fd << 8 | class; one that does not fit
@@ -167,10 +167,10 @@ void io_queue_run(struct io_queue *queue, struct io_work *work);
 static inline enum io_class
 io_class_of(const struct io_queue *queue, int fd)
 {
-  const uint32_t slot = atomic_load_explicit(
-    &queue->class[(unsigned)fd % IO_CLASS_SLOTS], memory_order_relaxed);
-  return slot >> 8 == (uint32_t)fd ? (enum io_class)(slot & 0xff)
-                                   : IO_UNKNOWN;
+  const uint32_t slot =
+    atomic_load_explicit(&queue->class[(unsigned)fd % IO_CLASS_SLOTS],
+                         memory_order_relaxed);
+  return slot >> 8 == (uint32_t)fd ? (enum io_class)(slot & 0xff) : IO_UNKNOWN;
 }
 /* Looks at the file; may block. */
 enum io_class io_class_find(struct io_queue *queue, int fd);
@@ -183,10 +183,10 @@ struct io_job {
   struct io_work work; /* first */
   struct io_batch *batch;
   struct vhd_io *io;
-  uint32_t done; /* bytes of it, by io_uring */
+  uint32_t done;          /* bytes of it, by io_uring */
   struct io_watch *watch; /* of the queue, where it is counted */
-  bool tells;    /* its end is one of those that .heard is about */
-  bool doubted;  /* threads only */
+  bool tells;             /* its end is one of those that .heard is about */
+  bool doubted;           /* threads only */
 };
 
 /* The I/Os of one step that could not be done at once. */
@@ -324,7 +324,7 @@ struct io_lead {
   struct vhd_request *req;
   struct io_queue *queue;
   struct loop *loop;
-  struct task back; /* posted to .loop when .step has been taken */
+  struct task back;   /* posted to .loop when .step has been taken */
   enum vhd_step step; /* DONE, or IO that is to be carried out */
 };
 

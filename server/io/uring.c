@@ -79,8 +79,7 @@ uring_take(struct io_job *job)
       io_class_of(queue, io->fd) != IO_LOCAL ||
       port->in_flight >= 2 * ENTRIES || io->len > UINT32_MAX)
     return false;
-  if (atomic_fetch_add(&queue->in_rings, 1) >= IN_RINGS ||
-      !put(port, job)) {
+  if (atomic_fetch_add(&queue->in_rings, 1) >= IN_RINGS || !put(port, job)) {
     atomic_fetch_sub(&queue->in_rings, 1);
     return false;
   }
@@ -166,10 +165,10 @@ port_free(struct io_port *port)
 static int
 make_ring(struct io_uring *ring)
 {
-  int err = io_uring_queue_init(ENTRIES, ring,
-                                IORING_SETUP_R_DISABLED |
-                                  IORING_SETUP_SINGLE_ISSUER |
-                                  IORING_SETUP_DEFER_TASKRUN);
+  int err =
+    io_uring_queue_init(ENTRIES, ring,
+                        IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER |
+                          IORING_SETUP_DEFER_TASKRUN);
   if (err == -EINVAL) /* before Linux 6.1 */
     err = io_uring_queue_init(ENTRIES, ring, IORING_SETUP_R_DISABLED);
   return err;
@@ -192,8 +191,8 @@ static int
 confine_ring(struct io_uring *ring)
 {
   struct io_uring_restriction allowed[] = {
-    {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ},
-    {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE},
+    { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ },
+    { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE },
   };
   const unsigned n = sizeof allowed / sizeof *allowed;
 

@@ -45,8 +45,8 @@ is_past(uint64_t now, uint64_t then)
 static bool
 unheard(const struct io_watch *watch, uint64_t now)
 {
-  return is_past(now, atomic_load_explicit(&watch->heard,
-                                           memory_order_relaxed));
+  return is_past(now,
+                 atomic_load_explicit(&watch->heard, memory_order_relaxed));
 }
 
 /* Has something waited for long while nothing was done? */
@@ -54,8 +54,8 @@ static bool
 stuck(const struct io_watch *watch, uint64_t now)
 {
   return waiting(watch) > 0 && unheard(watch, now) &&
-         is_past(now, atomic_load_explicit(&watch->began,
-                                           memory_order_relaxed));
+         is_past(now,
+                 atomic_load_explicit(&watch->began, memory_order_relaxed));
 }
 
 bool
