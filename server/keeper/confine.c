@@ -6,6 +6,7 @@
 #include "keeper/confine.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +36,12 @@ allow_sanitizer(int ruleset, struct vhd_error *err)
   int r = 0;
 
   for (size_t i = 0; r == 0 && i < sizeof system / sizeof *system; i++)
-    r = landlock_allow(ruleset, system[i], err);
+    r = landlock_allow(ruleset, system[i], LANDLOCK_WRITE, err);
   if (r == 0 && slash) {
     *slash = '\0';
-    r = landlock_allow(ruleset, program, err);
+    r = landlock_allow(ruleset, program, LANDLOCK_WRITE, err);
     if (r == 0 && asprintf(&library, "%s/../../lib", program) >= 0)
-      r = landlock_allow(ruleset, library, err);
+      r = landlock_allow(ruleset, library, LANDLOCK_WRITE, err);
   }
   free(library);
   free(program);
@@ -48,9 +49,21 @@ allow_sanitizer(int ruleset, struct vhd_error *err)
 }
 #endif
 
-/* No file, folder or foreign process is accessible any more. */
 static int
-enter_landlock(struct vhd_error *err)
+allow_all(int ruleset, const struct confine_place *places, size_t n,
+          struct vhd_error *err)
+{
+  int r = 0;
+
+  for (size_t i = 0; r == 0 && i < n; i++)
+    r = landlock_allow(ruleset, places[i].path, places[i].right, err);
+  return r;
+}
+
+/* No file, folder or foreign process is accessible any more but for these. */
+static int
+enter_landlock(const struct confine_place *places, size_t n,
+               struct vhd_error *err)
 {
   int ruleset = landlock_new();
   if (ruleset < 0) {
@@ -59,13 +72,15 @@ enter_landlock(struct vhd_error *err)
                                                   : strerror(-ruleset));
     return 0;
   }
+  int r = allow_all(ruleset, places, n, err);
 #ifdef SANITIZED
-  int r = allow_sanitizer(ruleset, err);
+  if (r == 0)
+    r = allow_sanitizer(ruleset, err);
+#endif
   if (r < 0) {
     landlock_close(ruleset);
     return r;
   }
-#endif
   return landlock_enter(ruleset, err);
 }
 
@@ -107,7 +122,7 @@ confine_worker(const struct options *opt, struct vhd_error *err)
     return 0;
   int r = forgo_privileges(CAPABILITIES_WORKER, err);
   if (r == 0 && !opt->no_landlock)
-    r = enter_landlock(err);
+    r = enter_landlock(NULL, 0, err);
   if (r < 0 || opt->no_seccomp)
     return r;
   if (filter_enter(&why) < 0)
@@ -127,6 +142,73 @@ confine_helper(const struct options *opt, struct vhd_error *err)
   int r = forgo_privileges(CAPABILITIES_HELPER, err);
   if (r == 0 && !opt->no_seccomp &&
       (filter_enter(&why) < 0 || filter_forbid_rings(&why) < 0))
+    log_debug("a helper without a filter: %s", why.message);
+  return r;
+}
+
+/* ------------------------------------------------------- who changes disks */
+
+/* What the library reads besides, to know whether a journal is of this boot and
+ * mounting, and whether a loop device has the file. */
+static const struct confine_place facts[] = {
+  { "/proc", LANDLOCK_READ },
+  { "/sys/devices/virtual/block", LANDLOCK_READ },
+};
+
+#define N(array) (sizeof(array) / sizeof *(array))
+#define MAX_JOURNALS 64
+
+struct places {
+  struct confine_place *all;
+  size_t n, room;
+};
+
+static int
+add_journals(void *opaque, const char *folder)
+{
+  struct places *places = opaque;
+  char *path = places->n < places->room ? strdup(folder) : NULL;
+
+  if (path)
+    places->all[places->n++] = (struct confine_place){ path, LANDLOCK_CHANGE };
+  return 0;
+}
+
+static int
+enter_landlock_for_disks(const struct confine_place *places, size_t n,
+                         struct vhd_error *err)
+{
+  struct places all = { .room = n + N(facts) + MAX_JOURNALS };
+
+  all.all = calloc(all.room, sizeof *all.all);
+  if (!all.all)
+    return fail_system(err, ENOMEM, "cannot confine a helper");
+  for (size_t i = 0; i < n; i++)
+    all.all[all.n++] = places[i];
+  for (size_t i = 0; i < N(facts); i++)
+    all.all[all.n++] = facts[i];
+  const size_t own = all.n;
+  vhd_journal_places(true, add_journals, &all);
+  const int r = enter_landlock(all.all, all.n, err);
+  while (all.n > own)
+    free((void *)(uintptr_t)all.all[--all.n].path);
+  free(all.all);
+  return r;
+}
+
+int
+confine_disks(const struct options *opt, const struct confine_place *places,
+              size_t n, struct vhd_error *err)
+{
+  struct vhd_error why;
+
+  if (opt->no_sandbox)
+    return 0;
+  int r = forgo_privileges(CAPABILITIES_HELPER, err);
+  if (r == 0 && !opt->no_landlock)
+    r = enter_landlock_for_disks(places, n, err);
+  if (r == 0 && !opt->no_seccomp &&
+      (filter_enter_disks(&why) < 0 || filter_forbid_rings(&why) < 0))
     log_debug("a helper without a filter: %s", why.message);
   return r;
 }

@@ -12,7 +12,10 @@
 #ifndef SERVER_KEEPER_CONFINE_H
 #define SERVER_KEEPER_CONFINE_H
 
+#include <stddef.h>
+
 #include "config/command_line.h"
+#include "keeper/landlock.h"
 #include "vhdkit.h"
 
 /* Sockets are bound, and the pid file is open.  Children inherit all of it but
@@ -30,5 +33,16 @@ void confine_worker_threads(const struct options *opt);
 
 /* A helper must still open files, which landlock would forbid. */
 int confine_helper(const struct options *opt, struct vhd_error *err);
+
+struct confine_place {
+  const char *path;
+  enum landlock_right right;
+};
+
+/* A helper that changes whole disks: it knows beforehand where they lie, and
+ * there, and where journals are kept, it may do that; elsewhere nothing. */
+int confine_disks(const struct options *opt,
+                  const struct confine_place *places, size_t n,
+                  struct vhd_error *err);
 
 #endif

@@ -31,6 +31,13 @@
 #define FS_WRITE_FILE (1ULL << 1)
 #define FS_READ_FILE (1ULL << 2)
 #define FS_READ_DIR (1ULL << 3)
+#define FS_REMOVE_DIR (1ULL << 4)
+#define FS_REMOVE_FILE (1ULL << 5)
+#define FS_MAKE_DIR (1ULL << 7)
+#define FS_MAKE_REG (1ULL << 8)
+#define FS_MAKE_SYM (1ULL << 12)
+#define FS_REFER (1ULL << 13)    /* from version 2 on */
+#define FS_TRUNCATE (1ULL << 14) /* from version 3 on */
 
 /* All rights to files that a version knows, from the first on. */
 #define FS_ALL_1 ((1ULL << 13) - 1)
@@ -89,17 +96,35 @@ landlock_new(void)
   return fd < 0 ? -errno : fd;
 }
 
+/* What a file has of its own: the rest is about names in folders. */
+#define OF_FILES (FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE)
+
+static uint64_t
+allowed(enum landlock_right right)
+{
+  static const uint64_t all[] = {
+    [LANDLOCK_READ] = FS_READ_FILE | FS_READ_DIR,
+    [LANDLOCK_WRITE] = FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE,
+    [LANDLOCK_CHANGE] = FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE |
+                        FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR |
+                        FS_MAKE_REG | FS_MAKE_SYM | FS_REFER | FS_TRUNCATE,
+  };
+
+  return all[right] & handled_fs(abi_version());
+}
+
 static int
-allow_open(int ruleset, int fd, const char *path, struct vhd_error *err)
+allow_open(int ruleset, int fd, const char *path, enum landlock_right right,
+           struct vhd_error *err)
 {
   struct path_beneath_attr attr = {
-    .allowed = FS_READ_FILE | FS_READ_DIR | FS_WRITE_FILE,
+    .allowed = allowed(right),
     .parent_fd = fd,
   };
   struct stat st;
 
   if (fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
-    attr.allowed &= ~FS_READ_DIR;
+    attr.allowed &= OF_FILES;
   return syscall(SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &attr,
                  0U) < 0
            ? fail_system(err, errno, "landlock: cannot permit %s", path)
@@ -107,7 +132,8 @@ allow_open(int ruleset, int fd, const char *path, struct vhd_error *err)
 }
 
 int
-landlock_allow(int ruleset, const char *path, struct vhd_error *err)
+landlock_allow(int ruleset, const char *path, enum landlock_right right,
+               struct vhd_error *err)
 {
   int fd = open(path, O_PATH | O_CLOEXEC);
 
@@ -115,7 +141,7 @@ landlock_allow(int ruleset, const char *path, struct vhd_error *err)
     return errno == ENOENT || errno == ENOTDIR || errno == EACCES
              ? 0
              : fail_system(err, errno, "landlock: cannot open %s", path);
-  int r = allow_open(ruleset, fd, path, err);
+  int r = allow_open(ruleset, fd, path, right, err);
   close(fd);
   return r;
 }

@@ -14,9 +14,16 @@
  * kernel has no landlock or has it switched off, or -errno. */
 int landlock_new(void);
 
-/* Permits to read and write path, and what is below it.  What does not exist is
- * skipped: there is nothing to permit. */
-int landlock_allow(int ruleset, const char *path, struct vhd_error *err);
+enum landlock_right {
+  LANDLOCK_READ,   /* files, and the names in folders */
+  LANDLOCK_WRITE,  /* files, too */
+  LANDLOCK_CHANGE, /* make files, folders and links, too; rename and remove */
+};
+
+/* Permits that to path, and what is below it.  What does not exist is skipped:
+ * there is nothing to permit. */
+int landlock_allow(int ruleset, const char *path, enum landlock_right right,
+                   struct vhd_error *err);
 
 void landlock_close(int ruleset);
 

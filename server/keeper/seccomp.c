@@ -65,7 +65,7 @@ static const int forbidden[] = {
   SCMP_SYS(mount_setattr), SCMP_SYS(setns), SCMP_SYS(unshare),
   SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at),
   /* Files that are none. */
-  SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
+  SCMP_SYS(mknod), SCMP_SYS(mknodat),
   /* The kernel. */
   SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module),
   SCMP_SYS(create_module), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load),
@@ -88,6 +88,11 @@ static const int forbidden_children[] = {
   SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setreuid), SCMP_SYS(setregid),
   SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setgroups),
   SCMP_SYS(setfsuid), SCMP_SYS(setfsgid), SCMP_SYS(capset),
+};
+
+/* What leads to a disk's versions, and is made by who changes those alone. */
+static const int forbidden_links[] = {
+  SCMP_SYS(symlink), SCMP_SYS(symlinkat),
 };
 
 /* Everything that takes a name to open or change what it stands for, or to read
@@ -327,8 +332,8 @@ filter_enter_keeper(struct vhd_error *err)
   return enter(filter, r, err);
 }
 
-int
-filter_enter(struct vhd_error *err)
+static int
+enter_child(bool links, struct vhd_error *err)
 {
   scmp_filter_ctx filter;
   int r = begin(&filter, err);
@@ -338,11 +343,25 @@ filter_enter(struct vhd_error *err)
   r = forbid_common(filter);
   if (r == 0)
     r = forbid(filter, forbidden_children, N(forbidden_children));
+  if (r == 0 && !links)
+    r = forbid(filter, forbidden_links, N(forbidden_links));
   if (r == 0)
     r = forbid_untying(filter);
   if (r == 0)
     r = forbid_processes(filter);
   return enter(filter, r, err);
+}
+
+int
+filter_enter(struct vhd_error *err)
+{
+  return enter_child(false, err);
+}
+
+int
+filter_enter_disks(struct vhd_error *err)
+{
+  return enter_child(true, err);
 }
 
 int
@@ -385,6 +404,12 @@ filter_enter_keeper(struct vhd_error *err)
 
 int
 filter_enter(struct vhd_error *err)
+{
+  return without(err);
+}
+
+int
+filter_enter_disks(struct vhd_error *err)
 {
   return without(err);
 }

@@ -18,6 +18,8 @@ int filter_enter_keeper(struct vhd_error *err);
 /* The same, but for that: in a child of the keeper's, which is what it will
  * be. */
 int filter_enter(struct vhd_error *err);
+/* And in one that changes whole disks: it may make symbolic links. */
+int filter_enter_disks(struct vhd_error *err);
 
 /* From here on, for this thread and those it starts: nothing is opened, made or
  * changed by its name any more.  After filter_enter(). */

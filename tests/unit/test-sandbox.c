@@ -172,6 +172,31 @@ helper_body(void)
 }
 
 static int
+disks_body(void)
+{
+  const struct options options = { .user = NULL };
+  static const struct confine_place places[] = {
+    { "disks", LANDLOCK_CHANGE },
+    { "absent", LANDLOCK_CHANGE },
+  };
+  struct vhd_error err;
+
+  if (confine_keeper(&options, &err) < 0 ||
+      confine_disks(&options, places, 2, &err) < 0)
+    return CANNOT;
+  const char *gap = walls_gap(&walls, WALLS_DISKS, true);
+  return gap != NULL ? wrong("helper for disks", gap)
+         : !opens("disks/1.vhd", O_RDWR | O_CREAT)
+           ? missing("helper for disks", "make versions")
+         : symlink("1.vhd", "disks/new") < 0 ||
+             rename("disks/new", "disks/production") < 0
+           ? missing("helper for disks", "promote them")
+         : !opens("/proc/self/mountinfo", O_RDONLY)
+           ? missing("helper for disks", "see mounts")
+           : FINE;
+}
+
+static int
 enter(void **state)
 {
   (void)state;
@@ -182,6 +207,11 @@ enter(void **state)
                    0);
   assert_true(opens("known", O_WRONLY | O_CREAT));
   assert_true(opens("gone", O_WRONLY | O_CREAT));
+  assert_int_equal(mkdir("disks", 0700), 0);
+  assert_int_equal(mkdir("home", 0700), 0);
+  assert_true(opens("home/disk.vhd", O_WRONLY | O_CREAT));
+  assert_true(opens("home/other", O_WRONLY | O_CREAT));
+  walls.home = open("home", O_PATH | O_CLOEXEC);
   walls.other = getpid();
   return 0;
 }
@@ -200,6 +230,18 @@ a_helper_opens_and_does_little_else(void **state)
   in_child(helper_body);
 }
 
+static void
+a_helper_changes_disks_and_nothing_else(void **state)
+{
+  (void)state;
+  int ruleset = landlock_new();
+
+  if (ruleset < 0)
+    skip();
+  landlock_close(ruleset);
+  in_child(disks_body);
+}
+
 #define ENTER enter
 #else
 #define ENTER NULL
@@ -215,8 +257,10 @@ landlock_body(void)
 
   if (ruleset < 0)
     return CANNOT;
-  if (landlock_allow(ruleset, "open", &err) < 0 ||
-      landlock_allow(ruleset, "missing", &err) < 0 ||
+  if (landlock_allow(ruleset, "open", LANDLOCK_WRITE, &err) < 0 ||
+      landlock_allow(ruleset, "shown", LANDLOCK_READ, &err) < 0 ||
+      landlock_allow(ruleset, "given", LANDLOCK_CHANGE, &err) < 0 ||
+      landlock_allow(ruleset, "missing", LANDLOCK_CHANGE, &err) < 0 ||
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
       landlock_enter(ruleset, &err) < 0)
     return FAILED(60);
@@ -229,6 +273,19 @@ landlock_body(void)
     !opens("open/link", O_RDONLY),
     link("open/file", "open/twin") < 0,
     rename("other/file", "open/moved") < 0,
+    opens("shown/file", O_RDONLY),
+    !opens("shown/file", O_RDWR),
+    unlink("shown/file") < 0,
+    opens("given/new", O_RDWR | O_CREAT | O_EXCL),
+    opens("given/new", O_RDWR | O_TRUNC),
+    rename("given/new", "given/file") == 0,
+    mkdir("given/folder", 0700) == 0,
+    rename("given/file", "given/folder/file") == 0,
+    symlink("folder/file", "given/link") == 0,
+    unlink("given/folder/file") == 0,
+    rmdir("given/folder") == 0,
+    mkfifo("given/fifo", 0600) < 0,
+    rename("given/link", "open/link2") < 0,
   };
   for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
     if (!outcomes[i])
@@ -242,6 +299,10 @@ landlock_confines(void **state)
   (void)state;
   assert_int_equal(mkdir("open", 0700), 0);
   assert_int_equal(mkdir("other", 0700), 0);
+  assert_int_equal(mkdir("shown", 0700), 0);
+  assert_int_equal(mkdir("given", 0700), 0);
+  assert_true(opens("shown/file", O_WRONLY | O_CREAT));
+  assert_true(opens("given/file", O_WRONLY | O_CREAT));
   assert_true(opens("open/file", O_WRONLY | O_CREAT));
   assert_true(opens("other/file", O_WRONLY | O_CREAT));
   assert_int_equal(symlink("../other/file", "open/link"), 0);
@@ -374,6 +435,7 @@ main(void)
 #ifdef HAVE_LIBSECCOMP
     cmocka_unit_test(a_keeper_makes_children_and_little_else),
     cmocka_unit_test(a_helper_opens_and_does_little_else),
+    cmocka_unit_test(a_helper_changes_disks_and_nothing_else),
 #endif
     cmocka_unit_test(landlock_confines),
 #ifdef HAVE_LIBURING

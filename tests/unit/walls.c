@@ -432,8 +432,12 @@ try_symlink(void)
 
 /* ---------------------------------------------------------------- the table */
 
-#define ALL (WALLS_KEEPER | WALLS_HELPER | WALLS_WORKER)
-#define CHILDREN (WALLS_HELPER | WALLS_WORKER)
+#define ALL (WALLS_KEEPER | WALLS_HELPER | WALLS_DISKS | WALLS_WORKER)
+#define CHILDREN (WALLS_HELPER | WALLS_DISKS | WALLS_WORKER)
+/* The keeper's other child, which has its filter too, makes links of its own
+ * among the disks. */
+#define LINKLESS (WALLS_HELPER | WALLS_WORKER)
+#define NAMELESS (WALLS_DISKS | WALLS_WORKER)
 
 /* Landlock alone forbids it to the worker too, on each kernel that has it. */
 enum walled { TWICE, ONCE };
@@ -445,19 +449,19 @@ static const struct {
   enum walled walled;
   bool late; /* sanitizers do it */
 } attempts[] = {
-  { "open to read", try_read, WALLS_WORKER, TWICE, false },
-  { "open to write", try_write, WALLS_WORKER, TWICE, false },
-  { "create", try_create, WALLS_WORKER, TWICE, false },
-  { "openat a folder", try_at, WALLS_WORKER, TWICE, false },
-  { "list", try_list, WALLS_WORKER, TWICE, false },
-  { "open /etc/passwd", try_passwd, WALLS_WORKER, TWICE, false },
-  { "open what was found", try_place, WALLS_WORKER, TWICE, false },
-  { "open /dev/null", try_device, WALLS_WORKER, TWICE, true },
-  { "open /proc/self/mem", try_proc, WALLS_WORKER, TWICE, true },
-  { "unlink", try_unlink, WALLS_WORKER, TWICE, false },
-  { "rename", try_rename, WALLS_WORKER, TWICE, false },
-  { "link", try_link, WALLS_WORKER, TWICE, false },
-  { "mkdir", try_mkdir, WALLS_WORKER, TWICE, false },
+  { "open to read", try_read, NAMELESS, TWICE, false },
+  { "open to write", try_write, NAMELESS, TWICE, false },
+  { "create", try_create, NAMELESS, TWICE, false },
+  { "openat a folder", try_at, NAMELESS, TWICE, false },
+  { "list", try_list, NAMELESS, TWICE, false },
+  { "open /etc/passwd", try_passwd, NAMELESS, TWICE, false },
+  { "open what was found", try_place, NAMELESS, TWICE, false },
+  { "open /dev/null", try_device, NAMELESS, TWICE, true },
+  { "open /proc/self/mem", try_proc, NAMELESS, TWICE, true },
+  { "unlink", try_unlink, NAMELESS, TWICE, false },
+  { "rename", try_rename, NAMELESS, TWICE, false },
+  { "link", try_link, NAMELESS, TWICE, false },
+  { "mkdir", try_mkdir, NAMELESS, TWICE, false },
   { "chmod", try_chmod, WALLS_WORKER, ONCE, false },
   { "fchmodat2", try_chmod_newly, WALLS_WORKER, ONCE, false },
   { "truncate", try_truncate, WALLS_WORKER, ONCE, false },
@@ -503,7 +507,7 @@ static const struct {
   { "use a keyring", try_keyring, ALL, ONCE, false },
   { "set the clock", try_clock, ALL, ONCE, false },
   { "make a pipe", try_mknod, ALL, TWICE, false },
-  { "make a link", try_symlink, ALL, TWICE, false },
+  { "make a link", try_symlink, LINKLESS, TWICE, false },
 };
 
 #ifdef SANITIZED

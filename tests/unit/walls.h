@@ -12,9 +12,10 @@ enum walls_who {
   WALLS_KEEPER = 1 << 0,
   WALLS_HELPER = 1 << 1,
   WALLS_WORKER = 1 << 2,
+  WALLS_DISKS = 1 << 3, /* the helper that changes disks */
 };
 
-/* The worker tries home/disk.vhd and home/other, which are there. */
+/* The last two try home/disk.vhd and home/other, which are there. */
 struct walls {
   pid_t other;                  /* a process that is not to be disturbed */
   int home;                     /* the folder, opened before; -1: none */
