@@ -54,6 +54,14 @@ client_identity(const struct client *c)
   return s->ops->identity ? s->ops->identity(s) : NULL;
 }
 
+const char *
+client_issuer(const struct client *c)
+{
+  struct stream *s = c->stream;
+
+  return s->ops->issuer ? s->ops->issuer(s) : NULL;
+}
+
 void
 client_tell(const struct client *c, struct fact *fact)
 {

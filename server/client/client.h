@@ -66,6 +66,8 @@ bool client_send(struct client *c);
 
 /* Who it has proved to be by TLS; NULL: nobody. */
 const char *client_identity(const struct client *c);
+/* Who vouches for that, where it is a certificate; or NULL. */
+const char *client_issuer(const struct client *c);
 /* Tells the host a fact, to which who it is about is added, and how long it has
  * been there.  The client is not cut off yet. */
 void client_tell(const struct client *c, struct fact *fact);

@@ -60,6 +60,9 @@ struct stream_ops {
   /* Who the peer has proved to be (a certificate's name, a PSK identity), or
    * NULL; lives as long as the stream.  NULL: nobody. */
   const char *(*identity)(struct stream *s);
+  /* By whom that is vouched for, where somebody else does: the issuer of the
+   * certificate, as text; or NULL.  Likewise. */
+  const char *(*issuer)(struct stream *s);
 
   /* Closes the socket (where .fd is not -1) and frees s. */
   void (*free)(struct stream *s);

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/tls/credentials.h"
@@ -73,21 +74,50 @@ tls_identity_is_impossible(const SSL *ssl, const struct tls_claim *claim)
   return claim->unknown && used_psk(ssl);
 }
 
-char *
-tls_identity_find(const SSL *ssl, const struct tls_claim *claim)
+/* NULL: memory is short. */
+static char *
+issuer_name(const X509 *cert)
 {
-  char name[IDENTITY_SIZE], *identity = NULL;
+  BIO *bio = BIO_new(BIO_s_mem());
+  char *bytes, *name = NULL;
 
+  if (bio && X509_NAME_print_ex(bio, X509_get_issuer_name(cert), 0,
+                                XN_FLAG_RFC2253) >= 0) {
+    const long n = BIO_get_mem_data(bio, &bytes);
+    name = n >= 0 ? strndup(n > 0 ? bytes : "", (size_t)n) : NULL;
+  }
+  BIO_free(bio);
+  return name;
+}
+
+static char *
+certificate_identity(const SSL *ssl, char **issuer)
+{
+  char name[IDENTITY_SIZE], *identity;
+  X509 *cert = SSL_get0_peer_certificate(ssl);
+
+  if (!cert || SSL_get_verify_result(ssl) != X509_V_OK ||
+      !certificate_name(cert, name, sizeof name))
+    return NULL;
+  *issuer = issuer_name(cert);
+  if (*issuer && asprintf(&identity, "x509:%s", name) >= 0)
+    return identity;
+  free(*issuer);
+  *issuer = NULL;
+  return NULL;
+}
+
+char *
+tls_identity_find(const SSL *ssl, const struct tls_claim *claim, char **issuer)
+{
+  char *identity = NULL;
+
+  *issuer = NULL;
   if (used_psk(ssl)) {
     if (claim->identity[0] != '\0' &&
         asprintf(&identity, "psk:%s", claim->identity) < 0)
       identity = NULL;
     return identity;
   }
-  X509 *cert = SSL_get0_peer_certificate(ssl);
-  if (cert && SSL_get_verify_result(ssl) == X509_V_OK &&
-      certificate_name(cert, name, sizeof name) &&
-      asprintf(&identity, "x509:%s", name) < 0)
-    identity = NULL;
-  return identity;
+  return certificate_identity(ssl, issuer);
 }

@@ -14,8 +14,10 @@ struct tls_claim;
 bool tls_identity_is_impossible(const struct ssl_st *ssl,
                                 const struct tls_claim *claim);
 
-/* After the handshake, in which it claimed so; to be freed.  NULL: nobody. */
+/* After the handshake, in which it claimed so; to be freed.  NULL: nobody.
+ * *issuer: who has issued the certificate, as RFC 4514 writes names; likewise;
+ * NULL for a key. */
 char *tls_identity_find(const struct ssl_st *ssl,
-                        const struct tls_claim *claim);
+                        const struct tls_claim *claim, char **issuer);
 
 #endif

@@ -190,6 +190,12 @@ tls_identity(struct stream *s)
   return tls_of(s)->identity;
 }
 
+static const char *
+tls_issuer(struct stream *s)
+{
+  return tls_of(s)->issuer;
+}
+
 /* ---------------------------------------------------------- begin and end */
 
 static void
@@ -202,6 +208,7 @@ tls_free(struct stream *s)
   tls_credentials_unref(t->credentials);
   free(t->handshake);
   free(t->identity);
+  free(t->issuer);
   free(t->out);
   if (s->fd >= 0)
     close(s->fd);
@@ -215,6 +222,7 @@ static const struct stream_ops tls_ops = {
   .pending = tls_pending,
   .finish = tls_finish,
   .identity = tls_identity,
+  .issuer = tls_issuer,
   .free = tls_free,
 };
 

@@ -37,6 +37,7 @@ struct tls_stream {
   struct tls_credentials *credentials;
   struct tls_handshake *handshake; /* NULL: it is over */
   char *identity;                  /* NULL: nobody */
+  char *issuer;                    /* of his certificate, or NULL */
   unsigned char *out;
   unsigned out_off, out_len; /* bytes of .out yet to be sent */
   unsigned owed;
