@@ -47,8 +47,8 @@ server_libserver_la_SOURCES = \
 	server/catalog/looks.h \
 	server/catalog/open.c \
 	server/catalog/open.h \
-	server/catalog/source.c \
-	server/catalog/source.h \
+	server/catalog/source/source.c \
+	server/catalog/source/source.h \
 	server/catalog/start/bases.c \
 	server/catalog/start/bases.h \
 	server/catalog/start/crew.c \

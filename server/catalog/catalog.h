@@ -19,7 +19,7 @@
 #include "base/loop.h"
 #include "catalog/generation.h"
 #include "catalog/open.h"
-#include "catalog/source.h"
+#include "catalog/source/source.h"
 
 struct catalog;
 struct server_config;

@@ -5,7 +5,7 @@
 #define SERVER_CATALOG_OPEN_H
 
 #include "catalog/generation.h"
-#include "catalog/source.h"
+#include "catalog/source/source.h"
 
 /* What a client is told before it uses an export. */
 struct export_facts {

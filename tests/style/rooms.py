@@ -35,23 +35,27 @@ SERVER = {
     "server/config": "nbd base",
     "server/net": "config base",
     "server/net/tls": "net base",
-    "server/catalog": "config io nbd/handshake nbd base",
-    "server/catalog/start": "catalog config io base",
+    # Where exports come from.
+    "server/catalog/source": "config base",
+    "server/catalog": "catalog/source config io nbd/handshake nbd base",
+    "server/catalog/start": "catalog catalog/source config io base",
     # The memory that clients' data takes.
     "server/disk": "io base",
     # What is known of a client, what it can ask for, and its life.
-    "server/client": "catalog disk net config io nbd base",
-    "server/client/command": "client catalog disk net config io nbd base",
-    "server/client/connection": "client/command client catalog disk net config "
-                                "io nbd/handshake nbd base",
+    "server/client": "catalog catalog/source disk net config io nbd base",
+    "server/client/command": "client catalog catalog/source disk net config io "
+                             "nbd base",
+    "server/client/connection": "client/command client catalog catalog/source "
+                                "disk net config io nbd/handshake nbd base",
     # What has become of connections, and what others may know of it.
-    "server/control": "client catalog disk net config io nbd base",
+    "server/control": "client catalog catalog/source disk net config io nbd "
+                      "base",
     "server/keeper/broker": "net/tls config base",
     "server/keeper": "keeper/broker net/tls net config base",
     # Composition.
     "server": "keeper keeper/broker control client/connection client/command "
-              "client disk catalog/start catalog net/tls net config io "
-              "nbd/handshake nbd base",
+              "client disk catalog/start catalog catalog/source net/tls net "
+              "config io nbd/handshake nbd base",
 }
 ROOM_FILES = 10
 

@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 #include "catalog/entry.h"
-#include "catalog/source.h"
+#include "catalog/source/source.h"
 #include "config/server_config.h"
 
 /* An image that is open for writing. */

@@ -11,7 +11,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "catalog/source.h"
+#include "catalog/source/source.h"
 #include "config/server_config.h"
 #include "vhdkit.h"
 
