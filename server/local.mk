@@ -103,6 +103,8 @@ server_libserver_la_SOURCES = \
 	server/config/option.h \
 	server/config/parcel.c \
 	server/config/parcel.h \
+	server/config/reading.c \
+	server/config/reading.h \
 	server/config/resolve.c \
 	server/config/resolve.h \
 	server/config/server_config.h \

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <libconfig.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +15,7 @@
 #include <unistd.h>
 
 #include "config/option.h"
+#include "config/reading.h"
 #include "config/trial.h"
 
 /* Until a file that is read counts as one that hangs. */
@@ -39,92 +38,20 @@ static const struct {
   { "tls-only", OF_EXPORT },
 };
 
-struct reading {
-  const char *path;
-  struct options *options;
-  struct complaint *complaint;
-};
-
-/* ------------------------------------------------------------ what is wrong */
-
-static int complain_of(struct reading *reading, const config_setting_t *at,
-                       const char *fmt, ...)
-  __attribute__((format(printf, 3, 4)));
-
-#define WHERE 1024
-
-/* FILE:LINE. */
-static void
-tell_place(const struct reading *reading, const config_setting_t *setting,
-           char where[WHERE])
-{
-  const char *file = config_setting_source_file(setting);
-
-  /* That is said of included files alone. */
-  snprintf(where, WHERE, "%s:%u", file ? file : reading->path,
-           (unsigned)config_setting_source_line(setting));
-}
-
-/* What was complained of is wrong there; the command line's words begin with an
- * option's name as it is there. */
-static int
-blame(struct reading *reading, const config_setting_t *at)
-{
-  char *text = reading->complaint->text;
-  char where[WHERE];
-
-  if (strncmp(text, "--", 2) == 0)
-    memmove(text, text + 2, strlen(text + 2) + 1);
-  tell_place(reading, at, where);
-  return complain_where(reading->complaint, where);
-}
-
-static int
-complain_of(struct reading *reading, const config_setting_t *at,
-            const char *fmt, ...)
-{
-  va_list ap;
-
-  va_start(ap, fmt);
-  vsnprintf(reading->complaint->text, reading->complaint->size, fmt, ap);
-  va_end(ap);
-  return blame(reading, at);
-}
-
-/* -------------------------------------------------------------- their kinds */
-
-/* A copy that lives as long as the options; NULL: this is no string or number,
- * or memory is short. */
-static const char *
-value_of(struct reading *reading, const config_setting_t *setting)
-{
-  char *text = NULL;
-
-  switch (config_setting_type(setting)) {
-  case CONFIG_TYPE_STRING:
-    text = strdup(config_setting_get_string(setting));
-    break;
-  case CONFIG_TYPE_INT:
-  case CONFIG_TYPE_INT64:
-    if (asprintf(&text, "%lld", config_setting_get_int64(setting)) < 0)
-      text = NULL;
-    break;
-  }
-  return text && options_own(reading->options, text) == 0 ? text : NULL;
-}
+/* ------------------------------------------------------------------ options */
 
 static int
 set_value(struct reading *reading, const struct option *option,
           const config_setting_t *setting)
 {
-  const char *value = value_of(reading, setting);
+  const char *value = reading_value(reading, setting);
 
   if (!value)
-    return complain_of(reading, setting,
-                       "%s is a string in quotes or a number: %s",
-                       option->name, option->argument);
+    return reading_complain(reading, setting,
+                            "%s is a string in quotes or a number: %s",
+                            option->name, option->argument);
   return option->parse(reading->options, option, value, reading->complaint) < 0
-           ? blame(reading, setting)
+           ? reading_blame(reading, setting)
            : 0;
 }
 
@@ -142,39 +69,17 @@ set_values(struct reading *reading, const struct option *option,
   return r;
 }
 
-static int
-get_bool(struct reading *reading, const char *name,
-         const config_setting_t *setting, bool *value)
-{
-  if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
-    return complain_of(reading, setting, "%s is true or false", name);
-  *value = config_setting_get_bool(setting);
-  return 0;
-}
-
 /* False is what holds if nothing is said. */
 static int
 set_flag(struct reading *reading, const struct option *option,
          const config_setting_t *setting)
 {
   bool value = false;
-  int r = get_bool(reading, option->name, setting, &value);
+  int r = reading_bool(reading, option->name, setting, &value);
 
   return r == 0 && value
            ? option->parse(reading->options, option, NULL, reading->complaint)
            : r;
-}
-
-static int
-get_string(struct reading *reading, const char *name,
-           const config_setting_t *setting, const char **value)
-{
-  *value = config_setting_type(setting) == CONFIG_TYPE_STRING
-             ? value_of(reading, setting)
-             : NULL;
-  return *value
-           ? 0
-           : complain_of(reading, setting, "%s is a string in quotes", name);
 }
 
 /* ------------------------------------------------------------------ exports */
@@ -186,63 +91,53 @@ set_of_export(struct reading *reading, const config_setting_t *setting,
   const char *name = config_setting_name(setting);
 
   return strcmp(name, "name") == 0
-           ? get_string(reading, name, setting, export_name)
+           ? reading_string(reading, name, setting, export_name)
          : strcmp(name, "image") == 0
-           ? get_string(reading, name, setting, &export->path)
+           ? reading_string(reading, name, setting, &export->path)
          : strcmp(name, "description") == 0
-           ? get_string(reading, name, setting, &export->description)
+           ? reading_string(reading, name, setting, &export->description)
          : strcmp(name, "raw") == 0
-           ? get_bool(reading, name, setting, &export->raw)
+           ? reading_bool(reading, name, setting, &export->raw)
          : strcmp(name, "readonly") == 0
-           ? get_bool(reading, name, setting, &export->readonly)
+           ? reading_bool(reading, name, setting, &export->readonly)
          : strcmp(name, "tls-only") == 0
-           ? get_bool(reading, name, setting, &export->tls_only)
-           : complain_of(reading, setting,
-                         "an export has no setting '%s', but name, image, "
-                         "description, raw, readonly and tls-only",
-                         name);
-}
-
-/* The same, which lives as long as the options; NULL: memory is short. */
-static const char *
-place_of(struct reading *reading, const config_setting_t *setting)
-{
-  char where[WHERE];
-
-  tell_place(reading, setting, where);
-  char *kept = strdup(where);
-  return kept && options_own(reading->options, kept) == 0 ? kept : NULL;
+           ? reading_bool(reading, name, setting, &export->tls_only)
+           : reading_complain(
+               reading, setting,
+               "an export has no setting '%s', but name, image, "
+               "description, raw, readonly and tls-only",
+               name);
 }
 
 /* { name = "..."; image = "..."; } */
 static int
 add_export(struct reading *reading, const config_setting_t *setting)
 {
-  struct options_export export = { .where = place_of(reading, setting) };
+  struct options_export export = { .where = reading_place(reading, setting) };
   const char *name = NULL;
   int r = 0;
 
   if (!config_setting_is_group(setting))
-    return complain_of(reading, setting,
-                       "an export is written { name = "
-                       "\"NAME\"; image = \"FILE\"; }");
+    return reading_complain(reading, setting,
+                            "an export is written { name = "
+                            "\"NAME\"; image = \"FILE\"; }");
   for (int i = 0; r == 0 && i < config_setting_length(setting); i++)
     r = set_of_export(reading, config_setting_get_elem(setting, (unsigned)i),
                       &export, &name);
   if (r < 0)
     return r;
   if (!name || !export.path)
-    return complain_of(reading, setting, "the export%s%s has no %s",
-                       name ? " " : "", name ? name : "",
-                       name ? "image" : "name");
+    return reading_complain(reading, setting, "the export%s%s has no %s",
+                            name ? " " : "", name ? name : "",
+                            name ? "image" : "name");
   if (strpbrk(name, "/=") != NULL)
-    return complain_of(reading, setting,
-                       "'%s' is no name of an export: it "
-                       "has a slash or an equal sign",
-                       name);
+    return reading_complain(reading, setting,
+                            "'%s' is no name of an export: it "
+                            "has a slash or an equal sign",
+                            name);
   return options_append_export(reading->options, &export, name,
                                reading->complaint) < 0
-           ? blame(reading, setting)
+           ? reading_blame(reading, setting)
            : 0;
 }
 
@@ -252,8 +147,8 @@ add_exports(struct reading *reading, const config_setting_t *setting)
   int r = 0;
 
   if (!config_setting_is_list(setting))
-    return complain_of(reading, setting,
-                       "exports are written ( { ... }, { ... } )");
+    return reading_complain(reading, setting,
+                            "exports are written ( { ... }, { ... } )");
   for (int i = 0; r == 0 && i < config_setting_length(setting); i++)
     r = add_export(reading, config_setting_get_elem(setting, (unsigned)i));
   return r;
@@ -262,12 +157,12 @@ add_exports(struct reading *reading, const config_setting_t *setting)
 static int
 add_folder(struct reading *reading, const config_setting_t *setting)
 {
-  struct options_export folder = { .where = place_of(reading, setting) };
-  int r = get_string(reading, "folder", setting, &folder.path);
+  struct options_export folder = { .where = reading_place(reading, setting) };
+  int r = reading_string(reading, "folder", setting, &folder.path);
 
   if (r == 0 && options_append_export(reading->options, &folder, NULL,
                                       reading->complaint) < 0)
-    r = blame(reading, setting);
+    r = reading_blame(reading, setting);
   return r;
 }
 
@@ -294,10 +189,11 @@ set(struct reading *reading, const config_setting_t *setting)
   if (strcmp(name, "folder") == 0)
     return add_folder(reading, setting);
   if (!option)
-    return complain_of(reading, setting,
-                       "no setting is called '%s'; see vhdkitd.conf(5)", name);
+    return reading_complain(reading, setting,
+                            "no setting is called '%s'; see vhdkitd.conf(5)",
+                            name);
   const char *why = why_no_setting(name);
-  return why ? complain_of(reading, setting, "%s %s", name, why)
+  return why ? reading_complain(reading, setting, "%s %s", name, why)
          : !option->argument            ? set_flag(reading, option, setting)
          : option_is_repeatable(option) ? set_values(reading, option, setting)
                                         : set_value(reading, option, setting);
