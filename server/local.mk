@@ -30,6 +30,8 @@ server_libserver_la_SOURCES = \
 	server/base/log_cause.h \
 	server/base/loop.c \
 	server/base/loop.h \
+	server/base/sha256.c \
+	server/base/sha256.h \
 	server/base/text.h \
 	server/base/turns.c \
 	server/base/turns.h \
@@ -165,6 +167,13 @@ server_libserver_la_SOURCES = \
 	server/net/stream.h \
 	server/net/visitor.c \
 	server/net/visitor.h \
+	server/provision/client_id.c \
+	server/provision/client_id.h \
+	server/provision/disk_name.c \
+	server/provision/disk_name.h \
+	server/provision/provision_config.h \
+	server/provision/rules.c \
+	server/provision/rules.h \
 	server/server.c \
 	server/server.h \
 	server/service.c \

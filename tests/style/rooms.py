@@ -32,7 +32,10 @@ SERVER = {
     "server/nbd/handshake": "nbd",
     # Engines know images and the loop they report to, not the protocol.
     "server/io": "base",
-    "server/config": "nbd base",
+    # Disks with versions, a child for each client: who gets what, and what is
+    # done to the files.
+    "server/provision": "base",
+    "server/config": "provision nbd base",
     "server/net": "config base",
     "server/net/tls": "net base",
     # Where exports come from.

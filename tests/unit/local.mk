@@ -357,3 +357,4 @@ endif
 
 include tests/unit/nbd.mk
 include tests/unit/front.mk
+include tests/unit/provision.mk
