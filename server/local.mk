@@ -95,6 +95,8 @@ server_libserver_la_SOURCES = \
 	server/client/send.c \
 	server/client/send.h \
 	server/client/worker.h \
+	server/config/clients.c \
+	server/config/clients.h \
 	server/config/command_line.c \
 	server/config/command_line.h \
 	server/config/command_line_exports.c \

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/clients.h"
 #include "config/command_line_exports.h"
 #include "config/file.h"
 #include "config/option.h"
@@ -45,22 +46,46 @@ check_tls(const struct options *opt, struct complaint *complaint)
 }
 
 static int
+check_disks(const struct provision_config *provision,
+            struct complaint *complaint)
+{
+  const char *said = provision->children       ? "--children"
+                     : provision->unknown != 0 ? "--unknown"
+                     : provision->quota != 0   ? "--quota"
+                     : provision->reserve != 0 ? "--reserve"
+                     : provision->nrules != 0  ? "clients"
+                                               : NULL;
+
+  if (provision->disks && !provision->children)
+    return complain(complaint,
+                    "--disks needs --children: where the clients' own images "
+                    "are to lie");
+  return said && !provision->disks
+           ? complain(complaint, "%s needs --disks: where the disks lie", said)
+           : 0;
+}
+
+static int
 check_all(struct options *opt, struct complaint *complaint)
 {
   if (opt->unix_mode != OPTIONS_NO_MODE && opt->unix_paths.n == 0)
     return complain(complaint, "--unix-mode needs --unix");
   if (opt->group && !opt->user)
     return complain(complaint, "--group needs --user");
-  int r = check_tls(opt, complaint);
+  int r = check_disks(&opt->provision, complaint);
+  if (r == 0)
+    r = check_tls(opt, complaint);
   return r < 0 ? r : options_check_exports(opt, complaint);
 }
 
 static void
 print_help(void)
 {
-  puts("usage: vhdkitd [OPTION]... NAME=IMAGE ... | IMAGE | DIRECTORY\n"
-       "       vhdkitd --config FILE [OPTION]...\n"
-       "Serves VHD images over NBD.\n");
+  puts(
+    "usage: vhdkitd [OPTION]... NAME=IMAGE ... | IMAGE | DIRECTORY\n"
+    "       vhdkitd --disks DIR --children DIR [OPTION]... [NAME=IMAGE ...]\n"
+    "       vhdkitd --config FILE [OPTION]...\n"
+    "Serves VHD images over NBD.\n");
   const struct option *o;
   for (size_t i = 0; (o = option_at(i)) != NULL; i++) {
     char left[64];
@@ -147,6 +172,7 @@ options_parse(struct options *opt, int argc, char **argv, char *message,
     .vsock_port = OPTIONS_NO_VSOCK,
     .fd = -1,
     .handshake_timeout = 10,
+    .provision.linger_sec = PROVISION_LINGER_SEC,
   };
   message[0] = '\0';
   for (int i = 1; i < argc; i++) {
@@ -178,7 +204,8 @@ options_compare(const struct options *a, const struct options *b, char *names,
 
   names[0] = '\0';
   for (size_t i = 0; (option = option_at(i)) != NULL; i++) {
-    if (option_is_of_export(option) || option_is_same(option, a, b))
+    if (option_is_of_export(option) || option_is_live(option) ||
+        option_is_same(option, a, b))
       continue;
     if (at < size)
       at += (size_t)snprintf(names + at, size - at, "%s%s", n ? ", " : "",
@@ -199,6 +226,7 @@ options_free(struct options *opt)
   free(opt->descriptions.items);
   free(opt->tls_only.items);
   free(opt->roots.items);
+  clients_free(opt);
   for (size_t i = 0; i < opt->owned.n; i++)
     free((void *)(uintptr_t)opt->owned.items[i]);
   free(opt->owned.items);

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "provision/provision_config.h"
+
 #define OPTIONS_DEFAULT_PORT "10809"
 
 enum options_io {
@@ -79,6 +81,8 @@ struct options {
   bool no_sandbox;
   bool no_seccomp;
   bool no_landlock;
+
+  struct provision_config provision; /* disks, and who gets what of them */
 
   const char *pid_file;
   bool verbose;

@@ -138,7 +138,8 @@ where_of(const struct options_export *export)
 static int
 check_names(const struct options *opt, struct complaint *complaint)
 {
-  const struct options_export **named = calloc(opt->nexports, sizeof *named);
+  const struct options_export **named =
+    calloc(opt->nexports + 1, sizeof *named);
   if (!named)
     return complain(complaint, "out of memory");
   size_t n = 0;
@@ -226,12 +227,16 @@ check_tls_only(const struct options *opt, struct complaint *complaint)
 int
 options_check_exports(struct options *opt, struct complaint *complaint)
 {
-  if (opt->nexports == 0) {
+  if (opt->nexports == 0 && !opt->provision.disks) {
     return complain(complaint,
                     "nothing to serve: name an image, NAME=IMAGE or a "
                     "directory of images");
   }
   for (size_t i = 0; i < opt->nexports; i++) {
+    if (!opt->exports[i].name && opt->provision.disks) {
+      return complain(complaint, "'%s' needs a name beside --disks: NAME=%s",
+                      opt->exports[i].path, opt->exports[i].path);
+    }
     if (!opt->exports[i].name && opt->nexports > 1) {
       return complain(complaint,
                       "'%s' is not alone, so it needs a name: NAME=%s; or, if "

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/clients.h"
 #include "config/option.h"
 #include "config/reading.h"
 #include "config/trial.h"
@@ -188,6 +189,8 @@ set(struct reading *reading, const config_setting_t *setting)
     return add_exports(reading, setting);
   if (strcmp(name, "folder") == 0)
     return add_folder(reading, setting);
+  if (strcmp(name, "clients") == 0)
+    return clients_add(reading, setting);
   if (!option)
     return reading_complain(reading, setting,
                             "no setting is called '%s'; see vhdkitd.conf(5)",

@@ -13,10 +13,12 @@
 #include "base/text.h"
 
 static option_parser parse_flag, parse_number, parse_octal, parse_word,
-  parse_string, parse_list, parse_address, parse_raw;
+  parse_string, parse_list, parse_address, parse_raw, parse_size;
 
 static const char *const io_words[] = { "auto", "uring", "threads", NULL };
 const char *const option_tls_words[] = { "off", "on", "require", NULL };
+static const char *const unknown_words[] = { "refuse", "readonly", "throwaway",
+                                             NULL };
 
 #define M(member) offsetof(struct options, member)
 
@@ -83,6 +85,24 @@ static const struct option option_table[] = {
   { "handshake-timeout", "SECONDS",
     "time to choose an export in [10]",
     parse_number, M(handshake_timeout), 1, 3600, NULL },
+  { "disks", "DIR",
+    "serve the disks in this folder",
+    parse_string, M(provision.disks), 0, 0, NULL },
+  { "children", "DIR",
+    "where clients' own images of disks are made",
+    parse_string, M(provision.children), 0, 0, NULL },
+  { "unknown", "refuse|readonly|throwaway",
+    "what clients without a rule get [refuse]",
+    parse_word, M(provision.unknown), 0, 0, unknown_words },
+  { "linger", "SECONDS",
+    "who comes again within them has not booted [300]",
+    parse_number, M(provision.linger_sec), 0, 604800, NULL },
+  { "quota", "SIZE",
+    "how large a client's image may grow [no limit]",
+    parse_size, M(provision.quota), 0, 0, NULL },
+  { "reserve", "SIZE",
+    "who boots needs so much free space [0]",
+    parse_size, M(provision.reserve), 0, 0, NULL },
   { "user", "NAME",
     "run as this user once sockets are open",
     parse_string, M(user), 0, 0, NULL },
@@ -154,6 +174,15 @@ option_is_of_export(const struct option *option)
          option->parse == parse_raw;
 }
 
+bool
+option_is_live(const struct option *option)
+{
+  return option->member == offsetof(struct options, provision.unknown) ||
+         option->member == offsetof(struct options, provision.linger_sec) ||
+         option->member == offsetof(struct options, provision.quota) ||
+         option->member == offsetof(struct options, provision.reserve);
+}
+
 static bool
 same_list(const struct options_list *a, const struct options_list *b)
 {
@@ -186,6 +215,8 @@ option_is_same(const struct option *option, const struct options *a,
          : option->parse == parse_list  ? same_list(x, y)
          : option->parse == parse_string
            ? text_same(*(const char *const *)x, *(const char *const *)y)
+         : option->parse == parse_size
+           ? *(const uint64_t *)x == *(const uint64_t *)y
          : option->parse == parse_flag ? *(const bool *)x == *(const bool *)y
          : option->parse == parse_number || option->parse == parse_octal ||
              option->parse == parse_word
@@ -243,6 +274,35 @@ parse_number(struct options *opt, const struct option *option,
   }
   *(unsigned *)member_of(opt, option) = number;
   return 0;
+}
+
+int
+option_size(const char *value, uint64_t *size)
+{
+  static const char units[] = "KMGT";
+  const size_t n = strspn(value, "0123456789");
+  const char *unit = value[n] ? strchr(units, value[n]) : NULL;
+  const unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+
+  if (n == 0 || n > 18 || (value[n] && (!unit || value[n + 1])))
+    return -EINVAL;
+  *size = strtoull(value, NULL, 10);
+  if (*size > (uint64_t)INT64_MAX >> shift)
+    return -ERANGE;
+  *size <<= shift;
+  return 0;
+}
+
+static int
+parse_size(struct options *opt, const struct option *option, const char *value,
+           struct complaint *complaint)
+{
+  return option_size(value, member_of(opt, option)) < 0
+           ? complain(complaint,
+                      "--%s: '%s' is no number of bytes, such as 20G (or K, "
+                      "M, T)",
+                      option->name, value)
+           : 0;
 }
 
 static int

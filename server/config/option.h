@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/command_line_exports.h"
 
@@ -38,6 +39,12 @@ const struct option *option_find(const char *name, size_t len);
 bool option_is_repeatable(const struct option *option);
 /* Is it said of single exports? */
 bool option_is_of_export(const struct option *option);
+
+/* Does what it says hold, where it is read again, for all who come then? */
+bool option_is_live(const struct option *option);
+
+/* "20G", "4096": bytes.  0, -EINVAL or -ERANGE. */
+int option_size(const char *value, uint64_t *size);
 
 /* Is one of them the same in both? */
 bool option_is_same(const struct option *option, const struct options *a,

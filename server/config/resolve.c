@@ -104,6 +104,7 @@ resolve_config(const struct options *opt, struct server_config *config,
     .io = io[opt->io],
     .open = { .roots = opt->roots.items, .nroots = opt->roots.n },
     .tls = tls[opt->tls],
+    .provision = opt->provision,
   };
   if (opt->size_chs)
     config->open.flags |= VHD_OPEN_SIZE_CHS;

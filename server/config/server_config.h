@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "provision/provision_config.h"
 #include "vhdkit.h"
 
 struct stream;
@@ -58,6 +59,10 @@ struct server_config {
   size_t nexports;
   /* Or NULL: each NAME.vhd in this folder is served as NAME. */
   const char *directory;
+  /* And disks, with a child for each client: .disks is NULL where there are
+   * none.  Its rules, and what is said of unknown clients, may be others than
+   * here after a while. */
+  struct provision_config provision;
 
   bool readonly;
   unsigned threads; /* loops; 0: one for each CPU the process may use */

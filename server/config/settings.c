@@ -62,17 +62,22 @@ log_unchanged(const struct settings *settings, const struct options *now)
                 file);
 }
 
-/* Takes over what was read.  The former exports go into it, to be freed with
- * the strings of the next one. */
+/* Takes over what was read.  The former exports and rules go into it, to be
+ * freed with the strings of the next one. */
 static void
 adopt(struct settings *settings, struct options *now)
 {
   const struct options former = settings->options;
+  struct provision_config *provision = &settings->options.provision;
 
   settings->options.exports = now->exports;
   settings->options.nexports = now->nexports;
+  *provision = now->provision;
+  provision->disks = former.provision.disks;
+  provision->children = former.provision.children;
   now->exports = former.exports;
   now->nexports = former.nexports;
+  now->provision = former.provision;
   options_free(&settings->reread);
   settings->reread = *now;
 }

@@ -13,6 +13,7 @@ from tooltest import MiB, case, check, contains, equal, program, run
 # What stands in the file, the line of the fault (None: of the whole file), and
 # what must be said about it.
 FINE = 'folder = ".";\n'
+DISKS = 'disks = "d";\nchildren = "c";\n'
 WRONG = [
     (FINE + "nonsense = 1;", 2, ["'nonsense'", "vhdkitd.conf(5)"]),
     (FINE + "nonsense = 1", 2, ["'nonsense'"]),
@@ -58,6 +59,32 @@ WRONG = [
      ["a: nobody could reach it", "--tls=on"]),
     (FINE + 'exports = ( { name = "a"; image = "a"; } );', None,
      ["'.' is not alone"]),
+    ('disks = "d";', None, ["--disks needs --children"]),
+    ('children = "c";\n' + FINE, None, ["--children needs --disks"]),
+    (FINE + "quota = 1;", None, ["--quota needs --disks"]),
+    (FINE + "clients = ( { } );", None, ["clients needs --disks"]),
+    (DISKS + FINE, None, ["'.' needs a name beside --disks"]),
+    (DISKS + "linger = 604801;", 3, ["linger: '604801'", "604800"]),
+    (DISKS + 'unknown = "ignore";', 3, ["'ignore'", "throwaway"]),
+    (DISKS + 'quota = "20 G";', 3, ["quota: '20 G'", "20G"]),
+    (DISKS + 'quota = "9000000T";', 3, ["quota: '9000000T'"]),
+    (DISKS + "reserve = -1;", 3, ["reserve: '-1'"]),
+    (DISKS + "clients = { };", 3, ["( { ... }"]),
+    (DISKS + 'clients = ( "a" );', 3, ["disk = ", "who = "]),
+    (DISKS + 'clients = (\n{ }, { whom = "a"; } );', 4, ["'whom'", "who"]),
+    (DISKS + "clients = ( { who = 1; } );", 3, ["who", "quotes"]),
+    (DISKS + "clients = ( { who = [ ]; } );", 3, ["nobody"]),
+    (DISKS + 'clients = ( {\nwho = [ "a",\n"cn:" ]; } );', 5, ["'cn:'"]),
+    (DISKS + 'clients = ( { who = "address:192.0.2.0/33"; } );', 3,
+     ["192.0.2.0/33", "192.0.2.0/24"]),
+    (DISKS + 'clients = ( { disk = "../d"; } );', 3, ["'../d'"]),
+    (DISKS + 'clients = ( { policy = "forget"; } );', 3,
+     ["'forget'", "discard"]),
+    (DISKS + 'clients = ( { policy = "throwaway"; } );', 3, ["'throwaway'"]),
+    (DISKS + 'clients = ( { version = "01"; } );', 3, ["maintenance"]),
+    (DISKS + 'clients = ( { version = 0; } );', 3, ["number"]),
+    (DISKS + 'clients = ( { quota = "much"; } );', 3, ["20G"]),
+    (DISKS + 'clients = ( { quota = 0; } );', 3, ["20G"]),
 ]
 
 
@@ -116,6 +143,27 @@ def _():
         write("a.conf", f'folder = ".";\n@include "{what}"\n')
         refused("--config", "a.conf", "--check-config", status=2,
                 says=["a.conf", says])
+
+
+@case("disks, and rules of who gets what of them, with or without exports")
+def _():
+    for more in ("", 'exports = ( { name = "a"; image = "a.vhd"; } );'):
+        write("a.conf", DISKS + more + '''
+            unknown = "throwaway"; linger = 60; quota = "20G"; reserve = 4096;
+            clients = (
+              { disk = "debian*"; who = [ "52-54-00-*", "cn:lab-*", "psk:x",
+                                          "address:2001:db8::/32" ];
+                policy = "keep"; version = "test"; quota = "1T"; },
+              { disk = "kiosk"; who = "name:a"; policy = "readonly"; },
+              { version = 7; policy = "private"; },
+              { policy = "refuse"; }
+            );''')
+        program(VHDKITD, "--config", "a.conf", "--check-config")
+    program(VHDKITD, "--check-config", "--disks", "d", "--children", "c",
+            "--unknown", "readonly", "--linger", "0", "--quota", "1G")
+    refused("--disks", "d", status=2, says=["--disks needs --children"])
+    refused("--disks", "d", "--children", "c", "a.vhd", status=2,
+            says=["'a.vhd' needs a name"])
 
 
 @case("--check-config listens nowhere and opens nothing")
