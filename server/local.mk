@@ -7,9 +7,9 @@
 
 SERVER_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/server $(PUBLIC_CPPFLAGS)
 SERVER_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(LIBCONFIG_CFLAGS) $(TLS_CFLAGS) $(LIBURING_CFLAGS) \
-	$(LIBSECCOMP_CFLAGS)
+	$(LIBSECCOMP_CFLAGS) $(JANSSON_CFLAGS)
 SERVER_LIBS = $(EVENT_LIBS) $(LIBCONFIG_LIBS) $(TLS_LIBS) $(LIBURING_LIBS) \
-	$(LIBSECCOMP_LIBS)
+	$(LIBSECCOMP_LIBS) $(JANSSON_LIBS)
 
 noinst_LTLIBRARIES += server/libserver.la
 server_libserver_la_CPPFLAGS = $(SERVER_CPPFLAGS)
@@ -77,6 +77,8 @@ server_libserver_la_SOURCES = \
 	server/client/command/status.h \
 	server/client/command/write.c \
 	server/client/command/write.h \
+	server/client/connection/census.c \
+	server/client/connection/census.h \
 	server/client/connection/connection.c \
 	server/client/connection/connection.h \
 	server/client/connection/connection_state.h \
@@ -116,8 +118,27 @@ server_libserver_la_SOURCES = \
 	server/config/settings.h \
 	server/config/trial.c \
 	server/config/trial.h \
+	server/control/caller.c \
+	server/control/caller.h \
 	server/control/facts.c \
 	server/control/facts.h \
+	server/control/question.c \
+	server/control/question.h \
+	server/control/request.c \
+	server/control/request.h \
+	server/control/say.c \
+	server/control/say.h \
+	server/control/socket/reception.c \
+	server/control/socket/reception.h \
+	server/control/socket/session.c \
+	server/control/socket/session.h \
+	server/control/verb/clients.c \
+	server/control/verb/gather.c \
+	server/control/verb/gather.h \
+	server/control/verb/status.c \
+	server/control/verb/verbs.c \
+	server/control/verb/verbs.h \
+	server/control/world.h \
 	server/disk/budget.c \
 	server/disk/budget.h \
 	server/io/durable.c \
@@ -208,8 +229,10 @@ server_vhdkitd_CPPFLAGS = $(SERVER_CPPFLAGS)
 server_vhdkitd_CFLAGS = $(SERVER_CFLAGS)
 server_vhdkitd_LDADD = server/libserver.la lib/libvhdkit.la
 server_vhdkitd_SOURCES = server/main.c
-dist_man_MANS += server/vhdkitd.8 server/vhdkitd.conf.5
-EXTRA_DIST += server/vhdkitd.pod server/vhdkitd.conf.pod
+dist_man_MANS += server/vhdkitd.8 server/vhdkitd.conf.5 \
+	server/control/vhdkit-control.7
+EXTRA_DIST += server/vhdkitd.pod server/vhdkitd.conf.pod \
+	server/control/vhdkit-control.pod
 
 # What libserver.la needs from it: server/libnbdproto.la in its LIBADD.
 include server/nbd/local.mk

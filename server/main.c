@@ -32,7 +32,8 @@ struct daemon {
   /* What is told in the status: of the configuration, of the keys. */
   char misconfigured[1100], trouble[1024];
   struct user user;
-  struct listen_set *listen;
+  struct listen_set *listen, *control;
+  gid_t admins;
   int notify_fd;
   struct pid_file pid_file;
   int dumpable; /* as the process was started: prctl(2) */
@@ -48,6 +49,7 @@ let_go(struct daemon *d)
   if (d->notify_fd >= 0)
     close(d->notify_fd);
   listen_disown(d->listen);
+  listen_disown(d->control);
 }
 
 static int
@@ -58,6 +60,8 @@ on_work(void *opaque, const struct keeper_ties *ties)
     .options = &d->settings.options,
     .user = &d->user,
     .listen = d->listen,
+    .control = d->control,
+    .admins = d->admins,
   };
 
   let_go(d);
@@ -74,6 +78,7 @@ on_help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
 
   let_go(d);
   listen_free(d->listen);
+  listen_free(d->control);
   int r = kind == BROKER_FILES  ? user_become(&d->user, &err)
           : kind == BROKER_KEYS ? 0
                                 : -EINVAL;
@@ -100,6 +105,7 @@ on_stopping(void *opaque)
 
   notify_send(d->notify_fd, "STOPPING=1\n");
   listen_stop(d->listen);
+  listen_stop(d->control);
 }
 
 /* For systemctl status: all that is in force. */
@@ -153,6 +159,7 @@ tidy(void *opaque)
   const struct daemon *d = opaque;
 
   listen_unlink(d->listen);
+  listen_unlink(d->control);
   pid_file_remove(&d->pid_file);
 }
 
@@ -176,6 +183,21 @@ spare_client(int fd)
 }
 
 static int
+open_control(struct daemon *d, struct vhd_error *err)
+{
+  const struct options *opt = &d->settings.options;
+  int r = 0;
+
+  d->admins = (gid_t)-1;
+  if (opt->control_admins)
+    r =
+      user_find_group("control-admins", opt->control_admins, &d->admins, err);
+  return r < 0 ? r
+               : listen_open_control(opt, d->user.uid, d->user.gid, d->admins,
+                                     &d->control, err);
+}
+
+static int
 start(struct daemon *d, struct vhd_error *err)
 {
   int r = user_find(d->settings.options.user, d->settings.options.group,
@@ -183,6 +205,8 @@ start(struct daemon *d, struct vhd_error *err)
   if (r == 0)
     r = listen_open(&d->settings.options, d->user.uid, d->user.gid, &d->listen,
                     err);
+  if (r == 0)
+    r = open_control(d, err);
   if (r == 0)
     r = pid_file_open(&d->pid_file, d->settings.options.pid_file, err);
   if (r == 0)
@@ -215,12 +239,11 @@ run(struct daemon *d)
     status = keeper_run(&duties);
   } else {
     log_error("%s", err.message);
-    if (d->listen)
-      listen_stop(d->listen);
   }
   pid_file_remove(&d->pid_file);
   pid_file_close(&d->pid_file);
   listen_free(d->listen);
+  listen_free(d->control);
   if (d->notify_fd >= 0)
     close(d->notify_fd);
   return status;

@@ -21,6 +21,7 @@
 #include "client/connection/connection.h"
 #include "client/command/op.h"
 #include "client/connection/receive.h"
+#include "control/world.h"
 #include "io/engine.h"
 #include "nbd/handshake/handshake.h"
 #include "net/address_limit.h"
@@ -419,6 +420,15 @@ wait_gone(struct server *server, uint64_t msec)
     r = pthread_cond_timedwait(&server->changed, &server->lock, &until);
   pthread_mutex_unlock(&server->lock);
   return atomic_load(&server->nconnections) == 0;
+}
+
+void
+server_show(struct server *server, struct world *world)
+{
+  world->host = &server->host;
+  world->facts = &server->facts;
+  world->workers = server->workers;
+  world->nworkers = server->nworkers;
 }
 
 int

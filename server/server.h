@@ -35,6 +35,7 @@ struct catalog;
 struct nbd_policy;
 struct address_limit;
 struct visitor;
+struct world;
 
 struct server {
   struct server_config config; /* defaults filled in */
@@ -65,6 +66,10 @@ int server_start(struct server *server, struct vhd_error *err);
  * thread. */
 int server_accept(struct server *server, int fd,
                   const struct visitor *visitor);
+
+/* What verbs of the control socket can look at, into *world.  After
+ * server_start(). */
+void server_show(struct server *server, struct world *world);
 
 /* Serves these exports from now on, and no others: as catalog_change().  0 or
  * -ENOMEM.  Main thread. */

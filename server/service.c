@@ -12,13 +12,17 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/log_cause.h"
+#include "base/loop.h"
 #include "config/command_line.h"
 #include "config/parcel.h"
 #include "config/resolve.h"
+#include "control/socket/reception.h"
+#include "control/world.h"
 #include "keeper/broker/broker.h"
 #include "keeper/keeper.h"
 #include "keeper/confine.h"
@@ -36,8 +40,11 @@ struct service {
   struct tls_context *tls;
   struct server *server;
   struct server_config config;
-  bool serving; /* server_start() has succeeded */
-  struct event_base *base;
+  bool serving;            /* server_start() has succeeded */
+  struct loop *loop;       /* this thread's */
+  struct event_base *base; /* its */
+  struct world world;
+  struct reception *reception;
   struct event *events[3]; /* the keeper, idle, time */
   int idle_fd;             /* becomes readable when the last client leaves */
 };
@@ -171,6 +178,23 @@ on_refused(void *opaque, int error, const struct visitor *visitor)
   server_refused(s->server, error, visitor);
 }
 
+static void
+on_command(void *opaque, int fd, const struct visitor *visitor)
+{
+  struct service *s = opaque;
+
+  reception_accept(s->reception, fd, visitor);
+}
+
+/* Whoever commands is turned away, too, where there are no descriptors. */
+static void
+on_command_refused(void *opaque, int error, const struct visitor *visitor)
+{
+  (void)opaque;
+  (void)error;
+  (void)visitor;
+}
+
 static int
 make_events(struct service *s, struct vhd_error *err)
 {
@@ -185,9 +209,10 @@ make_events(struct service *s, struct vhd_error *err)
   };
   const struct timeval interval = { .tv_sec = LOG_CAUSE_SEC };
 
-  s->base = event_base_new();
-  if (!s->base)
+  s->loop = loop_new(s, 0);
+  if (!s->loop)
     return fail_system(err, ENOMEM, "cannot make an event loop");
+  s->base = s->loop->base;
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     s->events[i] =
       event_new(s->base, table[i].fd, table[i].what, table[i].run, s);
@@ -276,6 +301,33 @@ start_server(struct service *s, struct vhd_error *err)
   return r;
 }
 
+static void
+fill_world(struct service *s)
+{
+  s->world = (struct world){
+    .loop = s->loop,
+    .keeper = s->ties->keeper,
+    .since_ns = clock_ns(),
+    .file = { .path = s->setup->options->config, .read_ns = clock_ns() },
+  };
+  server_show(s->server, &s->world);
+}
+
+/* Before anybody can see that we listen: who sees it may stop us. */
+static int
+listen_to_all(struct service *s, struct vhd_error *err)
+{
+  int r;
+
+  keeper_say(s->ties, KEEPER_READY);
+  descriptors_settle();
+  r = listen_start(s->setup->control, s->base, on_command, on_command_refused,
+                   s, err);
+  return r < 0 ? r
+               : listen_start(s->setup->listen, s->base, on_accepted,
+                              on_refused, s, err);
+}
+
 static int
 start(struct service *s, struct vhd_error *err)
 {
@@ -294,13 +346,10 @@ start(struct service *s, struct vhd_error *err)
   if (r == 0)
     r = make_events(s, err);
   if (r == 0) {
-    /* Before anybody can see that we listen: who sees it may stop us. */
-    keeper_say(s->ties, KEEPER_READY);
-    descriptors_settle();
-    r =
-      listen_start(s->setup->listen, s->base, on_accepted, on_refused, s, err);
+    fill_world(s);
+    r = reception_new(&s->world, s->setup->admins, &s->reception, err);
   }
-  return r;
+  return r == 0 ? listen_to_all(s, err) : r;
 }
 
 /* ------------------------------------------------------------------ the end */
@@ -310,15 +359,20 @@ static int
 stop(struct service *s, struct vhd_error *err)
 {
   listen_stop(s->setup->listen);
+  listen_stop(s->setup->control);
+  reception_close(s->reception);
   for (size_t i = 0; i < sizeof s->events / sizeof *s->events; i++)
     if (s->events[i])
       event_free(s->events[i]);
   int r = s->serving ? server_stop(s->server, err) : 0;
   log_cause_tell(true);
-  server_free(s->server);
   if (s->base)
-    event_base_free(s->base);
+    event_base_loop(s->base, EVLOOP_NONBLOCK); /* what loops have posted */
+  server_free(s->server);
+  reception_free(s->reception);
+  loop_free(s->loop);
   listen_free(s->setup->listen);
+  listen_free(s->setup->control);
 #ifdef HAVE_TLS
   tls_context_free(s->tls);
 #endif

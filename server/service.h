@@ -10,6 +10,8 @@
 #ifndef SERVER_SERVICE_H
 #define SERVER_SERVICE_H
 
+#include <sys/types.h>
+
 struct keeper_ties;
 struct listen_set;
 struct options;
@@ -17,8 +19,10 @@ struct user;
 
 struct service_setup {
   const struct options *options;
-  const struct user *user;   /* to become */
-  struct listen_set *listen; /* freed at the end */
+  const struct user *user;    /* to become */
+  struct listen_set *listen;  /* freed at the end, */
+  struct listen_set *control; /* as is this one, for commands */
+  gid_t admins;               /* who may give them; (gid_t)-1: no group */
 };
 
 /* Serves until it is told to stop or the last of the connected clients has

@@ -66,6 +66,14 @@ descriptors_limit(void)
 }
 
 unsigned
+descriptors_used(void)
+{
+  const int n = atomic_load(&used);
+
+  return n > 0 ? (unsigned)n : 0;
+}
+
+unsigned
 descriptors_for_clients(void)
 {
   const int n = limit - reserve() - atomic_load(&used);

@@ -20,8 +20,10 @@ void descriptors_raise(void);
  * is the server's own.  The main thread. */
 void descriptors_settle(void);
 
-/* How many the process may have, and how many of them are for clients now. */
+/* How many the process may have, how many are used, and how many are for
+ * clients now. */
 unsigned descriptors_limit(void);
+unsigned descriptors_used(void);
 unsigned descriptors_for_clients(void);
 
 /* One more client; false: there is none for it. */

@@ -91,6 +91,18 @@ catalog_get(struct catalog *catalog, const struct asker *asker,
   return answered;
 }
 
+unsigned
+catalog_count(struct catalog *catalog)
+{
+  unsigned n = 0;
+
+  pthread_mutex_lock(&catalog->live.lock);
+  for (const struct entry *e = catalog->entries; e; e = e->hh.next)
+    n += !e->now.gone;
+  pthread_mutex_unlock(&catalog->live.lock);
+  return n;
+}
+
 /* -------------------------------------------------------------- start, end */
 
 /* The lock is held: nobody has a reference to the generation any more. */

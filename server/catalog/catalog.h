@@ -65,6 +65,10 @@ const char *export_refusal_text(enum export_refusal refusal);
 bool catalog_get(struct catalog *catalog, const struct asker *asker,
                  const char *name, struct export_ticket *ticket);
 
+/* Any thread.  How many names there are: those that are known from the
+ * beginning, and of a folder's those that somebody uses. */
+unsigned catalog_count(struct catalog *catalog);
+
 /* No image is opened yet. */
 int catalog_new(const struct server_config *config, struct catalog **catalog,
                 struct vhd_error *err);

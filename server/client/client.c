@@ -66,6 +66,7 @@ void
 client_tell(const struct client *c, struct fact *fact)
 {
   fact->visitor = &c->visitor;
+  fact->client = c->number;
   fact->identity = client_identity(c);
   fact->nsec = clock_ns() - c->since_ns;
   c->host->tell(c->host, fact);

@@ -34,6 +34,7 @@ struct client {
   struct sender send;
 
   struct visitor visitor;
+  uint64_t number;                           /* its own: census.h */
   struct fact_tally *tally;                  /* of the loop */
   uint64_t since_ns, read, written, nfailed; /* see fact.h */
 

@@ -46,6 +46,7 @@ enum fact_weight {
 struct fact {
   enum fact_kind kind;
   const struct visitor *visitor;
+  uint64_t client;      /* its number; 0: a REFUSED one has none */
   const char *identity; /* as TLS has proved it; NULL: the socket's, if any */
   const char *export;   /* the name of the one chosen or asked for; or NULL */
   const char *why;      /* of FAILED and LEFT */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* host.h: what connections need of the server that they belong to.  The server
- * fills it before there are any; it is constant but for .stopping. */
+ * fills it before there are any; it is constant but for what is atomic. */
 #ifndef SERVER_CLIENT_HOST_H
 #define SERVER_CLIENT_HOST_H
 
@@ -23,6 +23,7 @@ struct host {
   /* A connection has gone for good.  On a loop's thread. */
   void (*left)(struct host *host, struct peer *peer);
   atomic_bool stopping;
+  atomic_uint_fast64_t born; /* connections; the last one's number */
 };
 
 #endif

@@ -70,6 +70,10 @@ check_all(struct options *opt, struct complaint *complaint)
 {
   if (opt->unix_mode != OPTIONS_NO_MODE && opt->unix_paths.n == 0)
     return complain(complaint, "--unix-mode needs --unix");
+  if (opt->control_mode != OPTIONS_NO_MODE && !opt->control)
+    return complain(complaint, "--control-mode needs --control");
+  if (opt->control_admins && !opt->control)
+    return complain(complaint, "--control-admins needs --control");
   if (opt->group && !opt->user)
     return complain(complaint, "--group needs --user");
   int r = check_disks(&opt->provision, complaint);
@@ -169,6 +173,7 @@ options_parse(struct options *opt, int argc, char **argv, char *message,
 
   *opt = (struct options){
     .unix_mode = OPTIONS_NO_MODE,
+    .control_mode = OPTIONS_NO_MODE,
     .vsock_port = OPTIONS_NO_VSOCK,
     .fd = -1,
     .handshake_timeout = 10,

@@ -56,6 +56,10 @@ struct options {
   unsigned vsock_port; /* OPTIONS_NO_VSOCK: none */
   int fd;              /* -1: none */
 
+  const char *control;   /* the socket for vhdkitctl; NULL: none */
+  unsigned control_mode; /* OPTIONS_NO_MODE: the owner's, and admins' */
+  const char *control_admins;
+
   struct options_export *exports;
   size_t nexports;
   struct options_list descriptions; /* NAME=TEXT; in .exports once parsed */

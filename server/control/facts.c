@@ -65,6 +65,21 @@ who(const struct fact *fact, char buf[WHO_SIZE])
   return buf;
 }
 
+const char *
+fact_limit_word(enum fact_limit limit)
+{
+  static const char *const word[FACT_NLIMITS] = {
+    [FACT_LIMIT_CONNECTIONS] = "connections",
+    [FACT_LIMIT_ADDRESS] = "address",
+    [FACT_LIMIT_PROCESS_FILES] = "process-files",
+    [FACT_LIMIT_SYSTEM_FILES] = "system-files",
+    [FACT_LIMIT_MEMORY] = "memory",
+    [FACT_LIMIT_STOPPING] = "stopping",
+  };
+
+  return word[limit];
+}
+
 static const char *
 limit_text(enum fact_limit limit)
 {

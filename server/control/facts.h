@@ -28,6 +28,9 @@ struct facts {
   unsigned ntallies;
 };
 
+/* "connections", "process-files" and so on. */
+const char *fact_limit_word(enum fact_limit limit);
+
 /* False: no memory. */
 bool facts_init(struct facts *facts, unsigned nloops);
 void facts_destroy(struct facts *facts);

@@ -43,17 +43,18 @@ find_user(const char *name, struct user *user, struct vhd_error *err)
   return 0;
 }
 
-static int
-find_group(const char *group, struct user *user, struct vhd_error *err)
+int
+user_find_group(const char *option, const char *group, gid_t *gid,
+                struct vhd_error *err)
 {
   unsigned id;
   const struct group *gr = getgrnam(group);
   if (gr)
-    user->gid = gr->gr_gid;
+    *gid = gr->gr_gid;
   else if (parse_id(group, &id))
-    user->gid = id;
+    *gid = id;
   else
-    return fail_argument(err, "--group: there is no group '%s'", group);
+    return fail_argument(err, "--%s: there is no group '%s'", option, group);
   return 0;
 }
 
@@ -64,7 +65,7 @@ user_find(const char *name, const char *group, struct user *user,
   *user = (struct user){ (uid_t)-1, (gid_t)-1 };
   int r = name ? find_user(name, user, err) : 0;
   if (r == 0 && name && group)
-    r = find_group(group, user, err);
+    r = user_find_group("group", group, &user->gid, err);
   /* A unit file may say both User= and --user: that is fine. */
   if (r == 0 && name && geteuid() != 0 &&
       (geteuid() != user->uid || getegid() != user->gid))

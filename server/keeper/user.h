@@ -19,6 +19,10 @@ struct user {
 int user_find(const char *name, const char *group, struct user *user,
               struct vhd_error *err);
 
+/* The group of that name (or number), which is the value of an option. */
+int user_find_group(const char *option, const char *group, gid_t *gid,
+                    struct vhd_error *err);
+
 /* Drops all supplementary groups and becomes that user, so that there is no way
  * back. */
 int user_become(const struct user *user, struct vhd_error *err);

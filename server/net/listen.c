@@ -45,6 +45,7 @@ struct listen_set {
   size_t n;
   struct event *rest; /* ends the pause after descriptors have run out */
   int spare;          /* a descriptor to turn clients away with; -1: gone */
+  const char *told;   /* what the log says that it does */
   listen_accepted *accepted;
   listen_refused *refused;
   void *opaque;
@@ -156,20 +157,61 @@ open_all(struct listen_set *set, const struct options *opt, uid_t uid,
   return r;
 }
 
-int
-listen_open(const struct options *opt, uid_t uid, gid_t gid,
-            struct listen_set **set, struct vhd_error *err)
+static int
+make_set(const char *told, struct listen_set **set, struct vhd_error *err)
 {
   *set = calloc(1, sizeof **set);
   if (!*set)
     return fail_system(err, ENOMEM, "cannot listen");
   (*set)->spare = -1;
-  int r = open_all(*set, opt, uid, gid, err);
+  (*set)->told = told;
+  return 0;
+}
+
+static int
+keep_opened(int r, struct listen_set **set)
+{
   if (r < 0) {
     listen_free(*set);
     *set = NULL;
   }
   return r;
+}
+
+int
+listen_open(const struct options *opt, uid_t uid, gid_t gid,
+            struct listen_set **set, struct vhd_error *err)
+{
+  int r = make_set("listening", set, err);
+
+  return r < 0 ? r : keep_opened(open_all(*set, opt, uid, gid, err), set);
+}
+
+#define CONTROL_MODE 0600
+#define CONTROL_MODE_ADMINS 0660
+
+int
+listen_open_control(const struct options *opt, uid_t uid, gid_t gid,
+                    gid_t admins, struct listen_set **set,
+                    struct vhd_error *err)
+{
+  const bool has_admins = admins != (gid_t)-1;
+  const struct socket_unix_options unix_options = {
+    .mode = opt->control_mode != OPTIONS_NO_MODE ? opt->control_mode
+            : has_admins                         ? CONTROL_MODE_ADMINS
+                                                 : CONTROL_MODE,
+    .uid = uid,
+    .gid = has_admins ? admins : gid,
+  };
+  struct socket sock;
+  int r = make_set("taking commands", set, err);
+
+  if (r < 0 || !opt->control)
+    return r;
+  r = socket_listen_unix(opt->control, &unix_options, &sock, err);
+  if (r == 0)
+    r = add_sockets(*set, &sock, 1, err);
+  return keep_opened(r, set);
 }
 
 size_t
@@ -333,7 +375,7 @@ start_one(struct listener *listener, struct event_base *base,
   if (!listener->event || event_add(listener->event, NULL) < 0)
     return fail_system(err, ENOMEM, "cannot listen");
   socket_name(listener->socket.fd, name, sizeof name);
-  log_notice("listening on %s", name);
+  log_notice("%s on %s", listener->set->told, name);
   return 0;
 }
 

@@ -32,6 +32,12 @@ typedef void listen_refused(void *opaque, int error,
 int listen_open(const struct options *opt, uid_t uid, gid_t gid,
                 struct listen_set **set, struct vhd_error *err);
 
+/* The set of what the options call the control socket, or of nothing.  It will
+ * belong to uid, and to the group of admins, or else to gid. */
+int listen_open_control(const struct options *opt, uid_t uid, gid_t gid,
+                        gid_t admins, struct listen_set **set,
+                        struct vhd_error *err);
+
 /* How many of its sockets are connected clients (inetd, --fd) and how many
  * listen. */
 size_t listen_connected(const struct listen_set *set);

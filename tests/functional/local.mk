@@ -91,6 +91,15 @@ dist_check_DATA += \
 	tests/functional/rawclient.py \
 	tests/functional/servertest.py
 
+# The control socket, and vhdkitctl.
+CONTROL_TESTS = \
+	tests/functional/control-hostile.py \
+	tests/functional/control-look.py
+dist_check_SCRIPTS += $(CONTROL_TESTS)
+TESTS += $(CONTROL_TESTS)
+TSAN_TESTS += $(CONTROL_TESTS)
+dist_check_DATA += tests/functional/controltest.py
+
 # The server's front: options, sockets, sandbox, and TLS.
 FRONT_TESTS = \
 	tests/functional/front-config.py \

@@ -53,11 +53,15 @@ SERVER = {
     # What has become of connections, and what others may know of it.
     "server/control": "client catalog catalog/source disk net config io nbd "
                       "base",
+    # What is asked at its socket, and the socket.
+    "server/control/verb": "control client/connection client catalog "
+                           "catalog/source disk net config io nbd base",
+    "server/control/socket": "control/verb control net base",
     "server/keeper/broker": "net/tls config base",
     "server/keeper": "keeper/broker net/tls net config base",
     # Composition.
-    "server": "keeper keeper/broker control client/connection client/command "
-              "client disk catalog/start catalog catalog/source net/tls net "
+    "server": "keeper keeper/broker control/socket control "
+              "client/connection client/command client disk catalog/start catalog catalog/source net/tls net "
               "config io nbd/handshake nbd base",
 }
 ROOM_FILES = 10

@@ -50,7 +50,7 @@ LIBRARIES = [
     ("libuuid", r"uuid/", {"lib": 1}),
     ("iconv", r"iconv\.h", {"lib/base": 1}),
     ("libconfig", r"libconfig\.h", {"server/config": 1}),
-    ("jansson", r"jansson\.h", {"tool": None}),
+    ("jansson", r"jansson\.h", {"tool": None, "server/control": None}),
     ("libsmartcols", r"libsmartcols", {"tool": None}),
     ("libext2fs", r"ext2fs/|et/", {"tool/inside": 1}),
     ("libblkid", r"blkid(/|\.h)", {"tool/inside": 1}),

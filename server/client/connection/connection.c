@@ -494,6 +494,7 @@ connection_new(struct worker *worker, struct stream *stream,
   }
   init_client(&conn->client, worker, stream);
   conn->client.visitor = *visitor;
+  conn->client.number = atomic_fetch_add(&worker->host->born, 1) + 1;
   conn->peer = peer;
   conn->turn.run = on_turn;
   tell(conn, FACT_CAME);

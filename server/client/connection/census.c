@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* census.c: see census.h. */
+#include "config.h"
+
+#include "client/connection/census.h"
+
+#include <stddef.h>
+
+#include "catalog/generation.h"
+#include "client/connection/connection_state.h"
+#include "client/connection/ending.h"
+#include "client/worker.h"
+#include "net/stream.h"
+
+unsigned
+census_count(const struct worker *worker)
+{
+  const struct connection *conn;
+  unsigned n = 0;
+
+  TAILQ_FOREACH(conn, &worker->connections, link)
+    n++;
+  return n;
+}
+
+static enum census_state
+state_of(const struct connection *conn)
+{
+  return conn->state < CONNECTION_SERVING    ? CENSUS_NEGOTIATING
+         : conn->state == CONNECTION_SERVING ? CENSUS_SERVING
+                                             : CENSUS_ENDING;
+}
+
+/* Who is dead has been told of as one that left. */
+void
+census_visit(const struct worker *worker,
+             void (*visit)(void *opaque, const struct census_entry *entry),
+             void *opaque)
+{
+  const struct connection *conn;
+
+  TAILQ_FOREACH(conn, &worker->connections, link) {
+    const struct client *c = &conn->client;
+    if (conn->state == CONNECTION_DEAD || !c->stream)
+      continue;
+    const struct census_entry entry = {
+      .number = c->number,
+      .visitor = &c->visitor,
+      .identity = client_identity(c),
+      .export = c->export ? c->export->name : NULL,
+      .state = state_of(conn),
+      .tls = c->stream->ops->handshake != NULL,
+      .since_ns = c->since_ns,
+      .read = c->read,
+      .written = c->written,
+      .nfailed = c->nfailed,
+      .nops = c->nops,
+    };
+    visit(opaque, &entry);
+  }
+}
+
+bool
+census_disconnect(struct worker *worker, uint64_t number)
+{
+  struct connection *conn;
+
+  TAILQ_FOREACH(conn, &worker->connections, link)
+    if (conn->client.number == number)
+      break;
+  if (!conn || conn->state >= CONNECTION_ENDING)
+    return false;
+  ending_begin(conn, "an administrator has disconnected it");
+  return true;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* world.h: what verbs of the control socket can look at, and what they can have
+ * done.  Filled by who puts the server together; of the main thread. */
+#ifndef SERVER_CONTROL_WORLD_H
+#define SERVER_CONTROL_WORLD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct facts;
+struct host;
+struct loop;
+struct worker;
+
+/* What is known of the configuration file. */
+struct world_file {
+  const char *path; /* NULL: there is none */
+  uint64_t read_ns; /* when it was last */
+  bool wrong;       /* it could not be used then, */
+  char text[1024];  /* and why; or what of it waits for the next start */
+};
+
+struct world {
+  struct loop *loop; /* the main thread's */
+  struct host *host; /* with the catalog, the budget and the limits */
+  struct facts *facts;
+  struct worker *workers; /* one for each loop, each of that loop's thread */
+  unsigned nworkers;
+  pid_t keeper;
+  uint64_t since_ns; /* when the server began to serve */
+  struct world_file file;
+};
+
+#endif
