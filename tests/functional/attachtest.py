@@ -7,7 +7,13 @@ import subprocess
 import time
 
 from fronttest import PATIENCE, is_alive
+from servertest import need_nbd
 from tooltest import Skip, check, equal, need, read_json, vhdkit
+
+try:
+    import nbd
+except ImportError:
+    nbd = None
 
 
 @contextlib.contextmanager
@@ -25,6 +31,19 @@ def attaching():
     finally:
         for entry in listed():
             vhdkit("detach", "--force", entry["image"], code=None)
+
+
+def disk(name="a.vhd", *args):
+    vhdkit("create", "--size", "8M", *args, name)
+    vhdkit("write", name, data=b"old " * 1024)
+    return name
+
+
+def client(socket):
+    need_nbd()
+    h = nbd.NBD()
+    h.connect_unix(socket)
+    return h
 
 
 def listed():

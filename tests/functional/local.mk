@@ -9,6 +9,7 @@ TOOL_TESTS = \
 	tests/functional/tool-convert.py \
 	tests/functional/tool-compact.py \
 	tests/functional/tool-create.py \
+	tests/functional/tool-detach.py \
 	tests/functional/tool-errors.py \
 	tests/functional/tool-exits.py \
 	tests/functional/tool-faults.py \

@@ -10,18 +10,12 @@ import stat
 import subprocess
 import time
 
-from attachtest import (attach, attaching, ended, listed, need_fuse, the_one,
-                        wait_for_state, worker_of)
+from attachtest import (attach, attaching, client, disk, ended, listed,
+                        need_fuse, the_one, wait_for_state, worker_of)
 from fronttest import PATIENCE, is_alive
-from servertest import need_nbd, served
+from servertest import served
 from tooltest import (VHDKIT, Skip, case, check, contains, content, equal,
                       need, refused, run, vhdkit)
-
-try:
-    import nbd
-except ImportError:
-    nbd = None
-
 
 FAILING_SERVER = """#!/usr/bin/python3
 import os, signal, socket, sys
@@ -34,19 +28,6 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
 signal.sigwait([signal.SIGTERM])
 sys.exit("vhdkitd: error: a.vhd: no space")
 """
-
-
-def disk(name="a.vhd", *args):
-    vhdkit("create", "--size", "8M", *args, name)
-    vhdkit("write", name, data=b"old " * 1024)
-    return name
-
-
-def client(socket):
-    need_nbd()
-    h = nbd.NBD()
-    h.connect_unix(socket)
-    return h
 
 
 @case("a socket: what a client writes is in the image when it is detached")

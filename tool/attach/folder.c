@@ -199,7 +199,7 @@ visit_entries(const struct folder *folder, visit_fn *visit, void *opaque)
 static int
 lock_folder(const struct folder *folder)
 {
-  if (flock(folder->fd, LOCK_EX) == 0)
+  if (folder->fd < 0 || flock(folder->fd, LOCK_EX) == 0)
     return 0;
   complain("%s: cannot be locked: %s", folder->path, strerror(errno));
   return -1;
@@ -208,7 +208,8 @@ lock_folder(const struct folder *folder)
 static void
 unlock_folder(const struct folder *folder)
 {
-  flock(folder->fd, LOCK_UN);
+  if (folder->fd >= 0)
+    flock(folder->fd, LOCK_UN);
 }
 
 /* ------------------------------------------------------------------- adding */
@@ -297,27 +298,51 @@ folder_add(const struct folder *folder, struct attachment *a,
 
 /* ------------------------------------------------------------------- taking */
 
+/* By what a name is that of an entry, the surest first. */
+enum way {
+  BY_DEVICE, /* the device or the folder: no two have the same */
+  BY_FILE,   /* the image's file, whatever its name is by now */
+  BY_IMAGE,  /* the image's path, where another file may be by now */
+};
+
 struct wanted {
   const char *name;
   char *path; /* the same, absolute; NULL where nothing is there */
-  struct stat st;
-  bool is_file; /* st counts */
-  bool busy;
+  enum way way;
+  struct stat st; /* BY_FILE */
+  unsigned busy, n; /* those that are meant; some of them are another's */
   struct entry *entry;
   struct attachment *a;
 };
 
 static bool
+is_name(const struct wanted *w, const char *path)
+{
+  return path && (strcmp(path, w->name) == 0 ||
+                  (w->path && strcmp(path, w->path) == 0));
+}
+
+static bool
 is_meant(const struct wanted *w, const struct attachment *a)
 {
-  const char *path = w->path ? w->path : w->name;
+  switch (w->way) {
+  case BY_DEVICE:
+    return is_name(w, a->folder) || is_name(w, a->device);
+  case BY_FILE:
+    return w->st.st_dev == a->dev && w->st.st_ino == a->ino;
+  default:
+    return is_name(w, a->image);
+  }
+}
 
-  if (a->folder && (strcmp(a->folder, w->name) == 0 ||
-                    strcmp(a->folder, path) == 0))
-    return true;
-  return strcmp(a->device, w->name) == 0 || strcmp(a->device, path) == 0 ||
-         strcmp(a->image, w->name) == 0 || strcmp(a->image, path) == 0 ||
-         (w->is_file && w->st.st_dev == a->dev && w->st.st_ino == a->ino);
+static bool
+count(void *opaque, struct entry *entry, int record, struct attachment *a)
+{
+  struct wanted *w = opaque;
+
+  (void)entry;
+  w->n += record == 0 && is_meant(w, a);
+  return false;
 }
 
 static bool
@@ -328,12 +353,40 @@ take(void *opaque, struct entry *entry, int record, struct attachment *a)
   if (record < 0 || !is_meant(w, a))
     return false;
   if (is_busy(entry)) {
-    w->busy = true;
+    w->busy++;
     return false;
   }
+  /* Whoever had the lock a moment ago may have changed or removed it, and its
+   * place may be another's. */
+  attachment_free(a);
+  if (record_read(entry->fd, "record", a) < 0 || !is_meant(w, a))
+    return false;
   *w->entry = *entry;
   *w->a = *a;
   return true;
+}
+
+/* 1: it has it; 0: this is no way to it; -1 after a complaint. */
+static int
+take_by(const struct folder *folder, struct wanted *w, enum way way)
+{
+  w->way = way;
+  w->n = 0;
+  if (lock_folder(folder) < 0)
+    return -1;
+  visit_entries(folder, count, w);
+  const bool found = w->n == 1 && visit_entries(folder, take, w);
+  unlock_folder(folder);
+  if (found)
+    return 1;
+  if (w->busy > 0)
+    complain_as(EXIT_IN_USE, "%s: another vhdkit is attaching or detaching it",
+                w->name);
+  else if (w->n > 1)
+    complain_usage("%s: %u files are attached that had this name; say which by "
+                   "the device, which vhdkit attach --list shows", w->name,
+                   w->n);
+  return w->busy > 0 || w->n > 1 ? -1 : 0;
 }
 
 /* The absolute form of a name whose last part may be gone, or be a dead mount:
@@ -362,43 +415,49 @@ folder_take(const struct folder *folder, const char *name,
   struct wanted w = { .name = name, .path = absolute(name), .entry = entry,
                       .a = a };
 
-  w.is_file = stat(name, &w.st) == 0;
-  if (folder->fd >= 0 && lock_folder(folder) < 0) {
-    free(w.path);
-    return -1;
-  }
-  bool found = visit_entries(folder, take, &w);
-  if (folder->fd >= 0)
-    unlock_folder(folder);
-  free(w.path);
-  if (found)
-    return 0;
-  if (w.busy)
-    complain_as(EXIT_IN_USE, "%s: another vhdkit is attaching or detaching it",
-                name);
-  else
+  int r = take_by(folder, &w, BY_DEVICE);
+  /* Not before: to ask for the file may be to ask a server that hangs. */
+  if (r == 0 && stat(name, &w.st) == 0)
+    r = take_by(folder, &w, BY_FILE);
+  if (r == 0)
+    r = take_by(folder, &w, BY_IMAGE);
+  if (r == 0)
     complain_as(EXIT_NOT_FOUND, "%s: is not attached; vhdkit attach --list "
                 "shows what is", name);
-  return -1;
+  free(w.path);
+  return r == 1 ? 0 : -1;
 }
 
 /* ------------------------------------------------------------------ listing */
 
 struct listing {
+  const struct folder *folder;
   void (*seen)(void *opaque, const struct entry *entry,
                const struct attachment *a, bool busy);
   void *opaque;
 };
 
+/* Has somebody the lock?  To find out is to have it for a moment.  Nobody is to
+ * take that for a holder's: they all have the folder's own while they look. */
+static bool
+is_held(const struct folder *folder, const struct entry *entry)
+{
+  const bool alone = lock_folder(folder) == 0;
+  const bool held = is_busy(entry);
+
+  if (!held)
+    flock(entry->fd, LOCK_UN);
+  if (alone)
+    unlock_folder(folder);
+  return held;
+}
+
 static bool
 show(void *opaque, struct entry *entry, int record, struct attachment *a)
 {
   struct listing *l = opaque;
-  /* A shared lock, so that those who list do not see each other; and for a
-   * moment only. */
-  bool busy = flock(entry->fd, LOCK_SH | LOCK_NB) < 0;
+  bool busy = is_held(l->folder, entry);
 
-  flock(entry->fd, LOCK_UN);
   if (record == 0)
     l->seen(l->opaque, entry, a, busy);
   else if (record != -ENOENT)
@@ -413,7 +472,7 @@ folder_list(const struct folder *folder,
                          const struct attachment *a, bool busy),
             void *opaque)
 {
-  struct listing l = { seen, opaque };
+  struct listing l = { folder, seen, opaque };
 
   visit_entries(folder, show, &l);
 }

@@ -27,6 +27,7 @@
 #define DEVICE_TIME 10
 /* vhdkitd gives requests 30 seconds. */
 #define SERVER_END_TIME 40000
+#define SERVER_FORCE_TIME 5000
 
 /* ------------------------------------------------------------------ daemons */
 
@@ -341,12 +342,30 @@ begin(const struct entry *entry, struct attachment *a,
   return a->folder ? 0 : complete(entry, a);
 }
 
-static int
-end_server(const struct entry *entry, const struct attachment *a, off_t told)
+/* Its worker dies with it. */
+static bool
+kill_server(const struct attachment *a)
 {
-  if (!process_end(&a->server, SIGTERM, SERVER_END_TIME)) {
-    complain("%s: its server, process %ld, has been told to end and does not; "
-             "the log is %s/log", a->image, (long)a->server.pid, entry->path);
+  if (!process_end(&a->server, SIGKILL, SERVER_FORCE_TIME))
+    return false;
+  complain("warning: %s: its server did not end, and was killed; what it had "
+           "acknowledged comes into the image when that is opened for writing "
+           "again, which must be before this machine is started anew",
+           a->image);
+  return true;
+}
+
+static int
+end_server(const struct entry *entry, const struct attachment *a, bool force,
+           off_t told)
+{
+  const int patience = force ? SERVER_FORCE_TIME : SERVER_END_TIME;
+
+  if (!process_end(&a->server, SIGTERM, patience) &&
+      !(force && kill_server(a))) {
+    complain("%s: its server, process %ld, has been told to end and does "
+             "not%s; the log is %s/log", a->image, (long)a->server.pid,
+             force ? "" : ", and --force kills it", entry->path);
     return -1;
   }
   return log_tell(entry, "log", told, LOG_ERRORS) > 0 ? 1 : 0;
@@ -361,7 +380,7 @@ session_end(const struct entry *entry, const struct attachment *a, bool force)
     force = true;
   if (driver_release(a, force) < 0 || client_release(entry, a, force) < 0)
     return -1;
-  int r = end_server(entry, a, told);
+  int r = end_server(entry, a, force, told);
   if (r < 0)
     return -1;
   entry_remove(entry);
