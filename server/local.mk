@@ -141,6 +141,8 @@ server_libserver_la_SOURCES = \
 	server/control/world.h \
 	server/disk/budget.c \
 	server/disk/budget.h \
+	server/disk/gate.c \
+	server/disk/gate.h \
 	server/io/durable.c \
 	server/io/engine.c \
 	server/io/engine.h \

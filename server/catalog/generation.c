@@ -44,6 +44,7 @@ generation_new(struct generations *all, const char *name)
   gen->all = all;
   gen->name = strdup(name);
   gen->export.name = gen->name;
+  gate_init(&gen->export.gate);
   gen->export.queue = io_queue_new();
   if (gen->name && gen->export.queue)
     return gen;
@@ -56,6 +57,7 @@ generation_free(struct generation *gen)
 {
   if (!gen)
     return;
+  gate_destroy(&gen->export.gate);
   io_queue_free(gen->export.queue);
   descriptors_drop_image(gen->files.n);
   free(gen->files.id);
@@ -189,7 +191,9 @@ run_flush(struct io_work *work)
   bool again, closes = false;
 
   do {
+    gate_enter(&gen->export.gate);
     const int r = vhd_flush(gen->export.image);
+    gate_exit(&gen->export.gate);
     if (r < 0)
       log_error("export '%s': cannot make it durable: %s", gen->name,
                 strerror(-r));
@@ -250,16 +254,40 @@ export_unref(struct export *export)
 /* What a step needs done; such a request never waits for another one.  A hole
  * that is being punched locks the file, of which the loops are to know. */
 static void
-reclaim_some(struct generation *gen)
+reclaim(struct export *export)
 {
   struct vhd_request req;
 
-  if (vhd_request_start(&req, gen->export.image, VHD_RECLAIM, 0, 0, NULL, 0) <
-      0)
+  if (vhd_request_start(&req, export->image, VHD_RECLAIM, 0, 0, NULL, 0) < 0)
     return;
   while (vhd_request_step(&req) == VHD_STEP_IO)
     for (unsigned i = 0; i < req.nio; i++)
-      io_perform(gen->export.queue, &req.io[i]);
+      io_perform(export->queue, &req.io[i]);
+}
+
+/* Whether there may be more. */
+static bool
+reclaim_some(struct generation *gen)
+{
+  struct export *export = &gen->export;
+
+  gate_enter(&export->gate);
+  const bool some = vhd_has_background(export->image);
+  if (some)
+    reclaim(export);
+  gate_exit(&export->gate);
+  return some;
+}
+
+static bool
+has_background(struct generation *gen)
+{
+  struct export *export = &gen->export;
+
+  gate_enter(&export->gate);
+  const bool some = vhd_has_background(export->image);
+  gate_exit(&export->gate);
+  return some;
 }
 
 /* On a thread of the generation's queue. */
@@ -269,11 +297,10 @@ run_reclaim(struct io_work *work)
   struct generation *gen = CONTAINER_OF(work, struct generation, reclaim);
 
   do {
-    while (vhd_has_background(gen->export.image))
-      reclaim_some(gen);
+    while (reclaim_some(gen))
+      ;
     atomic_store(&gen->reclaiming, false);
-  } while (vhd_has_background(gen->export.image) &&
-           !atomic_exchange(&gen->reclaiming, true));
+  } while (has_background(gen) && !atomic_exchange(&gen->reclaiming, true));
   export_unref(&gen->export);
 }
 

@@ -22,12 +22,14 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "disk/gate.h"
 #include "io/engine.h"
 #include "vhdkit.h"
 
 struct generation;
 
-/* An export that is open.  Constant while anybody holds a reference. */
+/* An export that is open.  Constant while anybody holds a reference, but that
+ * who has closed the gate may put another image of the same disk into it. */
 /* clang-format off */
 struct export {
   const char *name;        /* canonical */
@@ -38,6 +40,7 @@ struct export {
   uint64_t size;
   bool readonly;
   bool tls_only;
+  struct gate gate;
 };
 /* clang-format on */
 

@@ -6,6 +6,8 @@
 
 #include "client/client.h"
 #include "base/clock.h"
+#include "base/container.h"
+#include "catalog/generation.h"
 #include "client/host.h"
 #include "net/stream.h"
 
@@ -31,8 +33,34 @@ client_fail(struct client *c, const char *why)
 void
 client_done(struct client *c)
 {
-  c->nops--;
+  gate_end(&c->gate);
   client_kick(c);
+}
+
+/* The gate has been closed, or opened. */
+static void
+on_gate_turned(struct gate_user *user)
+{
+  client_kick(CONTAINER_OF(user, struct client, gate));
+}
+
+void
+client_use(struct client *c, struct export *export)
+{
+  c->export = export;
+  gate_join(&export->gate, &c->gate, c->loop, on_gate_turned);
+}
+
+bool
+client_leave_export(struct client *c)
+{
+  if (!c->export)
+    return true;
+  if (!gate_leave(&c->gate))
+    return false;
+  export_unref(c->export);
+  c->export = NULL;
+  return true;
 }
 
 bool

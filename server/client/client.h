@@ -16,6 +16,7 @@
 #include "client/fact.h"
 #include "client/send.h"
 #include "disk/budget.h"
+#include "disk/gate.h"
 #include "nbd/session.h"
 
 struct export;
@@ -28,7 +29,10 @@ struct client {
   struct worker *worker;
   struct host *host;
   struct stream *stream; /* NULL once the client has been cut off */
-  struct export *export; /* once it has chosen one */
+  struct export *export; /* once it has chosen one: client_use() */
+  struct gate_user
+    gate; /* of it; counts the requests in flight, which refer to
+                          * the client */
   struct nbd_session session;
   struct account account;
   struct sender send;
@@ -38,7 +42,6 @@ struct client {
   struct fact_tally *tally;                  /* of the loop */
   uint64_t since_ns, read, written, nfailed; /* see fact.h */
 
-  unsigned nops;   /* requests in flight; they refer to the client */
   const char *why; /* it must be, or was, cut off; for the log */
   bool kicked;     /* .kick is posted */
   /* Set when the client is cut off, and at an end of file without DISC: data of
@@ -46,6 +49,34 @@ struct client {
   atomic_bool cancelled;
   struct task kick; /* the connection's */
 };
+
+/* It uses the export from now on, of which it has the reference. */
+void client_use(struct client *c, struct export *export);
+/* It has nothing in flight, and uses it no more.  False: what the gate has to
+ * say is on its way, and kicks the client yet; then this is to be called
+ * again. */
+bool client_leave_export(struct client *c);
+
+/* A request goes on; see also client_done(). */
+static inline void
+client_begin(struct client *c)
+{
+  gate_begin(&c->gate);
+}
+
+static inline unsigned
+client_in_flight(const struct client *c)
+{
+  return c->gate.inside;
+}
+
+/* The image is about to be changed, or another to take its place: nothing is
+ * begun, and the client is kicked when it may go on. */
+static inline bool
+client_is_held(const struct client *c)
+{
+  return c->gate.held;
+}
 
 /* It must be cut off; nothing is sent to it any more.  why: a literal. */
 void client_fail(struct client *c, const char *why);

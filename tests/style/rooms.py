@@ -38,12 +38,12 @@ SERVER = {
     "server/config": "provision nbd base",
     "server/net": "config base",
     "server/net/tls": "net base",
+    # The memory that clients' data takes; the gate of an open image.
+    "server/disk": "io base",
     # Where exports come from.
     "server/catalog/source": "config base",
-    "server/catalog": "catalog/source config io nbd/handshake nbd base",
-    "server/catalog/start": "catalog catalog/source config io base",
-    # The memory that clients' data takes.
-    "server/disk": "io base",
+    "server/catalog": "catalog/source disk config io nbd/handshake nbd base",
+    "server/catalog/start": "catalog catalog/source disk config io base",
     # What is known of a client, what it can ask for, and its life.
     "server/client": "catalog catalog/source disk net config io nbd base",
     "server/client/command": "client catalog catalog/source disk net config io "

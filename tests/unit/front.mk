@@ -68,6 +68,15 @@ tests_unit_test_loop_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_loop_SOURCES = tests/unit/test-loop.c
 
+check_PROGRAMS += tests/unit/test-gate
+TESTS += tests/unit/test-gate
+TSAN_TESTS += tests/unit/test-gate
+tests_unit_test_gate_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_gate_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_gate_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_gate_SOURCES = tests/unit/test-gate.c
+
 check_PROGRAMS += tests/unit/test-durable
 TESTS += tests/unit/test-durable
 tests_unit_test_durable_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -92,7 +92,7 @@ op_suspend(struct op *op)
   if (op->input)
     op->charge += op->input->resident;
   budget_charge(&op->client->account, op->charge);
-  op->client->nops++;
+  client_begin(op->client);
 }
 
 /* --------------------------------------------------------------- stepping */

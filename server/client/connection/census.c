@@ -54,7 +54,7 @@ census_visit(const struct worker *worker,
       .read = c->read,
       .written = c->written,
       .nfailed = c->nfailed,
-      .nops = c->nops,
+      .nops = client_in_flight(c),
     };
     visit(opaque, &entry);
   }

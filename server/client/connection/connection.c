@@ -176,7 +176,8 @@ is_held_up(const struct connection *conn)
 static bool
 has_nothing_under_way(const struct connection *conn)
 {
-  return conn->state == CONNECTION_SERVING && conn->client.nops == 0 &&
+  return conn->state == CONNECTION_SERVING &&
+         client_in_flight(&conn->client) == 0 &&
          send_is_empty(&conn->client.send);
 }
 
@@ -192,6 +193,8 @@ schedule(struct connection *conn)
     /* TLS may hold bytes that the socket will not announce again. */
     if (s->ops->pending && s->ops->pending(c->stream))
       yield_for(conn, 0);
+  } else if (client_is_held(c)) {
+    /* It is kicked. */
   } else if (conn->requests.yielding) {
     yield_for(conn, 0);
   } else if (has_nothing_under_way(conn)) {
@@ -341,7 +344,7 @@ advance(struct connection *conn, bool readable)
   }
   if (conn->state == CONNECTION_ENDING)
     connection_drop_negotiation(conn);
-  budget_settle(&c->account, c->nops > 0);
+  budget_settle(&c->account, client_in_flight(c) > 0 || client_is_held(c));
   set_interest(conn);
 }
 

@@ -27,9 +27,9 @@
  *  3. What waits there when the connection dies is never begun.  Who waits for
  *     memory dies when the client closes its end, half or whole.
  *  4. The stream is freed on entering DEAD; the connection when, besides,
- *     nothing is in flight (.nops), the handshake waits for no answer of
- *     another thread, and .kick is not posted.  Only on_kick() frees, so
- *     nothing goes away under a function that is running.
+ *     nothing is in flight, the handshake waits for no answer of another
+ *     thread, and neither .kick nor what the image's gate says is posted.  Only
+ *     on_kick() frees, so nothing goes away under a function that is running.
  *  5. An idle connection holds no buffer.  Whatever it does hold is charged to
  *     its account.
  *  6. When the server stops, what was received whole is answered, and nothing

@@ -62,7 +62,7 @@ ending_kill(struct connection *conn)
 static bool
 awaits_nobody(const struct connection *conn)
 {
-  return conn->client.nops == 0 &&
+  return client_in_flight(&conn->client) == 0 &&
          !(conn->negotiation && negotiate_is_waiting(conn->negotiation));
 }
 
@@ -73,11 +73,10 @@ ending_free(struct connection *conn)
   struct host *host = c->host;
   struct peer *peer = conn->peer;
 
-  if (!awaits_nobody(conn) || !budget_leave(&c->account))
+  if (!awaits_nobody(conn) || !budget_leave(&c->account) ||
+      !client_leave_export(c))
     return;
   negotiate_free(conn->negotiation);
-  if (c->export)
-    export_unref(c->export);
   TAILQ_REMOVE(&c->worker->connections, conn, link);
   free(conn);
   host->left(host, peer);
@@ -152,7 +151,8 @@ ending_late(struct connection *conn)
 {
   const struct client *c = &conn->client;
 
-  if (conn->state == CONNECTION_ENDING && c->nops > 0 && !c->send.blocked)
+  if (conn->state == CONNECTION_ENDING && client_in_flight(c) > 0 &&
+      !c->send.blocked)
     connection_set_timer(conn, ENDING_MSEC); /* the disk takes long */
   else
     ending_kill(conn);

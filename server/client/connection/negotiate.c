@@ -345,7 +345,7 @@ ready(struct negotiation *n)
   struct client *c = n->client;
 
   c->session = n->hs.session;
-  c->export = n->opened;
+  client_use(c, n->opened);
   n->opened = NULL;
   return NEGOTIATE_READY;
 }

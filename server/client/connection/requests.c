@@ -80,7 +80,7 @@ allowed(struct requests *r, const struct nbd_request *req, size_t n)
 
   if (req->type == NBD_CMD_DISC)
     return true;
-  if (!req->verdict && c->nops >= c->host->config->limits.requests)
+  if (!req->verdict && client_in_flight(c) >= c->host->config->limits.requests)
     return false;
   r->need = need_of(req, n);
   return budget_may(&c->account, r->need);
@@ -169,7 +169,9 @@ place(void *of, size_t *len)
     return NULL;
   }
   r->need = r->at_hand.payload_len - r->got;
-  *len = (size_t)budget_room(&r->client->account, r->need, STEP_BYTES);
+  *len = client_is_held(r->client)
+           ? 0
+           : (size_t)budget_room(&r->client->account, r->need, STEP_BYTES);
   r->stuck = *len == 0;
   return buf_data(r->arriving) + r->got;
 }
@@ -266,6 +268,8 @@ take(void *of, struct buf *input, const unsigned char *p, size_t n,
   enum receive_verdict verdict = RECEIVE_MORE;
   size_t taken;
 
+  if (client_is_held(c))
+    return RECEIVE_HOLD;
   while (*used < n && verdict == RECEIVE_MORE && !client_has_failed(c)) {
     if (r->arriving || r->drain > 0) {
       *used += take_data(r, p + *used, n - *used);
