@@ -35,6 +35,8 @@ server_libserver_la_SOURCES = \
 	server/base/text.h \
 	server/base/turns.c \
 	server/base/turns.h \
+	server/base/usage.c \
+	server/base/usage.h \
 	server/catalog/catalog.c \
 	server/catalog/catalog.h \
 	server/catalog/change.c \

@@ -46,6 +46,7 @@ generation_new(struct generations *all, const char *name)
   gen->export.name = gen->name;
   gate_init(&gen->export.gate);
   gen->export.queue = io_queue_new();
+  gen->export.usages = &gen->usages;
   if (gen->name && gen->export.queue)
     return gen;
   generation_free(gen);
@@ -59,6 +60,7 @@ generation_free(struct generation *gen)
     return;
   gate_destroy(&gen->export.gate);
   io_queue_free(gen->export.queue);
+  usages_clear(&gen->usages);
   descriptors_drop_image(gen->files.n);
   free(gen->files.id);
   free(gen->name);

@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "base/usage.h"
 #include "disk/gate.h"
 #include "io/engine.h"
 #include "vhdkit.h"
@@ -36,6 +37,7 @@ struct export {
   const char *description; /* or NULL; lives as long as the configuration */
   struct vhd_image *image;
   struct io_queue *queue;
+  struct usages *usages; /* where clients count what they do */
   const char *note; /* for clients, why it is read-only; a literal, or NULL */
   uint64_t size;
   bool readonly;
@@ -81,6 +83,7 @@ struct generation {
   void *owner; /* .left()'s; NULL: new clients get another one */
   char *name;
   struct file_ids files;
+  struct usages usages;
   bool stays;
   bool old; /* the name led elsewhere before all had left */
   bool closing;

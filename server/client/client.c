@@ -5,7 +5,6 @@
 #include <errno.h>
 
 #include "client/client.h"
-#include "base/clock.h"
 #include "base/container.h"
 #include "catalog/generation.h"
 #include "client/host.h"
@@ -48,6 +47,7 @@ void
 client_use(struct client *c, struct export *export)
 {
   c->export = export;
+  c->usage = usage_of(export->usages, c->loop->index);
   gate_join(&export->gate, &c->gate, c->loop, on_gate_turned);
 }
 
@@ -72,6 +72,33 @@ client_send(struct client *c)
   if (r < 0 && r != -EAGAIN)
     client_fail(c, "its replies cannot be sent");
   return r == 0;
+}
+
+static void
+took(struct client *c, unsigned kind, uint64_t nsec, unsigned n)
+{
+  usage_took(&c->usage->took[kind], nsec, n);
+  usage_took(&c->times, nsec, n);
+}
+
+void
+client_end_turn(struct client *c)
+{
+  if (c->kinds == 0)
+    return;
+  const uint64_t nsec = clock_ns() - c->turn_ns;
+  do {
+    const unsigned kind = (unsigned)__builtin_ctz(c->kinds);
+    took(c, kind, nsec, c->at_once[kind]);
+    c->at_once[kind] = 0;
+    c->kinds &= c->kinds - 1;
+  } while (c->kinds != 0);
+}
+
+void
+client_answered(struct client *c, unsigned kind, uint64_t began_ns)
+{
+  took(c, kind, clock_ns() - began_ns, 1);
 }
 
 const char *

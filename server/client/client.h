@@ -12,7 +12,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/clock.h"
 #include "base/loop.h"
+#include "base/usage.h"
 #include "client/fact.h"
 #include "client/send.h"
 #include "disk/budget.h"
@@ -41,6 +43,11 @@ struct client {
   uint64_t number;                           /* its own: census.h */
   struct fact_tally *tally;                  /* of the loop */
   uint64_t since_ns, read, written, nfailed; /* see fact.h */
+  struct usage *usage;           /* of the export by this loop; with .export */
+  struct usage_times times;      /* of all its requests */
+  uint64_t turn_ns;              /* when it began to take what was received */
+  unsigned kinds;                /* bits: of which there are any in .at_once */
+  uint16_t at_once[USAGE_KINDS]; /* done since then, without waiting */
 
   const char *why; /* it must be, or was, cut off; for the log */
   bool kicked;     /* .kick is posted */
@@ -104,12 +111,35 @@ const char *client_issuer(const struct client *c);
  * been there.  The client is not cut off yet. */
 void client_tell(const struct client *c, struct fact *fact);
 
+/* A turn begins, in which requests are taken, or ends.  They take from then
+ * until their answer is put out: for those that wait for nothing, that is the
+ * end of the turn. */
+static inline void
+client_begin_turn(struct client *c)
+{
+  c->turn_ns = clock_ns();
+}
+
+void client_end_turn(struct client *c);
+
+/* A request of a kind has been answered, at once or after it had to wait since
+ * began_ns. */
+static inline void
+client_answered_at_once(struct client *c, unsigned kind)
+{
+  c->at_once[kind]++;
+  c->kinds |= 1U << kind;
+}
+
+void client_answered(struct client *c, unsigned kind, uint64_t began_ns);
+
 /* It has read, or written, so many bytes of its export. */
 static inline void
 client_has_read(struct client *c, uint64_t n)
 {
   c->read += n;
   fact_add(&c->tally->read, n);
+  usage_add(&c->usage->read, n);
 }
 
 static inline void
@@ -117,6 +147,7 @@ client_has_written(struct client *c, uint64_t n)
 {
   c->written += n;
   fact_add(&c->tally->written, n);
+  usage_add(&c->usage->written, n);
 }
 
 #endif

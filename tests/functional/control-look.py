@@ -134,12 +134,14 @@ def _():
         two.ask_info("web", INFO)
         first, second = c.ask("clients")["clients"]
         check(abs(time.time() - first.pop("since")) < 30, first)
+        times = first.pop("p50-us"), first.pop("p99-us")
+        check(16 <= times[0] <= times[1] < 8 << 20, times)
         us = os.geteuid()
         equal(first, {
             "client": 1, "address": f"process {os.getpid()}",
             "pid": os.getpid(), "uid": us, "identity": f"uid:{us}",
             "export": "web", "state": "serving", "tls": False, "read": 4096,
-            "written": 8192, "requests": 0, "errors": 1})
+            "written": 8192, "requests": 0, "answered": 2, "errors": 1})
         equal(second["client"], 2)
         equal(second["address"], f"127.0.0.1:{port}")
         equal((second["identity"], second["export"], second["state"]),

@@ -77,6 +77,14 @@ tests_unit_test_gate_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_gate_SOURCES = tests/unit/test-gate.c
 
+check_PROGRAMS += tests/unit/test-usage
+TESTS += tests/unit/test-usage
+TSAN_TESTS += tests/unit/test-usage
+tests_unit_test_usage_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_usage_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_usage_LDADD = server/libserver.la $(CMOCKA_LIBS)
+tests_unit_test_usage_SOURCES = tests/unit/test-usage.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-durable
 TESTS += tests/unit/test-durable
 tests_unit_test_durable_CPPFLAGS = $(UNIT_CPPFLAGS)

@@ -33,6 +33,7 @@ op_new(struct client *c, const struct nbd_request *req)
   }
   op->client = c;
   op->req = *req;
+  op->began_ns = c->turn_ns;
   op->in_flight = false;
   op->pinned = false;
   op->split = false;
@@ -55,8 +56,12 @@ op_free(struct op *op)
   if (op->buf)
     budget_put(&c->account, op->buf);
   const bool in_flight = op->in_flight;
-  if (in_flight)
+  if (in_flight) {
     budget_discharge(&c->account, op->charge);
+    client_answered(c, op->req.type, op->began_ns);
+  } else {
+    client_answered_at_once(c, op->req.type);
+  }
 
   if (worker->nspare_ops < SPARE_MAX) {
     op->next = worker->spare_ops;

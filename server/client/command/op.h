@@ -33,6 +33,7 @@ struct op {
   void (*finish)(struct op *op);
   struct nbd_request req;
 
+  uint64_t began_ns;
   bool in_flight;
   bool pinned; /* vhd_request_end() is due */
   bool split;  /* READ: in chunks, one a run */

@@ -55,6 +55,9 @@ census_visit(const struct worker *worker,
       .written = c->written,
       .nfailed = c->nfailed,
       .nops = client_in_flight(c),
+      .nanswered = usage_count(&c->times),
+      .p50_ns = usage_quantile(&c->times, 0.5),
+      .p99_ns = usage_quantile(&c->times, 0.99),
     };
     visit(opaque, &entry);
   }

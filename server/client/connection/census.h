@@ -28,6 +28,8 @@ struct census_entry {
   uint64_t read, written; /* bytes */
   uint64_t nfailed;       /* errors that it got */
   unsigned nops;          /* requests in flight */
+  uint64_t nanswered;
+  uint64_t p50_ns, p99_ns; /* as usage_quantile() tells */
 };
 
 /* How many there are at most. */

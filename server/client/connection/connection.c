@@ -218,8 +218,12 @@ receive_some(struct connection *conn)
     only_held = true;
   }
   requests_begin_turn(&conn->requests);
-  return receive(&conn->receiver, c, &requests_consumer, &conn->requests,
-                 only_held);
+  client_begin_turn(c);
+  const enum receive_verdict verdict = receive(&conn->receiver, c,
+                                               &requests_consumer,
+                                               &conn->requests, only_held);
+  client_end_turn(c);
+  return verdict;
 }
 
 static const char *

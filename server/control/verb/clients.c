@@ -18,7 +18,8 @@
 
 /* A connection, as it was seen; the strings are copies, or NULL. */
 struct row {
-  uint64_t number, since_ns, read, written, nfailed;
+  uint64_t number, since_ns, read, written, nfailed, nanswered;
+  uint64_t p50_ns, p99_ns;
   struct visitor visitor;
   char *identity, *export;
   unsigned nops;
@@ -57,6 +58,9 @@ note(void *opaque, const struct census_entry *entry)
     .read = entry->read,
     .written = entry->written,
     .nfailed = entry->nfailed,
+    .nanswered = entry->nanswered,
+    .p50_ns = entry->p50_ns,
+    .p99_ns = entry->p99_ns,
     .visitor = *entry->visitor,
     .identity = copy(entry->identity),
     .export = copy(entry->export),
@@ -109,6 +113,9 @@ row_line(const struct row *row)
   say_number(object, "read", row->read);
   say_number(object, "written", row->written);
   say_number(object, "requests", row->nops);
+  say_number(object, "answered", row->nanswered);
+  say_number(object, "p50-us", row->p50_ns / 1000);
+  say_number(object, "p99-us", row->p99_ns / 1000);
   say_number(object, "errors", row->nfailed);
   return object;
 }
