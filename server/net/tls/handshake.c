@@ -92,8 +92,7 @@ tls_handshake_count(int n)
 static void
 established(struct tls_stream *t)
 {
-  t->identity =
-    tls_identity_find(t->ssl, &t->handshake->claim, &t->issuer);
+  t->identity = tls_identity_find(t->ssl, &t->handshake->claim, &t->issuer);
   log_debug("TLS with %s: %s, %s, %s", t->handshake->peer,
             SSL_get_version(t->ssl), SSL_get_cipher_name(t->ssl),
             t->identity != NULL ? t->identity : "nobody in particular");
