@@ -95,3 +95,12 @@ reply_ok(struct client *c, const struct nbd_request *req)
   if (!client_has_failed(c))
     put_reply(c, req, NBD_SUCCESS, NULL);
 }
+
+bool
+reply_early(struct client *c, const struct nbd_request *req)
+{
+  unsigned char reply[NBD_REPLY_MAX];
+
+  return send_early_put(&c->send, reply,
+                        nbd_reply_ok(&c->session, req, reply));
+}

@@ -3,6 +3,7 @@
 #ifndef SERVER_CLIENT_REPLY_H
 #define SERVER_CLIENT_REPLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct client;
@@ -17,5 +18,8 @@ void reply_error(struct client *c, const struct nbd_request *req,
 /* err: a negative errno. */
 void reply_errno(struct client *c, const struct nbd_request *req, int err);
 void reply_ok(struct client *c, const struct nbd_request *req);
+/* The same from any thread while the request is in flight, to be sent by
+ * send_early(); false: it is left to the loop. */
+bool reply_early(struct client *c, const struct nbd_request *req);
 
 #endif

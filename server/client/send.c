@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/send.h"
 #include "base/buffer.h"
@@ -20,6 +21,13 @@ send_init(struct sender *s, struct account *account)
 {
   s->account = account;
   TAILQ_INIT(&s->pieces);
+  pthread_mutex_init(&s->early.lock, NULL);
+}
+
+void
+send_destroy(struct sender *s)
+{
+  pthread_mutex_destroy(&s->early.lock);
 }
 
 static struct piece *
@@ -178,13 +186,13 @@ send_bytes(struct sender *s, struct stream *stream)
   return sent;
 }
 
-int
-send_some(struct sender *s, struct stream *stream)
+/* The pieces.  0: all; else as send_some(). */
+static int
+send_pieces(struct sender *s, struct stream *stream)
 {
   struct piece *piece;
   ssize_t n = 0;
 
-  s->blocked = false;
   while ((piece = TAILQ_FIRST(&s->pieces)) != NULL) {
     if (piece->len == 0) {
       piece_free_first(s);
@@ -193,17 +201,96 @@ send_some(struct sender *s, struct stream *stream)
     n = piece->buf ? send_bytes(s, stream) : send_file_piece(s, stream, piece);
     if (n <= 0)
       break;
+    s->early.midway = true;
   }
-  if (!piece)
-    return 0;
-  s->blocked = n == -EAGAIN;
-  return n < 0 ? (int)n : -EIO;
+  if (piece)
+    return n < 0 ? (int)n : -EIO;
+  s->early.midway = false;
+  return 0;
+}
+
+/* The lock is held.  The early replies, unless they have to wait: 0, or why not
+ * all were sent. */
+static int
+send_early_bytes(struct early *e, struct stream *stream)
+{
+  unsigned len = atomic_load_explicit(&e->len, memory_order_relaxed);
+  ssize_t n = 0;
+
+  while (len > 0 && !e->midway) {
+    struct iovec iov = { .iov_base = e->bytes + e->at, .iov_len = len };
+    n = stream->ops->sendv(stream, &iov, 1, false);
+    if (n <= 0)
+      return n < 0 ? (int)n : -EIO;
+    len -= (unsigned)n;
+    e->at = len > 0 ? e->at + (unsigned)n : 0;
+    atomic_store_explicit(&e->len, len, memory_order_relaxed);
+  }
+  return 0;
+}
+
+int
+send_some(struct sender *s, struct stream *stream)
+{
+  pthread_mutex_lock(&s->early.lock);
+  int r = send_early_bytes(&s->early, stream);
+  if (r == 0)
+    r = send_pieces(s, stream);
+  if (r == 0)
+    r = send_early_bytes(&s->early, stream);
+  pthread_mutex_unlock(&s->early.lock);
+  s->blocked = r == -EAGAIN;
+  return r;
 }
 
 void
 send_clear(struct sender *s)
 {
+  pthread_mutex_lock(&s->early.lock);
+  s->early.stream = NULL;
+  atomic_store_explicit(&s->early.len, 0, memory_order_relaxed);
+  pthread_mutex_unlock(&s->early.lock);
   while (!TAILQ_EMPTY(&s->pieces))
     piece_free_first(s);
   s->len = 0;
+}
+
+/* ------------------------------------------------------------ early replies */
+
+void
+send_allow_early(struct sender *s, struct stream *stream)
+{
+  if (!stream->ops->sends_beside)
+    return;
+  pthread_mutex_lock(&s->early.lock);
+  s->early.stream = stream;
+  pthread_mutex_unlock(&s->early.lock);
+}
+
+bool
+send_early_put(struct sender *s, const unsigned char *reply, size_t n)
+{
+  struct early *e = &s->early;
+
+  pthread_mutex_lock(&e->lock);
+  const unsigned len = atomic_load_explicit(&e->len, memory_order_relaxed);
+  const bool fits = e->stream && n <= sizeof e->bytes - e->at - len;
+  if (fits) {
+    memcpy(e->bytes + e->at + len, reply, n);
+    atomic_store_explicit(&e->len, len + (unsigned)n, memory_order_relaxed);
+  }
+  pthread_mutex_unlock(&e->lock);
+  return fits;
+}
+
+/* A stream that is broken is the loop's business. */
+void
+send_early(struct sender *s)
+{
+  if (atomic_load_explicit(&s->early.len, memory_order_relaxed) == 0)
+    return;
+  pthread_mutex_lock(&s->early.lock);
+  if (s->early.stream)
+    send_early_bytes(&s->early, s->early.stream);
+  pthread_mutex_unlock(&s->early.lock);
 }

@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "io/engine.h"
 
 #define WINDOW_NS UINT64_C(50000000)
@@ -112,13 +113,38 @@ write_one(struct io_job *job)
   io->flags |= VHD_IO_DURABLE;
 }
 
+static struct io_batch *
+batch_of(struct task *done)
+{
+  return CONTAINER_OF(done, struct io_batch, done);
+}
+
+/* To their loops, those together that follow each other there. */
+static void
+post(struct tasks *done)
+{
+  struct tasks same = STAILQ_HEAD_INITIALIZER(same);
+  struct loop *loop = NULL;
+  struct task *task;
+
+  while ((task = STAILQ_FIRST(done)) != NULL) {
+    STAILQ_REMOVE_HEAD(done, link);
+    if (loop != batch_of(task)->loop && !STAILQ_EMPTY(&same))
+      loop_post_all(loop, &same);
+    loop = batch_of(task)->loop;
+    STAILQ_INSERT_TAIL(&same, task, link);
+  }
+  if (!STAILQ_EMPTY(&same))
+    loop_post_all(loop, &same);
+}
+
 /* They end together; one says for all that the disk has done something. */
 static void
 end_all(struct io_works *group, int sync)
 {
   struct tasks done = STAILQ_HEAD_INITIALIZER(done);
   struct io_work *work;
-  struct loop *loop = NULL;
+  struct task *task;
 
   while ((work = STAILQ_FIRST(group)) != NULL) {
     struct io_job *job = job_of(work);
@@ -129,14 +155,13 @@ end_all(struct io_works *group, int sync)
       job->io->flags |= VHD_IO_LOST;
     }
     job->tells = STAILQ_EMPTY(group);
-    if (loop != batch->loop && !STAILQ_EMPTY(&done))
-      loop_post_all(loop, &done);
-    loop = batch->loop;
-    if (io_job_end(job))
+    if (io_job_end(job) && (!batch->ended || batch->ended(batch)))
       STAILQ_INSERT_TAIL(&done, &batch->done, link);
   }
-  if (!STAILQ_EMPTY(&done))
-    loop_post_all(loop, &done);
+  STAILQ_FOREACH(task, &done, link)
+    if (batch_of(task)->ending)
+      batch_of(task)->ending(batch_of(task));
+  post(&done);
 }
 
 /* One by itself needs nothing else on the disk than its own bytes. */
@@ -151,7 +176,7 @@ carry_out(struct io_works *group)
 
   if (STAILQ_NEXT(work, link) == NULL && !io_job_cancelled(job_of(work))) {
     vhd_io_perform(job_of(work)->io);
-    io_job_done(job_of(work));
+    end_all(group, 0);
     return;
   }
   STAILQ_FOREACH(work, group, link)

@@ -194,6 +194,12 @@ struct io_batch {
   struct loop *loop;
   struct io_queue *queue;
   struct task done; /* posted to .loop when all have their result */
+  /* Where set, called before that on the thread that has made the last of them
+   * durable, and all of that sync's batches; false: .done is not to be posted,
+   * nor the batch to be touched any more.  Then, of those for which it was
+   * true, .ending, before any is posted. */
+  bool (*ended)(struct io_batch *);
+  void (*ending)(struct io_batch *);
   /* Where set: data that has not been written yet when this becomes true is
    * not written any more, but is -ECANCELED.  Data is what lies in [data, data
    * + data_len) of memory. */
@@ -326,6 +332,7 @@ struct io_lead {
   struct loop *loop;
   struct task back;   /* posted to .loop when .step has been taken */
   enum vhd_step step; /* DONE, or IO that is to be carried out */
+  void (*ended)(struct io_lead *); /* on the thread, before that */
 };
 
 /* The request has been parked with .leads set, and woken.  It is stepped on a

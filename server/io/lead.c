@@ -66,6 +66,8 @@ run(struct io_work *work)
   if (step == VHD_STEP_PARKED)
     return; /* it may have been woken, and be elsewhere, by now */
   lead->step = step;
+  if (lead->ended)
+    lead->ended(lead);
   loop_post(loop, &lead->back);
 }
 

@@ -77,6 +77,7 @@ plain_free(struct stream *s)
 }
 
 static const struct stream_ops plain_ops = {
+  .sends_beside = true,
   .recv = plain_recv,
   .sendv = plain_sendv,
   .sendfile = plain_sendfile,

@@ -5,7 +5,7 @@
  * cryptographic state.  It knows nothing of NBD and of event loops: it says
  * which readiness of the socket it needs, and its owner waits for that.  One
  * thread at a time uses a stream (the thread of the loop its connection lives
- * on).
+ * on), save for .sends_beside.
  *
  * Every function that moves bytes returns
  *   > 0      so many bytes were moved;
@@ -28,6 +28,9 @@
 struct stream;
 
 struct stream_ops {
+  /* sendv may be called by one thread while another is in recv. */
+  bool sends_beside;
+
   /* Begins a stream: TLS negotiates.  0 when established, -EAGAIN or -errno as
    * above.  NULL: nothing to negotiate. */
   int (*handshake)(struct stream *s);

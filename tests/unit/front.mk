@@ -101,6 +101,14 @@ tests_unit_test_lead_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_lead_SOURCES = tests/unit/test-lead.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-send
+TESTS += tests/unit/test-send
+tests_unit_test_send_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_send_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_send_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_send_SOURCES = tests/unit/test-send.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-helper tests/unit/test-keeper \
 	tests/unit/test-policy tests/unit/test-worker
 TESTS += tests/unit/test-helper tests/unit/test-keeper tests/unit/test-policy \

@@ -44,9 +44,11 @@ struct asker {
   struct io_batch batch;
   struct vhd_io io;
   bool done;
+  unsigned ended, ending; /* asked for an end, told of all ends: when */
 };
 
 static struct asker askers[ASKERS];
+static unsigned calls; /* .ended and .ending so far */
 static struct io_queue *queue;
 static struct loop *loop; /* nobody runs it: what is posted stays there */
 
@@ -296,6 +298,46 @@ test_cancelled(void **state)
   assert_int_equal(disk.writes, 1);
 }
 
+/* The second keeps its end for itself. */
+static bool
+ended(struct io_batch *batch)
+{
+  struct asker *a = CONTAINER_OF(batch, struct asker, batch);
+
+  a->ended = ++calls;
+  return a != &askers[2];
+}
+
+static void
+ending(struct io_batch *batch)
+{
+  CONTAINER_OF(batch, struct asker, batch)->ending = ++calls;
+}
+
+/* All who share a sync are asked first, then told, then posted. */
+static void
+test_early(void **state)
+{
+  (void)state;
+  fix_syncers(false);
+  submit(&askers[0], 0);
+  wait_for_syncs(1);
+  calls = 0;
+  for (unsigned i = 1; i < 4; i++) {
+    submit(&askers[i], 0);
+    askers[i].batch.ended = ended;
+    askers[i].batch.ending = ending;
+  }
+  let_go();
+  wait_until_done(3);
+  assert_false(askers[2].done);
+  for (unsigned i = 1; i < 4; i++)
+    assert_int_equal(askers[i].ended, i);
+  assert_int_equal(askers[1].ending, 4);
+  assert_int_equal(askers[2].ending, 0);
+  assert_int_equal(askers[3].ending, 5);
+}
+
 struct found {
   bool several, trying;
   unsigned hold;
@@ -378,6 +420,7 @@ main(void)
     cmocka_unit_test_setup_teardown(test_expected, begin, end),
     cmocka_unit_test_setup_teardown(test_failure, begin, end),
     cmocka_unit_test_setup_teardown(test_cancelled, begin, end),
+    cmocka_unit_test_setup_teardown(test_early, begin, end),
     cmocka_unit_test_setup_teardown(test_parallel, begin, end),
     cmocka_unit_test_setup_teardown(test_serial, begin, end),
   };

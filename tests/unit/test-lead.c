@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "io/engine.h"
 #include "unit/unit.h"
 
@@ -20,6 +21,7 @@ struct asker {
   struct vhd_request req;
   struct io_lead lead;
   atomic_bool woken;
+  atomic_bool told; /* that it has led, before that was posted */
 };
 
 static uint8_t data[SIZE];
@@ -86,12 +88,24 @@ write_durably(struct asker *a)
 }
 
 static void
+ended(struct io_lead *led)
+{
+  struct asker *a = CONTAINER_OF(led, struct asker, lead);
+
+  pthread_mutex_lock(&loop->lock);
+  atomic_store(&a->told,
+               STAILQ_EMPTY(&loop->inbox) && led->step == VHD_STEP_DONE);
+  pthread_mutex_unlock(&loop->lock);
+}
+
+static void
 lead(struct asker *a)
 {
   assert_true(a->req.leads);
-  a->lead.req = &a->req;
-  a->lead.queue = queue;
-  a->lead.loop = loop;
+  atomic_store(&a->told, false);
+  a->lead = (struct io_lead){
+    .req = &a->req, .queue = queue, .loop = loop, .ended = ended
+  };
   io_lead(&a->lead);
 }
 
@@ -119,6 +133,7 @@ assert_led(struct asker *a)
 {
   while (!is_posted())
     sched_yield();
+  assert_true(atomic_load(&a->told));
   assert_int_equal(a->lead.step, VHD_STEP_DONE);
   assert_int_equal(a->req.result, 0);
 }

@@ -34,6 +34,8 @@ op_new(struct client *c, const struct nbd_request *req)
   op->client = c;
   op->req = *req;
   op->began_ns = c->turn_ns;
+  op->plain = false;
+  op->answered = false;
   op->in_flight = false;
   op->pinned = false;
   op->split = false;
@@ -104,16 +106,39 @@ op_suspend(struct op *op)
 
 static void perform_and_run(struct op *op);
 
-/* It has led a commit. */
+/* A thread has stepped it last. */
 static void
-on_back(struct task *task)
+go_on(struct op *op)
 {
-  struct op *op = OP_OF(task, lead.back);
-
   if (op->lead.step == VHD_STEP_DONE)
     op->finish(op);
   else
     perform_and_run(op);
+}
+
+/* It has led a commit. */
+static void
+on_back(struct task *task)
+{
+  go_on(OP_OF(task, lead.back));
+}
+
+/* On a thread that has stepped it. */
+static void
+answer_early(struct op *op)
+{
+  op->answered = op->plain && op->lead.step == VHD_STEP_DONE &&
+                 op->vr.result == 0 && reply_early(op->client, &op->req);
+}
+
+static void
+on_led(struct io_lead *lead)
+{
+  struct op *op = OP_OF(lead, lead);
+
+  answer_early(op);
+  if (op->answered)
+    send_early(&op->client->send);
 }
 
 static void
@@ -129,6 +154,7 @@ on_woken(struct task *task)
   op->lead.queue = op->client->export->queue;
   op->lead.loop = op->client->loop;
   op->lead.back.run = on_back;
+  op->lead.ended = on_led;
   io_lead(&op->lead);
 }
 
@@ -170,9 +196,36 @@ op_end(struct op *op)
 }
 
 static void
-on_stepped(struct task *task)
+on_performed(struct task *task)
 {
-  op_run(OP_OF(task, batch.done));
+  struct op *op = OP_OF(task, batch.done);
+
+  if (op->stepped)
+    go_on(op);
+  else
+    op_run(op);
+}
+
+/* On the thread that has made it durable.  Once parked it may have been woken,
+ * and be elsewhere. */
+static bool
+on_durable(struct io_batch *batch)
+{
+  struct op *op = OP_OF(batch, batch);
+  const enum vhd_step step = vhd_request_step(&op->vr);
+
+  if (step == VHD_STEP_PARKED)
+    return false;
+  op->lead.step = step;
+  op->stepped = true;
+  answer_early(op);
+  return true;
+}
+
+static void
+on_all_durable(struct io_batch *batch)
+{
+  send_early(&OP_OF(batch, batch)->client->send);
 }
 
 static void
@@ -192,6 +245,9 @@ submit(struct op *op, unsigned n, void (*done)(struct task *))
   op->batch.loop = c->loop;
   op->batch.queue = c->export->queue;
   op->batch.done.run = done;
+  op->batch.ended = op->plain ? on_durable : NULL;
+  op->batch.ending = op->plain ? on_all_durable : NULL;
+  op->stepped = false;
   op->batch.cancel = &c->cancelled;
   op->batch.data = op->vr.buf;
   op->batch.data_len = op->vr.op == VHD_WRITE ? op->vr.len : 0;
@@ -233,7 +289,7 @@ perform(struct op *op)
   }
   if (n == 0)
     return true;
-  submit(op, n, on_stepped);
+  submit(op, n, on_performed);
   return false;
 }
 
@@ -279,7 +335,7 @@ op_answer(struct op *op, int err)
 {
   if (err)
     reply_errno(op->client, &op->req, err);
-  else
+  else if (!op->answered)
     reply_ok(op->client, &op->req);
   op_free(op);
 }

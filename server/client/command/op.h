@@ -5,7 +5,8 @@
  *      op_run() steps the library's request: I/Os are tried at once, the rest
  *      goes to the engine; it comes back by itself when they are done or when
  *      the request is unparked; a commit that it leads is the engine's
- *   .finish(op) is called when the request is done, and puts the reply out
+ *   .finish(op) is called when the request is done, and puts the reply out;
+ *      a plain one may have been sent by the thread that made it durable
  *   op_free()
  *
  * An op that finishes within its first op_run() costs no bookkeeping.  One
@@ -34,6 +35,9 @@ struct op {
   struct nbd_request req;
 
   uint64_t began_ns;
+  bool plain;    /* its answer says no more than that all went well */
+  bool answered; /* that has been said */
+  bool stepped;  /* .lead.step is what the last step of .vr gave */
   bool in_flight;
   bool pinned; /* vhd_request_end() is due */
   bool split;  /* READ: in chunks, one a run */

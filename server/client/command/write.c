@@ -48,6 +48,7 @@ start_and_run(struct op *op, enum vhd_op what, void *data)
   int r;
 
   op->finish = finish;
+  op->plain = true;
   r = op_start(op, what, off, len, data, flags);
   if (r < 0)
     op_answer(op, r);

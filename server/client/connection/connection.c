@@ -88,6 +88,7 @@ act(struct connection *conn, enum negotiate_event event)
   case NEGOTIATE_READY:
     conn->state = CONNECTION_SERVING;
     connection_drop_negotiation(conn);
+    send_allow_early(&conn->client.send, conn->client.stream);
     tell(conn, FACT_CHOSE);
     if (conn->stopping)
       ending_begin(conn, ending_by_stop);

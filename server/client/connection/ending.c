@@ -78,6 +78,7 @@ ending_free(struct connection *conn)
     return;
   negotiate_free(conn->negotiation);
   TAILQ_REMOVE(&c->worker->connections, conn, link);
+  send_destroy(&c->send);
   free(conn);
   host->left(host, peer);
 }
