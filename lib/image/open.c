@@ -135,6 +135,7 @@ struct opening {
   struct vhd_image *image; /* once the chain is whole */
   unsigned started;        /* layers from here on are ready */
   bool below;              /* the image is to be what is below the top */
+  bool alone;              /* without its parents, to be written all the same */
 };
 
 static void
@@ -211,6 +212,7 @@ start_image(struct opening *o, struct vhd_error *err)
   if (!o->image)
     return vhd_fail_sys(err, ENOMEM, "%s", top->path);
   o->image->unlocked = flags & VHD_OPEN_UNLOCKED;
+  o->image->orphan = o->image->orphan && !o->alone;
   if (c->n > 1 && image_exchange(o->image, c->layer + 1, c->n - 1) < 0)
     return vhd_fail_sys(err, ENOMEM, "%s", top->path);
   return start_with_journal(o->image, c->opt->journal_dir, err);
@@ -274,6 +276,22 @@ vhd_open(const char *path, const struct vhd_open_options *opt,
   if (!o)
     return vhd_fail_sys(err, ENOMEM, "%s", path);
   return open_all(o, chain_begin(&o->chain, path, opt, err), image, err);
+}
+
+/* What the journal tells of is all in the file itself, whoever the parents
+ * are. */
+int
+image_open_alone(const char *path, const struct vhd_open_options *opt,
+                 struct vhd_image **image, struct vhd_error *err)
+{
+  struct vhd_open_options open = *opt;
+  struct opening *o = calloc(1, sizeof *o);
+
+  if (!o)
+    return vhd_fail_sys(err, ENOMEM, "%s", path);
+  open.flags = VHD_OPEN_NO_PARENT;
+  o->alone = true;
+  return open_all(o, chain_begin(&o->chain, path, &open, err), image, err);
 }
 
 int

@@ -19,6 +19,12 @@
 int image_start(struct vhd_image *img, struct journal *journal, bool keep,
                 struct vhd_error *err);
 
+/* Opens an image for writing without its parents, so that what a killed process
+ * left in the journal comes into its file.  To be closed, and not to be read or
+ * written. */
+int image_open_alone(const char *path, const struct vhd_open_options *opt,
+                     struct vhd_image **image, struct vhd_error *err);
+
 /* Opens the parents of a child that itself cannot be opened; child: see
  * layer_of_child(), which it takes over, also on failure. */
 int image_open_parents(struct layer *child, const struct vhd_open_options *opt,

@@ -9,18 +9,17 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "image/image.h"
+#include "image/open.h"
 #include "ops/settle.h"
 
 int
 settle_image(const char *path, const struct vhd_open_options *opt,
              struct vhd_error *err)
 {
-  struct vhd_open_options open = *opt;
   struct vhd_error why = { 0 };
   struct vhd_image *image;
 
-  open.flags = 0;
-  int r = vhd_open(path, &open, &image, &why);
+  int r = image_open_alone(path, opt, &image, &why);
   if (r == 0)
     r = vhd_close(image, &why);
   return r < 0 ? vhd_fail(err, why.code, -r,

@@ -2,6 +2,7 @@
 """What the tests of verbs that change an image in place share: images with
 holes and zeros in them, other programs' images, and what must stay."""
 
+import contextlib
 import json
 import lzma
 import os
@@ -42,6 +43,18 @@ def findings(path, status=(0,)):
 
 def sound(path):
     equal(findings(path), [], path)
+
+
+@contextlib.contextmanager
+def killed_writer(path, data):
+    """Writes that and is killed at the end, without having flushed."""
+    with subprocess.Popen([VHDKIT, "write", path], stdin=subprocess.PIPE
+                          ) as writer:
+        writer.stdin.write(data + b"?" * MiB * 2)
+        writer.stdin.flush()
+        yield
+        writer.kill()
+        writer.wait(timeout=60)
 
 
 def qemu_content(path):

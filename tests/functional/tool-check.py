@@ -3,14 +3,13 @@
 """vhdkit check: sound images are sound, each fault has its name, and the exit
 status says which kind it was.  What is broken does not open either."""
 
-import contextlib
 import os
 import re
 import struct
-import subprocess
 
 from checktest import verdict
-from tooltest import (KiB, MiB, VHDKIT, case, check, contains, equal, program,
+from inplacetest import killed_writer
+from tooltest import (KiB, MiB, case, check, contains, equal, program,
                       read_json, refused, run, vhdkit)
 from vhdimage import UNUSED, Image, new_footer, write_dynamic, write_fixed
 
@@ -391,17 +390,6 @@ def _():
     figures = [int(n) for n in re.findall(r"\d+", message)]
     equal(figures[0], got["leaked-bytes"])
     check(figures[2] <= figures[0], message)
-
-
-@contextlib.contextmanager
-def killed_writer(path, data):
-    with subprocess.Popen([VHDKIT, "write", path], stdin=subprocess.PIPE
-                          ) as writer:
-        writer.stdin.write(data + b"?" * MiB * 2)
-        writer.stdin.flush()
-        yield
-        writer.kill()
-        writer.wait(timeout=60)
 
 
 def allocated(path):

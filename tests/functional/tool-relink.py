@@ -5,9 +5,9 @@
 import os
 import shutil
 
-from inplacetest import CHAIN, sound, unpack
-from tooltest import (KiB, case, contains, content, equal, read_json, refused,
-                      run, same_bytes, vhdkit)
+from inplacetest import CHAIN, killed_writer, sound, unpack
+from tooltest import (KiB, MiB, case, contains, content, equal, read_json,
+                      refused, run, same_bytes, vhdkit)
 from vhdimage import Image
 
 
@@ -27,6 +27,29 @@ def moved():
     for old, name in (("base", "x"), ("a", "y"), ("aa", "z"), ("b", "b")):
         shutil.move(f"{old}.vhd", f"new/{name}.vhd")
     return {"y": before["a"], "z": before["aa"], "b": before["b"]}
+
+
+@case("what a killed program left of a child comes into it before its parent "
+      "is known again")
+def _():
+    vhdkit("create", "--size", "16M", "--block-size", "64K", "base.vhd")
+    vhdkit("write", "base.vhd", data=b"base" * MiB)
+    vhdkit("create", "--parent", "base.vhd", "a.vhd")
+    vhdkit("create", "--parent", "base.vhd", "b.vhd")
+    for name in ("a.vhd", "b.vhd"):
+        with killed_writer(name, b"new " * (MiB // 4)):
+            pass
+    os.mkdir("new")
+    for name in ("base.vhd", "a.vhd", "b.vhd"):
+        os.rename(name, f"new/moved-{name}")
+    vhdkit("set", "--parent", "new/moved-base.vhd", "new/moved-a.vhd")
+    equal([i["filename"] for i in read_json("relink", "--json", "new")],
+          ["new/moved-b.vhd"])
+    for name in ("a", "b"):
+        same_bytes(content(f"new/moved-{name}.vhd")[:MiB], b"new " * (MiB // 4))
+        equal(content(f"new/moved-{name}.vhd")[3 * MiB:4 * MiB],
+              b"base" * (MiB // 4))
+        vhdkit("check", f"new/moved-{name}.vhd")
 
 
 @case("a whole tree under new names, and a second time there is nothing to do")
