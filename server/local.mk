@@ -164,8 +164,12 @@ server_libserver_la_SOURCES = \
 	server/keeper/broker/journals.h \
 	server/keeper/broker/message.c \
 	server/keeper/broker/message.h \
+	server/keeper/broker/place.c \
+	server/keeper/broker/place.h \
 	server/keeper/broker/policy.c \
 	server/keeper/broker/policy.h \
+	server/keeper/broker/policy_disks.c \
+	server/keeper/broker/policy_disks.h \
 	server/keeper/capabilities.c \
 	server/keeper/capabilities.h \
 	server/keeper/confine.c \

@@ -57,11 +57,12 @@ SERVER = {
     "server/control/verb": "control client/connection client catalog "
                            "catalog/source disk net config io nbd base",
     "server/control/socket": "control/verb control net base",
-    "server/keeper/broker": "net/tls config base",
+    "server/keeper/broker": "net/tls config provision base",
     "server/keeper": "keeper/broker net/tls net config base",
     # Composition.
     "server": "keeper keeper/broker control/socket control "
-              "client/connection client/command client disk catalog/start catalog catalog/source net/tls net "
+              "client/connection client/command client disk catalog/start "
+              "catalog catalog/source net/tls net "
               "config io nbd/handshake nbd base",
 }
 ROOM_FILES = 10

@@ -110,9 +110,9 @@ tests_unit_test_send_LDADD = server/libserver.la lib/libvhdkit.la \
 tests_unit_test_send_SOURCES = tests/unit/test-send.c $(UNIT_COMMON)
 
 check_PROGRAMS += tests/unit/test-helper tests/unit/test-keeper \
-	tests/unit/test-policy tests/unit/test-worker
+	tests/unit/test-policy tests/unit/test-policy-disks tests/unit/test-worker
 TESTS += tests/unit/test-helper tests/unit/test-keeper tests/unit/test-policy \
-	tests/unit/test-worker
+	tests/unit/test-policy-disks tests/unit/test-worker
 tests_unit_test_helper_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_helper_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_helper_LDADD = server/libserver.la lib/libvhdkit.la \
@@ -128,6 +128,11 @@ tests_unit_test_policy_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_policy_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(CMOCKA_LIBS)
 tests_unit_test_policy_SOURCES = tests/unit/test-policy.c
+tests_unit_test_policy_disks_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_policy_disks_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_policy_disks_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(CMOCKA_LIBS)
+tests_unit_test_policy_disks_SOURCES = tests/unit/test-policy-disks.c
 tests_unit_test_worker_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_worker_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_worker_LDADD = server/libserver.la lib/libvhdkit.la \

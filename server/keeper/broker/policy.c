@@ -25,6 +25,8 @@
 #include "config/command_line.h"
 #include "keeper/broker/journals.h"
 #include "keeper/broker/message.h"
+#include "keeper/broker/place.h"
+#include "keeper/broker/policy_disks.h"
 #include "net/tls/keys.h"
 #include "vhdkit.h"
 
@@ -48,6 +50,7 @@ static const char *const key_names[] = KEYS_NAMES;
 
 enum right {
   NONE,
+  NAMES,      /* of what is in the folder */
   READ_IMAGE, /* if it is a VHD or a VHDX */
   READ,
   WRITE,
@@ -110,66 +113,6 @@ open_to_look(const char *path, int flags)
   return fd < 0 ? -errno : fd;
 }
 
-static void
-own_name(int fd, char *name)
-{
-  sprintf(name, "/proc/self/fd/%d", fd);
-}
-
-static int
-place_of(int fd, char *place)
-{
-  char own[40];
-
-  own_name(fd, own);
-  ssize_t n = readlink(own, place, PATH_MAX);
-  if (n < 0 || n >= PATH_MAX)
-    return n < 0 ? -errno : -ENAMETOOLONG;
-  place[n] = '\0';
-  return place[0] == '/' ? 0 : -EACCES;
-}
-
-/* Below a canonical folder, or that itself. */
-static bool
-is_within(const char *place, const char *folder)
-{
-  size_t n = strlen(folder);
-
-  return n == 1 || (strncmp(place, folder, n) == 0 &&
-                    (place[n] == '/' || place[n] == '\0'));
-}
-
-/* The same for a folder as somebody named it: its first n characters.  A
- * canonical place that begins with it says that it is canonical: nothing needs
- * to be looked up, on a disk that may hang.  False: who knows. */
-static bool
-is_plainly_within(const struct policy *policy, const char *place,
-                  const char *path, size_t n)
-{
-  const size_t cwd = strlen(policy->cwd);
-
-  if (n == 0 || path[0] != '/') {
-    if (cwd == 0 || !is_within(place, policy->cwd))
-      return false;
-    place += cwd;
-    place += place[0] == '/';
-    for (; n >= 2 && strncmp(path, "./", 2) == 0; n -= 2)
-      path += 2;
-  }
-  while (n > 0 && path[n - 1] == '/')
-    n--;
-  return n == 0 || (strncmp(place, path, n) == 0 &&
-                    (place[n] == '/' || place[n] == '\0'));
-}
-
-static bool
-is_within_named(const char *place, const char *path)
-{
-  char folder[PATH_MAX];
-
-  return realpath(path, folder) != NULL && is_within(place, folder);
-}
-
 /* The canonical folder of an image. */
 static char *
 folder_of(const char *path)
@@ -223,8 +166,8 @@ is_plainly_beside(const struct policy *policy, const char *place)
   for (size_t i = 0; i < opt->nexports; i++) {
     const char *image = opt->exports[i].path;
     const char *slash = strrchr(image, '/');
-    if (is_plainly_within(policy, place, image,
-                          slash ? (size_t)(slash - image) + 1 : 0) &&
+    if (place_is_plainly_within(policy->cwd, place, image,
+                                slash ? (size_t)(slash - image) + 1 : 0) &&
         lstat(image, &st) == 0 && S_ISREG(st.st_mode))
       return true;
   }
@@ -237,7 +180,7 @@ is_beside(struct policy *policy, const char *place)
   if (!policy->found)
     find_beside(policy);
   for (size_t i = 0; i < policy->nbeside; i++)
-    if (is_within(place, policy->beside[i]))
+    if (place_is_within(place, policy->beside[i]))
       return true;
   return false;
 }
@@ -294,8 +237,8 @@ is_plainly_below_root(const struct policy *policy, const char *place)
 
   for (size_t i = 0; i < roots->n; i++)
     if (roots->items[i][0] != '\0' &&
-        is_plainly_within(policy, place, roots->items[i],
-                          strlen(roots->items[i])))
+        place_is_plainly_within(policy->cwd, place, roots->items[i],
+                                strlen(roots->items[i])))
       return true;
   return false;
 }
@@ -306,9 +249,29 @@ is_below_root(const struct policy *policy, const char *place)
   const struct options_list *roots = &policy->options->roots;
 
   for (size_t i = 0; i < roots->n; i++)
-    if (is_within_named(place, roots->items[i]))
+    if (place_is_within_named(place, roots->items[i]))
       return true;
   return false;
+}
+
+static bool
+right_to_disks(const struct policy *policy, const char *place, bool look_up,
+               enum right *right)
+{
+  static const enum right rights[] = {
+    [DISKS_NONE] = NONE,
+    [DISKS_NAMES] = NAMES,
+    [DISKS_READ] = READ,
+    [DISKS_WRITE] = WRITE,
+  };
+  const struct options *opt = policy->options;
+  enum disks_right which;
+
+  if (!opt->provision.disks ||
+      !policy_disks(&opt->provision, policy->cwd, place, look_up, &which))
+    return false;
+  *right = which == DISKS_WRITE && opt->readonly ? READ : rights[which];
+  return true;
 }
 
 /* What names say comes first: to look up a folder whose disk hangs would hold
@@ -318,13 +281,20 @@ right_below(struct policy *policy, const char *path, const char *place)
 {
   const struct options *opt = policy->options;
   const char *folder = served_folder(opt);
+  enum right right;
 
-  if (folder && is_within_named(place, folder))
-    return !opt->readonly && is_called_vhd(path) ? WRITE : READ;
+  if (right_to_disks(policy, place, false, &right))
+    return right;
+  if (folder && place_is_within_named(place, folder))
+    return right_to_disks(policy, place, true, &right) ? right
+           : !opt->readonly && is_called_vhd(path)     ? WRITE
+                                                       : READ;
   if (is_plainly_below_root(policy, place))
     return READ;
   if (!folder && is_plainly_beside(policy, place))
     return READ_IMAGE;
+  if (right_to_disks(policy, place, true, &right))
+    return right;
   if (is_below_root(policy, place))
     return READ;
   return !folder && is_beside(policy, place) ? READ_IMAGE : NONE;
@@ -433,9 +403,9 @@ is_image(int fd)
 static int
 open_again(int look, int flags)
 {
-  char own[40];
+  char own[PLACE_OWN_NAME_SIZE];
 
-  own_name(look, own);
+  place_own_name(look, own);
   int fd = open(own, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   return fd < 0 ? -errno : fd;
 }

@@ -8,6 +8,7 @@
  *   beside a named image     regular files below its folder that are VHDs or
  *                            VHDXs, for reading: its parents, and the search
  *                            for children
+ *   disks, children          see policy_disks.h
  *   the companion of one     NAME.vhdkit-redo beside it: as the image NAME, and
  *                            it may be removed where that may be written
  *   the folders of journals  journals
