@@ -198,10 +198,16 @@ server_libserver_la_SOURCES = \
 	server/net/stream.h \
 	server/net/visitor.c \
 	server/net/visitor.h \
+	server/provision/child.c \
+	server/provision/child.h \
 	server/provision/client_id.c \
 	server/provision/client_id.h \
+	server/provision/disk_folder.c \
+	server/provision/disk_folder.h \
 	server/provision/disk_name.c \
 	server/provision/disk_name.h \
+	server/provision/disk_text.c \
+	server/provision/disk_text.h \
 	server/provision/provision_config.h \
 	server/provision/rules.c \
 	server/provision/rules.h \

@@ -29,6 +29,21 @@ fail_system(struct vhd_error *err, int sys, const char *fmt, ...)
 }
 
 int
+fail_state(struct vhd_error *err, int sys, const char *fmt, ...)
+{
+  va_list ap;
+
+  if (err) {
+    err->code = VHD_STATE;
+    err->sys = sys;
+    va_start(ap, fmt);
+    vsnprintf(err->message, sizeof err->message, fmt, ap);
+    va_end(ap);
+  }
+  return -sys;
+}
+
+int
 fail_argument(struct vhd_error *err, const char *fmt, ...)
 {
   va_list ap;

@@ -11,6 +11,11 @@
 int fail_system(struct vhd_error *err, int sys, const char *fmt, ...)
   __attribute__((format(printf, 3, 4)));
 
+/* Things are not so that it could be done: sys (positive) says of which kind
+ * that is.  Returns -sys. */
+int fail_state(struct vhd_error *err, int sys, const char *fmt, ...)
+  __attribute__((format(printf, 3, 4)));
+
 /* What was asked for cannot be done.  Returns -EINVAL. */
 int fail_argument(struct vhd_error *err, const char *fmt, ...)
   __attribute__((format(printf, 2, 3)));
