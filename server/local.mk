@@ -198,6 +198,12 @@ server_libserver_la_SOURCES = \
 	server/net/stream.h \
 	server/net/visitor.c \
 	server/net/visitor.h \
+	server/provision/change/apply.c \
+	server/provision/change/change.c \
+	server/provision/change/change.h \
+	server/provision/change/delete.c \
+	server/provision/change/work.c \
+	server/provision/change/work.h \
 	server/provision/child.c \
 	server/provision/child.h \
 	server/provision/client_id.c \

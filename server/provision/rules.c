@@ -115,7 +115,7 @@ rules_check_who(const char *who)
            : NULL;
 }
 
-/* --------------------------------------------------------- who, which rule */
+/* ---------------------------------------------------------- who, which rule */
 
 struct client {
   enum client_id_kind kind;

@@ -32,9 +32,10 @@ SERVER = {
     "server/nbd/handshake": "nbd",
     # Engines know images and the loop they report to, not the protocol.
     "server/io": "base",
-    # Disks with versions, a child for each client: who gets what, and what is
-    # done to the files.
+    # Disks with versions, a child for each client: who gets what, what files
+    # tell of it, and what is done to them.
     "server/provision": "base",
+    "server/provision/change": "provision base",
     "server/config": "provision nbd base",
     "server/net": "config base",
     "server/net/tls": "net base",
