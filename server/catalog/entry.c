@@ -240,6 +240,28 @@ entry_want(struct entry *entry)
   return &entry->opens.work;
 }
 
+bool
+entry_occupy(struct entry *entry)
+{
+  const bool free = !entry->opens.busy;
+
+  entry->opens.busy = true;
+  return free;
+}
+
+struct io_work *
+entry_vacate(struct entry *entry)
+{
+  struct desk *desk = &entry->opens;
+
+  if (entry->wanted || !STAILQ_EMPTY(&desk->waiters))
+    return &desk->work;
+  desk->busy = false;
+  pthread_cond_broadcast(&entry->catalog->live.changed);
+  entry_forget(entry);
+  return NULL;
+}
+
 /* Is this the file that is open already?  Then all are answered. */
 static bool
 answer_if_current(struct entry *entry, const struct file_id *file,

@@ -91,6 +91,14 @@ struct io_work *entry_change(struct entry *entry, const struct origin *origin);
  * entry_wait() does. */
 struct io_work *entry_want(struct entry *entry);
 
+/* The lock is held.  Nobody opens the image of the name until entry_vacate():
+ * who asks for it waits.  False: somebody opens it now, and when he is done
+ * .live.changed tells. */
+bool entry_occupy(struct entry *entry);
+/* The lock is held.  Returns work as entry_wait() does; without any, the entry
+ * may be gone. */
+struct io_work *entry_vacate(struct entry *entry);
+
 /* The lock is held.  Calls visit for each name that is known from the
  * beginning, until it returns not 0, which is then returned. */
 int entry_each(struct catalog *catalog, source_visit *visit, void *opaque);

@@ -73,6 +73,21 @@ generation_add(struct generation *gen)
   TAILQ_INSERT_TAIL(&gen->all->all, gen, link);
 }
 
+void
+generation_replace(struct generation *gen, struct generation *fresh)
+{
+  struct export *export = &gen->export;
+
+  io_queue_forget(export->queue);
+  pthread_mutex_lock(&gen->all->lock);
+  descriptors_drop_image(gen->files.n);
+  free(gen->files.id);
+  gen->files = fresh->files;
+  export->image = fresh->export.image;
+  export->size = fresh->export.size;
+  pthread_mutex_unlock(&gen->all->lock);
+}
+
 /* ------------------------------------------------------------------ closing */
 
 static bool
@@ -183,6 +198,20 @@ generation_retire(struct generation *gen)
 
 /* ----------------------------------------------------------------- flushing */
 
+static void
+flush(struct generation *gen)
+{
+  struct export *export = &gen->export;
+
+  if (!gate_enter(&export->gate))
+    return;
+  const int r = vhd_flush(export->image);
+  gate_exit(&export->gate);
+  if (r < 0)
+    log_error("export '%s': cannot make it durable: %s", gen->name,
+              strerror(-r));
+}
+
 /* On a thread of the generation's queue: the last client of an image that stays
  * open has gone.  It may be told meanwhile to stay no longer. */
 static void
@@ -193,12 +222,7 @@ run_flush(struct io_work *work)
   bool again, closes = false;
 
   do {
-    gate_enter(&gen->export.gate);
-    const int r = vhd_flush(gen->export.image);
-    gate_exit(&gen->export.gate);
-    if (r < 0)
-      log_error("export '%s': cannot make it durable: %s", gen->name,
-                strerror(-r));
+    flush(gen);
     pthread_mutex_lock(&all->lock);
     again = gen->flush_again;
     gen->flush_again = false;
@@ -273,7 +297,8 @@ reclaim_some(struct generation *gen)
 {
   struct export *export = &gen->export;
 
-  gate_enter(&export->gate);
+  if (!gate_enter(&export->gate))
+    return false;
   const bool some = vhd_has_background(export->image);
   if (some)
     reclaim(export);
@@ -286,7 +311,8 @@ has_background(struct generation *gen)
 {
   struct export *export = &gen->export;
 
-  gate_enter(&export->gate);
+  if (!gate_enter(&export->gate))
+    return false;
   const bool some = vhd_has_background(export->image);
   gate_exit(&export->gate);
   return some;

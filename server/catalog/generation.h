@@ -129,6 +129,11 @@ struct io_work *generation_begin_close(struct generation *gen);
  * now, else NULL. */
 struct io_work *generation_retire(struct generation *gen);
 
+/* Whoever has closed its gate has another image of the same disk, which
+ * image_open() has put into `fresh`: it takes the place of the former, which is
+ * closed. */
+void generation_replace(struct generation *gen, struct generation *fresh);
+
 /* Any thread.  When the last one goes, what was written is made durable. */
 void export_unref(struct export *export);
 

@@ -36,11 +36,15 @@ client_done(struct client *c)
   client_kick(c);
 }
 
-/* The gate has been closed, or opened. */
+/* The gate has been closed, opened or broken. */
 static void
 on_gate_turned(struct gate_user *user)
 {
-  client_kick(CONTAINER_OF(user, struct client, gate));
+  struct client *c = CONTAINER_OF(user, struct client, gate);
+
+  if (user->broken)
+    client_fail(c, "its image could not be opened again");
+  client_kick(c);
 }
 
 void
@@ -49,6 +53,8 @@ client_use(struct client *c, struct export *export)
   c->export = export;
   c->usage = usage_of(export->usages, c->loop->index);
   gate_join(&export->gate, &c->gate, c->loop, on_gate_turned);
+  if (c->gate.broken)
+    on_gate_turned(&c->gate);
 }
 
 bool

@@ -25,7 +25,8 @@ gate_init(struct gate *gate)
 void
 gate_destroy(struct gate *gate)
 {
-  assert(TAILQ_EMPTY(&gate->users) && gate->threads == 0 && !gate->closed);
+  assert(TAILQ_EMPTY(&gate->users) && gate->threads == 0);
+  assert(!gate->closed || gate->broken);
   pthread_cond_destroy(&gate->changed);
   pthread_mutex_destroy(&gate->lock);
 }
@@ -63,6 +64,7 @@ on_turn(struct task *task)
   pthread_mutex_lock(&gate->lock);
   user->posted = false;
   user->held = gate->closed && !user->left;
+  user->broken = gate->broken;
   if (user->held && user->inside == 0)
     note_quiet(user);
   pthread_mutex_unlock(&gate->lock);
@@ -82,6 +84,7 @@ gate_join(struct gate *gate, struct gate_user *user, struct loop *loop,
   pthread_mutex_lock(&gate->lock);
   TAILQ_INSERT_TAIL(&gate->users, user, link);
   user->held = user->quiet = gate->closed;
+  user->broken = gate->broken;
   pthread_mutex_unlock(&gate->lock);
 }
 
@@ -106,14 +109,16 @@ gate_leave(struct gate_user *user)
 
 /* ------------------------------------------------------------------ threads */
 
-void
+bool
 gate_enter(struct gate *gate)
 {
   pthread_mutex_lock(&gate->lock);
-  while (gate->closed)
+  while (gate->closed && !gate->broken)
     pthread_cond_wait(&gate->changed, &gate->lock);
-  gate->threads++;
+  const bool in = !gate->broken;
+  gate->threads += in;
   pthread_mutex_unlock(&gate->lock);
+  return in;
 }
 
 void
@@ -188,5 +193,15 @@ gate_open(struct gate *gate)
   pthread_mutex_lock(&gate->lock);
   assert(gate->closed);
   turn_all(gate, false);
+  pthread_mutex_unlock(&gate->lock);
+}
+
+void
+gate_break(struct gate *gate)
+{
+  pthread_mutex_lock(&gate->lock);
+  assert(gate->closed);
+  gate->broken = true;
+  turn_all(gate, true);
   pthread_mutex_unlock(&gate->lock);
 }

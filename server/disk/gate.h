@@ -3,7 +3,7 @@
  * whoever closes it has the image to himself until he opens it again.
  *
  *   open -gate_close()-> closing -all are out-> closed -gate_open()-> open
- *                           +--too late--> open
+ *                           +--too late--> open    +-gate_break()-> broken
  *
  *  1. A user is of one loop, mostly a client.  What it begins and ends within
  *     one call of its loop needs no word: the gate comes to a user as a task of
@@ -36,7 +36,8 @@ struct gate_user {
   /* Of the loop's thread: */
   unsigned inside; /* operations that have begun and not ended */
   bool held;
-  void (*turned)(struct gate_user *user); /* .held may have changed */
+  bool broken; /* for ever: the image is not there any more */
+  void (*turned)(struct gate_user *user); /* these two may have changed */
   /* Under the gate's lock: */
   bool quiet;  /* held, and nothing inside, since the gate was closed */
   bool posted; /* .turn is */
@@ -49,6 +50,7 @@ struct gate {
   pthread_cond_t changed; /* monotonic */
   TAILQ_HEAD(gate_users, gate_user) users;
   bool closed;
+  bool broken;      /* and closed */
   unsigned loud;    /* of the users: not quiet yet, where it is closed */
   unsigned threads; /* that are inside */
 };
@@ -87,8 +89,8 @@ gate_end(struct gate_user *user)
 
 /* --------------------------------------------------------- on other threads */
 
-/* Waits until the gate is open. */
-void gate_enter(struct gate *gate);
+/* Waits until the gate is open.  False: it is broken. */
+bool gate_enter(struct gate *gate);
 void gate_exit(struct gate *gate);
 
 /* Waits until nobody is inside, so many milliseconds at most: 0, and nobody
@@ -96,5 +98,8 @@ void gate_exit(struct gate *gate);
  * somebody else has closed it. */
 int gate_close(struct gate *gate, unsigned msec);
 void gate_open(struct gate *gate);
+/* Whoever has closed it has no image to put behind it: it is never opened
+ * again, and all users are told. */
+void gate_break(struct gate *gate);
 
 #endif

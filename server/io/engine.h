@@ -154,6 +154,10 @@ struct io_queue *io_queue_new(void);
  * but the work that calls it. */
 void io_queue_free(struct io_queue *queue);
 
+/* Its image is another from now on, with descriptors of its own.  Nothing is
+ * queued or under way. */
+void io_queue_forget(struct io_queue *queue);
+
 /* Starts the thread that serves where no other can be had, unless it is there;
  * it stays as long as the process.  0 or -errno. */
 int io_reserve_start(void);

@@ -82,6 +82,16 @@ io_queue_free(struct io_queue *queue)
     queue_delete(queue);
 }
 
+/* What a disk has lately been like stays true of the next image, mostly; what
+ * descriptors mean does not, nor that something could not be read. */
+void
+io_queue_forget(struct io_queue *queue)
+{
+  for (unsigned i = 0; i < IO_CLASS_SLOTS; i++)
+    atomic_store_explicit(&queue->class[i], 0, memory_order_relaxed);
+  atomic_store_explicit(&queue->unreadable, false, memory_order_relaxed);
+}
+
 /* Waits for work; NULL: there has been none for long, or never will be.  The
  * lock is held. */
 static struct io_work *

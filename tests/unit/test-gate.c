@@ -192,7 +192,7 @@ static void *
 enter_and_exit(void *arg)
 {
   while (!atomic_load(&world.stop)) {
-    gate_enter(&world.gate);
+    assert_true(gate_enter(&world.gate));
     assert_int_equal(world.image % 2, 0);
     gate_exit(&world.gate);
     usleep(50);
@@ -270,7 +270,7 @@ test_too_late(void **state)
   wait_for_gone(1);
   start_user(1, on_join);
   assert_int_equal(gate_close(&world.gate, 20), -ETIMEDOUT);
-  gate_enter(&world.gate); /* it is open */
+  assert_true(gate_enter(&world.gate)); /* it is open */
   assert_int_equal(gate_close(&world.gate, 20), -ETIMEDOUT);
   gate_exit(&world.gate);
   /* What is inside may end while the gate waits for it. */
@@ -289,12 +289,32 @@ test_too_late(void **state)
   assert_true(world.user[1].done > 0);
 }
 
+/* There is no image any more: all are told, those too who come after. */
+static void
+test_broken(void **state)
+{
+  (void)state;
+  start_loops();
+  start_user(0, on_join);
+  assert_int_equal(gate_close(&world.gate, LONG_MSEC), 0);
+  gate_break(&world.gate);
+  start_user(1, on_join);
+  assert_false(gate_enter(&world.gate));
+  assert_int_equal(gate_close(&world.gate, LONG_MSEC), -EBUSY);
+  end_user(0);
+  end_user(1);
+  end_loops(2);
+  for (unsigned i = 0; i < 2; i++)
+    assert_true(world.user[i].gate.held && world.user[i].gate.broken);
+}
+
 int
 main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_alone),
     cmocka_unit_test(test_too_late),
+    cmocka_unit_test(test_broken),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);
