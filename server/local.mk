@@ -158,6 +158,8 @@ server_libserver_la_SOURCES = \
 	server/io/watch.c \
 	server/keeper/broker/broker.c \
 	server/keeper/broker/broker.h \
+	server/keeper/broker/changes.c \
+	server/keeper/broker/changes.h \
 	server/keeper/broker/helper.c \
 	server/keeper/broker/helper.h \
 	server/keeper/broker/journals.c \

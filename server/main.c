@@ -79,11 +79,15 @@ on_help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
   let_go(d);
   listen_free(d->listen);
   listen_free(d->control);
-  int r = kind == BROKER_FILES  ? user_become(&d->user, &err)
-          : kind == BROKER_KEYS ? 0
-                                : -EINVAL;
+  const bool changes = kind == BROKER_CHANGES;
+  int r = kind == BROKER_FILES || changes ? user_become(&d->user, &err)
+          : kind == BROKER_KEYS           ? 0
+                                          : -EINVAL;
   keeper_tie(ties);
-  if (r == 0 && confine_helper(&d->settings.options, &err) == 0)
+  if (r == 0)
+    r = changes ? confine_changes(&d->settings.options, &err)
+                : confine_helper(&d->settings.options, &err);
+  if (r == 0)
     helper_run(channel, (enum broker_helper)kind, &d->settings.options);
 }
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -210,6 +211,46 @@ confine_disks(const struct options *opt, const struct confine_place *places,
   if (r == 0 && !opt->no_seccomp &&
       (filter_enter_disks(&why) < 0 || filter_forbid_rings(&why) < 0))
     log_debug("a helper without a filter: %s", why.message);
+  return r;
+}
+
+/* The folder in which an image lies, or which has images; the caller's to
+ * free.  NULL where there is none. */
+static char *
+folder_of(const char *path)
+{
+  char *real = realpath(path, NULL);
+  struct stat st;
+
+  if (!real || (stat(real, &st) == 0 && S_ISDIR(st.st_mode)))
+    return real;
+  char *slash = strrchr(real, '/');
+  if (slash)
+    slash[slash == real] = '\0';
+  return real;
+}
+
+int
+confine_changes(const struct options *opt, struct vhd_error *err)
+{
+  const size_t room = opt->nexports + opt->roots.n;
+  struct confine_place *places = calloc(room + 1, sizeof *places);
+  size_t n = 0;
+
+  if (!places)
+    return fail_system(err, ENOMEM, "cannot confine a helper");
+  for (size_t i = 0; i < opt->nexports; i++) {
+    places[n] = (struct confine_place){ folder_of(opt->exports[i].path),
+                                        LANDLOCK_CHANGE };
+    n += places[n].path != NULL;
+  }
+  const size_t own = n;
+  for (size_t i = 0; i < opt->roots.n; i++)
+    places[n++] = (struct confine_place){ opt->roots.items[i], LANDLOCK_READ };
+  const int r = confine_disks(opt, places, n, err);
+  for (size_t i = 0; i < own; i++)
+    free((void *)(uintptr_t)places[i].path);
+  free(places);
   return r;
 }
 

@@ -44,5 +44,8 @@ struct confine_place {
 int confine_disks(const struct options *opt,
                   const struct confine_place *places, size_t n,
                   struct vhd_error *err);
+/* One that changes images as a whole: in their folders, in those of --root for
+ * reading, and where journals are. */
+int confine_changes(const struct options *opt, struct vhd_error *err);
 
 #endif

@@ -22,6 +22,7 @@
 #include "config/command_line.h"
 #include "keeper/broker/helper.h"
 #include "keeper/broker/message.h"
+#include "vhdkit.h"
 
 #define N(array) (sizeof (array) / sizeof *(array))
 
@@ -190,6 +191,56 @@ broken_packets_end_it(void **state)
   }
 }
 
+/* What is asked about an image as a whole, and must be answered with that. */
+static void
+ask_change(const struct talk *talk, enum broker_op op, const char *path,
+           const char *name, int wanted)
+{
+  struct broker_request request = {.op = op, .size = 64 << 20, .msec = 1000};
+  int fd;
+
+  strcpy(request.path, path);
+  strcpy(request.to, name);
+  const int r = ask(talk, &request, -1, &fd);
+  if (r != wanted)
+    fail_msg("operation %d of %s and %s: %d, not %d", op, path, name, r,
+             wanted);
+  assert_int_equal(fd, -1);
+}
+
+static void
+images_are_changed_by_their_own_kind(void **state)
+{
+  static const char *const wrong[] = {"", ".vhd", "x", "../x.vhd", "a/x.vhd"};
+  const struct vhd_create_options opt = {.size = 32 << 20};
+  struct talk talk;
+
+  (void) state;
+  assert_int_equal(unlink("home/disk.vhd"), 0);
+  unlink("home/disk.vhd.vhdkit-redo");
+  assert_int_equal(vhd_create("home/disk.vhd", &opt, NULL), 0);
+  assert_int_equal(vhd_create("home/other.vhd", &opt, NULL), 0);
+  talk = talk_begin(BROKER_FILES);
+  ask_change(&talk, BROKER_SNAPSHOT, "home/disk.vhd", "a.vhd", -EINVAL);
+  talk_end(&talk);
+  talk = talk_begin(BROKER_CHANGES);
+  ask_change(&talk, BROKER_READ, "home/disk.vhd", "", -EACCES);
+  ask_change(&talk, BROKER_UNLINK_COMPANION, "home/disk.vhd", "", -EACCES);
+  for (unsigned op = BROKER_SNAPSHOT; op <= BROKER_REBASE; op++)
+    ask_change(&talk, op, "home/other.vhd", "a.vhd", -EACCES);
+  for (size_t i = 0; i < N(wrong); i++)
+    ask_change(&talk, BROKER_SNAPSHOT, "home/disk.vhd", wrong[i], -EINVAL);
+  ask_change(&talk, BROKER_SNAPSHOT, "home/disk.vhd", "other.vhd", -EEXIST);
+  ask_change(&talk, BROKER_FLATTEN, "home/disk.vhd", "a.vhd", -EINVAL);
+  assert_int_equal(access("home/a.vhd", F_OK), -1);
+  ask_change(&talk, BROKER_RESIZE, "home/disk.vhd", "", 0);
+  ask_change(&talk, BROKER_SNAPSHOT, "home/disk.vhd", "a.vhd", 0);
+  ask_change(&talk, BROKER_COMPACT, "home/disk.vhd", "", 0);
+  ask_change(&talk, BROKER_FLATTEN, "home/disk.vhd", "b.vhd", 0);
+  ask_change(&talk, BROKER_REBASE, "home/disk.vhd", "b.vhd", 0);
+  talk_end(&talk);
+}
+
 int
 main(void)
 {
@@ -197,6 +248,7 @@ main(void)
     cmocka_unit_test(requests_are_answered),
     cmocka_unit_test(nonsense_is_refused),
     cmocka_unit_test(broken_packets_end_it),
+    cmocka_unit_test(images_are_changed_by_their_own_kind),
   };
   return cmocka_run_group_tests(tests, make_world, NULL);
 }

@@ -378,6 +378,49 @@ broker_end(void)
   send_home();
 }
 
+/* What the helper says of why not. */
+static int
+say_why(struct vhd_error *err, const struct broker_answer *answer)
+{
+  *err = (struct vhd_error){ .code = answer->code, .sys = -answer->result };
+  memcpy(err->message, answer->text, sizeof answer->text);
+  return answer->result;
+}
+
+static int
+put_name(struct broker_request *request, const char *name)
+{
+  if (name && strlen(name) >= sizeof request->to)
+    return -ENAMETOOLONG;
+  strcpy(request->to, name ? name : "");
+  return 0;
+}
+
+int
+broker_change(enum broker_op op, const char *path, const char *name,
+              uint64_t size, uint32_t msec, struct vhd_error *err)
+{
+  struct broker_request request;
+  struct broker_answer answer = { .result = 0 };
+  int fd = -1, r = fill(&request, op, path);
+
+  if (r == 0)
+    r = put_name(&request, name);
+  request.size = size;
+  request.msec = msec;
+  const int channel = r < 0 ? r : new_helper(BROKER_CHANGES);
+  if (channel < 0)
+    return fail_system(err, -channel, "%s: no helper changes it", path);
+  r = exchange(channel, &request, -1, &answer, &fd);
+  close(channel);
+  if (fd >= 0)
+    close(fd);
+  if (r < 0)
+    return fail_system(err, -r, "%s: the helper that changed it has died",
+                       path);
+  return answer.result < 0 ? say_why(err, &answer) : 0;
+}
+
 /* It may be written meanwhile: what is there by its size at the beginning. */
 static int
 read_all(int fd, unsigned char **bytes, size_t *n)

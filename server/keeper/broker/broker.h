@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "keeper/broker/message.h"
 #include "vhdkit.h"
 
 /* asks: the socket by which the keeper is asked for helpers.  The library opens
@@ -22,6 +23,11 @@ int broker_begin(int asks, struct vhd_error *err);
 void broker_renew(void);
 /* Nothing is open any more. */
 void broker_end(void);
+
+/* Has a helper change an image as a whole: op is BROKER_SNAPSHOT or one that
+ * follows it.  name: of a new file beside it, or NULL. */
+int broker_change(enum broker_op op, const char *path, const char *name,
+                  uint64_t size, uint32_t msec, struct vhd_error *err);
 
 /* stat(2) of a file of keys that the command line names, with the rights of the
  * start.  opaque is not used.  0 or -errno. */

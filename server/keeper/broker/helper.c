@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "config/command_line.h"
+#include "keeper/broker/changes.h"
 #include "keeper/broker/journals.h"
 #include "keeper/broker/policy.h"
 #include "vhdkit.h"
 
 struct helper {
   enum broker_helper kind;
+  const struct options *options;
   struct policy *policy;
   struct journals journals;
 };
@@ -59,8 +61,7 @@ carry_out(struct helper *h, const struct broker_request *r, int fd)
     return journals_rename(&h->journals, fd, r->path, r->to);
   case BROKER_MAKE_PLACE:
     return journals_make_place(r->path);
-  case BROKER_KEY:
-  case BROKER_HOLDER:
+  default:
     break;
   }
   return -EINVAL;
@@ -78,6 +79,8 @@ answer(struct helper *h, int channel, const struct broker_request *r, int fd)
   } else if (h->kind == BROKER_KEYS) {
     opened = r->op == BROKER_KEY ? policy_key(h->policy, r->path) : -EACCES;
     a.result = opened;
+  } else if (h->kind == BROKER_CHANGES) {
+    changes_carry_out(h->policy, h->options, r, &a);
   } else if (r->op == BROKER_HOLDER) {
     a.result = find_holder(r, fd, &a);
   } else {
@@ -95,7 +98,11 @@ answer(struct helper *h, int channel, const struct broker_request *r, int fd)
 void
 helper_run(int channel, enum broker_helper kind, const struct options *options)
 {
-  struct helper h = { .kind = kind, .policy = policy_new(options) };
+  struct helper h = {
+    .kind = kind,
+    .options = options,
+    .policy = policy_new(options),
+  };
   struct broker_request r;
   int fd, sent = 0;
 

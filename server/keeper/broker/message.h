@@ -31,6 +31,13 @@ enum broker_op {
   BROKER_UNLINK_JOURNAL,
   BROKER_RENAME_JOURNAL, /* to .to */
   BROKER_MAKE_PLACE,     /* a folder for journals */
+  /* Of the image .path, which may be written, as a whole; the answer has an
+   * error's code and text.  .to is the name of a new file beside it. */
+  BROKER_SNAPSHOT, /* freezes it as .to */
+  BROKER_RESIZE,   /* to .size */
+  BROKER_COMPACT,  /* until .msec have gone by */
+  BROKER_FLATTEN,  /* .to gets what its parent holds */
+  BROKER_REBASE,   /* .to, which holds that, becomes its parent */
   /* Who holds the file whose descriptor comes with it? */
   BROKER_HOLDER,
 };
@@ -38,13 +45,16 @@ enum broker_op {
 struct broker_request {
   uint32_t op;
   int32_t pid, number; /* HOLDER: a descriptor that does not count */
+  uint64_t size;
+  uint32_t msec;
   char path[PATH_MAX]; /* terminated within */
   char to[NAME_MAX + 1];
 };
 
 struct broker_answer {
-  int32_t result; /* 0, or -errno; HOLDER: 1 if somebody was found */
-  char text[128]; /* HOLDER: terminated within */
+  int32_t result;  /* 0, or -errno; HOLDER: 1 if somebody was found */
+  int32_t code;    /* enum vhd_code */
+  char text[1024]; /* terminated within */
 };
 
 /* What a worker asks of the keeper itself: a helper, a byte of this; the answer
@@ -52,6 +62,9 @@ struct broker_answer {
 enum broker_helper {
   BROKER_FILES = 'f', /* with the rights of --user */
   BROKER_KEYS = 'k',  /* with the rights of the start; reads keys alone */
+  BROKER_CHANGES =
+    'c', /* with the rights of --user; changes images as a whole,
+                         * and does nothing else */
 };
 
 /* fd: -1 for none.  0 or -errno. */

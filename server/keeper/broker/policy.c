@@ -441,6 +441,22 @@ policy_open(struct policy *policy, const char *path, bool write)
   return fd;
 }
 
+int
+policy_place(struct policy *policy, const char *path, char *place)
+{
+  struct stat st;
+  const int look = open_to_look(path, 0);
+
+  if (look < 0)
+    return look;
+  int r = fstat(look, &st) < 0 ? -errno
+          : !S_ISREG(st.st_mode) || right_to(policy, path, look) != WRITE
+            ? -EACCES
+            : place_of(look, place);
+  close(look);
+  return r;
+}
+
 /* In its folder, which is still there where the file was seen. */
 static int
 unlink_at(char *place)

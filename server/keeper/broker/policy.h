@@ -35,6 +35,9 @@ void policy_free(struct policy *policy);
 /* Each a descriptor or -errno; -EACCES where the policy forbids it. */
 int policy_open(struct policy *policy, const char *path, bool write);
 int policy_list(struct policy *policy, const char *path);
+/* Where the image lies, links resolved, if it may be written: into
+ * place[PATH_MAX].  0 or -errno. */
+int policy_place(struct policy *policy, const char *path, char *place);
 /* Removes an image's companion. */
 int policy_unlink(struct policy *policy, const char *path);
 /* -EMEDIUMTYPE: it is no regular file, or a link of /proc leads there. */
