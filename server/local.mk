@@ -137,6 +137,7 @@ server_libserver_la_SOURCES = \
 	server/control/verb/clients.c \
 	server/control/verb/gather.c \
 	server/control/verb/gather.h \
+	server/control/verb/online.c \
 	server/control/verb/status.c \
 	server/control/verb/verbs.c \
 	server/control/verb/verbs.h \
@@ -200,6 +201,8 @@ server_libserver_la_SOURCES = \
 	server/net/stream.h \
 	server/net/visitor.c \
 	server/net/visitor.h \
+	server/online/online.c \
+	server/online/online.h \
 	server/provision/change/apply.c \
 	server/provision/change/change.c \
 	server/provision/change/change.h \

@@ -28,6 +28,7 @@
 #include "keeper/confine.h"
 #include "keeper/user.h"
 #include "net/listen.h"
+#include "online/online.h"
 #include "server.h"
 #ifdef HAVE_TLS
 #include "net/tls/context.h"
@@ -301,12 +302,33 @@ start_server(struct service *s, struct vhd_error *err)
   return r;
 }
 
+/* What the worker cannot do to files itself. */
+static int
+step_by_helper(void *opaque, enum online_step step, const char *path,
+               const struct online_order *order, struct vhd_error *err)
+{
+  static const enum broker_op op[] = {
+    [ONLINE_STEP_SNAPSHOT] = BROKER_SNAPSHOT,
+    [ONLINE_STEP_RESIZE] = BROKER_RESIZE,
+    [ONLINE_STEP_COMPACT] = BROKER_COMPACT,
+    [ONLINE_STEP_FLATTEN] = BROKER_FLATTEN,
+    [ONLINE_STEP_REBASE] = BROKER_REBASE,
+  };
+
+  (void)opaque;
+  return broker_change(op[step], path, order->name, order->size, order->msec,
+                       err);
+}
+
+static const struct online_hands helpers_hands = { .step = step_by_helper };
+
 static void
 fill_world(struct service *s)
 {
   s->world = (struct world){
     .loop = s->loop,
     .keeper = s->ties->keeper,
+    .hands = &helpers_hands,
     .since_ns = clock_ns(),
     .file = { .path = s->setup->options->config, .read_ns = clock_ns() },
   };

@@ -11,6 +11,7 @@
 struct facts;
 struct host;
 struct loop;
+struct online_hands;
 struct worker;
 
 /* What is known of the configuration file. */
@@ -25,6 +26,7 @@ struct world {
   struct loop *loop; /* the main thread's */
   struct host *host; /* with the catalog, the budget and the limits */
   struct facts *facts;
+  const struct online_hands *hands; /* change images as a whole */
   struct worker *workers; /* one for each loop, each of that loop's thread */
   unsigned nworkers;
   pid_t keeper;

@@ -95,7 +95,8 @@ dist_check_DATA += \
 # The control socket, and vhdkitctl.
 CONTROL_TESTS = \
 	tests/functional/control-hostile.py \
-	tests/functional/control-look.py
+	tests/functional/control-look.py \
+	tests/functional/control-online.py
 dist_check_SCRIPTS += $(CONTROL_TESTS)
 TESTS += $(CONTROL_TESTS)
 TSAN_TESTS += $(CONTROL_TESTS)

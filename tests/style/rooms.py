@@ -45,6 +45,8 @@ SERVER = {
     "server/catalog/source": "config base",
     "server/catalog": "catalog/source disk config io nbd/handshake nbd base",
     "server/catalog/start": "catalog catalog/source disk config io base",
+    # Images are changed as files while clients use them.
+    "server/online": "catalog catalog/source disk config io base",
     # What is known of a client, what it can ask for, and its life.
     "server/client": "catalog catalog/source disk net config io nbd base",
     "server/client/command": "client catalog catalog/source disk net config io "
@@ -55,15 +57,15 @@ SERVER = {
     "server/control": "client catalog catalog/source disk net config io nbd "
                       "base",
     # What is asked at its socket, and the socket.
-    "server/control/verb": "control client/connection client catalog "
+    "server/control/verb": "control client/connection client online catalog "
                            "catalog/source disk net config io nbd base",
     "server/control/socket": "control/verb control net base",
     "server/keeper/broker": "net/tls config provision base",
     "server/keeper": "keeper/broker net/tls net config base",
     # Composition.
     "server": "keeper keeper/broker control/socket control "
-              "client/connection client/command client disk catalog/start "
-              "catalog catalog/source net/tls net "
+              "client/connection client/command client online disk "
+              "catalog/start catalog catalog/source net/tls net "
               "config io nbd/handshake nbd base",
 }
 ROOM_FILES = 10

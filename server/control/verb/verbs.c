@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const struct control_verb *const table[] = {
-  &clients_verb,
-  &status_verb,
+  &clients_verb, &compact_verb,  &merge_verb,
+  &resize_verb,  &snapshot_verb, &status_verb,
 };
 
 const struct control_verb *

@@ -10,6 +10,11 @@
 
 extern const struct control_verb clients_verb;
 extern const struct control_verb status_verb;
+/* online.c */
+extern const struct control_verb compact_verb;
+extern const struct control_verb merge_verb;
+extern const struct control_verb resize_verb;
+extern const struct control_verb snapshot_verb;
 
 /* NULL: there is none of that name. */
 const struct control_verb *verb_find(const char *name);

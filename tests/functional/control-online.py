@@ -1,0 +1,209 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the control socket has done to images while clients use them: snapshot,
+resize, compact, merge.  Clients write and verify all the time, and must see no
+error and no wrong byte; each file must be sound, and hold what it should."""
+
+import contextlib
+import os
+import threading
+
+from controltest import Control, controlled
+from servertest import Model, connect, need_nbd
+from tooltest import MiB, case, check, contains, equal, read_json, \
+    run, vhdkit
+
+DEPTH = 16
+CLIENTS = 2
+DISK = "disk.vhd"
+SIZE = 16 * MiB
+
+
+def new_disk(path=DISK, size=SIZE):
+    vhdkit("create", "--size", str(size), "--block-size", "512K", path)
+    return path
+
+
+class Worker(threading.Thread):
+    """A client that keeps `DEPTH` requests in flight on its part of the disk,
+    and compares, until it is told to end."""
+
+    def __init__(self, number, export):
+        super().__init__()
+        part = SIZE // CLIENTS
+        self.h = connect(export)
+        self.model = Model(self.h, number * part, (number + 1) * part,
+                           seed=number + 7, depth=DEPTH)
+        self.over = threading.Event()
+        self.failure = None
+        self.rounds = 0
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                self.model.run(60)
+                self.rounds += 1
+        except Exception as why:  # told by who waits for it
+            self.failure = why
+
+    def end(self):
+        self.over.set()
+        self.join()
+        if self.failure:
+            raise self.failure
+        self.h.flush()
+        self.h.shutdown()
+
+
+@contextlib.contextmanager
+def clients(export=""):
+    """They work meanwhile; afterwards the whole disk has been compared."""
+    need_nbd()
+    workers = [Worker(i, export) for i in range(CLIENTS)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield workers
+    finally:
+        for worker in workers:
+            worker.end()
+
+
+def wait_for_rounds(workers, n):
+    """Each of them has gone on since."""
+    wanted = [w.rounds + n for w in workers]
+    for worker, rounds in zip(workers, wanted):
+        while worker.is_alive() and worker.rounds < rounds:
+            worker.join(0.02)
+        check(not worker.failure, worker.failure)
+
+
+def sound(*paths):
+    for path in paths:
+        vhdkit("check", path)
+
+
+@case("snapshots, one after the other, under clients that verify")
+def _():
+    new_disk()
+    with controlled("disk=" + DISK) as server:
+        c = Control()
+        with clients("disk") as workers:
+            for i in range(4):
+                wait_for_rounds(workers, 1)
+                result = c.ask("snapshot", export="disk", name=f"{i}.vhd")
+                equal(result["size"], SIZE)
+                check(result["held"] < 5, result)
+        contains(server.log(), "has been frozen as 3.vhd")
+    sound(DISK, *(f"{i}.vhd" for i in range(4)))
+
+
+@case("a frozen image stays as it was, and whoever comes later sees the new one")
+def _():
+    need_nbd()
+    new_disk()
+    with controlled("disk=" + DISK):
+        h = connect("disk")
+        h.pwrite(b"a" * 4096, 0)
+        Control().ask("snapshot", export="disk", name="frozen.vhd")
+        h.pwrite(b"b" * 4096, 0)
+        equal(connect("disk").pread(4096, 0), bytearray(b"b" * 4096))
+        h.flush()
+    sound(DISK, "frozen.vhd")
+    with controlled("frozen=frozen.vhd", "--readonly"):
+        equal(connect("frozen").pread(4096, 0), bytearray(b"a" * 4096))
+
+
+@case("a disk grows: who is there goes on, who comes has all of it")
+def _():
+    new_disk()
+    with controlled("disk=" + DISK):
+        c = Control()
+        with clients("disk") as workers:
+            for size in (SIZE + 2 * MiB, 4 * SIZE):
+                wait_for_rounds(workers, 1)
+                equal(c.ask("resize", export="disk", size=size)["size"], size)
+        h = connect("disk")
+        equal(h.get_size(), 4 * SIZE)
+        equal(h.pread(4096, 4 * SIZE - 4096), bytearray(4096))
+        h.pwrite(b"end!" * 1024, 4 * SIZE - 4096)
+        h.flush()
+    sound(DISK)
+
+
+@case("a disk is compacted, a little at a time")
+def _():
+    new_disk()
+    with controlled("disk=" + DISK):
+        c = Control()
+        with clients("disk") as workers:
+            for _ in range(4):
+                wait_for_rounds(workers, 1)
+                c.ask("compact", export="disk", milliseconds=100)
+        h = connect("disk")
+        h.zero(SIZE, 0)
+        h.flush()
+        before = os.stat(DISK).st_size
+        c.ask("compact", export="disk", milliseconds=20000)
+        check(os.stat(DISK).st_size < before, (before, os.stat(DISK).st_size))
+        equal(h.pread(MiB, 0), bytearray(MiB))
+    sound(DISK)
+
+
+@case("what a disk stands on becomes one image, and goes on being written to")
+def _():
+    new_disk()
+    with controlled("disk=" + DISK):
+        c = Control()
+        with clients("disk") as workers:
+            for i in range(3):
+                wait_for_rounds(workers, 1)
+                c.ask("snapshot", export="disk", name=f"{i}.vhd")
+            wait_for_rounds(workers, 1)
+            c.ask("merge", export="disk", name="base.vhd")
+            wait_for_rounds(workers, 1)
+            c.ask("snapshot", export="disk", name="after.vhd")
+            wait_for_rounds(workers, 1)
+        for i in range(3):
+            os.unlink(f"{i}.vhd")
+    sound(DISK, "after.vhd", "base.vhd")
+    equal(read_json("info", "--json", "base.vhd")["type"], "dynamic")
+
+
+WRONG = (
+    ("snapshot", "not-found", {"export": "no", "name": "x.vhd"}),
+    ("snapshot", "usage", {"export": "disk"}),
+    ("snapshot", "usage", {"name": "x.vhd"}),
+    ("snapshot", "usage", {"export": "disk", "name": "../x.vhd"}),
+    ("snapshot", "usage", {"export": "disk", "name": "x"}),
+    ("snapshot", "usage", {"export": "disk", "name": ".vhd"}),
+    ("snapshot", "refused", {"export": "disk", "name": "other.vhd"}),
+    ("snapshot", "refused", {"export": "disk", "name": DISK}),
+    ("resize", "refused", {"export": "disk", "size": SIZE // 2}),
+    ("resize", "usage", {"export": "disk", "size": SIZE + 7}),
+    ("merge", "refused", {"export": "disk", "name": "x.vhd"}),
+)
+
+
+@case("what cannot be done changes nothing, and clients go on")
+def _():
+    new_disk()
+    new_disk("other.vhd")
+    with controlled("disk=" + DISK, "other=other.vhd", "--readonly"):
+        c = Control()
+        for export in ("disk", "other"):
+            connect(export)
+            equal(c.refusal("snapshot", export=export, name="x.vhd").kind,
+                  "refused")
+    with controlled("disk=" + DISK, "other=other.vhd"):
+        c = Control()
+        with clients("disk") as workers:
+            for verb, kind, args in WRONG:
+                wait_for_rounds(workers, 1)
+                why = c.refusal(verb, **args)
+                equal(why.kind, kind, (verb, args, str(why)))
+            check(not os.path.exists("x.vhd"), "it was made")
+    sound(DISK, "other.vhd")
+
+
+run()
