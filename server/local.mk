@@ -51,6 +51,8 @@ server_libserver_la_SOURCES = \
 	server/catalog/looks.h \
 	server/catalog/open.c \
 	server/catalog/open.h \
+	server/catalog/roll.c \
+	server/catalog/roll.h \
 	server/catalog/source/source.c \
 	server/catalog/source/source.h \
 	server/catalog/start/bases.c \
@@ -92,6 +94,7 @@ server_libserver_la_SOURCES = \
 	server/client/connection/receive.h \
 	server/client/connection/requests.c \
 	server/client/connection/requests.h \
+	server/client/fact.c \
 	server/client/fact.h \
 	server/client/host.h \
 	server/client/reply.c \
@@ -122,10 +125,14 @@ server_libserver_la_SOURCES = \
 	server/config/trial.h \
 	server/control/caller.c \
 	server/control/caller.h \
+	server/control/events.c \
+	server/control/events.h \
 	server/control/facts.c \
 	server/control/facts.h \
 	server/control/question.c \
 	server/control/question.h \
+	server/control/reloads.c \
+	server/control/reloads.h \
 	server/control/request.c \
 	server/control/request.h \
 	server/control/say.c \
@@ -134,10 +141,16 @@ server_libserver_la_SOURCES = \
 	server/control/socket/reception.h \
 	server/control/socket/session.c \
 	server/control/socket/session.h \
+	server/control/verb/cancel.c \
 	server/control/verb/clients.c \
+	server/control/verb/disconnect.c \
+	server/control/verb/drain.c \
+	server/control/verb/events.c \
+	server/control/verb/exports.c \
 	server/control/verb/gather.c \
 	server/control/verb/gather.h \
 	server/control/verb/online.c \
+	server/control/verb/keeper.c \
 	server/control/verb/status.c \
 	server/control/verb/verbs.c \
 	server/control/verb/verbs.h \

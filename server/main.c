@@ -137,15 +137,16 @@ on_trouble(void *opaque, const char *trouble)
 }
 
 /* The former configuration stays in force where the new one is wrong. */
-static int
-on_reload(void *opaque)
+static void
+on_reload(void *opaque, struct keeper_reading *reading)
 {
   struct daemon *d = opaque;
   const bool was = d->misconfigured[0] != '\0';
-  char why[1024];
-  int parcel = -1;
-  const int r = settings_reread(&d->settings, &parcel, why, sizeof why);
+  char *why = reading->text;
+  const int r =
+    settings_reread(&d->settings, &reading->fd, why, sizeof reading->text);
 
+  reading->wrong = r < 0;
   d->misconfigured[0] = '\0';
   if (r < 0) {
     snprintf(d->misconfigured, sizeof d->misconfigured,
@@ -154,7 +155,6 @@ on_reload(void *opaque)
   }
   if (r < 0 || was)
     tell_status(d);
-  return parcel;
 }
 
 static void

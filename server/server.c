@@ -133,6 +133,7 @@ server_new(const struct server_config *config, struct server **out,
   server->policy = make_policy(&server->config);
   server->addresses =
     address_limit_new(server->config.limits.connections_per_address);
+  events_init(&server->events);
   server->workers = calloc(server->config.threads, sizeof *server->workers);
   int r = 0;
   if (!server->policy || !server->addresses || !server->workers ||
@@ -285,6 +286,8 @@ admit(struct server *server, const struct visitor *visitor, struct peer **peer)
 {
   if (atomic_load(&server->host.stopping))
     return -ESHUTDOWN;
+  if (atomic_load(&server->host.draining))
+    return -ECONNREFUSED;
   if (atomic_fetch_add(&server->nconnections, 1) >=
       server->config.limits.connections) {
     atomic_fetch_sub(&server->nconnections, 1);
@@ -317,6 +320,8 @@ limit_of(int error)
     return FACT_LIMIT_SYSTEM_FILES;
   case -ESHUTDOWN:
     return FACT_LIMIT_STOPPING;
+  case -ECONNREFUSED:
+    return FACT_LIMIT_DRAINING;
   default:
     return FACT_LIMIT_MEMORY;
   }
@@ -425,6 +430,8 @@ wait_gone(struct server *server, uint64_t msec)
 void
 server_show(struct server *server, struct world *world)
 {
+  server->events.loop = world->loop;
+  server->facts.events = &server->events;
   world->host = &server->host;
   world->facts = &server->facts;
   world->workers = server->workers;
@@ -433,9 +440,10 @@ server_show(struct server *server, struct world *world)
 
 int
 server_change(struct server *server, const struct server_export *exports,
-              size_t n, struct vhd_error *err)
+              size_t n, const struct change_listener *listener,
+              struct vhd_error *err)
 {
-  return catalog_change(server->catalog, exports, n, err);
+  return catalog_change(server->catalog, exports, n, listener, err);
 }
 
 int

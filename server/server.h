@@ -27,11 +27,13 @@
 #include "client/host.h"
 #include "client/worker.h"
 #include "config/server_config.h"
+#include "control/events.h"
 #include "control/facts.h"
 #include "disk/budget.h"
 #include "vhdkit.h"
 
 struct catalog;
+struct change_listener;
 struct nbd_policy;
 struct address_limit;
 struct visitor;
@@ -44,6 +46,7 @@ struct server {
   struct nbd_policy *policy;
   struct budget budget;
   struct facts facts;
+  struct events events;
   struct host host;       /* all that, for the connections */
   struct worker *workers; /* one for each loop */
   unsigned nworkers;
@@ -74,11 +77,13 @@ void server_show(struct server *server, struct world *world);
 /* Serves these exports from now on, and no others: as catalog_change().  0 or
  * -ENOMEM.  Main thread. */
 int server_change(struct server *server, const struct server_export *exports,
-                  size_t n, struct vhd_error *err);
+                  size_t n, const struct change_listener *listener,
+                  struct vhd_error *err);
 
 /* Somebody was not served because of a limit: -EUSERS, of connections; -EDQUOT,
  * of those of one address; -EMFILE and -ENFILE, of descriptors, the process's
- * and the system's; -ENOMEM; -ESHUTDOWN. */
+ * and the system's; -ENOMEM; -ESHUTDOWN; -ECONNREFUSED: nobody new
+ * is let in. */
 void server_refused(struct server *server, int error,
                     const struct visitor *visitor);
 

@@ -21,6 +21,8 @@
 #include "config/command_line.h"
 #include "config/parcel.h"
 #include "config/resolve.h"
+#include "catalog/change.h"
+#include "control/reloads.h"
 #include "control/socket/reception.h"
 #include "control/world.h"
 #include "keeper/broker/broker.h"
@@ -90,24 +92,23 @@ on_last_gone(void *opaque)
 /* ------------------------------------------------------------------- events */
 
 /* By what the keeper has read, which is as sound as at the start. */
-static void
-change_exports(struct service *s, int parcel)
+static int
+change_exports(struct service *s, int parcel, struct vhd_error *err)
 {
+  const struct change_listener listener = { reloads_differs, &s->world };
   struct options options;
-  struct vhd_error err;
   int r = parcel_unpack(parcel, &options);
   struct server_export *exports = r < 0 ? NULL : resolve_exports(&options);
 
   broker_renew();
   if (!exports)
-    r = fail_system(&err, r < 0 ? -r : ENOMEM,
-                    "the exports are those of before");
+    r =
+      fail_system(err, r < 0 ? -r : ENOMEM, "the exports are those of before");
   else
-    r = server_change(s->server, exports, options.nexports, &err);
-  if (r < 0)
-    log_error("%s", err.message);
+    r = server_change(s->server, exports, options.nexports, &listener, err);
   free(exports);
   options_free(&options);
+  return r;
 }
 
 static void
@@ -122,27 +123,41 @@ reload_keys(struct service *s)
 }
 
 static void
+reload(struct service *s, const struct keeper_heard *heard)
+{
+  const struct keeper_reading *reading = &heard->reading;
+  struct vhd_error err;
+  int r = 0;
+
+  reload_keys(s);
+  if (reading->fd >= 0)
+    r = change_exports(s, reading->fd, &err);
+  else if (reading->fd == -EMFILE)
+    r = fail_system(&err, EMFILE, "the exports are those of before");
+  if (r < 0)
+    log_error("%s", err.message);
+  reloads_done(&s->world, heard->asked, reading->wrong || r < 0,
+               r < 0 ? err.message : reading->text);
+}
+
+static void
 on_word(evutil_socket_t fd, short what, void *opaque)
 {
   struct service *s = opaque;
-  int with;
+  struct keeper_heard heard;
 
   (void)fd;
   (void)what;
-  switch (keeper_hear(s->ties, &with)) {
+  switch (keeper_hear(s->ties, &heard)) {
   case KEEPER_STOP:
     event_base_loopbreak(s->base);
     break;
   case KEEPER_RELOAD:
-    reload_keys(s);
-    if (with >= 0)
-      change_exports(s, with);
-    else if (with == -EMFILE)
-      log_error("the exports are those of before: %s", strerror(EMFILE));
+    reload(s, &heard);
     return;
   }
-  if (with >= 0)
-    close(with);
+  if (heard.reading.fd >= 0)
+    close(heard.reading.fd);
 }
 
 static void
@@ -323,6 +338,20 @@ step_by_helper(void *opaque, enum online_step step, const char *path,
 static const struct online_hands helpers_hands = { .step = step_by_helper };
 
 static void
+ask_reload(void *opaque)
+{
+  const struct service *s = opaque;
+  keeper_say(s->ties, KEEPER_ASK_RELOAD);
+}
+
+static void
+ask_stop(void *opaque)
+{
+  const struct service *s = opaque;
+  keeper_say(s->ties, KEEPER_ASK_STOP);
+}
+
+static void
 fill_world(struct service *s)
 {
   s->world = (struct world){
@@ -332,6 +361,10 @@ fill_world(struct service *s)
     .since_ns = clock_ns(),
     .file = { .path = s->setup->options->config, .read_ns = clock_ns() },
   };
+  s->world.ask_reload = ask_reload;
+  s->world.ask_stop = ask_stop;
+  s->world.opaque = s;
+  reloads_init(&s->world.reloads);
   server_show(s->server, &s->world);
 }
 
@@ -382,6 +415,8 @@ stop(struct service *s, struct vhd_error *err)
 {
   listen_stop(s->setup->listen);
   listen_stop(s->setup->control);
+  if (s->reception)
+    reloads_end(&s->world);
   reception_close(s->reception);
   for (size_t i = 0; i < sizeof s->events / sizeof *s->events; i++)
     if (s->events[i])

@@ -222,11 +222,28 @@ log_difference(const struct differs *d)
 }
 
 static void
-carry_out(struct change *c)
+tell_difference(const struct change_listener *listener,
+                const struct differs *d)
+{
+  static const char *const how[] = {
+    [ADDED] = "added",
+    [REMOVED] = "removed",
+    [OTHER_IMAGE] = "image",
+    [OTHER_WORDS] = "words",
+  };
+
+  log_difference(d);
+  if (listener)
+    listener->tell(listener->opaque, d->name ? d->name : "?", how[d->how],
+                   d->how == OTHER_WORDS ? 0 : d->clients);
+}
+
+static void
+carry_out(struct change *c, const struct change_listener *listener)
 {
   for (size_t i = 0; i < c->ndiffers; i++) {
     struct differs *d = &c->differs[i];
-    log_difference(d);
+    tell_difference(listener, d);
     if (d->close)
       io_queue_run(d->close_queue, d->close);
     if (d->open)
@@ -239,7 +256,8 @@ carry_out(struct change *c)
 
 int
 catalog_change(struct catalog *catalog, const struct server_export *exports,
-               size_t n, struct vhd_error *err)
+               size_t n, const struct change_listener *listener,
+               struct vhd_error *err)
 {
   struct change c = { .catalog = catalog, .n = n };
 
@@ -255,7 +273,7 @@ catalog_change(struct catalog *catalog, const struct server_export *exports,
   }
   pthread_mutex_unlock(&catalog->live.lock);
   if (r == 0)
-    carry_out(&c);
+    carry_out(&c, listener);
   else
     fail_system(err, -r, "the exports are those of before");
   free(c.origins);

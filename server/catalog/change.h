@@ -9,6 +9,15 @@ struct catalog;
 struct server_export;
 struct vhd_error;
 
+/* Who is told of each export that differs; NULL: the log alone. */
+struct change_listener {
+  /* how: "added", "removed", "image" or "words"; clients: who keep what it
+   * meant before. */
+  void (*tell)(void *opaque, const char *name, const char *how,
+               unsigned clients);
+  void *opaque;
+};
+
 /* From now on these are the exports that are served under their names, and no
  * others; not for a catalog of a folder.  Touches what differs alone:
  *
@@ -22,6 +31,7 @@ struct vhd_error;
  * call.  0, or -ENOMEM, and all is as before.  One thread at a time. */
 int catalog_change(struct catalog *catalog,
                    const struct server_export *exports, size_t n,
+                   const struct change_listener *listener,
                    struct vhd_error *err);
 
 #endif

@@ -80,6 +80,7 @@ entry_free(struct entry *entry)
   HASH_DEL(entry->catalog->entries, entry);
   io_queue_free(entry->queue);
   free(entry->name);
+  free(entry->trouble);
   free(entry);
 }
 
@@ -362,6 +363,8 @@ set_current(struct entry *entry, struct generation *gen, unsigned changes,
     left = old->refs;
   }
   entry->current = gen;
+  free(entry->trouble);
+  entry->trouble = NULL;
   gen->owner = entry;
   generation_add(gen);
   answer_all_current(entry, tickets);
@@ -379,6 +382,18 @@ discard(struct generation *gen)
 {
   vhd_close(gen->export.image, NULL);
   generation_free(gen);
+}
+
+/* For who looks after the server. */
+static void
+note_trouble(struct entry *entry, const char *text)
+{
+  char *trouble = strdup(text);
+
+  pthread_mutex_lock(&entry->catalog->live.lock);
+  free(entry->trouble);
+  entry->trouble = trouble;
+  pthread_mutex_unlock(&entry->catalog->live.lock);
 }
 
 /* False: what was opened is not what the name means by now, and they wait
@@ -416,6 +431,8 @@ serve_opens(struct entry *entry, const struct meaning *meaning,
   const enum export_refusal why = explain(entry, meaning, r, &err);
   if (why == EXPORT_BUSY)
     log_other_name(entry, &file);
+  if (why != EXPORT_UNKNOWN)
+    note_trouble(entry, err.message);
   answer_all(tickets, why, &none);
   return true;
 }

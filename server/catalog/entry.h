@@ -50,6 +50,7 @@ struct entry {
   struct meaning now;
   struct io_queue *queue;
   struct generation *current; /* or NULL */
+  char *trouble; /* why it could not be opened the last time, or NULL */
   struct desk looks, opens;
   bool wanted;         /* to be opened, though nobody waits for it */
   unsigned configured; /* the last configuration that has it: change.h */

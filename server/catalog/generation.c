@@ -64,6 +64,7 @@ generation_free(struct generation *gen)
   descriptors_drop_image(gen->files.n);
   free(gen->files.id);
   free(gen->name);
+  free(gen->path);
   free(gen);
 }
 

@@ -82,6 +82,7 @@ struct generation {
   struct generations *all;
   void *owner; /* .left()'s; NULL: new clients get another one */
   char *name;
+  char *path; /* that it was opened by; NULL: memory was short */
   struct file_ids files;
   struct usages usages;
   bool stays;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -267,6 +268,7 @@ image_open(const struct opening *how, struct generation *gen,
     return fail_system(err, -r, "%s", how->path);
   }
   descriptors_take_image(gen->files.n);
+  gen->path = strdup(how->path);
   gen->stays = how->origin->stays;
   gen->export.image = image;
   gen->export.description = how->origin->description;

@@ -33,6 +33,7 @@ enum fact_limit {
   FACT_LIMIT_SYSTEM_FILES,
   FACT_LIMIT_MEMORY,
   FACT_LIMIT_STOPPING,
+  FACT_LIMIT_DRAINING,
   FACT_NLIMITS,
 };
 
@@ -61,6 +62,9 @@ struct fact {
   uint64_t read, written; /* bytes of the export, successfully */
   uint64_t nfailed;       /* FAILED in all */
 };
+
+/* "connections", "process-files" and so on. */
+const char *fact_limit_word(enum fact_limit limit);
 
 /* Bytes that a loop's clients have read and written: written by that loop, read
  * by any thread. */

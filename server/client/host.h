@@ -23,6 +23,7 @@ struct host {
   /* A connection has gone for good.  On a loop's thread. */
   void (*left)(struct host *host, struct peer *peer);
   atomic_bool stopping;
+  atomic_bool draining;      /* nobody new is let in */
   atomic_uint_fast64_t born; /* connections; the last one's number */
 };
 

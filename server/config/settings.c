@@ -46,7 +46,8 @@ nameless_of(const struct options *options)
 
 /* What takes a start. */
 static void
-log_unchanged(const struct settings *settings, const struct options *now)
+tell_unchanged(const struct settings *settings, const struct options *now,
+               char *message, size_t size)
 {
   const char *file = settings->options.config;
   const char *before = nameless_of(&settings->options);
@@ -54,12 +55,18 @@ log_unchanged(const struct settings *settings, const struct options *now)
   char names[512];
 
   if (options_compare(&settings->options, now, names, sizeof names) > 0)
-    log_warning("%s: what it says of %s takes effect at the next start", file,
-                names);
-  if (!text_same(before, after))
-    log_warning("%s: that another folder is served, or a folder no more, "
-                "takes effect at the next start",
-                file);
+    snprintf(message, size,
+             "%s: what it says of %s takes effect at the next start", file,
+             names);
+  if (message[0] != '\0')
+    log_warning("%s", message);
+  if (text_same(before, after))
+    return;
+  snprintf(message, size,
+           "%s: that another folder is served, or a folder no more, "
+           "takes effect at the next start",
+           file);
+  log_warning("%s", message);
 }
 
 /* Takes over what was read.  The former exports and rules go into it, to be
@@ -89,7 +96,7 @@ adopt_exports(struct settings *settings, struct options *now, int *parcel,
 {
   int r = 0;
 
-  log_unchanged(settings, now);
+  tell_unchanged(settings, now, message, size);
   if (!nameless_of(&settings->options) && !nameless_of(now)) {
     *parcel = parcel_pack(now);
     if (*parcel >= 0) {

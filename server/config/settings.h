@@ -25,8 +25,9 @@ int settings_check(const struct settings *settings, struct vhd_error *err);
 /* Reads the file again, where there is one, and looks at nothing that it
  * names, for that may lie on a disk that hangs.  *parcel: the exports, for whom
  * serves (parcel.h), the caller's to close; -1: there is nothing to change.
- * Says in the log what it takes a start for.  -EINVAL with a message where
- * something is wrong, and the former settings are in force. */
+ * 0, with a message where something of it takes a start, which the log tells,
+ * too.  -EINVAL with a message where something is wrong, and the former
+ * settings are in force. */
 int settings_reread(struct settings *settings, int *parcel, char *message,
                     size_t size);
 

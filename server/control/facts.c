@@ -13,6 +13,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/log_cause.h"
+#include "control/events.h"
 
 /* "192.0.2.1:4242 (x509:alice)" */
 #define WHO_SIZE (VISITOR_NAME_SIZE + 160)
@@ -47,6 +48,15 @@ facts_bytes(const struct facts *facts, uint64_t *read, uint64_t *written)
   }
 }
 
+/* Who left is counted after he came. */
+uint64_t
+facts_present(const struct facts *facts)
+{
+  const uint64_t left = atomic_load(&facts->left);
+
+  return atomic_load(&facts->came) - left;
+}
+
 /* ------------------------------------------------------------------- lines */
 
 static const char *
@@ -65,21 +75,6 @@ who(const struct fact *fact, char buf[WHO_SIZE])
   return buf;
 }
 
-const char *
-fact_limit_word(enum fact_limit limit)
-{
-  static const char *const word[FACT_NLIMITS] = {
-    [FACT_LIMIT_CONNECTIONS] = "connections",
-    [FACT_LIMIT_ADDRESS] = "address",
-    [FACT_LIMIT_PROCESS_FILES] = "process-files",
-    [FACT_LIMIT_SYSTEM_FILES] = "system-files",
-    [FACT_LIMIT_MEMORY] = "memory",
-    [FACT_LIMIT_STOPPING] = "stopping",
-  };
-
-  return word[limit];
-}
-
 static const char *
 limit_text(enum fact_limit limit)
 {
@@ -90,6 +85,7 @@ limit_text(enum fact_limit limit)
       "--max-connections-per-address allows",
     [FACT_LIMIT_MEMORY] = "there is no memory for it",
     [FACT_LIMIT_STOPPING] = "the server is about to end",
+    [FACT_LIMIT_DRAINING] = "the server is drained, until vhdkitctl undrain",
   };
 
   return limit == FACT_LIMIT_PROCESS_FILES  ? descriptors_explain(-EMFILE)
@@ -213,6 +209,8 @@ facts_note(struct facts *facts, const struct fact *fact)
 {
   count(facts, fact);
   log_fact(fact);
+  if (facts->events)
+    events_note(facts->events, fact);
 }
 
 void

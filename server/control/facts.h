@@ -15,6 +15,8 @@
 
 #include "client/fact.h"
 
+struct events;
+
 /* Errors are counted by their number on the wire; those that are larger, and
  * those of options (0), have a place each. */
 #define FACTS_ERRORS 128
@@ -26,10 +28,8 @@ struct facts {
   atomic_uint_fast64_t errors[FACTS_ERRORS];
   struct fact_tally *tallies; /* one for each loop */
   unsigned ntallies;
+  struct events *events; /* who is to be told; NULL: nobody */
 };
-
-/* "connections", "process-files" and so on. */
-const char *fact_limit_word(enum fact_limit limit);
 
 /* False: no memory. */
 bool facts_init(struct facts *facts, unsigned nloops);
@@ -39,6 +39,9 @@ void facts_note(struct facts *facts, const struct fact *fact);
 
 /* Bytes that all clients have read and written up to now. */
 void facts_bytes(const struct facts *facts, uint64_t *read, uint64_t *written);
+
+/* How many are there now. */
+uint64_t facts_present(const struct facts *facts);
 
 /* The counters, to the log, with --verbose. */
 void facts_log(const struct facts *facts);

@@ -50,13 +50,16 @@ struct sink {
   void (*put)(struct sink *sink, json_t *reply);
   /* How many more bytes it would take without stopping to read. */
   size_t (*room)(struct sink *sink);
+  /* The question of that id that is under way, or NULL. */
+  struct question *(*find)(struct sink *sink, const json_t *id);
   /* The question has been answered, and is about to be freed. */
   void (*done)(struct sink *sink, struct question *q);
 };
 
 struct question {
-  TAILQ_ENTRY(question) link; /* the sink's */
-  struct sink *sink;          /* NULL: who asked has gone */
+  TAILQ_ENTRY(question) link;  /* the sink's */
+  TAILQ_ENTRY(question) later; /* of who answers some in their order */
+  struct sink *sink;           /* NULL: who asked has gone */
   struct world *world;
   const struct control_verb *verb;
   struct caller caller;

@@ -135,6 +135,8 @@ check_arg(const struct request_arg *arg, const json_t *value, char *why,
   case REQUEST_STRING:
     return json_is_string(value) ||
            wrong(why, size, "%s is a string", arg->name);
+  case REQUEST_ID:
+    return is_id(value) || wrong(why, size, "%s is an id", arg->name);
   case REQUEST_NUMBER:
     return is_number(value) || wrong(why, size, "%s is a number", arg->name);
   case REQUEST_BOOLEAN:

@@ -34,6 +34,7 @@ struct request_arg {
   const char *name; /* NULL ends a table */
   enum {
     REQUEST_STRING,
+    REQUEST_ID,     /* of a request */
     REQUEST_NUMBER, /* not negative */
     REQUEST_BOOLEAN,
     REQUEST_NUMBERS, /* an array of such */

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "control/reloads.h"
+
 struct facts;
 struct host;
 struct loop;
@@ -32,6 +34,11 @@ struct world {
   pid_t keeper;
   uint64_t since_ns; /* when the server began to serve */
   struct world_file file;
+  struct reloads reloads;
+  /* Has the keeper do it. */
+  void (*ask_reload)(void *opaque);
+  void (*ask_stop)(void *opaque);
+  void *opaque;
 };
 
 #endif

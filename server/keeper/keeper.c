@@ -55,15 +55,17 @@ struct keeper {
   struct answer answer;
   pid_t helpers[MAX_HELPERS]; /* the worker's, that live */
   unsigned nhelpers;
-  unsigned old_helpers; /* of workers that have ended */
-  bool ready;           /* this worker serves */
-  bool was_ready;       /* one of them has */
-  bool revokes;         /* one of them has said so */
-  bool troubled;        /* what they told is in force still */
-  bool has_told;        /* this worker has told of trouble */
-  bool says_stop;       /* as soon as the worker has room for it */
-  bool says_reload;     /* likewise, thereafter, */
-  int reload;           /* with this descriptor; -1: with none */
+  unsigned old_helpers;         /* of workers that have ended */
+  bool ready;                   /* this worker serves */
+  bool was_ready;               /* one of them has */
+  bool revokes;                 /* one of them has said so */
+  bool troubled;                /* what they told is in force still */
+  bool has_told;                /* this worker has told of trouble */
+  bool says_stop;               /* as soon as the worker has room for it */
+  bool says_reload;             /* likewise, thereafter, */
+  struct keeper_reading reload; /* with this */
+  bool reload_asked;            /* the worker waits for that */
+  bool asks_stop, asks_reload;  /* it has asked for it just now */
   bool stopping;
   int64_t stopped; /* msec; when that began */
   bool over;       /* the worker has ended for good, with .status */
@@ -154,7 +156,7 @@ shut_all(struct keeper *k)
   shut(&k->control);
   shut(&k->asks);
   shut(&k->answer.channel);
-  shut(&k->reload);
+  shut(&k->reload.fd);
 }
 
 static int
@@ -307,8 +309,9 @@ forget_worker(struct keeper *k)
   shut(&k->asks);
   shut(&k->answer.channel);
   k->answer.waits = false;
-  k->says_stop = k->says_reload = false;
-  shut(&k->reload);
+  k->says_stop = k->says_reload = k->reload_asked = false;
+  k->asks_stop = k->asks_reload = false;
+  shut(&k->reload.fd);
   k->old_helpers += k->nhelpers;
   k->nhelpers = 0;
   k->ready = false;
@@ -375,6 +378,8 @@ hear(struct keeper *k)
       hear_trouble(k, packet + 1);
     else if (packet[0] == KEEPER_REVOKES)
       k->revokes = true;
+    k->asks_stop |= packet[0] == KEEPER_ASK_STOP;
+    k->asks_reload |= packet[0] == KEEPER_ASK_RELOAD;
   }
 }
 
@@ -424,11 +429,11 @@ end_by(struct keeper *k, int number)
 /* Whether it has been said; if not, the worker has no room for it yet, or is
  * dying. */
 static bool
-say_word(const struct keeper *k, enum keeper_word word, int fd)
+say_stop(const struct keeper *k)
 {
-  const char byte = (char)word;
+  const char byte = KEEPER_STOP;
 
-  return message_send(k->control, &byte, 1, fd) == 0;
+  return message_send(k->control, &byte, 1, -1) == 0;
 }
 
 static void
@@ -437,27 +442,35 @@ say_all(struct keeper *k)
   if (k->control < 0)
     return;
   if (k->says_stop)
-    k->says_stop = !say_word(k, KEEPER_STOP, -1);
+    k->says_stop = !say_stop(k);
   if (k->says_reload)
-    k->says_reload = !say_word(k, KEEPER_RELOAD, k->reload);
-  if (!k->says_reload)
-    shut(&k->reload);
+    k->says_reload =
+      keeper_tell_reload(k->control, k->reload_asked, &k->reload) < 0;
+  if (!k->says_reload) {
+    shut(&k->reload.fd);
+    k->reload_asked = false;
+  }
 }
 
-/* A worker that is to come is born with the new configuration. */
+/* A worker that is to come is born with the new configuration.  What has not
+ * been said yet and is sound is said still, where this reading came to
+ * nothing. */
 static void
 reload(struct keeper *k)
 {
-  const int fd = k->duties->reload(k->duties->opaque);
+  struct keeper_reading now = { .fd = -1 };
 
-  if (fd >= 0) {
-    shut(&k->reload);
-    k->reload = fd;
+  k->duties->reload(k->duties->opaque, &now);
+  if (now.fd < 0) {
+    now.fd = k->reload.fd;
+    k->reload.fd = -1;
   }
+  shut(&k->reload.fd);
+  k->reload = now;
   k->says_reload = k->control >= 0;
   say_all(k);
   if (k->control < 0)
-    shut(&k->reload);
+    shut(&k->reload.fd);
 }
 
 /* Before there is something to finish, and where somebody cannot wait until it
@@ -476,6 +489,21 @@ stop(struct keeper *k, int number)
   k->duties->stopping(k->duties->opaque);
   k->says_stop = true;
   say_all(k);
+}
+
+/* What the worker has asked for. */
+static void
+heed(struct keeper *k)
+{
+  const bool stops = k->asks_stop && !k->stopping;
+
+  if (k->asks_reload) {
+    k->reload_asked = true;
+    reload(k);
+  }
+  k->asks_stop = k->asks_reload = false;
+  if (stops)
+    stop(k, SIGTERM);
 }
 
 static void
@@ -518,10 +546,12 @@ wait_for_something(struct keeper *k)
   }
   if (fds[1].revents & POLLOUT)
     say_all(k);
-  if (fds[1].revents & POLLIN)
+  if (fds[1].revents & POLLIN) {
     hear(k);
-  else if (fds[1].revents & ~POLLOUT)
+    heed(k);
+  } else if (fds[1].revents & ~POLLOUT) {
     shut(&k->control); /* it says nothing more; its death will */
+  }
   if (fds[2].revents & POLLOUT)
     give_answer(k);
   else if (fds[2].revents & POLLIN)
@@ -538,7 +568,7 @@ keeper_run(const struct keeper_duties *duties)
     .control = -1,
     .asks = -1,
     .answer.channel = -1,
-    .reload = -1,
+    .reload.fd = -1,
   };
   sigset_t set;
 

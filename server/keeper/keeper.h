@@ -11,6 +11,7 @@
  *     pid file, READY=1                       accepts
  *     SIGHUP  reads the configuration
  *             KEEPER_RELOAD ------------->    loads keys again, changes exports
+ *             <----- KEEPER_ASK_RELOAD, _STOP  as if by such a signal
  *     SIGTERM KEEPER_STOP --------------->    finishes, flushes, ends
  *     ends with its status <--------------
  *
@@ -33,12 +34,29 @@
 #define KEEPER_MAX_TEXT 1024 /* of trouble */
 
 enum keeper_word {
-  KEEPER_READY = 'R',   /* of the worker: it serves */
-  KEEPER_STATUS = 'T',  /* of the worker, with text: what troubles it */
-  KEEPER_REVOKES = 'V', /* of the worker: it has a list of revocations */
-  KEEPER_STOP = 'S',    /* to the worker: everything is to be finished */
-  KEEPER_RELOAD = 'L',  /* to the worker: keys may have changed; with a
-                         * descriptor that .reload() has made, or without */
+  KEEPER_READY = 'R',      /* of the worker: it serves */
+  KEEPER_STATUS = 'T',     /* of the worker, with text: what troubles it */
+  KEEPER_REVOKES = 'V',    /* of the worker: it has a list of revocations */
+  KEEPER_STOP = 'S',       /* to the worker: everything is to be finished */
+  KEEPER_ASK_STOP = 's',   /* of the worker: as SIGTERM and SIGHUP, */
+  KEEPER_ASK_RELOAD = 'l', /* for somebody who waits for the answer */
+  KEEPER_RELOAD = 'L',     /* to the worker: keys may have changed; with what
+                        * .reload() has come to */
+};
+
+/* What the configuration has come to when it was read again. */
+struct keeper_reading {
+  int fd;                     /* for the worker; -1: none */
+  bool wrong;                 /* all is as before; .text says why */
+  char text[KEEPER_MAX_TEXT]; /* else what is to be said about it, or "" */
+};
+
+/* What a worker hears. */
+struct keeper_heard {
+  int word;                      /* 0: nothing */
+  bool asked;                    /* a RELOAD that the worker has asked for */
+  struct keeper_reading reading; /* .fd, of any word, is the caller's to close;
+                                  * -EMFILE: there was no room for it */
 };
 
 /* What a worker is given. */
@@ -65,8 +83,8 @@ struct keeper_duties {
    * come. */
   void (*ready)(void *opaque);
   void (*stopping)(void *opaque);
-  /* In the keeper, at SIGHUP: a descriptor for the worker, -1 for none. */
-  int (*reload)(void *opaque);
+  /* In the keeper, at SIGHUP, or as a worker asks: fills *reading. */
+  void (*reload)(void *opaque, struct keeper_reading *reading);
   /* In the keeper: what the worker has told, which may be anything; "" when
    * the next one is ready without having told of trouble. */
   void (*trouble)(void *opaque, const char *text);
@@ -88,12 +106,16 @@ void keeper_hold_signals(void);
  * after a change of the user, which ends that. */
 void keeper_tie(const struct keeper_ties *ties);
 
+/* In the keeper: KEEPER_RELOAD, by the other end of .control.  0 or -errno. */
+int keeper_tell_reload(int control, bool asked,
+                       const struct keeper_reading *reading);
+
 /* In the worker. */
 void keeper_say(const struct keeper_ties *ties, enum keeper_word word);
 /* KEEPER_STATUS; "": nothing does any more.  What is too long is cut. */
 void keeper_tell(const struct keeper_ties *ties, const char *trouble);
-/* A word that has come, 0 for none; *fd is the caller's to close, -1 for none.
- * Does not return where the keeper is dead. */
-int keeper_hear(const struct keeper_ties *ties, int *fd);
+/* A word that has come, if one has.  Does not return where the keeper is
+ * dead. */
+int keeper_hear(const struct keeper_ties *ties, struct keeper_heard *heard);
 
 #endif

@@ -42,17 +42,48 @@ keeper_tell(const struct keeper_ties *ties, const char *trouble)
   (void)sent;
 }
 
+/* A word to the worker is a packet: the word, of a RELOAD a byte of these, and
+ * its text. */
+#define PACKET (2 + KEEPER_MAX_TEXT - 1)
+enum {
+  IS_ASKED = 1,
+  IS_WRONG = 2,
+};
+
 int
-keeper_hear(const struct keeper_ties *ties, int *fd)
+keeper_tell_reload(int control, bool asked,
+                   const struct keeper_reading *reading)
+{
+  char packet[PACKET + 1];
+  const int flags = (asked ? IS_ASKED : 0) | (reading->wrong ? IS_WRONG : 0);
+  const int n = snprintf(packet, sizeof packet, "%c%c%s", KEEPER_RELOAD,
+                         '0' | flags, reading->text);
+
+  return message_send(control, packet, (size_t)n, reading->fd);
+}
+
+int
+keeper_hear(const struct keeper_ties *ties, struct keeper_heard *heard)
 {
   struct pollfd control = { .fd = ties->control, .events = POLLIN };
-  char byte;
+  struct keeper_reading *reading = &heard->reading;
+  char packet[PACKET + 1];
 
-  *fd = -1;
+  *heard = (struct keeper_heard){ .reading.fd = -1 };
   if (poll(&control, 1, 0) <= 0)
     return 0;
-  const ssize_t n = message_receive(ties->control, &byte, 1, fd);
+  const ssize_t n =
+    message_receive(ties->control, packet, PACKET, &reading->fd);
   if (n == 0)
     _exit(EXIT_FAILURE);
-  return n == 1 ? byte : 0;
+  if (n < 0)
+    return 0;
+  packet[n] = '\0';
+  heard->word = packet[0];
+  if (n > 1) {
+    heard->asked = packet[1] & IS_ASKED;
+    reading->wrong = packet[1] & IS_WRONG;
+    snprintf(reading->text, sizeof reading->text, "%s", packet + 2);
+  }
+  return heard->word;
 }

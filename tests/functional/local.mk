@@ -94,6 +94,7 @@ dist_check_DATA += \
 
 # The control socket, and vhdkitctl.
 CONTROL_TESTS = \
+	tests/functional/control-change.py \
 	tests/functional/control-hostile.py \
 	tests/functional/control-look.py \
 	tests/functional/control-online.py

@@ -68,10 +68,10 @@ static int
 serve(const struct keeper_ties *ties)
 {
   struct pollfd fds = { .fd = ties->control, .events = POLLIN };
-  int fd;
+  struct keeper_heard heard;
 
-  while (keeper_hear(ties, &fd) != KEEPER_STOP) {
-    tell_of(fd);
+  while (keeper_hear(ties, &heard) != KEEPER_STOP) {
+    tell_of(heard.reading.fd);
     poll(&fds, 1, -1);
   }
   return EXIT_SUCCESS;
@@ -86,8 +86,8 @@ nothing(void *opaque)
 }
 
 /* The next letter, each time. */
-static int
-reload(void *opaque)
+static void
+reload(void *opaque, struct keeper_reading *reading)
 {
   static char next = 'a';
   int fds[2];
@@ -97,7 +97,7 @@ reload(void *opaque)
     abort();
   next++;
   close(fds[1]);
-  return fds[0];
+  reading->fd = fds[0];
 }
 
 static void

@@ -103,7 +103,7 @@ who_asks_after_a_change_is_told_of_it(void **state)
   wait_for(catalog, &lists[n]);
   assert_true(shows_secret(catalog, &lists[n++]));
   exports[0].tls_only = true;
-  assert_int_equal(catalog_change(catalog, exports, N, &err), 0);
+  assert_int_equal(catalog_change(catalog, exports, N, NULL, &err), 0);
   struct export_list *first = &lists[n++];
   ask(first, catalog, loop);
   while (n < ASKERS && !is_answered(catalog, first)) {

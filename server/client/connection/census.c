@@ -63,16 +63,15 @@ census_visit(const struct worker *worker,
   }
 }
 
-bool
-census_disconnect(struct worker *worker, uint64_t number)
+void
+census_disconnect(struct worker *worker,
+                  bool (*is_wanted)(void *opaque, uint64_t number),
+                  void *opaque)
 {
   struct connection *conn;
 
   TAILQ_FOREACH(conn, &worker->connections, link)
-    if (conn->client.number == number)
-      break;
-  if (!conn || conn->state >= CONNECTION_ENDING)
-    return false;
-  ending_begin(conn, "an administrator has disconnected it");
-  return true;
+    if (conn->state < CONNECTION_ENDING &&
+        is_wanted(opaque, conn->client.number))
+      ending_begin(conn, "an administrator has disconnected it");
 }

@@ -39,8 +39,10 @@ void census_visit(const struct worker *worker,
                                 const struct census_entry *entry),
                   void *opaque);
 
-/* Ends it in order: what is in flight is finished and answered.  False: there
- * is none of that number, or it ends anyway. */
-bool census_disconnect(struct worker *worker, uint64_t number);
+/* Ends those of whom is_wanted() says so, in order: what is in flight is
+ * finished and answered.  Who ends anyway is not asked about. */
+void census_disconnect(struct worker *worker,
+                       bool (*is_wanted)(void *opaque, uint64_t number),
+                       void *opaque);
 
 #endif

@@ -69,6 +69,18 @@ room(struct sink *sink)
   return s->bev && n < SESSION_OUTPUT ? SESSION_OUTPUT - n : 0;
 }
 
+static struct question *
+find(struct sink *sink, const json_t *id)
+{
+  const struct session *s = CONTAINER_OF(sink, struct session, sink);
+  struct question *q;
+
+  TAILQ_FOREACH(q, &s->questions, link)
+    if (q->id && json_equal(q->id, id))
+      break;
+  return q;
+}
+
 static void
 done(struct sink *sink, struct question *q)
 {
@@ -322,7 +334,8 @@ session_new(int fd, const struct caller *caller, struct world *world)
     close(fd);
     return NULL;
   }
-  s->sink = (struct sink){ .put = put, .room = room, .done = done };
+  s->sink =
+    (struct sink){ .put = put, .room = room, .find = find, .done = done };
   s->world = world;
   s->caller = *caller;
   s->moved_ns = clock_ns();

@@ -101,7 +101,6 @@ begin(struct question *q)
 {
   const struct world *world = q->world;
   const struct facts *facts = world->facts;
-  const uint64_t came = atomic_load(&facts->came);
   json_t *result = json_object();
 
   say_string(result, "version", vhd_version());
@@ -109,10 +108,11 @@ begin(struct question *q)
   say_number(result, "worker", (uint64_t)getpid());
   say_moment(result, "since", world->since_ns);
   say_seconds(result, "uptime", clock_ns() - world->since_ns);
+  say_bool(result, "draining", atomic_load(&world->host->draining));
   say_number(result, "threads", world->nworkers);
   say_number(result, "exports", catalog_count(world->host->catalog));
-  say_number(result, "clients", came - atomic_load(&facts->left));
-  say_number(result, "came", came);
+  say_number(result, "clients", facts_present(facts));
+  say_number(result, "came", atomic_load(&facts->came));
   json_object_set_new(result, "bytes", bytes(facts));
   json_object_set_new(result, "refused", refusals(facts));
   json_object_set_new(result, "errors", errors(facts));

@@ -6,10 +6,24 @@
 
 #include <string.h>
 
+/* clang-format off */
 static const struct control_verb *const table[] = {
-  &clients_verb, &compact_verb,  &merge_verb,
-  &resize_verb,  &snapshot_verb, &status_verb,
+  &cancel_verb,
+  &clients_verb,
+  &compact_verb,
+  &disconnect_verb,
+  &drain_verb,
+  &events_verb,
+  &exports_verb,
+  &merge_verb,
+  &reload_verb,
+  &resize_verb,
+  &snapshot_verb,
+  &status_verb,
+  &stop_verb,
+  &undrain_verb,
 };
+/* clang-format on */
 
 const struct control_verb *
 verb_find(const char *name)

@@ -8,8 +8,16 @@
 
 #include "control/question.h"
 
+extern const struct control_verb cancel_verb;
 extern const struct control_verb clients_verb;
+extern const struct control_verb disconnect_verb;
+extern const struct control_verb drain_verb;
+extern const struct control_verb events_verb;
+extern const struct control_verb exports_verb;
+extern const struct control_verb reload_verb;
 extern const struct control_verb status_verb;
+extern const struct control_verb stop_verb;
+extern const struct control_verb undrain_verb;
 /* online.c */
 extern const struct control_verb compact_verb;
 extern const struct control_verb merge_verb;
