@@ -174,12 +174,16 @@ server_libserver_la_SOURCES = \
 	server/keeper/broker/broker.h \
 	server/keeper/broker/changes.c \
 	server/keeper/broker/changes.h \
+	server/keeper/broker/disks.c \
+	server/keeper/broker/disks.h \
 	server/keeper/broker/helper.c \
 	server/keeper/broker/helper.h \
 	server/keeper/broker/journals.c \
 	server/keeper/broker/journals.h \
 	server/keeper/broker/message.c \
 	server/keeper/broker/message.h \
+	server/keeper/broker/orders.c \
+	server/keeper/broker/orders.h \
 	server/keeper/broker/place.c \
 	server/keeper/broker/place.h \
 	server/keeper/broker/policy.c \

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "config/settings.h"
+#include "keeper/broker/disks.h"
 #include "keeper/broker/helper.h"
 #include "keeper/keeper.h"
 #include "keeper/notify.h"
@@ -70,25 +71,40 @@ on_work(void *opaque, const struct keeper_ties *ties)
   return serve(&setup, ties);
 }
 
+/* With the rights of --user, but for keys. */
+static int
+confine(const struct daemon *d, int kind, struct vhd_error *err)
+{
+  const struct options *opt = &d->settings.options;
+
+  return kind == BROKER_DISKS     ? confine_orders(opt, err)
+         : kind == BROKER_CHANGES ? confine_changes(opt, err)
+                                  : confine_helper(opt, err);
+}
+
 static void
 on_help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
 {
   struct daemon *d = opaque;
+  const struct options *opt = &d->settings.options;
   struct vhd_error err;
+  int r = -EINVAL;
 
   let_go(d);
   listen_free(d->listen);
   listen_free(d->control);
-  const bool changes = kind == BROKER_CHANGES;
-  int r = kind == BROKER_FILES || changes ? user_become(&d->user, &err)
-          : kind == BROKER_KEYS           ? 0
-                                          : -EINVAL;
+  if (kind == BROKER_KEYS)
+    r = 0;
+  else if (kind == BROKER_FILES || kind == BROKER_CHANGES ||
+           (kind == BROKER_DISKS && opt->provision.disks))
+    r = user_become(&d->user, &err);
   keeper_tie(ties);
   if (r == 0)
-    r = changes ? confine_changes(&d->settings.options, &err)
-                : confine_helper(&d->settings.options, &err);
-  if (r == 0)
-    helper_run(channel, (enum broker_helper)kind, &d->settings.options);
+    r = confine(d, kind, &err);
+  if (r == 0 && kind == BROKER_DISKS)
+    disks_run(channel, &opt->provision);
+  else if (r == 0)
+    helper_run(channel, (enum broker_helper)kind, opt);
 }
 
 static void

@@ -26,6 +26,7 @@
 #include "control/socket/reception.h"
 #include "control/world.h"
 #include "keeper/broker/broker.h"
+#include "keeper/broker/orders.h"
 #include "keeper/keeper.h"
 #include "keeper/confine.h"
 #include "keeper/user.h"
@@ -101,6 +102,7 @@ change_exports(struct service *s, int parcel, struct vhd_error *err)
   struct server_export *exports = r < 0 ? NULL : resolve_exports(&options);
 
   broker_renew();
+  orders_renew();
   if (!exports)
     r =
       fail_system(err, r < 0 ? -r : ENOMEM, "the exports are those of before");
@@ -291,9 +293,27 @@ give_up_rights(struct service *s, struct vhd_error *err)
   return r;
 }
 
+static int
+make_child(void *opaque, const struct server_child *child,
+           struct vhd_error *err)
+{
+  struct broker_order order = { .verb = BROKER_CHILD, .fresh = child->fresh };
+
+  (void)opaque;
+  if (snprintf(order.disk, sizeof order.disk, "%s", child->disk) >=
+        (int)sizeof order.disk ||
+      snprintf(order.client, sizeof order.client, "%s", child->client) >=
+        (int)sizeof order.client ||
+      snprintf(order.version, sizeof order.version, "%s", child->version) >=
+        (int)sizeof order.version)
+    return fail_system(err, ENAMETOOLONG, "disk '%s'", child->disk);
+  return orders_give(&order, err);
+}
+
 static void
 fill_config(struct service *s)
 {
+  s->config.make_child = make_child;
 #ifdef HAVE_TLS
   s->config.tls_stream = s->tls ? make_tls_stream : NULL;
   s->config.tls_opaque = s->tls;
@@ -434,6 +454,7 @@ stop(struct service *s, struct vhd_error *err)
   tls_context_free(s->tls);
 #endif
   resolve_config_free(&s->config);
+  orders_end();
   broker_end();
   close(s->idle_fd);
   return r;

@@ -52,6 +52,13 @@ struct server_limits {
                         * before it is given up: 30 */
 };
 
+/* A client's child of a disk, to be made where there is none. */
+struct server_child {
+  const char *disk, *client;
+  const char *version; /* for a new one: a link or a number */
+  bool fresh;          /* one that is there already is thrown away */
+};
+
 struct server_config {
   /* Served under their names.  Everything pointed to here must outlive the
    * server. */
@@ -70,6 +77,7 @@ struct server_config {
   /* How parents are found: see vhd_open().  Flags VHD_OPEN_READONLY and
    * VHD_OPEN_UNLOCKED are the server's own. */
   struct vhd_open_options open;
+  struct vhd_open_options open_disks; /* the same for disks and children */
   struct server_limits limits;
 
   enum server_tls tls;
@@ -77,6 +85,12 @@ struct server_config {
    * (fd untouched) if it cannot.  Any thread.  NULL where tls is OFF. */
   struct stream *(*tls_stream)(void *opaque, int fd);
   void *tls_opaque;
+
+  /* See to it that there is one.  Any thread; may block.  0, or -errno with
+   * *err.  May be NULL where there are no disks. */
+  int (*make_child)(void *opaque, const struct server_child *child,
+                    struct vhd_error *err);
+  void *make_child_opaque;
 
   /* The last connection has gone (for --fd and inetd).  On a loop's thread;
    * must only post or write to a pipe.  May be NULL. */

@@ -254,6 +254,25 @@ confine_changes(const struct options *opt, struct vhd_error *err)
   return r;
 }
 
+int
+confine_orders(const struct options *opt, struct vhd_error *err)
+{
+  struct confine_place *places = calloc(opt->roots.n + 2, sizeof *places);
+  size_t n = 0;
+
+  if (!places)
+    return fail_system(err, ENOMEM, "cannot confine a helper");
+  places[n++] = (struct confine_place){ opt->provision.disks,
+                                        LANDLOCK_CHANGE };
+  places[n++] = (struct confine_place){ opt->provision.children,
+                                        LANDLOCK_CHANGE };
+  for (size_t i = 0; i < opt->roots.n; i++)
+    places[n++] = (struct confine_place){ opt->roots.items[i], LANDLOCK_READ };
+  const int r = confine_disks(opt, places, n, err);
+  free(places);
+  return r;
+}
+
 void
 confine_worker_threads(const struct options *opt)
 {

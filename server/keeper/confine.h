@@ -47,5 +47,8 @@ int confine_disks(const struct options *opt,
 /* One that changes images as a whole: in their folders, in those of --root for
  * reading, and where journals are. */
 int confine_changes(const struct options *opt, struct vhd_error *err);
+/* One that takes orders for disks: in the folders of disks and of children, in
+ * those of --root for reading, and where journals are. */
+int confine_orders(const struct options *opt, struct vhd_error *err);
 
 #endif

@@ -33,7 +33,7 @@
 /* From one signal to the next that somebody sends who cannot wait: some send
  * two at once, to a process and to its group. */
 #define IMPATIENT_MSEC 1000
-#define MAX_HELPERS 72 /* of a worker; more than one of ours asks for */
+#define MAX_HELPERS 80 /* of a worker; more than one of ours asks for */
 /* Helpers that hang outlive their worker.  Where there are as many of them, the
  * next has to do with fewer. */
 #define MANY_OLD 256

@@ -42,9 +42,8 @@ static struct broker {
 
 /* ------------------------------------------------------------------ helpers */
 
-/* A channel to a new one, or -errno. */
-static int
-new_helper(enum broker_helper kind)
+int
+broker_new_helper(enum broker_helper kind)
 {
   const char byte = (char)kind;
   unsigned char result = EPIPE;
@@ -111,7 +110,7 @@ take_helper(uint64_t folder, unsigned *policy)
       broker.n++;
       *policy = broker.policy;
       pthread_mutex_unlock(&broker.lock);
-      channel = new_helper(BROKER_FILES);
+      channel = broker_new_helper(BROKER_FILES);
       pthread_mutex_lock(&broker.lock);
       broker.n -= channel < 0;
     }
@@ -408,7 +407,7 @@ broker_change(enum broker_op op, const char *path, const char *name,
     r = put_name(&request, name);
   request.size = size;
   request.msec = msec;
-  const int channel = r < 0 ? r : new_helper(BROKER_CHANGES);
+  const int channel = r < 0 ? r : broker_new_helper(BROKER_CHANGES);
   if (channel < 0)
     return fail_system(err, -channel, "%s: no helper changes it", path);
   r = exchange(channel, &request, -1, &answer, &fd);
@@ -450,7 +449,7 @@ open_key(const char *path)
   struct broker_request request;
   struct broker_answer answer;
   int fd = -1, r = fill(&request, BROKER_KEY, path);
-  int channel = r < 0 ? r : new_helper(BROKER_KEYS);
+  int channel = r < 0 ? r : broker_new_helper(BROKER_KEYS);
 
   if (channel < 0)
     return channel;

@@ -28,6 +28,8 @@ void broker_end(void);
  * follows it.  name: of a new file beside it, or NULL. */
 int broker_change(enum broker_op op, const char *path, const char *name,
                   uint64_t size, uint32_t msec, struct vhd_error *err);
+/* A channel to a new helper, the caller's to close, or -errno. */
+int broker_new_helper(enum broker_helper kind);
 
 /* stat(2) of a file of keys that the command line names, with the rights of the
  * start.  opaque is not used.  0 or -errno. */

@@ -12,6 +12,7 @@
 #define SERVER_KEEPER_BROKER_MESSAGE_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -57,6 +58,30 @@ struct broker_answer {
   char text[1024]; /* terminated within */
 };
 
+/* What is done to whole disks, said in names: where they lie a helper knows by
+ * the configuration, and it takes no name that the parsers of server/provision
+ * do not.  Each verb can be asked for once more, whatever became of it: it was
+ * carried out or was not, and nothing else. */
+enum broker_verb {
+  BROKER_CHILD = 1, /* .client's child of .disk is to be there; .fresh: another
+                     * than before, which is thrown away */
+  BROKER_REMOVE,    /* and is not to be there */
+};
+
+struct broker_order {
+  uint32_t verb;
+  bool fresh;
+  char disk[65]; /* each terminated within */
+  char client[129];
+  char version[33]; /* CHILD: of the disk, for a new child */
+};
+
+struct broker_report {
+  int32_t result;  /* 0 or -errno */
+  int32_t code;    /* enum vhd_code */
+  char text[1024]; /* why, for a person; terminated within */
+};
+
 /* What a worker asks of the keeper itself: a helper, a byte of this; the answer
  * is an errno as a byte, 0 with the channel to the helper. */
 enum broker_helper {
@@ -65,6 +90,7 @@ enum broker_helper {
   BROKER_CHANGES =
     'c', /* with the rights of --user; changes images as a whole,
                          * and does nothing else */
+  BROKER_DISKS = 'd', /* with the rights of --user; takes orders alone */
 };
 
 /* fd: -1 for none.  0 or -errno. */
