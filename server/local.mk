@@ -45,6 +45,7 @@ server_libserver_la_SOURCES = \
 	server/catalog/entry.h \
 	server/catalog/generation.c \
 	server/catalog/generation.h \
+	server/catalog/holder.c \
 	server/catalog/list.c \
 	server/catalog/list.h \
 	server/catalog/looks.c \
@@ -53,6 +54,10 @@ server_libserver_la_SOURCES = \
 	server/catalog/open.h \
 	server/catalog/roll.c \
 	server/catalog/roll.h \
+	server/catalog/source/disks.c \
+	server/catalog/source/folder.c \
+	server/catalog/source/sessions.c \
+	server/catalog/source/sessions.h \
 	server/catalog/source/source.c \
 	server/catalog/source/source.h \
 	server/catalog/start/bases.c \

@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/error.h"
+#include "base/log.h"
+#include "base/log_cause.h"
 #include "catalog/entry.h"
 #include "catalog/list.h"
 #include "catalog/strings.h"
-#include "config/server_config.h"
 
 const char *
 export_refusal_text(enum export_refusal refusal)
@@ -25,6 +27,10 @@ export_refusal_text(enum export_refusal refusal)
     [EXPORT_SHORT] = "the server has no file descriptors left to open the "
                      "image with; try again later",
     [EXPORT_BROKEN] = "the image cannot be opened; the server's log says why",
+    [EXPORT_TAKEN] = "another machine that is the same client has it; when "
+                     "that has gone, try again",
+    [EXPORT_FULL] = "the server has no space left to begin with; try again "
+                    "later",
     [EXPORT_SHUTDOWN] = "the server is about to end",
   };
 
@@ -33,18 +39,47 @@ export_refusal_text(enum export_refusal refusal)
 
 /* ------------------------------------------------------------------- asking */
 
-/* The lock is held.  For a name that nobody has asked for lately. */
+/* The lock is held.  What the name means for who asks; NULL: nothing, or memory
+ * is short. */
 static struct entry *
-entry_on_demand(struct catalog *catalog, const char *name)
+entry_meant(struct catalog *catalog, const struct asker *asker,
+            const char *name, struct remark *remark)
 {
-  const struct source *const *source = sources_of(catalog->config);
-  struct origin origin;
+  const struct source *const *source = sources_of(&catalog->config);
 
-  for (; *source; source++)
-    if ((*source)->may_have &&
-        (*source)->may_have(catalog->config, name, &origin))
-      return entry_new(catalog, name, *source, &origin);
+  for (; *source; source++) {
+    struct sense sense = { .name = name };
+    const bool known = !(*source)->means;
+    if (!known && !(*source)->means(&catalog->config, asker, name, &sense)) {
+      remark->why = sense.why ? sense.why : remark->why;
+      continue;
+    }
+    struct entry *entry = entry_find(catalog, *source, sense.name);
+    if (known && (!entry || entry->now.gone))
+      continue;
+    if (!entry)
+      return entry_new(catalog, *source, sense.name, &sense.origin);
+    if ((*source)->differs)
+      entry->now.origin = sense.origin;
+    return entry;
+  }
   return NULL;
+}
+
+static void
+log_remark(struct remark *remark, const struct asker *asker, const char *name)
+{
+  if (remark->why && log_cause_pass("the disk '%s' is refused", name))
+    log_notice("'%s' is refused to %s: %s", name,
+               asker->identity ? asker->identity : "who has no identity",
+               remark->why);
+  if (remark->name)
+    log_warning("export '%s': refused to %s, for %s has it", remark->name,
+                remark->asker ? remark->asker : "another one",
+                remark->holder ? remark->holder : "somebody");
+  free(remark->name);
+  free(remark->holder);
+  free(remark->asker);
 }
 
 static bool
@@ -61,23 +96,24 @@ catalog_get(struct catalog *catalog, const struct asker *asker,
 {
   struct io_work *work = NULL;
   struct io_queue *queue = NULL;
+  struct remark remark = { .why = NULL };
   bool answered = true;
 
   if (name[0] == '/')
     name++;
   ticket->export = NULL;
   pthread_mutex_lock(&catalog->live.lock);
-  struct entry *entry = entry_find(catalog, name);
-  if (!entry)
-    entry = entry_on_demand(catalog, name);
-  else if (entry->now.gone)
-    entry = NULL;
+  struct entry *entry = entry_meant(catalog, asker, name, &remark);
   if (is_hidden(catalog, entry, asker)) {
     ticket->refusal = EXPORT_TLS_ONLY;
     if (entry)
       entry_forget(entry);
   } else if (!entry) {
     ticket->refusal = EXPORT_UNKNOWN;
+  } else if (ticket->want == EXPORT_OPENED &&
+             !entry_admit(entry, asker, &remark)) {
+    ticket->refusal = EXPORT_TAKEN;
+    entry_forget(entry);
   } else if (entry->now.origin.stays && entry->current) {
     entry_fill_current(entry, ticket);
   } else {
@@ -88,6 +124,8 @@ catalog_get(struct catalog *catalog, const struct asker *asker,
   pthread_mutex_unlock(&catalog->live.lock);
   if (work)
     io_queue_run(queue, work);
+  if (answered && ticket->refusal != EXPORT_FINE)
+    log_remark(&remark, asker, name);
   return answered;
 }
 
@@ -115,6 +153,9 @@ on_left(struct generation *gen)
     return;
   entry->current = NULL;
   gen->owner = NULL;
+  if (entry->now.origin.fresh)
+    sessions_note(entry->catalog->sessions, entry->name, clock_ns(),
+                  entry_linger(entry));
   entry_forget(entry);
 }
 
@@ -129,9 +170,9 @@ add_named(void *opaque, const char *name, const struct origin *origin)
 {
   const struct adding *a = opaque;
 
-  if (entry_find(a->catalog, name))
+  if (entry_find(a->catalog, a->source, name))
     return fail_argument(a->err, "the export '%s' is named twice", name);
-  if (!entry_new(a->catalog, name, a->source, origin))
+  if (!entry_new(a->catalog, a->source, name, origin))
     return fail_system(a->err, ENOMEM, "export '%s'", name);
   a->catalog->hides |= origin->tls_only;
   return 0;
@@ -141,13 +182,13 @@ add_named(void *opaque, const char *name, const struct origin *origin)
 static int
 add_all_named(struct catalog *catalog, struct vhd_error *err)
 {
-  const struct source *const *source = sources_of(catalog->config);
+  const struct source *const *source = sources_of(&catalog->config);
   int r = 0;
 
   for (; *source && r == 0; source++) {
     struct adding adding = { catalog, *source, err };
-    if (!(*source)->may_have)
-      r = (*source)->each(catalog->config, add_named, &adding);
+    if (!(*source)->means)
+      r = (*source)->each(&catalog->config, add_named, &adding);
   }
   return r;
 }
@@ -160,12 +201,13 @@ catalog_new(const struct server_config *config, struct catalog **out,
 
   if (!catalog)
     return fail_system(err, ENOMEM, "the exports");
-  catalog->config = config;
+  catalog->config = *config;
   generations_init(&catalog->live);
   catalog->live.left = on_left;
   catalog->lists = list_cache_new(catalog);
   catalog->strings = strings_new();
-  int r = catalog->lists && catalog->strings
+  catalog->sessions = sessions_new(clock_ns());
+  int r = catalog->lists && catalog->strings && catalog->sessions
             ? 0
             : fail_system(err, ENOMEM, "the exports");
   if (r == 0)
@@ -189,6 +231,7 @@ catalog_free(struct catalog *catalog)
     entry_free(entry);
   list_cache_free(catalog->lists);
   strings_free(catalog->strings);
+  sessions_free(catalog->sessions);
   generations_destroy(&catalog->live);
   free(catalog);
 }

@@ -33,6 +33,8 @@ enum export_refusal {
   EXPORT_BUSY,     /* somebody else holds the image */
   EXPORT_SHORT,    /* it cannot be opened now: there are no descriptors left */
   EXPORT_BROKEN,   /* it cannot be opened */
+  EXPORT_TAKEN,    /* another machine has it, which is the same client */
+  EXPORT_FULL,     /* there is no space to begin with */
   EXPORT_SHUTDOWN,
 };
 

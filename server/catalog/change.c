@@ -60,7 +60,7 @@ static int
 make_origin(struct catalog *catalog, const struct server_export *export,
             struct origin *origin)
 {
-  *origin = named_origin(catalog->config, export);
+  *origin = named_origin(&catalog->config, export);
   int r = keep(catalog, export->path, &origin->path);
   return r < 0 ? r : keep(catalog, export->description, &origin->description);
 }
@@ -71,10 +71,10 @@ static int
 find_entry(struct change *c, const char *name, size_t i)
 {
   static const struct origin nothing;
-  struct entry *entry = entry_find(c->catalog, name);
+  struct entry *entry = entry_find(c->catalog, &named_source, name);
 
   if (!entry) {
-    entry = entry_new(c->catalog, name, &named_source, &nothing);
+    entry = entry_new(c->catalog, &named_source, name, &nothing);
     if (!entry)
       return -ENOMEM;
     entry->now.gone = true;
@@ -182,7 +182,8 @@ remove_others(struct change *c)
   for (size_t i = 0; i < c->n; i++)
     c->entries[i]->configured = now;
   HASH_ITER(hh, c->catalog->entries, entry, next) {
-    if (entry->configured == now || entry->now.gone)
+    if (entry->source != &named_source || entry->configured == now ||
+        entry->now.gone)
       continue;
     struct differs *d = note(c, entry, REMOVED);
     d->close = entry_change(entry, NULL);

@@ -6,7 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,8 @@
 #include "base/log.h"
 #include "base/log_cause.h"
 #include "base/container.h"
-#include "config/server_config.h"
+#include "base/clock.h"
+#include "nbd/protocol.h"
 
 static void run_looks(struct io_work *work);
 static void run_opens(struct io_work *work);
@@ -32,17 +33,23 @@ init_desk(struct desk *desk, struct entry *entry,
 }
 
 struct entry *
-entry_find(struct catalog *catalog, const char *name)
+entry_find(struct catalog *catalog, const struct source *source,
+           const char *name)
 {
-  struct entry *entry;
+  char key[NBD_MAX_STRING + 2];
+  struct entry *entry = NULL;
 
-  HASH_FIND_STR(catalog->entries, name, entry);
+  key[0] = source->tag;
+  if (strlen(name) <= NBD_MAX_STRING) {
+    strcpy(key + 1, name);
+    HASH_FIND_STR(catalog->entries, key, entry);
+  }
   return entry;
 }
 
 struct entry *
-entry_new(struct catalog *catalog, const char *name,
-          const struct source *source, const struct origin *origin)
+entry_new(struct catalog *catalog, const struct source *source,
+          const char *name, const struct origin *origin)
 {
   struct entry *entry = calloc(1, sizeof *entry);
 
@@ -51,20 +58,28 @@ entry_new(struct catalog *catalog, const char *name,
   entry->catalog = catalog;
   entry->source = source;
   entry->now.origin = *origin;
-  entry->name = strdup(name);
   entry->queue = io_queue_new();
+  if (asprintf(&entry->key, "%c%s", source->tag, name) < 0)
+    entry->key = NULL;
   init_desk(&entry->looks, entry, run_looks);
   init_desk(&entry->opens, entry, run_opens);
-  if (entry->name && entry->queue) {
-    HASH_ADD_KEYPTR(hh, catalog->entries, entry->name, strlen(entry->name),
+  if (entry->key && entry->queue) {
+    entry->name = entry->key + 1;
+    HASH_ADD_KEYPTR(hh, catalog->entries, entry->key, strlen(entry->key),
                     entry);
     if (entry->hh.tbl)
       return entry;
   }
   io_queue_free(entry->queue);
-  free(entry->name);
+  free(entry->key);
   free(entry);
   return NULL;
+}
+
+uint64_t
+entry_linger(const struct entry *entry)
+{
+  return entry->catalog->config.provision.linger_sec * UINT64_C(1000000000);
 }
 
 bool
@@ -79,8 +94,9 @@ entry_free(struct entry *entry)
   assert(entry_is_idle(entry) && !entry->current);
   HASH_DEL(entry->catalog->entries, entry);
   io_queue_free(entry->queue);
-  free(entry->name);
   free(entry->trouble);
+  free(entry->holder);
+  free(entry->key);
   free(entry);
 }
 
@@ -185,9 +201,10 @@ explain(const struct entry *entry, const struct meaning *meaning, int r,
   if (log_cause_pass("the export '%s', which cannot be opened", entry->name))
     log_warning("export '%s': %s%s%s", entry->name, err->message,
                 limit ? "; " : "", limit ? limit : "");
-  return err->code == VHD_BUSY ? EXPORT_BUSY
-         : limit               ? EXPORT_SHORT
-                               : EXPORT_BROKEN;
+  return err->code == VHD_BUSY          ? EXPORT_BUSY
+         : limit                        ? EXPORT_SHORT
+         : r == -ENOSPC || r == -EDQUOT ? EXPORT_FULL
+                                        : EXPORT_BROKEN;
 }
 
 /* -------------------------------------------------------------------- desks */
@@ -396,6 +413,57 @@ note_trouble(struct entry *entry, const char *text)
   pthread_mutex_unlock(&entry->catalog->live.lock);
 }
 
+static int
+find(struct entry *entry, const struct meaning *meaning,
+     enum source_purpose purpose, struct found *found, struct vhd_error *err)
+{
+  return meaning->gone
+           ? -ENOENT
+           : entry->source->find(&entry->catalog->config, entry->name,
+                                 &meaning->origin, purpose, found, err);
+}
+
+/* Does who opens it now begin a boot, for which there is to be another image?
+ */
+static bool
+begins_boot(struct entry *entry, const struct meaning *meaning)
+{
+  struct catalog *catalog = entry->catalog;
+
+  if (!meaning->origin.fresh)
+    return false;
+  pthread_mutex_lock(&catalog->live.lock);
+  const bool begins = !entry->current &&
+                      sessions_is_over(catalog->sessions, entry->name,
+                                       clock_ns(), entry_linger(entry));
+  pthread_mutex_unlock(&catalog->live.lock);
+  return begins;
+}
+
+/* The former image is thrown away, as soon as we have closed it. */
+static int
+find_anew(struct entry *entry, const struct meaning *meaning,
+          struct found *found, struct vhd_error *err)
+{
+  struct catalog *catalog = entry->catalog;
+  struct file_id file;
+
+  if (find(entry, meaning, SOURCE_LOOKS, found, err) == 0 && !found->will_be &&
+      file_id_of(found->path, &file) == 0) {
+    pthread_mutex_lock(&catalog->live.lock);
+    generations_wait_closing(&catalog->live, &file);
+    pthread_mutex_unlock(&catalog->live.lock);
+  }
+  const int r = find(entry, meaning, SOURCE_OPENS_ANEW, found, err);
+  if (r == 0) {
+    pthread_mutex_lock(&catalog->live.lock);
+    sessions_note(catalog->sessions, entry->name, clock_ns(),
+                  entry_linger(entry));
+    pthread_mutex_unlock(&catalog->live.lock);
+  }
+  return r;
+}
+
 /* False: what was opened is not what the name means by now, and they wait
  * still. */
 static bool
@@ -406,18 +474,18 @@ serve_opens(struct entry *entry, const struct meaning *meaning,
   struct file_id file = { .inode = 0 };
   struct vhd_error err = { .code = 0 };
   struct generation *gen;
-  char path[PATH_MAX];
-  int r = -ENOENT;
+  struct found found;
 
   const struct opening how = {
-    .options = &entry->catalog->config->open,
+    .options = catalog_open_options(entry->catalog, entry->source),
     .origin = &meaning->origin,
-    .path = path,
+    .path = found.path,
   };
-  if (!meaning->gone &&
-      entry->source->find(entry->catalog->config, entry->name,
-                          &meaning->origin, path)) {
-    if (file_id_of(path, &file) == 0 &&
+  int r = begins_boot(entry, meaning)
+            ? find_anew(entry, meaning, &found, &err)
+            : find(entry, meaning, SOURCE_OPENS, &found, &err);
+  if (r == 0) {
+    if (file_id_of(found.path, &file) == 0 &&
         answer_if_current(entry, &file, tickets))
       return true;
     r = open_generation(entry, &how, &file, &gen, &err);
@@ -489,24 +557,26 @@ serve_looks(struct entry *entry, const struct meaning *meaning,
   struct export_facts facts = { .size = 0 };
   struct vhd_error err = { .code = 0 };
   struct file_id file;
-  char path[PATH_MAX];
+  struct found found;
 
-  const struct opening how = {
-    .options = &entry->catalog->config->open,
-    .origin = &meaning->origin,
-    .path = path,
-  };
-  if (meaning->gone ||
-      !entry->source->find(entry->catalog->config, entry->name,
-                           &meaning->origin, path)) {
-    answer_all(tickets, EXPORT_UNKNOWN, &facts);
+  int r = find(entry, meaning,
+               begins_boot(entry, meaning) ? SOURCE_LOOKS_ANEW : SOURCE_LOOKS,
+               &found, &err);
+  if (r < 0) {
+    answer_all(tickets, explain(entry, meaning, r, &err), &facts);
     return;
   }
   answer_existence(tickets);
-  if (STAILQ_EMPTY(tickets) || (file_id_of(path, &file) == 0 &&
+  if (STAILQ_EMPTY(tickets) || (file_id_of(found.path, &file) == 0 &&
                                 answer_if_current(entry, &file, tickets)))
     return;
-  const int r = image_look(&how, &facts, &err);
+  const struct opening how = {
+    .options = catalog_open_options(entry->catalog, entry->source),
+    .origin = &meaning->origin,
+    .path = found.path,
+    .will_be = found.will_be,
+  };
+  r = image_look(&how, &facts, &err);
   answer_all(tickets, r < 0 ? explain(entry, meaning, r, &err) : EXPORT_FINE,
              &facts);
 }

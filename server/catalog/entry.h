@@ -25,6 +25,8 @@
 #include <uthash.h>
 
 #include "catalog/catalog.h"
+#include "catalog/source/sessions.h"
+#include "config/server_config.h"
 
 struct entry;
 
@@ -45,36 +47,66 @@ struct meaning {
 struct entry {
   UT_hash_handle hh;
   struct catalog *catalog;
-  char *name; /* the key */
+  char *key;        /* the source's tag, and */
+  const char *name; /* the name */
   const struct source *source;
   struct meaning now;
   struct io_queue *queue;
   struct generation *current; /* or NULL */
   char *trouble; /* why it could not be opened the last time, or NULL */
   struct desk looks, opens;
+  char *holder;        /* who has it, or had it last; for .lone */
   bool wanted;         /* to be opened, though nobody waits for it */
   unsigned configured; /* the last configuration that has it: change.h */
 };
 
 struct catalog {
-  const struct server_config *config;
+  /* Of .provision what is said of clients changes, under the lock. */
+  struct server_config config;
   struct generations live; /* its lock is the catalog's */
   struct entry *entries;
   bool hides; /* some are served over TLS only */
   struct list_cache *lists;
+  struct sessions *sessions;
   unsigned configured;     /* how often it has changed */
   struct strings *strings; /* what origins refer to since then */
 };
 
+/* How images of that source are opened. */
+static inline const struct vhd_open_options *
+catalog_open_options(const struct catalog *catalog,
+                     const struct source *source)
+{
+  return source == &disks_source ? &catalog->config.open_disks
+                                 : &catalog->config.open;
+}
+
 /* The lock is held.  NULL: none, or memory is short. */
-struct entry *entry_find(struct catalog *catalog, const char *name);
-struct entry *entry_new(struct catalog *catalog, const char *name,
-                        const struct source *source,
-                        const struct origin *origin);
+struct entry *entry_find(struct catalog *catalog, const struct source *source,
+                         const char *name);
+struct entry *entry_new(struct catalog *catalog, const struct source *source,
+                        const char *name, const struct origin *origin);
 /* The lock is held. */
 void entry_free(struct entry *entry);
 /* The lock is held.  Frees what is of no use any more; whether it did. */
 bool entry_forget(struct entry *entry);
+
+/* What is told to the log when the lock is not held any more. */
+struct remark {
+  const char *why; /* he gets nothing; or NULL */
+  /* To be freed; or NULL: */
+  char *name;   /* of the entry that he may not have now, */
+  char *holder; /* for this one has it */
+  char *asker;
+};
+
+/* The lock is held.  May who asks have it now?  Where it is for one client at a
+ * time, he has it from now on. */
+bool entry_admit(struct entry *entry, const struct asker *asker,
+                 struct remark *remark);
+
+/* How long a client may be away before he boots, in nanoseconds. */
+uint64_t entry_linger(const struct entry *entry);
 
 /* The lock is held.  The ticket waits for an answer; the returned work, if any,
  * is to be given to .queue without the lock. */

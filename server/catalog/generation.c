@@ -330,6 +330,9 @@ run_reclaim(struct io_work *work)
       ;
     atomic_store(&gen->reclaiming, false);
   } while (has_background(gen) && !atomic_exchange(&gen->reclaiming, true));
+  pthread_mutex_lock(&gen->all->lock);
+  gen->reclaims--;
+  pthread_mutex_unlock(&gen->all->lock);
   export_unref(&gen->export);
 }
 
@@ -342,6 +345,7 @@ export_start_reclaim(struct export *export)
     return;
   pthread_mutex_lock(&gen->all->lock);
   gen->refs++;
+  gen->reclaims++;
   pthread_mutex_unlock(&gen->all->lock);
   gen->reclaim.run = run_reclaim;
   io_queue_run(export->queue, &gen->reclaim);

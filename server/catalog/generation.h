@@ -89,6 +89,7 @@ struct generation {
   bool old; /* the name led elsewhere before all had left */
   bool closing;
   unsigned refs;
+  unsigned reclaims; /* of .refs, those that are nobody's who has come */
   struct io_work close;
   struct io_work flush;
   bool flushing, flush_again;

@@ -29,6 +29,7 @@ struct stamp {
 
 struct item {
   char *name;
+  const struct source *source; /* NULL: who may see it does not differ */
   const char *description;
   bool tls_only;
   bool lone; /* its file alone says that it can be shown: as long as .stamp */
@@ -145,10 +146,11 @@ is_known(const struct listing *before, const struct item *item)
 }
 
 static bool
-is_open(struct catalog *catalog, const char *name, const struct file_id *file)
+is_open(struct catalog *catalog, const struct source *source, const char *name,
+        const struct file_id *file)
 {
   pthread_mutex_lock(&catalog->live.lock);
-  const struct entry *entry = entry_find(catalog, name);
+  const struct entry *entry = entry_find(catalog, source, name);
   const bool open = entry && entry->current &&
                     (entry->now.origin.stays ||
                      file_id_same(&entry->current->files.id[0], file));
@@ -173,21 +175,23 @@ can_show(const struct making *m, struct item *item,
          const struct origin *origin)
 {
   struct export_facts facts = { .size = 0 };
-  struct vhd_error err;
-  char path[PATH_MAX];
+  struct vhd_error err = { .code = 0 };
+  struct found found;
 
   const struct opening how = {
-    .options = &m->catalog->config->open,
+    .options = catalog_open_options(m->catalog, m->source),
     .origin = origin,
-    .path = path,
+    .path = found.path,
   };
   if (origin->stays)
     return true;
-  if (!m->source->find(m->catalog->config, item->name, origin, path) ||
-      !read_stamp(path, &item->stamp))
+  if (m->source->find(&m->catalog->config, item->name, origin, SOURCE_LOOKS,
+                      &found, &err) < 0 ||
+      !read_stamp(found.path, &item->stamp))
     return false;
   item->lone = is_known(m->before, item);
-  if (item->lone || is_open(m->catalog, item->name, &item->stamp.file))
+  if (item->lone ||
+      is_open(m->catalog, m->source, item->name, &item->stamp.file))
     return true;
   const int r =
     looks_try(&m->cache->looks, m->patience, item->name, &how, &facts, &err);
@@ -215,6 +219,7 @@ add_item(void *opaque, const char *name, const struct origin *origin)
   struct item *item = &l->items[l->n];
   *item = (struct item){
     .name = strdup(name),
+    .source = m->source->differs ? m->source : NULL,
     .description = origin->description,
     .tls_only = origin->tls_only,
   };
@@ -279,7 +284,7 @@ static struct listing *
 make_listing(struct list_cache *cache, unsigned changes)
 {
   struct catalog *catalog = cache->catalog;
-  const struct source *const *source = sources_of(catalog->config);
+  const struct source *const *source = sources_of(&catalog->config);
   struct listing *l = calloc(1, sizeof *l);
   unsigned patience = LOOKS_PATIENCE_MSEC;
   int r = 0;
@@ -290,8 +295,8 @@ make_listing(struct list_cache *cache, unsigned changes)
   l->changes = changes;
   for (; *source && r == 0; source++) {
     struct making m = { cache, catalog, &patience, *source, cache->now, l };
-    r = (*source)->may_have ? (*source)->each(catalog->config, add_item, &m)
-                            : add_known(&m);
+    r = (*source)->means ? (*source)->each(&catalog->config, add_item, &m)
+                         : add_known(&m);
   }
   sort_items(l);
   for (size_t i = 0; i < l->n; i++)
@@ -359,8 +364,7 @@ run_list(struct io_work *work)
 }
 
 void
-export_list_begin(struct export_list *list, struct catalog *catalog,
-                  const struct asker *asker)
+export_list_begin(struct export_list *list, struct catalog *catalog)
 {
   struct list_cache *cache = catalog->lists;
   bool begin = false;
@@ -368,7 +372,6 @@ export_list_begin(struct export_list *list, struct catalog *catalog,
   export_list_clear(list);
   list->version = 0;
   list->next = 0;
-  list->tls = asker->tls;
   pthread_mutex_lock(&catalog->live.lock);
   STAILQ_INSERT_TAIL(&cache->waiters, list, link);
   if (cache->constant && cache->now && cache->now->changes == cache->changes) {
@@ -403,27 +406,44 @@ find_next(const struct export_list *list, const struct listing *l,
 }
 
 /* The lock is held. */
-static ssize_t
-take_some(struct export_list *list, const struct listing *l, void *buf,
-          size_t room)
+static bool
+may_see(const struct export_list *list, const struct catalog *catalog,
+        const struct item *item)
 {
-  const struct text *text = &l->text[list->tls || !l->hides];
-  size_t at = find_next(list, l, text);
-  const size_t begin = at > 0 ? text->end[at - 1] : 0;
+  struct sense sense;
 
-  if (at == text->n)
-    return 0;
-  while (at < text->n && text->end[at] - begin <= room)
-    at++;
-  char *last = strdup(l->items[text->item[at - 1]].name);
-  if (!last)
+  return !item->source || item->source->means(&catalog->config, &list->asker,
+                                              item->name, &sense);
+}
+
+/* The lock is held.  What fits of what he may see; the rest of what was passed
+ * is not for him.  0: that was all. */
+static ssize_t
+take_some(struct export_list *list, const struct catalog *catalog,
+          const struct listing *l, char *buf, size_t room)
+{
+  const struct text *text = &l->text[list->asker.tls || !l->hides];
+  const size_t from = find_next(list, l, text);
+  size_t at = from, n = 0;
+
+  for (; at < text->n; at++) {
+    const size_t begin = at > 0 ? text->end[at - 1] : 0;
+    const size_t len = text->end[at] - begin;
+    if (!may_see(list, catalog, &l->items[text->item[at]]))
+      continue;
+    if (len > room - n)
+      break;
+    memcpy(buf + n, text->bytes.data + begin, len);
+    n += len;
+  }
+  char *last = at > from ? strdup(l->items[text->item[at - 1]].name) : NULL;
+  if (at > from && !last)
     return -ENOMEM;
   free(list->last);
   list->last = last;
   list->version = l->version;
   list->next = at;
-  memcpy(buf, text->bytes.data + begin, text->end[at - 1] - begin);
-  return (ssize_t)(text->end[at - 1] - begin);
+  return (ssize_t)n;
 }
 
 ssize_t
@@ -431,7 +451,7 @@ export_list_next(struct export_list *list, struct catalog *catalog, void *buf,
                  size_t room)
 {
   pthread_mutex_lock(&catalog->live.lock);
-  const ssize_t n = take_some(list, catalog->lists->now, buf, room);
+  const ssize_t n = take_some(list, catalog, catalog->lists->now, buf, room);
   pthread_mutex_unlock(&catalog->live.lock);
   return n;
 }
@@ -448,7 +468,7 @@ export_list_clear(struct export_list *list)
 struct list_cache *
 list_cache_new(struct catalog *catalog)
 {
-  const struct source *const *source = sources_of(catalog->config);
+  const struct source *const *source = sources_of(&catalog->config);
   struct list_cache *cache = calloc(1, sizeof *cache);
 
   if (!cache)
@@ -458,7 +478,7 @@ list_cache_new(struct catalog *catalog)
   STAILQ_INIT(&cache->waiters);
   cache->constant = true;
   for (; *source; source++)
-    cache->constant &= !(*source)->may_have;
+    cache->constant &= !(*source)->means;
   cache->queue = io_queue_new();
   if (cache->queue) {
     looks_init(&cache->looks, &catalog->live, cache->queue);

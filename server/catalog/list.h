@@ -21,17 +21,19 @@
 
 #include "base/loop.h"
 
-struct asker;
+#include "catalog/source/source.h"
+
 struct catalog;
 struct list_cache;
 
-/* One client's way through the list.  Set .loop and .done.run. */
+/* One client's way through the list.  Set .loop, .done.run, and .asker, which
+ * lives as long; what is shown is what he may have. */
 struct export_list {
   STAILQ_ENTRY(export_list) link;
   struct loop *loop;
   struct task done; /* posted to .loop, always, when there is an answer */
   int error;        /* -errno: the exports cannot be listed */
-  bool tls;         /* the asker's: may see all */
+  struct asker asker;
   uint64_t version; /* of the list that .next counts in */
   size_t next;
   char *last; /* the name before; NULL: none */
@@ -41,8 +43,7 @@ struct export_list {
 #define EXPORT_LIST_ROOM ((size_t)64 << 10)
 
 /* Any thread.  May not be called again before .done was posted. */
-void export_list_begin(struct export_list *list, struct catalog *catalog,
-                       const struct asker *asker);
+void export_list_begin(struct export_list *list, struct catalog *catalog);
 /* After .done, with .error 0: the replies about as many exports as fit into
  * buf[room], room being EXPORT_LIST_ROOM at least.  How many bytes; 0: that was
  * all; -ENOMEM. */

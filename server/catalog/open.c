@@ -236,13 +236,16 @@ image_look(const struct opening *how, struct export_facts *facts,
     return r;
   vhd_get_info(image, &info);
   const bool vhdx = info.format == VHD_FORMAT_VHDX;
-  const int denied = wants_readonly(how) ? 0 : denied_to_write(how->path);
+  const bool writable = how->will_be && !wants_readonly(how);
+  const int denied =
+    writable || wants_readonly(how) ? 0 : denied_to_write(how->path);
   *facts = (struct export_facts){
     .description = how->origin->description,
     .note = vhdx && !wants_readonly(how) ? VHDX_NOTE : note_of(denied, NULL),
     .size = info.size,
-    .readonly = wants_readonly(how) || denied < 0 || vhdx ||
-                info.held != VHD_HELD_BY_NOBODY || is_written(image),
+    .readonly =
+      wants_readonly(how) || denied < 0 || vhdx ||
+      (!writable && (info.held != VHD_HELD_BY_NOBODY || is_written(image))),
     .tls_only = how->origin->tls_only,
     .depth = info.depth,
   };
@@ -269,6 +272,7 @@ image_open(const struct opening *how, struct generation *gen,
   }
   descriptors_take_image(gen->files.n);
   gen->path = strdup(how->path);
+  io_queue_limit(gen->export.queue, how->origin->quota);
   gen->stays = how->origin->stays;
   gen->export.image = image;
   gen->export.description = how->origin->description;

@@ -23,6 +23,7 @@ struct opening {
   const struct origin *origin;
   const char *path;
   bool readonly; /* never for writing, whatever the origin says */
+  bool will_be;  /* looked at for one that is yet to be made of it */
 };
 
 /* Opens the image and fills in the generation, but for .owner. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -83,6 +84,26 @@ set_limits(const struct options *opt, struct server_limits *limits)
   limits->handshake_sec = opt->handshake_timeout;
 }
 
+/* A child and its parent, which is the disk's, lie in different folders. */
+static int
+set_roots_of_disks(struct server_config *config, struct vhd_error *err)
+{
+  const size_t n = config->open.nroots;
+
+  config->open_disks = config->open;
+  if (!config->provision.disks)
+    return 0;
+  const char **roots = calloc(n + 1, sizeof *roots);
+  config->open_disks.roots = roots;
+  if (!roots)
+    return fail_system(err, ENOMEM, "cannot start");
+  for (size_t i = 0; i < n; i++)
+    roots[i] = config->open.roots[i];
+  roots[n] = config->provision.disks;
+  config->open_disks.nroots = n + 1;
+  return 0;
+}
+
 int
 resolve_config(const struct options *opt, struct server_config *config,
                struct vhd_error *err)
@@ -109,7 +130,8 @@ resolve_config(const struct options *opt, struct server_config *config,
   if (opt->size_chs)
     config->open.flags |= VHD_OPEN_SIZE_CHS;
   set_limits(opt, &config->limits);
-  return set_exports(opt, config, err);
+  const int r = set_roots_of_disks(config, err);
+  return r < 0 ? r : set_exports(opt, config, err);
 }
 
 void
@@ -117,4 +139,7 @@ resolve_config_free(struct server_config *config)
 {
   free((void *)config->exports);
   config->exports = NULL;
+  if (config->open_disks.roots != config->open.roots)
+    free((void *)(uintptr_t)config->open_disks.roots);
+  config->open_disks.roots = NULL;
 }

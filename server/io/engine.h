@@ -129,6 +129,7 @@ struct io_queue {
   struct io_works works;
   unsigned nworks, nthreads, nidle;
   bool closing;                   /* the last thread frees the queue */
+  uint64_t limit; /* bytes that no file grows beyond; 0: none */
   STAILQ_ENTRY(io_queue) reserve; /* where it waits for that thread */
 
   /* Files of the image by descriptor: fd << 8 | class; one that does not fit
@@ -149,6 +150,9 @@ struct io_queue {
 };
 
 struct io_queue *io_queue_new(void);
+/* Before there are I/Os: what would make a file longer than that, or give it
+ * space there, fails with -ENOSPC.  0: no limit. */
+void io_queue_limit(struct io_queue *queue, uint64_t bytes);
 
 /* Any thread, even one of the queue's own.  Nothing may be queued any more
  * but the work that calls it. */

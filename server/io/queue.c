@@ -69,6 +69,12 @@ queue_delete(struct io_queue *queue)
 }
 
 void
+io_queue_limit(struct io_queue *queue, uint64_t bytes)
+{
+  queue->limit = bytes;
+}
+
+void
 io_queue_free(struct io_queue *queue)
 {
   if (!queue)

@@ -114,11 +114,24 @@ try_timed(struct io_queue *queue, enum io_class class, struct io_pace *pace,
   return true;
 }
 
+/* Nothing takes space that has not been set aside before (lib/image/space.h),
+ * which is a loop's affair alone. */
+static bool
+is_over_limit(const struct io_queue *queue, const struct vhd_io *io)
+{
+  return io->kind == VHD_IO_EXTEND && queue->limit != 0 &&
+         (io->off > queue->limit || io->len > queue->limit - io->off);
+}
+
 bool
 io_try(struct io_queue *queue, struct vhd_io *io)
 {
   const enum io_class class = io_class_of(queue, io->fd);
 
+  if (is_over_limit(queue, io)) {
+    io->result = -ENOSPC;
+    return true;
+  }
   if (class != IO_LOCAL && class != IO_MEMORY)
     return false;
   if (io->kind == VHD_IO_READ)

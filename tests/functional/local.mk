@@ -46,6 +46,16 @@ dist_check_DATA += \
 	tests/functional/vhdimage.py \
 	tests/functional/vhdximage.py
 
+# Disks, and a child of them for each client.
+DISKS_TESTS = \
+	tests/functional/disks-children.py \
+	tests/functional/disks-identity.py \
+	tests/functional/disks-kill.py \
+	tests/functional/disks-space.py
+dist_check_SCRIPTS += $(DISKS_TESTS)
+TESTS += $(DISKS_TESTS)
+dist_check_DATA += tests/functional/diskstest.py
+
 # The server's data path.
 SERVER_TESTS = \
 	tests/functional/server-bounds.py \

@@ -42,8 +42,9 @@ SERVER = {
     # The memory that clients' data takes; the gate of an open image.
     "server/disk": "io base",
     # Where exports come from.
-    "server/catalog/source": "config base",
-    "server/catalog": "catalog/source disk config io nbd/handshake nbd base",
+    "server/catalog/source": "config provision base",
+    "server/catalog": "catalog/source disk config provision io nbd/handshake nbd "
+                      "base",
     "server/catalog/start": "catalog catalog/source disk config io base",
     # Images are changed as files while clients use them.
     "server/online": "catalog catalog/source disk config io base",

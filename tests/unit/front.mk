@@ -110,8 +110,10 @@ tests_unit_test_send_LDADD = server/libserver.la lib/libvhdkit.la \
 tests_unit_test_send_SOURCES = tests/unit/test-send.c $(UNIT_COMMON)
 
 check_PROGRAMS += tests/unit/test-helper tests/unit/test-keeper \
+	tests/unit/test-orders tests/unit/test-sessions \
 	tests/unit/test-policy tests/unit/test-policy-disks tests/unit/test-worker
-TESTS += tests/unit/test-helper tests/unit/test-keeper tests/unit/test-policy \
+TESTS += tests/unit/test-helper tests/unit/test-keeper tests/unit/test-orders \
+	tests/unit/test-sessions tests/unit/test-policy \
 	tests/unit/test-policy-disks tests/unit/test-worker
 tests_unit_test_helper_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_helper_CFLAGS = $(UNIT_CFLAGS)
@@ -123,6 +125,16 @@ tests_unit_test_keeper_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_keeper_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(CMOCKA_LIBS)
 tests_unit_test_keeper_SOURCES = tests/unit/test-keeper.c
+tests_unit_test_orders_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_orders_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_orders_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(CMOCKA_LIBS)
+tests_unit_test_orders_SOURCES = tests/unit/test-orders.c
+tests_unit_test_sessions_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_sessions_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_sessions_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(CMOCKA_LIBS)
+tests_unit_test_sessions_SOURCES = tests/unit/test-sessions.c
 tests_unit_test_policy_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_policy_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_policy_LDADD = server/libserver.la lib/libvhdkit.la \

@@ -52,7 +52,8 @@ ask(struct export_list *list, struct catalog *catalog, struct loop *loop)
 
   *list = (struct export_list){ .loop = loop, .error = UNANSWERED };
   list->done.run = nothing;
-  export_list_begin(list, catalog, &stranger);
+  list->asker = stranger;
+  export_list_begin(list, catalog);
 }
 
 /* The loop does not run: what is posted to it stays there. */

@@ -79,7 +79,7 @@ find_bases(struct catalog *catalog, struct bases *bases)
 static bool
 read_parent_id(struct catalog *catalog, const char *path, unsigned char *id)
 {
-  struct vhd_open_options opt = catalog->config->open;
+  struct vhd_open_options opt = catalog->config.open;
   struct vhd_image *image;
   struct vhd_info info;
 

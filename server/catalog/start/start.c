@@ -63,7 +63,7 @@ static struct opening
 how_to_open(const struct candidate *c)
 {
   return (struct opening){
-    .options = &c->entry->catalog->config->open,
+    .options = &c->entry->catalog->config.open,
     .origin = &c->entry->now.origin,
     .path = c->entry->now.origin.path,
     .readonly = c->readonly,

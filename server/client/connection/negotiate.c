@@ -167,6 +167,7 @@ asker_of(struct negotiation *n)
     identity = visitor_identity(visitor, n->user, sizeof n->user);
   return (struct asker){
     .identity = identity,
+    .issuer = client_issuer(n->client),
     .tls = n->hs.tls,
     .address = visitor->len > 0 ? &visitor->address.any : NULL,
     .address_len = visitor->len,
@@ -219,13 +220,12 @@ on_listed(struct task *task)
 static void
 begin_list(struct negotiation *n)
 {
-  const struct asker asker = asker_of(n);
-
   stop_clock(n);
   n->waiting = true;
+  n->list.asker = asker_of(n);
   n->list.loop = n->client->loop;
   n->list.done.run = on_listed;
-  export_list_begin(&n->list, n->client->host->catalog, &asker);
+  export_list_begin(&n->list, n->client->host->catalog);
 }
 
 /* ------------------------------------------------------------------ export */
@@ -266,6 +266,8 @@ refuse(struct negotiation *n)
     [EXPORT_BUSY] = NBD_REP_ERR_POLICY,
     [EXPORT_SHORT] = NBD_REP_ERR_PLATFORM,
     [EXPORT_BROKEN] = NBD_REP_ERR_PLATFORM,
+    [EXPORT_TAKEN] = NBD_REP_ERR_POLICY,
+    [EXPORT_FULL] = NBD_REP_ERR_PLATFORM,
     [EXPORT_SHUTDOWN] = NBD_REP_ERR_SHUTDOWN,
   };
 
