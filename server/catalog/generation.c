@@ -84,6 +84,8 @@ generation_replace(struct generation *gen, struct generation *fresh)
   descriptors_drop_image(gen->files.n);
   free(gen->files.id);
   gen->files = fresh->files;
+  free(gen->path);
+  gen->path = fresh->path;
   export->image = fresh->export.image;
   export->size = fresh->export.size;
   pthread_mutex_unlock(&gen->all->lock);

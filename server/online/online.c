@@ -30,10 +30,22 @@ struct online {
   struct generation *gen; /* a reference */
   struct entry *entry;    /* occupied; NULL: not yet */
   struct meaning meaning;
-  char path[PATH_MAX];
+  struct found found;
 };
 
 /* ----------------------------------------------------- taking, giving back */
+
+/* The lock is held.  What is served under that name, by whatever source. */
+static struct entry *
+find_served(struct catalog *catalog, const char *name)
+{
+  const struct source *const *source = sources_of(&catalog->config);
+  struct entry *entry = NULL;
+
+  for (; *source && !entry; source++)
+    entry = entry_find(catalog, *source, name);
+  return entry;
+}
 
 /* Waits until nobody opens it; false: the name has another image by now, or
  * none. */
@@ -45,7 +57,7 @@ occupy(struct online *o)
 
   pthread_mutex_lock(&live->lock);
   for (;;) {
-    struct entry *entry = entry_find(o->catalog, o->order->export);
+    struct entry *entry = find_served(o->catalog, o->order->export);
     if (!entry || entry->current != o->gen)
       break;
     done = entry_occupy(entry);
@@ -72,7 +84,7 @@ online_new(struct catalog *catalog, const struct online_hands *hands,
   }
   *o = (struct online){ .catalog = catalog, .hands = hands, .order = order };
   pthread_mutex_lock(&catalog->live.lock);
-  const struct entry *entry = entry_find(catalog, order->export);
+  const struct entry *entry = find_served(catalog, order->export);
   if (entry && entry->current) {
     o->gen = entry->current;
     o->gen->refs++;
@@ -117,10 +129,12 @@ static int
 check(struct online *o, struct vhd_error *err)
 {
   struct file_id file;
+  struct vhd_error why;
 
-  if (!o->entry->source->find(o->catalog->config, o->entry->name,
-                              &o->meaning.origin, o->path) ||
-      file_id_of(o->path, &file) < 0 ||
+  if (o->entry->source->find(&o->catalog->config, o->entry->name,
+                             &o->meaning.origin, SOURCE_LOOKS, &o->found,
+                             &why) < 0 ||
+      o->found.will_be || file_id_of(o->found.path, &file) < 0 ||
       !file_id_same(&file, &o->gen->files.id[0]))
     return refuse(err, o, "its name leads to another file by now");
   if (o->gen->export.readonly)
@@ -157,7 +171,7 @@ flush(struct online *o, struct vhd_error *err)
 static int
 step(struct online *o, enum online_step step, struct vhd_error *err)
 {
-  return o->hands->step(o->hands->opaque, step, o->path, o->order, err);
+  return o->hands->step(o->hands->opaque, step, o->found.path, o->order, err);
 }
 
 static void
@@ -173,9 +187,9 @@ static int
 reopen(struct online *o, struct generation *fresh, struct vhd_error *err)
 {
   const struct opening how = {
-    .options = &o->catalog->config->open,
+    .options = catalog_open_options(o->catalog, o->entry->source),
     .origin = &o->meaning.origin,
-    .path = o->path,
+    .path = o->found.path,
   };
   const uint64_t until = clock_ns() + REOPEN_MSEC * UINT64_C(1000000);
   int r;
@@ -201,6 +215,7 @@ close_fresh(struct generation *fresh)
   vhd_close(fresh->export.image, NULL);
   descriptors_drop_image(fresh->files.n);
   free(fresh->files.id);
+  free(fresh->path);
 }
 
 /* Nobody gets this generation any more; who has it is cut off. */
@@ -224,7 +239,10 @@ static int
 change_closed(struct online *o, enum online_step what, struct vhd_error *err)
 {
   struct generation *gen = o->gen;
-  struct generation fresh = { .all = gen->all };
+  struct generation fresh = {
+    .all = gen->all,
+    .export.queue = gen->export.queue,
+  };
   struct vhd_error why = { .code = 0 };
 
   int r = vhd_close(gen->export.image, err);
@@ -237,7 +255,8 @@ change_closed(struct online *o, enum online_step what, struct vhd_error *err)
   int reopened = reopen(o, &fresh, &why);
   if (reopened == 0 && !is_same_disk(gen, &fresh)) {
     close_fresh(&fresh);
-    reopened = fail_argument(&why, "%s is not the disk that it was", o->path);
+    reopened =
+      fail_argument(&why, "%s is not the disk that it was", o->found.path);
   }
   if (reopened < 0) {
     give_up(o, &why);
