@@ -63,8 +63,8 @@ run(char **args)
   struct vhd_error err = { 0 };
 
   if (drop_free && !free_can_look()) {
-    complain("this vhdkit was built without libblkid or libext2fs, and so "
-             "cannot tell what is free");
+    complain("this vhdkit was built without libblkid, and so cannot tell "
+             "what is free");
     return EXIT_FAILED;
   }
   if (drop_free) {

@@ -1,5 +1,12 @@
 # vhdkit, the command line tool: see Makefile.am for the lists.
 
+# What file systems use: also for what makes them stumble.
+TOOL_USAGE = \
+	tool/inside/ext.c \
+	tool/inside/ext.h \
+	tool/inside/usage.c \
+	tool/inside/usage.h
+
 bin_PROGRAMS += tool/vhdkit
 tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS) \
 	-DSBINDIR='"$(sbindir)"'
@@ -50,10 +57,11 @@ tool_vhdkit_SOURCES = \
 	tool/info.c \
 	tool/inside/disk.c \
 	tool/inside/disk.h \
-	tool/inside/ext.c \
-	tool/inside/ext.h \
+	tool/inside/excerpt.c \
+	tool/inside/excerpt.h \
 	tool/inside/free.c \
 	tool/inside/free.h \
+	$(TOOL_USAGE) \
 	tool/interrupt.c \
 	tool/interrupt.h \
 	tool/json.c \

@@ -41,6 +41,7 @@ TESTS += $(TOOL_TESTS)
 dist_check_DATA += \
 	tests/functional/attachtest.py \
 	tests/functional/checktest.py \
+	tests/functional/freetest.py \
 	tests/functional/inplacetest.py \
 	tests/functional/tooltest.py \
 	tests/functional/vhdimage.py \

@@ -4,36 +4,18 @@
 nothing else does; and what must not be compacted so."""
 
 import os
-import random
 import struct
-import subprocess
 
-from tooltest import (MiB, Skip, case, check, contains, content, equal, need,
+from freetest import (compacted, compare, get, image, need_free,
+                      noise, not_looked_at, partitioned, put, random_file, tool,
+                      untouched)
+from tooltest import (GiB, KiB, MiB, case, check, contains, content, equal, need,
                       read_json, refused, run, vhdkit)
-
-
-def need_free():
-    need("mkfs.ext4")
-    need("debugfs")
-    vhdkit("create", "--overwrite", "--size", "8M", "probe.vhd")
-    done = vhdkit("compact", "--free", "probe.vhd", code=None)
-    if "built without" in done.err:
-        raise Skip("package libext2fs-dev was not there when this was built")
-
-
-def tool(*command, **how):
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, **how).stdout
 
 
 def debugfs(raw, *commands):
     tool("debugfs", "-w", "-f", "-", raw,
          input="".join(c + "\n" for c in commands).encode())
-
-
-def random_file(name, size, seed):
-    with open(name, "wb") as file:
-        file.write(random.Random(seed).randbytes(size))
 
 
 def ext4(raw, off=0, size=64):
@@ -54,41 +36,33 @@ def ext4(raw, off=0, size=64):
              "conv=notrunc", "status=none")
 
 
-def image(raw, name="a.vhd", block="2M"):
-    vhdkit("convert", "--overwrite", "--source-format", "raw", "--block-size",
-           block, raw, name)
-
-
-def free_blocks(raw, block=4096):
-    """Which blocks of the file system are free, as debugfs sees it."""
+def free_blocks(raw):
+    """Which blocks of the file system are free, as dumpe2fs sees it, and how
+    long they are.  Of the last cluster that is free it tells the first block."""
     said = tool("dumpe2fs", raw).decode()
+
+    def fact(name, default=0):
+        return int((said.split(f"\n{name}:")[1:] or [f"{default} "])[0].split()[0])
+
+    size = fact("Block size")
+    more = fact("Cluster size", size) // size - 1
     blocks = set()
     for line in said.splitlines():
         if line.startswith("  Free blocks: "):
             for piece in line[len("  Free blocks: "):].split(","):
                 if piece.strip():
                     first, _, last = piece.strip().partition("-")
-                    blocks.update(range(int(first), int(last or first) + 1))
-    check(f"Block size:               {block}" in said, said[:2000])
-    return blocks
-
-
-def compare(before, after, free, off=0):
-    """What is in use is as it was, and what is free is so or zeros."""
-    differ = [at for at in range(0, len(before), 4096)
-              if before[at:at + 4096] != after[at:at + 4096]]
-    check(differ, "nothing was dropped")
-    for at in differ:
-        check((at - off) // 4096 in free, f"block at {at} is in use")
-        equal(after[at:at + 4096], bytes(4096), f"block at {at}")
+                    blocks.update(range(int(first),
+                                        int(last or first) + more + 1))
+    return size, blocks
 
 
 @case("a whole disk of ext4: what was deleted leaves the file")
 def _():
-    need_free()
+    need_free("mkfs.ext4", "debugfs")
     ext4("fs.raw")
-    free = free_blocks("fs.raw")
-    image("fs.raw", block="64K")
+    _, free = free_blocks("fs.raw")
+    image("fs.raw")
     before, size = content("a.vhd"), os.path.getsize("a.vhd")
     equal(read_json("compact", "--json", "a.vhd")["dropped-blocks"], 0)
     got = read_json("compact", "--free", "--json", "a.vhd")
@@ -96,7 +70,7 @@ def _():
     check(got["dropped-blocks"] >= 240, got)
     check(os.path.getsize("a.vhd") <= size - 15 * MiB, got)
     after = content("a.vhd")
-    compare(before, after, free)
+    compare(before, after, 4096, free)
     vhdkit("check", "a.vhd")
     with open("now.raw", "wb") as file:
         file.write(after)
@@ -107,14 +81,14 @@ def _():
 
 @case("in a partition; its neighbour that is not known, and gaps, stay")
 def _():
-    need_free()
+    need_free("mkfs.ext4", "debugfs")
     need("sfdisk")
     with open("disk.raw", "wb") as file:
         file.truncate(100 * MiB)
     tool("sfdisk", "--quiet", "disk.raw",
          input=b"label: gpt\nstart=6M, size=64M\nstart=80M, size=16M\n")
     ext4("disk.raw", off=6 * MiB)
-    free = free_blocks("fs.raw")
+    _, free = free_blocks("fs.raw")
     with open("disk.raw", "r+b") as file:
         for at in (2 * MiB, 72 * MiB, 82 * MiB):
             file.seek(at)
@@ -123,19 +97,129 @@ def _():
     before = content("a.vhd")
     done = vhdkit("compact", "--free", "a.vhd")
     contains(done.err, "partition 2 (nothing known)")
-    compare(before, content("a.vhd"), free, off=6 * MiB)
+    compare(before, content("a.vhd"), 4096, free, off=6 * MiB)
     vhdkit("check", "a.vhd")
 
 
+KINDS = (("-t", "ext2", "-b", "1024"),
+         ("-t", "ext3", "-b", "2048"),
+         ("-O", "bigalloc", "-C", "16384"),
+         ("-O", "64bit", "-g", "1024"),
+         ("-O", "^metadata_csum,uninit_bg", "-b", "1024", "-g", "2048"),
+         ("-O", "meta_bg,^resize_inode,^flex_bg", "-g", "512"),
+         ("-O", "sparse_super2,^has_journal"))
+
+
+def mkfs(raw, *options, size=32):
+    """All that it does not write is noise."""
+    noise(raw, size)
+    tool("mkfs.ext4", "-q", "-F", "-E", "nodiscard", *options, raw)
+
+
+@case("of each kind: ext2, ext3, clusters, groups of any size, or without a "
+      "bitmap yet")
+def _():
+    need_free("mkfs.ext4", "debugfs")
+    for options in KINDS:
+        mkfs("fs.raw", *options)
+        for i in range(6):
+            random_file(f"f{i}", 300 * KiB + 777 * i, i)
+        debugfs("fs.raw", *(f"write f{i} f{i}" for i in range(6)),
+                *(f"rm f{i}" for i in range(0, 6, 2)))
+        tool("e2fsck", "-f", "-n", "fs.raw")
+        size, free = free_blocks("fs.raw")
+        compacted("fs.raw", size, free, off=0)
+        tool("e2fsck", "-f", "-n", "now.raw")
+
+
+@case("partitions inside of an extended one, however far in their tables lie")
+def _():
+    need_free("mkfs.ext4", "sfdisk")
+    mkfs("fs.raw", size=16)
+    size, free = free_blocks("fs.raw")
+    partitioned("disk.raw", "fs.raw", "label: dos\nstart=1M, size=1M\n"
+                "start=3M, size=28M, type=5\nstart=4M, size=1M\n"
+                "start=7M, size=1M\nstart=10M, size=16M\n", 10 * MiB, 32)
+    compacted("disk.raw", size, free, off=10 * MiB)
+
+
 def superblock(raw, at, data):
-    with open(raw, "r+b") as file:
-        file.seek(1024 + at)
-        file.write(data)
+    put(raw, 1024 + at, data)
+
+
+@case("what lies over an old ext4 is not taken for one, though it left the "
+      "beginning alone")
+def _():
+    need_free("mkfs.ext4")
+    mkfs("fs.raw")
+    put("fs.raw", 2 * MiB, b"\x5e\xf1\xab\x2f")  # VMFS
+    not_looked_at("fs.raw")
+
+
+@case("a journal that is not empty, or in which an error was noted, is refused")
+def _():
+    need_free("mkfs.ext4", "debugfs")
+    mkfs("fs.raw", "-O", "^metadata_csum", "-J", "size=4")
+    said = tool("debugfs", "-R", "blocks <8>", "fs.raw").decode()
+    size, _ = free_blocks("fs.raw")
+    at = int(said.splitlines()[-1].split()[0]) * size
+    equal(get("fs.raw", at, 4), b"\xc0\x3b\x39\x98")
+    for where in (28, 32):
+        put("fs.raw", at + where, b"\0\0\0\1")
+        untouched("fs.raw", "journal")
+        put("fs.raw", at + where, bytes(4))
+
+
+@case("features that nobody knows are refused, though they may be read")
+def _():
+    need_free("mkfs.ext4")
+    mkfs("fs.raw", "-O", "^metadata_csum")
+    old, = struct.unpack("<I", get("fs.raw", 1024 + 100, 4))
+    superblock("fs.raw", 100, struct.pack("<I", old | 1 << 20))
+    untouched("fs.raw", "features")
+
+
+@case("a bitmap without a checksum that cannot be right is refused")
+def _():
+    need_free("mkfs.ext4")
+    mkfs("fs.raw", "-t", "ext2", "-b", "1024")
+    groups = 2048
+    bitmap, inodes, table, nfree = struct.unpack("<IIIH",
+                                                 get("fs.raw", groups, 14))
+    at = bitmap * 1024
+    # Something that is in use is free, as if it never had been.
+    bits = bytearray(get("fs.raw", at, 1024))
+    check(bits[80] == 0xff, bits[80])
+    bits[80] = 0
+    put("fs.raw", at, bits)
+    untouched("fs.raw", "cannot be right")
+    # And the group's count has been made to fit: it is a table of inodes.
+    put("fs.raw", groups + 12, struct.pack("<H", nfree + 8))
+    check(table < 641 < table + 8192, (bitmap, inodes, table))
+    untouched("fs.raw", "uses itself")
+
+
+@case("one that is larger than its place, or has more groups than could be, is "
+      "refused in little memory")
+def _():
+    need_free("mkfs.ext4")
+    mkfs("fs.raw", "-O", "^metadata_csum")
+    old, = struct.unpack("<I", get("fs.raw", 1024 + 4, 4))
+    superblock("fs.raw", 4, struct.pack("<I", old + 1))
+    untouched("fs.raw", "larger")
+    # As much as it may be, of as little groups as may be.
+    vhdkit("create", "--size", "2040G", "large.vhd")
+    blocks = (2040 * GiB // 1024)
+    superblock("fs.raw", 4, struct.pack("<I", blocks))
+    superblock("fs.raw", 24, struct.pack("<II", 0, 0))
+    superblock("fs.raw", 32, struct.pack("<III", 8, 8, 8))
+    vhdkit("write", "large.vhd", data=get("fs.raw", 0, MiB))
+    refused("compact", "--free", "large.vhd", says="odd layout")
 
 
 @case("a file system that is not clean is refused, and nothing has changed")
 def _():
-    need_free()
+    need_free("mkfs.ext4", "debugfs")
     for options, at, data in ((("-O", "^metadata_csum"), 58, b"\0\0"),
                               (("-O", "^metadata_csum"), 58, b"\3\0"),
                               (("-O", "^metadata_csum"), 0x60, None),
@@ -162,7 +246,7 @@ def _():
 
 @case("a bitmap that is damaged is refused")
 def _():
-    need_free()
+    need_free("mkfs.ext4", "debugfs")
     with open("fs.raw", "wb") as file:
         file.truncate(64 * MiB)
     tool("mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "metadata_csum", "fs.raw")
@@ -177,7 +261,7 @@ def _():
 
 @case("an image with a child is refused: the child may use what it does not")
 def _():
-    need_free()
+    need_free("mkfs.ext4", "debugfs")
     ext4("fs.raw")
     image("fs.raw")
     vhdkit("create", "--parent", "a.vhd", "child.vhd")
@@ -187,12 +271,12 @@ def _():
 
 @case("in a child, what its parent holds never comes to show")
 def _():
-    need_free()
+    need_free("mkfs.ext4", "debugfs")
     ext4("fs.raw")
-    image("fs.raw", "base.vhd")
+    image("fs.raw", "base.vhd", block="2M")
     vhdkit("create", "--parent", "base.vhd", "child.vhd")
     # Over the parent's deleted files, and where it holds nothing.
-    free = free_blocks("fs.raw")
+    _, free = free_blocks("fs.raw")
     held = content("base.vhd")
     over = [at for at in range(0, len(held), 2 * MiB)
             if all(b in free for b in range(at // 4096,
@@ -209,13 +293,13 @@ def _():
     after = content("child.vhd")
     at = something[0]
     equal(after[at:at + 2 * MiB] == before[at:at + 2 * MiB], True, "parent's")
-    compare(before, after, free)
+    compare(before, after, 4096, free)
     equal(any(after[nothing[0]:nothing[0] + 2 * MiB]), False, "dropped")
 
 
 @case("nothing that is known: a warning, and only zeros go")
 def _():
-    need_free()
+    need_free("mkfs.ext4", "debugfs")
     vhdkit("create", "--size", "8M", "a.vhd")
     vhdkit("write", "a.vhd", data=b"some" * MiB)
     contains(vhdkit("compact", "--free", "a.vhd").err, "nothing inside")

@@ -9,6 +9,8 @@
 #
 #   fuzz_open          an image file: opened, read, checked, written, read again
 #   fuzz_locator       the structures in such a file, each parsed alone
+#   fuzz_usage         a disk with a file system, of which is asked what it does
+#                      not use
 #   fuzz_handshake     bytes of a client to NBD's option haggling, no sockets
 #   fuzz_transmission  NBD requests and the replies to them, no sockets
 #   fuzz_connection    a script of what one or two clients do, plain or over
@@ -23,8 +25,8 @@
 # tests/fuzz/TARGET FILE repeats, the log, and the corpus as it has grown.
 # See tests/local.mk for how to add a test.
 
-FUZZ_TARGETS = fuzz_open fuzz_locator fuzz_handshake fuzz_transmission \
-	$(FUZZ_SERVER)
+FUZZ_TARGETS = fuzz_open fuzz_locator fuzz_usage fuzz_handshake \
+	fuzz_transmission $(FUZZ_SERVER)
 FUZZ_TIME = 60
 FUZZ_FLAGS = -max_len=65536 -timeout=20 -rss_limit_mb=1024
 
@@ -32,12 +34,13 @@ FUZZ_FLAGS = -max_len=65536 -timeout=20 -rss_limit_mb=1024
 if ENABLE_FUZZING
 FUZZ_MAIN = tests/fuzz/fuzz.h
 fuzz_ready = tests/fuzz/fuzz_open tests/fuzz/fuzz_locator \
+	tests/fuzz/fuzz_usage \
 	tests/fuzz/fuzz_handshake tests/fuzz/fuzz_transmission \
 	$(FUZZ_SERVER:%=tests/fuzz/%)
 else
 FUZZ_MAIN = tests/fuzz/fuzz.h tests/fuzz/replay.c
 fuzz_ready = fuzz-not-configured
-TESTS += tests/fuzz/fuzz_open tests/fuzz/fuzz_locator
+TESTS += tests/fuzz/fuzz_open tests/fuzz/fuzz_locator tests/fuzz/fuzz_usage
 endif
 
 check_PROGRAMS += tests/fuzz/fuzz_open
@@ -54,8 +57,16 @@ tests_fuzz_fuzz_locator_LDADD = lib/libvhdkit-core.la
 tests_fuzz_fuzz_locator_SOURCES = tests/fuzz/fuzz_locator.c $(FUZZ_MAIN) \
 	tests/unit/field.h
 
-EXTRA_DIST += tests/fuzz/make-corpus.py tests/fuzz/corpus/fuzz_open \
-	tests/fuzz/corpus/fuzz_locator
+check_PROGRAMS += tests/fuzz/fuzz_usage
+tests_fuzz_fuzz_usage_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/tool
+tests_fuzz_fuzz_usage_CFLAGS = $(AM_CFLAGS) $(EXT2FS_CFLAGS)
+tests_fuzz_fuzz_usage_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_usage_LDADD = $(EXT2FS_LIBS)
+tests_fuzz_fuzz_usage_SOURCES = tests/fuzz/fuzz_usage.c $(FUZZ_MAIN) \
+	$(TOOL_USAGE)
+
+EXTRA_DIST += tests/fuzz/make-corpus.py \
+	tests/fuzz/corpus/fuzz_open tests/fuzz/corpus/fuzz_locator tests/fuzz/corpus/fuzz_usage
 
 include tests/fuzz/nbd.mk
 

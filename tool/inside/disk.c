@@ -38,6 +38,14 @@ disk_look(int fd, uint64_t size, struct disk *disk)
   return -ENOTSUP;
 }
 
+int
+disk_look_at_part(int fd, struct disk_part *part)
+{
+  (void)fd;
+  (void)part;
+  return -ENOTSUP;
+}
+
 #else
 
 #define SECTOR 512
@@ -68,14 +76,16 @@ put_value(blkid_probe probe, const char *name, char *text, size_t size)
 
 /* What could be two things is neither. */
 static int
-look_at_part(int fd, struct disk_part *part)
+look_at(int fd, uint64_t off, struct disk_part *part)
 {
   char usage[16];
   blkid_probe probe = blkid_new_probe();
 
+  part->content[0] = part->label[0] = part->uuid[0] = '\0';
+  part->filesystem = false;
   if (!probe)
     return -ENOMEM;
-  int r = blkid_probe_set_device(probe, fd, (blkid_loff_t)part->off,
+  int r = blkid_probe_set_device(probe, fd, (blkid_loff_t)off,
                                  (blkid_loff_t)part->len);
   if (r == 0) {
     blkid_probe_enable_superblocks(probe, 1);
@@ -94,6 +104,12 @@ look_at_part(int fd, struct disk_part *part)
   }
   blkid_free_probe(probe);
   return r == -1 ? -(errno ? errno : EIO) : 0;
+}
+
+int
+disk_look_at_part(int fd, struct disk_part *part)
+{
+  return look_at(fd, 0, part);
 }
 
 /* -------------------------------------------------------------- partitions */
@@ -122,6 +138,7 @@ add_partition(int fd, uint64_t size, blkid_partition from, struct disk *disk)
     .number = (unsigned)blkid_partition_get_partno(from),
     .off = start * SECTOR,
     .len = sectors * SECTOR,
+    .extended = blkid_partition_is_extended(from) != 0,
   };
   put_type(from, part);
   put(part->name, sizeof part->name, blkid_partition_get_name(from));
@@ -129,9 +146,9 @@ add_partition(int fd, uint64_t size, blkid_partition from, struct disk *disk)
     part->len = 0;
     return 0;
   }
-  if (blkid_partition_is_extended(from) || sectors == 0)
+  if (part->extended || sectors == 0)
     return 0;
-  return look_at_part(fd, part);
+  return look_at(fd, part->off, part);
 }
 
 static int
@@ -159,7 +176,7 @@ look_at_all(int fd, uint64_t size, blkid_partlist list, struct disk *disk)
   blkid_parttable table = list ? blkid_partlist_get_table(list) : NULL;
 
   disk->part[0] = (struct disk_part){ .len = size };
-  const int r = look_at_part(fd, &disk->part[0]);
+  const int r = look_at(fd, 0, &disk->part[0]);
   if (table && *disk->part[0].content == '\0')
     put(disk->table, sizeof disk->table, blkid_parttable_get_type(table));
   else

@@ -18,6 +18,7 @@ struct disk_part {
   char name[80];    /* in the table; or "" */
   char content[32]; /* "ext4", "ntfs", "LVM2_member"; "": not known */
   bool filesystem;  /* that is a file system */
+  bool extended;    /* it is there to have others in it */
   char label[80], uuid[40]; /* of what it holds; or "" */
 };
 /* clang-format on */
@@ -34,6 +35,9 @@ bool disk_can_look(void);
 /* Looks at a disk of so many bytes.  0, or -errno: -ENOTSUP where it was built
  * without. */
 int disk_look(int fd, uint64_t size, struct disk *disk);
+
+/* The same for what is in one part: the file is that part, and no more. */
+int disk_look_at_part(int fd, struct disk_part *part);
 
 /* The part of that number; NULL where there is none. */
 const struct disk_part *disk_part(const struct disk *disk, unsigned number);

@@ -6,7 +6,6 @@
 #include "inside/ext.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,37 +15,11 @@
 
 #ifndef HAVE_EXT2FS
 
-bool
-ext_can_look(void)
-{
-  return false;
-}
-
-int
-ext_find_free(struct vhd_image *image, const struct disk_part *part,
-              struct free_map *map, struct vhd_error *err)
-{
-  (void)image;
-  (void)part;
-  (void)map;
-  (void)err;
-  return -ENOTSUP;
-}
+const struct usage_reader *const ext_reader = NULL;
 
 #else
 
-bool
-ext_can_look(void)
-{
-  return true;
-}
-
 /* ----------------------------------------------------------------- reading */
-
-struct source {
-  struct vhd_image *image;
-  uint64_t off, len;
-};
 
 /* The library hands a name to open(), and nothing else. */
 static const struct source *opening;
@@ -104,11 +77,9 @@ io_read(io_channel io, unsigned long long block, int count, void *data)
   const uint64_t n = count < 0 ? (uint64_t)-(int64_t)count
                                : (uint64_t)count * size;
 
-  if (block > s->len / size || n > s->len - block * size)
+  if (block > s->len / size)
     return EXT2_ET_SHORT_READ;
-  return vhd_pread(s->image, data, n, s->off + block * size) == 0
-           ? 0
-           : EXT2_ET_SHORT_READ;
+  return source_read(s, data, n, block * size) == 0 ? 0 : EXT2_ET_SHORT_READ;
 }
 
 static errcode_t
@@ -155,88 +126,298 @@ static struct struct_io_manager manager = {
 };
 /* clang-format on */
 
-/* ----------------------------------------------------------------- looking */
+/* ---------------------------------------------------------- is it in order? */
 
+#define FSCK "e2fsck -f mends that"
+/* A group has 32 or 64 bytes of this; a usual one on 2 TiB, with the smallest
+ * blocks, 16 MiB. */
+#define GROUPS_MOST (64U << 20)
+#define HEAD 1024U
+#define MAGIC 0xef53
+
+struct ext {
+  ext2_filsys fs;
+  uint32_t ratio; /* blocks of a cluster, the unit here */
+  uint8_t *buf;   /* a block */
+};
+
+/* What decides how much memory libext2fs takes; the rest is for it to see. */
 static int
-fail(const struct disk_part *part, struct vhd_error *err, const char *what)
+check_size(struct usage *usage)
 {
-  char where[32] = "";
+  uint8_t sb[HEAD];
+  int r = source_read(&usage->source, sb, sizeof sb, HEAD);
 
-  if (part->number != 0)
-    snprintf(where, sizeof where, " in partition %u", part->number);
-  err->code = VHD_STATE;
-  err->sys = EUCLEAN;
-  snprintf(err->message, sizeof err->message,
-           "the %.10s file system%s %s, so what it uses is not known; "
-           "e2fsck -f mends that", part->content, where, what);
-  return -EUCLEAN;
+  if (r < 0)
+    return r;
+  const uint32_t shift = le32(sb + 24), per = le32(sb + 32);
+  const bool large = (le32(sb + 96) & EXT4_FEATURE_INCOMPAT_64BIT) != 0;
+  const uint64_t blocks =
+    le32(sb + 4) | (large ? (uint64_t)le32(sb + 336) << 32 : 0);
+  if (le16(sb + 56) != MAGIC || shift > 6 || per < 8)
+    return usage_refuse(usage, FSCK, "has an odd superblock");
+  if (blocks == 0 || blocks > usage->source.len / (HEAD << shift))
+    return usage_refuse(usage, FSCK, "is larger than its place");
+  if (blocks / per > GROUPS_MOST / 64)
+    return usage_refuse(usage, FSCK, "has an odd layout");
+  return 0;
 }
 
 /* Whoever has it mounted, or had it when the power went, may use more than it
  * says. */
 static bool
-is_clean(ext2_filsys fs)
+is_clean(const struct ext2_super_block *sb)
 {
-  struct ext2_super_block *sb = fs->super;
-
   return (sb->s_state & EXT2_VALID_FS) != 0 &&
          (sb->s_state & EXT2_ERROR_FS) == 0 && sb->s_last_orphan == 0 &&
-         !ext2fs_has_feature_journal_needs_recovery(sb) &&
-         !ext2fs_has_feature_orphan_present(sb);
+         (sb->s_feature_incompat & EXT3_FEATURE_INCOMPAT_RECOVER) == 0 &&
+         (sb->s_feature_ro_compat & EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT) ==
+           0;
 }
 
+/* Its own journal must be empty, and have no error in it of which the
+ * superblock does not know yet. */
 static int
-add_free(ext2_filsys fs, const struct disk_part *part, struct free_map *map,
-         struct vhd_error *err)
+check_journal(struct usage *usage)
 {
-  const blk64_t last = ext2fs_blocks_count(fs->super) - 1;
-  blk64_t at = fs->super->s_first_data_block, first, next;
+  struct ext *ext = usage->fs;
+  struct ext2_super_block *sb = ext->fs->super;
+  struct ext2_inode inode;
+  blk64_t block;
 
-  while (at <= last) {
-    errcode_t r = ext2fs_find_first_zero_block_bitmap2(fs->block_map, at, last,
-                                                       &first);
-    if (r == ENOENT)
-      break;
-    if (r == 0)
-      r = ext2fs_find_first_set_block_bitmap2(fs->block_map, first, last,
-                                              &next);
-    if (r == ENOENT)
-      next = last + 1;
-    else if (r != 0)
-      return fail(part, err, "cannot be looked through");
-    free_map_add(map, part->off + first * fs->blocksize,
-                 (next - first) * fs->blocksize);
-    at = next;
-  }
+  if (!ext2fs_has_feature_journal(sb) || sb->s_journal_inum == 0)
+    return 0;
+  if (ext2fs_read_inode(ext->fs, sb->s_journal_inum, &inode) != 0 ||
+      ext2fs_bmap2(ext->fs, sb->s_journal_inum, &inode, NULL, 0, 0, NULL,
+                   &block) != 0 ||
+      io_channel_read_blk64(ext->fs->io, block, 1, ext->buf) != 0 ||
+      memcmp(ext->buf, "\xc0\x3b\x39\x98", 4) != 0)
+    return usage_refuse(usage, FSCK, "has a journal that cannot be read");
+  for (int i = 28; i < 36; i++) /* s_start and s_errno */
+    if (ext->buf[i] != 0)
+      return usage_refuse(usage, FSCK, "has a journal that is not empty");
   return 0;
 }
 
 static int
-look(ext2_filsys fs, const struct disk_part *part, struct free_map *map,
-     struct vhd_error *err)
+check_features(struct usage *usage)
 {
-  if (!is_clean(fs))
-    return fail(part, err, "was not unmounted in order, or has errors");
-  if (ext2fs_blocks_count(fs->super) > part->len / fs->blocksize)
-    return fail(part, err, "is larger than its place");
-  if (ext2fs_read_block_bitmap(fs) != 0)
-    return fail(part, err, "has a bitmap that cannot be read");
-  return add_free(fs, part, map, err);
+  const struct ext *ext = usage->fs;
+  struct ext2_super_block *sb = ext->fs->super;
+
+  if (!is_clean(sb))
+    return usage_refuse(usage, FSCK,
+                        "was not unmounted in order, or has errors");
+  /* Who only reads may pass over these; what is free is another matter. */
+  if ((sb->s_feature_ro_compat & ~EXT2_LIB_FEATURE_RO_COMPAT_SUPP) != 0)
+    return usage_refuse(usage, "use what made it",
+                        "has features that are not known");
+  if (ext2fs_blocks_count(sb) > usage->source.len / ext->fs->blocksize)
+    return usage_refuse(usage, FSCK, "is larger than its place");
+  if (ext->ratio == 0 || sb->s_blocks_per_group % ext->ratio != 0 ||
+      sb->s_blocks_per_group / ext->ratio != sb->s_clusters_per_group ||
+      sb->s_clusters_per_group > 8 * ext->fs->blocksize ||
+      (ext->ratio > 1 && sb->s_first_data_block != 0))
+    return usage_refuse(usage, FSCK, "has an odd layout");
+  return ext2fs_check_desc(ext->fs) == 0
+           ? check_journal(usage)
+           : usage_refuse(usage, FSCK, "has groups that lie oddly");
 }
 
-int
-ext_find_free(struct vhd_image *image, const struct disk_part *part,
-              struct free_map *map, struct vhd_error *err)
+static int
+open(struct usage *usage)
 {
-  const struct source source = { image, part->off, part->len };
-  ext2_filsys fs;
+  struct ext *ext = calloc(1, sizeof *ext);
 
-  opening = &source;
-  if (ext2fs_open("disk", EXT2_FLAG_64BITS, 0, 0, &manager, &fs) != 0)
-    return fail(part, err, "cannot be opened");
-  const int r = look(fs, part, map, err);
-  ext2fs_free(fs);
+  usage->fs = ext;
+  usage->mend = FSCK;
+  if (ext == NULL)
+    return -ENOMEM;
+  int r = check_size(usage);
+  if (r < 0)
+    return r;
+  opening = &usage->source;
+  if (ext2fs_open("disk", EXT2_FLAG_64BITS, 0, 0, &manager, &ext->fs) != 0)
+    return usage_refuse(usage, FSCK, "cannot be opened");
+  ext->ratio = (uint32_t)EXT2FS_CLUSTER_RATIO(ext->fs);
+  ext->buf = malloc(ext->fs->blocksize);
+  if (ext->buf == NULL)
+    return -ENOMEM;
+  r = check_features(usage);
+  const struct ext2_super_block *sb = ext->fs->super;
+  usage->first = (uint64_t)sb->s_first_data_block * ext->fs->blocksize;
+  usage->unit = (uint64_t)ext->ratio * ext->fs->blocksize;
+  usage->n = (ext2fs_blocks_count(ext->fs->super) - sb->s_first_data_block) /
+             (ext->ratio != 0 ? ext->ratio : 1);
+  usage->window = sb->s_clusters_per_group;
   return r;
 }
+
+/* ------------------------------------------------------------------ bitmaps */
+
+/* Blocks of the group, as far as they lie in it. */
+static void
+mark_blocks(const struct ext *ext, dgrp_t group, blk64_t block, blk64_t n,
+            uint8_t *used)
+{
+  const blk64_t first = ext2fs_group_first_block2(ext->fs, group);
+  const blk64_t last = ext2fs_group_last_block2(ext->fs, group);
+
+  for (; n > 0; n--, block++)
+    if (block >= first && block <= last)
+      usage_mark(used, (uint32_t)((block - first) / ext->ratio));
+}
+
+/* What the file system itself takes of a group, told to each. */
+static int
+for_each_own(const struct ext *ext, dgrp_t group,
+             int (*each)(void *opaque, blk64_t block, blk64_t n), void *opaque)
+{
+  blk64_t super, old_desc, new_desc;
+  blk_t n_desc = ext->fs->desc_blocks;
+  int r = 1;
+
+  ext2fs_super_and_bgd_loc2(ext->fs, group, &super, &old_desc, &new_desc,
+                            NULL);
+  if (ext2fs_has_feature_meta_bg(ext->fs->super))
+    n_desc = ext->fs->super->s_first_meta_bg;
+  else
+    n_desc += ext->fs->super->s_reserved_gdt_blocks;
+  if (super != 0 || group == 0)
+    r = each(opaque, super, 1);
+  if (r == 1 && old_desc != 0)
+    r = each(opaque, old_desc, n_desc);
+  if (r == 1 && new_desc != 0)
+    r = each(opaque, new_desc, 1);
+  if (r == 1)
+    r = each(opaque, ext2fs_block_bitmap_loc(ext->fs, group), 1);
+  if (r == 1)
+    r = each(opaque, ext2fs_inode_bitmap_loc(ext->fs, group), 1);
+  return r == 1 ? each(opaque, ext2fs_inode_table_loc(ext->fs, group),
+                       ext->fs->inode_blocks_per_group)
+                : r;
+}
+
+struct marking {
+  const struct ext *ext;
+  dgrp_t group;
+  uint8_t *used;
+};
+
+static int
+mark_own(void *opaque, blk64_t block, blk64_t n)
+{
+  const struct marking *m = opaque;
+
+  mark_blocks(m->ext, m->group, block, n, m->used);
+  return 1;
+}
+
+/* Of a group that was never written to there is no bitmap. */
+static bool
+is_untouched(const struct ext *ext, dgrp_t group)
+{
+  return ext2fs_has_group_desc_csum(ext->fs) &&
+         ext2fs_bg_flags_test(ext->fs, group, EXT2_BG_BLOCK_UNINIT);
+}
+
+static int
+load_bitmap(struct usage *usage, dgrp_t group, uint8_t *used)
+{
+  const struct ext *ext = usage->fs;
+  const blk64_t block = ext2fs_block_bitmap_loc(ext->fs, group);
+
+  if (ext2fs_has_group_desc_csum(ext->fs) &&
+      !ext2fs_group_desc_csum_verify(ext->fs, group))
+    return usage_refuse(usage, FSCK, "has a damaged table of groups");
+  if (is_untouched(ext, group)) {
+    struct marking marking = { ext, group, used };
+    for_each_own(ext, group, mark_own, &marking);
+    return 0;
+  }
+  if (io_channel_read_blk64(ext->fs->io, block, 1, ext->buf) != 0 ||
+      !ext2fs_block_bitmap_csum_verify(ext->fs, group, (char *)ext->buf,
+                                       (int)usage->window / 8))
+    return usage_refuse(usage, FSCK, "has a bitmap that cannot be read");
+  memcpy(used, ext->buf, usage->window / 8);
+  return 0;
+}
+
+/* The kernel takes a group for damaged whose count is another than its
+ * bitmap's. */
+static int
+check_count(struct usage *usage, dgrp_t group, const uint8_t *used)
+{
+  const struct ext *ext = usage->fs;
+  const blk64_t blocks = ext2fs_group_last_block2(ext->fs, group) + 1 -
+                         ext2fs_group_first_block2(ext->fs, group);
+  const uint32_t n = (uint32_t)((blocks + ext->ratio - 1) / ext->ratio);
+  uint32_t nfree = 0;
+
+  for (uint32_t i = 0; i < n; i++)
+    nfree += !usage_is_marked(used, i);
+  return nfree == ext2fs_bg_free_blocks_count(ext->fs, group)
+           ? 0
+           : usage_refuse(usage, FSCK, "has a bitmap that cannot be right");
+}
+
+static int
+load(struct usage *usage, uint64_t window, uint8_t *used)
+{
+  const struct ext *ext = usage->fs;
+  const dgrp_t group = (dgrp_t)window;
+
+  if (window >= ext->fs->group_desc_count)
+    return -EUCLEAN;
+  int r = load_bitmap(usage, group, used);
+  return r == 0 ? check_count(usage, group, used) : r;
+}
+
+static int
+holds_own(void *opaque, blk64_t block, blk64_t n)
+{
+  struct usage *usage = opaque;
+  const struct ext *ext = usage->fs;
+
+  return usage_holds(usage, block * ext->fs->blocksize,
+                     n * ext->fs->blocksize);
+}
+
+static int
+check(struct usage *usage)
+{
+  const struct ext *ext = usage->fs;
+  int r = 1;
+
+  for (dgrp_t i = 0; r == 1 && i < ext->fs->group_desc_count; i++)
+    r = for_each_own(ext, i, holds_own, usage);
+  return r != 0 ? r < 0 ? r : 0
+                : usage_refuse(usage, FSCK, "calls free what it uses itself");
+}
+
+static void
+close(struct usage *usage)
+{
+  struct ext *ext = usage->fs;
+
+  if (ext == NULL)
+    return;
+  if (ext->fs != NULL)
+    ext2fs_free(ext->fs);
+  free(ext->buf);
+  free(ext);
+}
+
+static const char *const contents[] = { "ext2", "ext3", "ext4", NULL };
+
+static const struct usage_reader reader = {
+  .contents = contents,
+  .open = open,
+  .load = load,
+  .check = check,
+  .close = close,
+};
+
+const struct usage_reader *const ext_reader = &reader;
 
 #endif

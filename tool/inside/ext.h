@@ -3,14 +3,9 @@
 #ifndef TOOL_INSIDE_EXT_H
 #define TOOL_INSIDE_EXT_H
 
-#include "inside/disk.h"
-#include "inside/free.h"
+#include "inside/usage.h"
 
-bool ext_can_look(void);
-
-/* Adds the blocks of the file system in the part that nothing is in.  -errno
- * and a message where it is damaged, or was not unmounted in order. */
-int ext_find_free(struct vhd_image *image, const struct disk_part *part,
-                  struct free_map *map, struct vhd_error *err);
+/* NULL where vhdkit was built without libext2fs. */
+extern const struct usage_reader *const ext_reader;
 
 #endif

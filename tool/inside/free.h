@@ -9,30 +9,27 @@
 
 #include "vhdkit.h"
 
-struct free_stretch {
-  uint64_t off, len;
-};
+struct free_part;
 
-/* In ascending order. */
+/* clang-format off */
 struct free_map {
-  struct free_stretch *stretch;
-  size_t n, room;
-  size_t at;     /* where free_next() looked last, */
-  uint64_t from; /* and for what */
-  bool found; /* it was looked for */
+  struct free_part *part; /* with a file system, in ascending order */
+  size_t n;
+  bool found;             /* they were looked for */
+  /* The last answer: from here to its end, and where it began. */
+  uint64_t from, off, len;
 };
+/* clang-format on */
 
 /* Was vhdkit built with what is needed? */
 bool free_can_look(void);
 
 /* For struct vhd_compact_options; opaque is a struct free_map, of zeros at
- * first.  The first call looks.  Fails where a file system is not clean. */
+ * first.  The first call looks at all there is.  Fails where a file system is
+ * not clean. */
 int free_next(void *opaque, struct vhd_image *image, uint64_t from,
               uint64_t *off, uint64_t *len, struct vhd_error *err);
 
 void free_map_free(struct free_map *map);
-
-/* For those who look: aborts when out of memory. */
-void free_map_add(struct free_map *map, uint64_t off, uint64_t len);
 
 #endif
