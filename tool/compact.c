@@ -19,7 +19,7 @@ static bool as_json, drop_free;
 
 static const struct option_spec options[] = {
   { .name = "free", .kind = OPTION_FLAG, .value = &drop_free,
-    .help = "also drop what file systems inside do not use (ext2 to ext4)" },
+    .help = "also drop what file systems inside do not use (NTFS, ext, FAT)" },
   { .name = "json", .kind = OPTION_FLAG, .value = &as_json,
     .help = "print what was done as JSON" },
   { .name = NULL },

@@ -4,6 +4,14 @@
 TOOL_USAGE = \
 	tool/inside/ext.c \
 	tool/inside/ext.h \
+	tool/inside/fat.c \
+	tool/inside/fat.h \
+	tool/inside/ntfs.c \
+	tool/inside/ntfs.h \
+	tool/inside/ntfs_names.c \
+	tool/inside/ntfs_record.c \
+	tool/inside/ntfs_state.c \
+	tool/inside/ntfs_stream.c \
 	tool/inside/usage.c \
 	tool/inside/usage.h
 

@@ -29,6 +29,8 @@ TOOL_TESTS = \
 	tests/functional/tool-repair.py \
 	tests/functional/tool-rescue.py \
 	tests/functional/tool-free.py \
+	tests/functional/tool-free-fat.py \
+	tests/functional/tool-free-ntfs.py \
 	tests/functional/tool-mount.py \
 	tests/functional/tool-resize.py \
 	tests/functional/tool-script.py \

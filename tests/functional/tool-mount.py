@@ -217,10 +217,9 @@ def _():
         vhdkit("unmount", "mnt")
         done = vhdkit("compact", "--free", "--json", "a.vhd", code=None)
         if "built without" in done.err:
-            raise Skip("package libext2fs-dev was not there when this was "
+            raise Skip("package libblkid-dev was not there when this was "
                        "built")
-        equal(done.returncode, 0, done.err)
-        contains(done.err, "partition 2 (ntfs)")
+        equal((done.returncode, done.err), (0, ""))
         got = json.loads(done.out)
         # The files of 3 MB, but for what shares a block with something else.
         check(got["dropped-blocks"] >= 32, got)
@@ -234,7 +233,7 @@ def _():
     vhdkit("check", "a.vhd")
 
 
-@case("NTFS: filled, half of it deleted and wiped, compacted: likewise")
+@case("NTFS: filled, half of it deleted, compacted: likewise")
 def _():
     need_mount()
     need("ntfs-3g")
@@ -249,11 +248,7 @@ def _():
         fill("mnt")
         gone = delete_half("mnt")
         vhdkit("unmount", "mnt")
-        # What is not used becomes zeros, which compact drops.
-        disk = vhdkit("attach", "--with", "fuse", "a.vhd").out.strip()
-        tool("ntfswipe", "-q", "-f", "-u", disk)
-        vhdkit("detach", "a.vhd")
-        got = json.loads(vhdkit("compact", "--json", "a.vhd").out)
+        got = json.loads(vhdkit("compact", "--free", "--json", "a.vhd").out)
         check(got["dropped-blocks"] >= 32, got)
         check(got["file-size"] <= got["file-size-before"] - 2 * MiB, got)
         clean_ntfs(raw_of())

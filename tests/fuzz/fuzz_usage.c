@@ -17,6 +17,8 @@
 
 #include "fuzz/fuzz.h"
 #include "inside/ext.h"
+#include "inside/fat.h"
+#include "inside/ntfs.h"
 
 #define STEP (256U << 10)
 #define STRETCHES 1000
@@ -80,11 +82,12 @@ walk(struct usage *usage)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  const struct usage_reader *const readers[] = { ext_reader };
+  const struct usage_reader *const readers[] = { &ntfs_reader, &fat_reader,
+                                                 ext_reader };
   struct fuzz_input in = { data, size };
   struct fuzz_disk disk = { .reads = 0 };
   struct usage usage;
-  const struct usage_reader *reader = readers[fuzz_take(&in, 1) % 1];
+  const struct usage_reader *reader = readers[fuzz_take(&in, 1) % 3];
 
   disk.len = (fuzz_take(&in, 1) + 1) * STEP;
   if (reader == NULL)

@@ -65,7 +65,7 @@ tests_fuzz_fuzz_usage_LDADD = $(EXT2FS_LIBS)
 tests_fuzz_fuzz_usage_SOURCES = tests/fuzz/fuzz_usage.c $(FUZZ_MAIN) \
 	$(TOOL_USAGE)
 
-EXTRA_DIST += tests/fuzz/make-corpus.py \
+EXTRA_DIST += tests/fuzz/make-corpus.py tests/fuzz/make-usage.py \
 	tests/fuzz/corpus/fuzz_open tests/fuzz/corpus/fuzz_locator tests/fuzz/corpus/fuzz_usage
 
 include tests/fuzz/nbd.mk

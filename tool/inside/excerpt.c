@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "inside/usage.h"
+#include "inside/ntfs.h"
 
 /* Where tables and what tells a file system lie: at the beginning of a disk, at
  * its end, and at the beginning of a partition. */
@@ -53,6 +53,32 @@ copy_tail(const struct excerpt *x)
   return copy(x, x->len > DISK_HEAD ? x->len - DISK_HEAD : 0, DISK_HEAD);
 }
 
+/* The table of what NTFS holds, of which libblkid reads the first entries,
+ * lies far in. */
+static int
+copy_mft(const struct excerpt *x, uint64_t off)
+{
+  uint8_t boot[NTFS_BOOT];
+  struct ntfs_boot ntfs;
+
+  if (off > x->len || x->len - off < sizeof boot)
+    return 0;
+  int r = vhd_pread(x->image, boot, sizeof boot, x->off + off);
+  if (r < 0 || !ntfs_parse_boot(boot, &ntfs))
+    return r;
+  const uint64_t at = ntfs.mft_lcn * ntfs.cluster;
+  return at < x->len - off ? copy(x, off + at, 8 * (uint64_t)ntfs.record) : 0;
+}
+
+/* What begins at off, so far that a known file system is seen. */
+static int
+copy_head(const struct excerpt *x, uint64_t off, uint64_t len)
+{
+  int r = copy(x, off, len);
+
+  return r == 0 ? copy_mft(x, off) : r;
+}
+
 /* Each table in an extended partition tells of one in it and where, counted
  * from the beginning of all, the next table is. */
 static int
@@ -85,14 +111,14 @@ copy_part(const struct excerpt *x, const struct disk_part *part)
   if (part->number == 0 || part->len == 0)
     return 0;
   return part->extended ? copy_chain(x, part->off)
-                        : copy(x, part->off, PART_HEAD);
+                        : copy_head(x, part->off, PART_HEAD);
 }
 
 /* Some partitions lie in others, which must be known for it. */
 static int
 look(const struct excerpt *x, struct disk *disk)
 {
-  int r = copy(x, 0, DISK_HEAD);
+  int r = copy_head(x, 0, DISK_HEAD);
 
   if (r == 0)
     r = copy_tail(x);
@@ -139,7 +165,7 @@ excerpt_look_at_part(struct vhd_image *image, struct disk_part *part)
   int r = begin(&x);
 
   if (r == 0)
-    r = copy(&x, 0, WHOLE_HEAD);
+    r = copy_head(&x, 0, WHOLE_HEAD);
   if (r == 0)
     r = copy_tail(&x);
   return end(&x, r < 0 ? r : disk_look_at_part(x.fd, part));

@@ -13,6 +13,8 @@
 #include "inside/disk.h"
 #include "inside/excerpt.h"
 #include "inside/ext.h"
+#include "inside/fat.h"
+#include "inside/ntfs.h"
 #include "message.h"
 
 struct free_part {
@@ -54,7 +56,8 @@ fail(struct vhd_error *err, int sys, const char *fmt, ...)
 static const struct usage_reader *
 reader_of(const struct disk_part *part)
 {
-  const struct usage_reader *const readers[] = { ext_reader };
+  const struct usage_reader *const readers[] = { ext_reader, &ntfs_reader,
+                                                 &fat_reader };
 
   for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++)
     for (unsigned k = 0; readers[i] && readers[i]->contents[k]; k++)
