@@ -77,7 +77,6 @@ exits_of_error(const struct vhd_error *err)
   case VHD_STATE:
   case VHD_JOURNAL:
     return EXIT_REFUSED;
-  case VHD_SIZE:
   case VHD_PARENT_SIZE:
     return EXIT_USAGE;
   case VHD_ARGUMENT:

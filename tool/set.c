@@ -143,6 +143,9 @@ run(char **args)
     return EXIT_FAILED;
   if (vhd_set(args[0], &opt, &err) == 0)
     return EXIT_DONE;
+  /* Nothing is damaged: it is another image that was named. */
+  if (err.code == VHD_PARENT_ID)
+    exits_note(EXIT_USAGE);
   image_complain(&err, false);
   return EXIT_FAILED;
 }

@@ -49,6 +49,12 @@ layout_named_vhd(const char *path)
   return is_named(path, "vhd");
 }
 
+bool
+layout_named_vhdx(const char *path)
+{
+  return is_named(path, "vhdx");
+}
+
 int
 layout_format(struct vhd_file *file, enum vhd_format *format,
               struct vhd_error *err)
@@ -69,7 +75,7 @@ layout_format(struct vhd_file *file, enum vhd_format *format,
     return vhd_fail_sys(err, -e, "%s: cannot tell what it is", file->path);
   if (footer && layout_named_vhd(file->path))
     return 0;
-  if (footer && !is_named(file->path, "vhdx"))
+  if (footer && !layout_named_vhdx(file->path))
     return vhd_fail(err, VHD_FORMAT_UNKNOWN, EINVAL,
                     "%s: it begins as a VHDX and ends as a VHD, of which one "
                     "is what a guest wrote to its disk; give it a name that "

@@ -45,6 +45,8 @@ struct layout_vhdx {
 
 /* Does the name end as that of a VHD? */
 bool layout_named_vhd(const char *path);
+/* Or of a VHDX? */
+bool layout_named_vhdx(const char *path);
 /* The format of a file that is none of a raw disk.  One that begins as a VHDX
  * and has the footer of a VHD is what its name says, which no guest can
  * choose; or an error. */

@@ -31,6 +31,7 @@
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "image/layout_vhdx.h"
 #include "format/geometry.h"
 #include "format/guid.h"
 #include "ops/blank.h"
@@ -44,21 +45,32 @@
 /* ----------------------------------------------------------------- planning */
 
 int
+blank_check_name(const char *path, struct vhd_error *err)
+{
+  return layout_named_vhdx(path)
+           ? vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                      "%s: it would be a VHD, for no VHDX can be written here, "
+                      "and other programs take it for what its name says; let "
+                      "that end in .vhd", path)
+           : 0;
+}
+
+int
 blank_check_size(const char *path, enum vhd_type type, uint64_t size,
                  struct vhd_error *err)
 {
   if (size % VHD_SECTOR_SIZE != 0)
-    return vhd_fail(err, VHD_SIZE, EINVAL,
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: the size %" PRIu64 " is not a multiple of 512; "
                     "%" PRIu64 " would be", path, size,
                     round_down(size, VHD_SECTOR_SIZE) + VHD_SECTOR_SIZE);
   if (type != VHD_FIXED && size > VHD_MAX_DYNAMIC_SIZE)
-    return vhd_fail(err, VHD_LIMIT, EFBIG,
+    return vhd_fail(err, VHD_ARGUMENT, EFBIG,
                     "%s: the size %" PRIu64 " is above 2040 GiB, the most "
                     "that a dynamic or differencing image can have", path,
                     size);
   if (size > INT64_MAX - PAGE)
-    return vhd_fail(err, VHD_LIMIT, EFBIG,
+    return vhd_fail(err, VHD_ARGUMENT, EFBIG,
                     "%s: the size %" PRIu64 " is larger than any file", path,
                     size);
   return 0;
@@ -105,13 +117,13 @@ blank_plan_blocks(struct blank *plan, const char *path, uint32_t block_size,
     block_size = DEFAULT_BLOCK_SIZE;
   if (!is_power_of_two(block_size) || block_size < HEADER_MIN_BLOCK_SIZE ||
       block_size > HEADER_MAX_BLOCK_SIZE)
-    return vhd_fail(err, VHD_BLOCK_SIZE, EINVAL,
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: the block size %" PRIu32 " is not a power of two "
                     "from 4 KiB to 256 MiB", path, block_size);
 
   uint64_t nblk = DIV_ROUND_UP(plan->footer.current_size, block_size);
   if (nblk > HEADER_MAX_BLOCKS)
-    return vhd_fail(err, VHD_LIMIT, EFBIG,
+    return vhd_fail(err, VHD_ARGUMENT, EFBIG,
                     "%s: blocks of %" PRIu32 " bytes are too small for a disk "
                     "of %" PRIu64, path, block_size,
                     plan->footer.current_size);
@@ -126,7 +138,7 @@ blank_plan_blocks(struct blank *plan, const char *path, uint32_t block_size,
   /* A BAT entry counts sectors in 32 bits, the last value excepted. */
   uint64_t last = blank_block(plan, (uint32_t)nblk - 1) - plan->bitmap_len;
   if (last / VHD_SECTOR_SIZE >= UINT32_MAX)
-    return vhd_fail(err, VHD_LIMIT, EFBIG,
+    return vhd_fail(err, VHD_ARGUMENT, EFBIG,
                     "%s: a full disk of %" PRIu64 " bytes in blocks of "
                     "%" PRIu32 " would outgrow what a VHD can address; choose "
                     "larger blocks", path, plan->footer.current_size,

@@ -30,6 +30,9 @@ struct blank {
   uint64_t stride;
 };
 
+/* May a VHD have that name? */
+int blank_check_name(const char *path, struct vhd_error *err);
+
 /* Can an image of that type have that size? */
 int blank_check_size(const char *path, enum vhd_type type, uint64_t size,
                      struct vhd_error *err);

@@ -63,8 +63,8 @@ check_options(const char *path, const struct vhd_create_options *opt,
                     "%s: a fixed image has no blocks whose size could be "
                     "chosen", path);
   if (opt->size == 0 && opt->parent == NULL)
-    return vhd_fail(err, VHD_SIZE, EINVAL, "%s: it needs a size above 0",
-                    path);
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
+                    "%s: it needs a size above 0", path);
   return 0;
 }
 
@@ -96,7 +96,7 @@ make_plan(struct blank *plan, const char *path,
   if (parent != NULL) {
     vhd_get_info(parent, &info);
     if (info.depth >= VHD_MAX_DEPTH)
-      return vhd_fail(err, VHD_LIMIT, ELOOP,
+      return vhd_fail(err, VHD_ARGUMENT, ELOOP,
                       "%s: the parent has %u ancestors itself; a chain of more "
                       "than %d would not be opened", path, info.depth,
                       VHD_MAX_DEPTH);
@@ -249,7 +249,9 @@ int
 vhd_create(const char *path, const struct vhd_create_options *opt,
            struct vhd_error *err)
 {
-  return create(path, opt, false, err);
+  int r = blank_check_name(path, err);
+
+  return r < 0 ? r : create(path, opt, false, err);
 }
 
 int

@@ -74,7 +74,7 @@ disk_target_begin(struct disk_target *t, const struct vhd_disk *disk,
     return vhd_fail(err, VHD_READ_ONLY, EROFS, "%s: cannot be written to",
                     path);
   if (disk->size < size)
-    return vhd_fail(err, VHD_SIZE, ENOSPC,
+    return vhd_fail(err, VHD_ARGUMENT, ENOSPC,
                     "%s: this disk has %" PRIu64 " bytes, and %" PRIu64 " are "
                     "to be written; nothing was", path, disk->size, size);
   if (!t->blank && !overwrite)

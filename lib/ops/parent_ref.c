@@ -66,7 +66,7 @@ parent_ref_check(const char *parent, const struct vhd_info *info,
                  struct vhd_error *err)
 {
   return info->format == VHD_FORMAT_VHD
-           ? 0 : vhd_fail(err, VHD_PARENT_ID, EINVAL,
+           ? 0 : vhd_fail(err, VHD_ARGUMENT, EINVAL,
                           "%s: a VHDX image can be no parent of a VHD",
                           parent);
 }

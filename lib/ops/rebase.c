@@ -168,7 +168,7 @@ check_parent(const char *path, struct vhd_image *parent, struct vhd_error *err)
   if (r < 0)
     return r;
   if (info.depth >= VHD_MAX_DEPTH)
-    return vhd_fail(err, VHD_LIMIT, ELOOP,
+    return vhd_fail(err, VHD_ARGUMENT, ELOOP,
                     "%s: has %u ancestors itself; a chain of more than %d "
                     "would not be opened", info.path, info.depth,
                     VHD_MAX_DEPTH);

@@ -96,7 +96,7 @@ refuse(struct resizing *r)
 
   int e = blank_check_size(r->top->path, type, r->size, r->err);
   if (e == 0 && r->size == 0)
-    e = vhd_fail(r->err, VHD_SIZE, EINVAL, "%s: a disk has a size above 0",
+    e = vhd_fail(r->err, VHD_ARGUMENT, EINVAL, "%s: a disk has a size above 0",
                  r->top->path);
   if (e == 0 && r->size < r->old_size && !(r->flags & VHD_RESIZE_SHRINK))
     e = vhd_fail(r->err, VHD_STATE, EINVAL,
@@ -218,7 +218,7 @@ refuse_header_in_way(struct resizing *r, const struct table_plan *plan)
 
   if (off + HEADER_SIZE <= plan->from || off >= plan->way_end)
     return 0;
-  return vhd_fail(r->err, VHD_LIMIT, ENOSPC,
+  return vhd_fail(r->err, VHD_LIMIT, ENOTSUP,
                   "%s: the dynamic header lies at %" PRIu64 ", where the "
                   "longer block table would", r->top->path, off);
 }

@@ -154,7 +154,7 @@ lengthen(struct file_change *c, uint64_t end)
     return 0;
   c->footer_off = round_up(end + FOOTER_SIZE, FILE_ALIGN) - FOOTER_SIZE;
   if (c->footer_off / 512 >= NO_SLOT)
-    return vhd_fail(c->err, VHD_LIMIT, EFBIG,
+    return vhd_fail(c->err, VHD_ARGUMENT, EFBIG,
                     "%s: the file would become longer than the format allows",
                     c->to->path);
   return fail(c, put_footer(c, c->footer_off));

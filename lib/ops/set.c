@@ -238,6 +238,9 @@ change_parent(struct setting *s, struct vhd_image *parent)
   struct vhd_info info;
 
   vhd_get_info(parent, &info);
+  const int e = parent_ref_check(info.path, &info, s->err);
+  if (e < 0)
+    return e;
   if (l->footer.type != VHD_DIFFERENCING)
     return vhd_fail(s->err, VHD_ARGUMENT, EINVAL,
                     "%s: is no differencing image, and has no parent",

@@ -36,7 +36,7 @@ choose_azure(struct target *t, const char *path,
   t->type = VHD_FIXED;
   t->size = MAX(round_up(t->size, AZURE_UNIT), AZURE_LEAST);
   if (t->size > AZURE_MOST)
-    return vhd_fail(err, VHD_LIMIT, EFBIG,
+    return vhd_fail(err, VHD_ARGUMENT, EFBIG,
                     "%s: the disk has %" PRIu64 " bytes, and Azure takes no "
                     "more than 32 TiB", path, t->size);
   return 0;
@@ -55,7 +55,7 @@ choose(struct target *t, const char *path, const struct target_wish *wish,
                     "%s: it can become fixed, dynamic or raw, not %d", path,
                     (int)t->type);
   if (wish->size != 0 && wish->size < source)
-    return vhd_fail(err, VHD_SIZE, EINVAL,
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: a disk of %" PRIu64 " bytes does not fit into "
                     "%" PRIu64, path, source, wish->size);
   if (wish->flags & VHD_CONVERT_AZURE) {
@@ -177,8 +177,10 @@ int
 target_open(struct target *t, const char *path, bool overwrite,
             struct vhd_error *err)
 {
-  int r = newfile_open(&t->file, path, overwrite, err);
+  int r = t->type == VHD_RAW ? 0 : blank_check_name(path, err);
 
+  if (r == 0)
+    r = newfile_open(&t->file, path, overwrite, err);
   if (r == 0 && t->file.old != NULL)
     r = children_refuse_loss(t->file.old, err);
   return r;

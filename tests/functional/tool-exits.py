@@ -13,6 +13,7 @@ from tooltest import (DAMAGED, DENIED, DOUBTFUL, FAILED, IN_USE, LEAKED,
                       case, check, content, equal, program, read_json,
                       refused, run, vhdkit)
 from vhdimage import Image, write_fixed
+from vhdximage import Vhdx
 
 SRCDIR = os.environ["SRCDIR"]
 
@@ -57,10 +58,35 @@ def _():
             ("rebase", "a.vhd", "a.vhd", "--copy", "--unchecked"),
             ("convert", "--size", "1M", "a.vhd", "b.vhd"),
             ("set", "a.vhd"), ("set", "--geometry", "1/2", "a.vhd"),
-            ("compare", "a.vhd"), ("revert", "a.vhd")):
+            ("compare", "a.vhd"), ("revert", "a.vhd"),
+            ("create", "--size", "3T", "b.vhd"),
+            ("create", "--size", "9E", "--type", "fixed", "b.vhd"),
+            ("create", "--size", "1M", "--block-size", "3K", "b.vhd"),
+            ("create", "--size", "2T", "--block-size", "4K", "b.vhd"),
+            ("convert", "--block-size", "3K", "a.vhd", "b.vhd"),
+            ("resize", "a.vhd", "3T"), ("resize", "a.vhd", "0"),
+            ("create", "--size", "1M", "b.vhdx"),
+            ("create", "--parent", "a.vhd", "b.AVHDX"),
+            ("convert", "a.vhd", "b.vhdx"), ("rescue", "a.vhd", "b.vhdx"),
+            ("snapshot", "a.vhd", "b.vhdx")):
         done = vhdkit(*args, code=USAGE)
         check(done.err, f"{args}: no message")
     equal(os.listdir("."), ["a.vhd"])
+    vhdkit("convert", "--format", "raw", "a.vhd", "raw.vhdx")
+
+
+@case("usage: a VHDX, or an image that is another's, as a parent")
+def _():
+    Vhdx(4 * MiB).write("x.vhdx")
+    for name in ("a", "b"):
+        vhdkit("create", "--size", "4M", f"{name}.vhd")
+    vhdkit("create", "--parent", "a.vhd", "c.vhd")
+    for args in (("create", "--parent", "x.vhdx", "d.vhd"),
+                 ("snapshot", "x.vhdx"), ("rebase", "c.vhd", "x.vhdx"),
+                 ("set", "--parent", "x.vhdx", "c.vhd")):
+        refused(*args, code=USAGE, says="can be no parent")
+    refused("set", "--parent", "b.vhd", "c.vhd", code=USAGE, says="rebase")
+    equal(content("c.vhd"), bytes(4 * MiB))
 
 
 @case("not-found: the image, a parent, a folder")
@@ -122,10 +148,19 @@ def _():
     image.header.checksum = 1
     image.save()
     vhdkit("create", "--size", "4M", "b.vhd")
-    for args in (("info",), ("read",), ("map",), ("write",), ("compact",),
-                 ("compare", "b.vhd"), ("check",)):
-        done = vhdkit(*args, "a.vhd", code=DAMAGED)
-        check("a.vhd" in done.err + done.out, f"{args}: no message")
+    def all_say_so():
+        for args in (("info",), ("read",), ("map",), ("write",), ("compact",),
+                     ("compare", "b.vhd"), ("check",)):
+            done = vhdkit(*args, "a.vhd", code=DAMAGED)
+            check("a.vhd" in done.err + done.out, f"{args}: no message")
+
+    all_say_so()
+    # A size that the file has, and nobody asked for.
+    vhdkit("create", "--overwrite", "--size", "4M", "a.vhd")
+    image = Image("a.vhd")
+    image.footer.current_size = 513
+    image.save()
+    all_say_so()
 
 
 @case("no-space: a full disk, and an output that is full")

@@ -255,7 +255,7 @@ test_target_refused(void **state)
   make_image();
   begin(SIZE - 512, 0, true);
   assert_int_equal(from_image(0, &err), -ENOSPC);
-  assert_int_equal(err.code, VHD_SIZE);
+  assert_int_equal(err.code, VHD_ARGUMENT);
   begin(SIZE, 0, true);
   assert_int_equal(from_image(VHD_CONVERT_AZURE, &err), -EINVAL);
   opt.type = VHD_FIXED;
