@@ -133,6 +133,8 @@ lib_libvhdkit_core_la_SOURCES = \
 	lib/image/waiters.h \
 	lib/store/companion.c \
 	lib/store/companion.h \
+	lib/store/companion_note.c \
+	lib/store/companion_note.h \
 	lib/store/disk.c \
 	lib/store/disk.h \
 	lib/store/extents.c \

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "store/companion.h"
+#include "store/companion_note.h"
 #include "store/folder.h"
 #include "store/host.h"
 
@@ -112,19 +113,34 @@ make(int image, const char *name, const char *path, struct vhd_error *err)
 }
 
 int
-companion_open(int image, const char *name, const char *path,
+companion_open(int image, const char *name, char *path,
                enum companion_mode mode, struct vhd_error *err)
 {
-  return mode == COMPANION_MAKE
-           ? make(image, name, path, err)
-           : open_existing(image, name, path, mode == COMPANION_WRITE, err);
+  if (mode != COMPANION_MAKE) {
+    companion_note_follow(image, path);
+    return open_existing(image, name, path, mode == COMPANION_WRITE, err);
+  }
+  int fd = make(image, name, path, err);
+  if (fd >= 0)
+    companion_note_write(image, path);
+  return fd;
+}
+
+static int
+remove_companion(int image, char *path)
+{
+  companion_note_follow(image, path);
+  int r = host_unlink(AT_FDCWD, path);
+  if (r == 0)
+    companion_note_remove(image);
+  return r;
 }
 
 int
-companion_settle(const char *path, bool remove)
+companion_settle(int image, char *path, bool remove)
 {
   if (remove)
-    return host_unlink(AT_FDCWD, path);
+    return remove_companion(image, path);
   CLEANUP_FREE char *name = folder_of(path);
   CLEANUP_CLOSE int folder =
     name ? host_open(AT_FDCWD, name, O_RDONLY | O_DIRECTORY, 0) : -ENOMEM;

@@ -409,7 +409,7 @@ local_settle(struct vhd_file *file, bool remove)
   char path[PATH_MAX];
 
   int r = companion_path(file, path);
-  return r < 0 ? r : companion_settle(path, remove);
+  return r < 0 ? r : companion_settle(file->fd, path, remove);
 }
 
 static void

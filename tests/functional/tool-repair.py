@@ -4,6 +4,7 @@
 mended, nothing is guessed, and all of it can be put back."""
 
 import os
+import shutil
 import struct
 
 from inplacetest import capped, sound
@@ -169,6 +170,36 @@ def _():
     equal(sorted(os.listdir()), ["a.vhd", "a.vhd.vhdkit-undo"])
     vhdkit("repair", "--undo", "a.vhd")
     same_bytes(read_file("a.vhd"), bytes(broken.bytes))
+
+
+@case("killed between two of its writes, it is finished under another name of "
+      "the file, too")
+def _():
+    nblk = 100000
+    write_dynamic("a.vhd", nblk * 4 * KiB, {}, block_size=4 * KiB)
+    broken = Image("a.vhd")
+    end = broken.header.table_offset + 4 * nblk
+    broken.bytes[end:end + 4] = bytes(4)
+    broken.header.entries = nblk + 8
+    broken.header.checksum = 1
+    os.mkdir("else")
+    for give_name in (os.link, os.rename):
+        broken.save()
+        capped(100 * KiB, "repair", "a.vhd", kills=True)
+        give_name("a.vhd", "else/b.vhd")
+        shutil.copy2("else/b.vhd", "else/copy.vhd")  # with its note
+        vhdkit("repair", "else/copy.vhd", code=None)
+        check(os.path.exists("a.vhd.vhdkit-redo"), "a copy is another's")
+        refused("info", "else/b.vhd", says="was interrupted")
+        vhdkit("repair", "else/b.vhd")
+        sound("else/b.vhd")
+        check(not os.path.exists("a.vhd.vhdkit-redo"), "it is done")
+        equal(os.listxattr("else/b.vhd"), [], "notes")
+        shutil.rmtree("else")
+        os.mkdir("else")
+        for name in os.listdir("."):
+            if name != "else":
+                os.remove(name)
 
 
 @case("a batmap that is untrue, or whose checksum is wrong")
