@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/container.h"
 #include "base/error.h"
 
@@ -105,27 +105,12 @@ begin(struct looks *looks, const char *name, const struct opening *how)
   return NULL;
 }
 
-static struct timespec
-from_now(unsigned msec)
-{
-  struct timespec t;
-
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  t.tv_sec += msec / 1000;
-  t.tv_nsec += (long)(msec % 1000) * 1000000;
-  if (t.tv_nsec >= 1000000000) {
-    t.tv_sec++;
-    t.tv_nsec -= 1000000000;
-  }
-  return t;
-}
-
 /* Whether it has come to its end, in which case it is the caller's. */
 static bool
 await(struct look *look, unsigned msec)
 {
   struct generations *live = look->looks->live;
-  const struct timespec until = from_now(msec);
+  const struct timespec until = clock_from_now(msec);
   int r = 0;
 
   pthread_mutex_lock(&live->lock);

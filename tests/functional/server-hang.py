@@ -244,6 +244,29 @@ def _():
             fuse.send_signal(signal.SIGCONT)
 
 
+@case("an image is served beside a file that hangs")
+def _():
+    vhdkit("create", "--size", "1M", "quick.vhd")
+    vhdkit("create", "--parent", "quick.vhd", "child.vhd")
+    with fuse_image() as fuse:
+        time.sleep(1.5)  # FUSE's answers are good for a second
+        fuse.send_signal(signal.SIGSTOP)
+        timer = threading.Timer(20, fuse.send_signal, [signal.SIGCONT])
+        timer.start()
+        try:
+            with served("quick.vhd") as server:
+                h = connect()
+                h.pwrite(b"w" * 512, 0)
+                check(timer.is_alive(), "it waited for the file")
+                server.wait_for("a disk beside the images does not answer")
+                fuse.send_signal(signal.SIGCONT)
+                server.wait_for("it is the parent of '(./)?child.vhd'")
+                h.shutdown()
+        finally:
+            timer.cancel()
+            fuse.send_signal(signal.SIGCONT)
+
+
 @case("signals while the server starts and stops upon a hung disk")
 def _():
     with fuse_image() as fuse:
