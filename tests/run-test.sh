@@ -26,12 +26,18 @@ survivors()
   grep -lzsx "VHDKIT_TEST_MARK=$mark" /proc/[0-9]*/environ | cut -d/ -f3
 }
 
+centiseconds()
+{
+  read -r up _ </proc/uptime
+  echo "${up%.*}${up#*.}"
+}
+
 # shellcheck disable=SC2317,SC2046  # called by trap; a list of numbers
 cleanup()
 {
   set -- $(survivors)
   [ $# -gt 0 ] && kill -KILL "$@" 2>/dev/null
-  rm -f -- "$out"
+  rm -f -- "$out" "$out.times"
   [ "${KEEP:-0}" = 1 ] || rm -rf -- "$scratch"
 }
 trap cleanup EXIT
@@ -57,10 +63,13 @@ export TMPDIR
 # A process group and session of its own, so that what a test does to its group
 # does not reach make.
 cd "$scratch" || exit 99
+start=$(centiseconds)
 env VHDKIT_TEST_MARK="$mark" setsid -w timeout -k 10 "$timeout" \
   "$program" "$@" </dev/null >"$out" 2>&1 &
 wait $!
 status=$?
+took=$(($(centiseconds) - start))
+times >"$out.times"
 cd / || exit 99
 
 # A moment for what is just ending by itself, then no mercy.
@@ -126,5 +135,10 @@ awk -v status="$status" -v name="$name" -v timeout="$timeout" -v left="$left" '
     print "1.." points
   }' "$out"
 
+# How long it took, and how long processors were at it, as far as it waited for
+# those whom it started; ./bootstrap check makes a table of these lines.
+awk -F '[ms ]+' -v took="$took" 'NR == 2 {
+  printf "# took %.1f s, %.1f s of processor time\n", took / 100,
+    ($1 + $3) * 60 + $2 + $4 }' "$out.times"
 [ "${KEEP:-0}" = 1 ] && echo "# kept: $scratch"
 exit 0
