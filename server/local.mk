@@ -1,7 +1,8 @@
 # vhdkitd: see Makefile.am for the lists.
 #
 # The server's sources but main.c are a convenience library, so that unit
-# tests and fuzz targets can link with them: server/libserver.la.  Include
+# tests and fuzz targets can link with them: server/libserver.la.  No shared
+# library is made of it, so each source is compiled once (-static).  Include
 # paths are those of this room and the one public header:
 #   #include "nbd/handshake/handshake.h"   and   #include "vhdkit.h"
 
@@ -13,7 +14,7 @@ SERVER_LIBS = $(EVENT_LIBS) $(LIBCONFIG_LIBS) $(TLS_LIBS) $(LIBURING_LIBS) \
 
 noinst_LTLIBRARIES += server/libserver.la
 server_libserver_la_CPPFLAGS = $(SERVER_CPPFLAGS)
-server_libserver_la_CFLAGS = $(SERVER_CFLAGS)
+server_libserver_la_CFLAGS = $(SERVER_CFLAGS) -static
 server_libserver_la_LIBADD = server/libnbdproto.la $(SERVER_LIBS)
 server_libserver_la_SOURCES = \
 	server/base/buffer.c \

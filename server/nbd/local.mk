@@ -3,7 +3,7 @@
 
 noinst_LTLIBRARIES += server/libnbdproto.la
 server_libnbdproto_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/server
-server_libnbdproto_la_CFLAGS = $(AM_CFLAGS)
+server_libnbdproto_la_CFLAGS = $(AM_CFLAGS) -static
 server_libnbdproto_la_SOURCES = \
 	server/nbd/extents.c \
 	server/nbd/extents.h \

@@ -2,10 +2,12 @@
 # power cuts, failing I/O and random completion order.
 # See tests/local.mk for how to add a test.
 
-# The rooms below the tests once more, built so that rules can be broken.
-noinst_LTLIBRARIES += tests/sim/libbreakable.la
+# The rooms below the tests once more, built so that rules can be broken; by
+# make check alone, for what links with it, and so once: not for a shared
+# library, too.
+EXTRA_LTLIBRARIES += tests/sim/libbreakable.la
 tests_sim_libbreakable_la_CPPFLAGS = $(LIB_CPPFLAGS) -DVHDKIT_BREAKABLE
-tests_sim_libbreakable_la_CFLAGS = $(AM_CFLAGS)
+tests_sim_libbreakable_la_CFLAGS = $(AM_CFLAGS) -static
 tests_sim_libbreakable_la_LIBADD = $(LIB_LIBS)
 tests_sim_libbreakable_la_SOURCES = $(lib_libvhdkit_core_la_SOURCES)
 
@@ -33,10 +35,10 @@ tests_sim_sim_SOURCES = \
 	tests/sim/simimage.h
 
 # The same, so bounded that a few requests reach each bound.
-noinst_LTLIBRARIES += tests/sim/libsmall.la
+EXTRA_LTLIBRARIES += tests/sim/libsmall.la
 tests_sim_libsmall_la_CPPFLAGS = $(tests_sim_libbreakable_la_CPPFLAGS) \
 	-DVHDKIT_SMALL_BOUNDS
-tests_sim_libsmall_la_CFLAGS = $(AM_CFLAGS)
+tests_sim_libsmall_la_CFLAGS = $(tests_sim_libbreakable_la_CFLAGS)
 tests_sim_libsmall_la_LIBADD = $(LIB_LIBS)
 tests_sim_libsmall_la_SOURCES = $(lib_libvhdkit_core_la_SOURCES)
 
