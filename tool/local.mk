@@ -15,13 +15,40 @@ TOOL_USAGE = \
 	tool/inside/usage.c \
 	tool/inside/usage.h
 
+# What programs of verbs share.
+noinst_LTLIBRARIES += tool/libprogram.la
+tool_libprogram_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool \
+	$(PUBLIC_CPPFLAGS)
+tool_libprogram_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS)
+tool_libprogram_la_LIBADD = $(JANSSON_LIBS) $(SMARTCOLS_LIBS)
+tool_libprogram_la_SOURCES = \
+	tool/exits.c \
+	tool/exits.h \
+	tool/interrupt.c \
+	tool/interrupt.h \
+	tool/json.c \
+	tool/json.h \
+	tool/message.c \
+	tool/message.h \
+	tool/options.c \
+	tool/options.h \
+	tool/program.c \
+	tool/program.h \
+	tool/progress.c \
+	tool/progress.h \
+	tool/table.c \
+	tool/table.h \
+	tool/text.c \
+	tool/text.h
+
 bin_PROGRAMS += tool/vhdkit
 tool_vhdkit_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool $(PUBLIC_CPPFLAGS) \
 	-DSBINDIR='"$(sbindir)"'
 tool_vhdkit_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(SMARTCOLS_CFLAGS) \
 	$(BLKID_CFLAGS) $(LIBNBD_CFLAGS) $(LIBFDISK_CFLAGS) \
 	$(EXT2FS_CFLAGS)
-tool_vhdkit_LDADD = lib/libvhdkit.la $(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
+tool_vhdkit_LDADD = tool/libprogram.la lib/libvhdkit.la \
+	$(JANSSON_LIBS) $(SMARTCOLS_LIBS) \
 	$(BLKID_LIBS) $(LIBNBD_LIBS) $(LIBFDISK_LIBS) \
 	$(EXT2FS_LIBS)
 tool_vhdkit_SOURCES = \
@@ -56,8 +83,6 @@ tool_vhdkit_SOURCES = \
 	tool/detach.c \
 	tool/device.c \
 	tool/device.h \
-	tool/exits.c \
-	tool/exits.h \
 	tool/formats.c \
 	tool/formats.h \
 	tool/image.c \
@@ -70,22 +95,12 @@ tool_vhdkit_SOURCES = \
 	tool/inside/free.c \
 	tool/inside/free.h \
 	$(TOOL_USAGE) \
-	tool/interrupt.c \
-	tool/interrupt.h \
-	tool/json.c \
-	tool/json.h \
 	tool/label.h \
 	tool/list.c \
 	tool/main.c \
 	tool/map.c \
 	tool/merge.c \
-	tool/message.c \
-	tool/message.h \
 	tool/mount.c \
-	tool/options.c \
-	tool/options.h \
-	tool/progress.c \
-	tool/progress.h \
 	tool/read.c \
 	tool/rebase.c \
 	tool/relink.c \
@@ -101,10 +116,6 @@ tool_vhdkit_SOURCES = \
 	tool/set.c \
 	tool/step.c \
 	tool/step.h \
-	tool/table.c \
-	tool/table.h \
-	tool/text.c \
-	tool/text.h \
 	tool/unmount.c \
 	tool/verbs.h \
 	tool/words.c \

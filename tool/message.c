@@ -10,8 +10,15 @@
 #include "progress.h"
 #include "text.h"
 
+static const char *program = "vhdkit";
 static const char *verb;
 static int copy_fd = -1;
+
+void
+message_program(const char *name)
+{
+  program = name;
+}
 
 void
 message_verb(const char *name)
@@ -37,7 +44,7 @@ say(const char *fmt, va_list ap, const char *why)
   text_sanitize(text);
   progress_clear();
   fflush(stdout);
-  fprintf(stderr, "vhdkit%s%s: %s%s%s\n", verb != NULL ? " " : "",
+  fprintf(stderr, "%s%s%s: %s%s%s\n", program, verb != NULL ? " " : "",
           verb != NULL ? verb : "", text, why != NULL ? ": " : "",
           why != NULL ? why : "");
   if (copy_fd >= 0)

@@ -23,6 +23,8 @@ int complain_as(int code, const char *fmt, ...)
  * else. */
 void message_copy(int fd);
 
+/* The program that speaks; vhdkit where nothing is said. */
+void message_program(const char *name);
 /* The verb that speaks; NULL before one is known. */
 void message_verb(const char *name);
 
