@@ -258,22 +258,49 @@ is_expected(const char *name, const char *path)
                           !strcmp(rest, ".replaced") || is_empty(path));
 }
 
+/* The file of a client who has a child. */
+static int
+is_child(const char *name, const char *path)
+{
+  char client[PATH_MAX];
+  struct disk_folder folder;
+  struct vhd_error err;
+  struct child child;
+  const size_t len = strlen(name);
+
+  snprintf(client, sizeof client, "%.*s", len > 4 ? (int)len - 4 : 0, name);
+  need(disk_folder_read(place.disks, PLACE_DISK, &folder, &err) == 0, name,
+       &err);
+  const int r = child_look(&place, PLACE_DISK, client, &folder, &child);
+  disk_folder_free(&folder);
+  return r == 0 || name[0] == '.' || is_empty(path);
+}
+
+static void
+find_stray(const char *folder, int (*expected)(const char *, const char *),
+           char stray[PATH_MAX])
+{
+  const struct dirent *entry;
+  char path[PATH_MAX], one[PATH_MAX + 256];
+
+  snprintf(path, sizeof path, "%s/" PLACE_DISK, folder);
+  DIR *dir = opendir(path);
+  need(dir != NULL, path, NULL);
+  while ((entry = readdir(dir)) != NULL) {
+    snprintf(one, sizeof one, "%s/%s", path, entry->d_name);
+    if (!expected(entry->d_name, one))
+      snprintf(stray, PATH_MAX, "%s", entry->d_name);
+  }
+  closedir(dir);
+}
+
 const char *
 place_stray(void)
 {
   static char stray[PATH_MAX];
-  const struct dirent *entry;
-  char path[PATH_MAX], one[PATH_MAX + 256];
 
-  snprintf(path, sizeof path, "%s/" PLACE_DISK, place.disks);
-  DIR *dir = opendir(path);
-  need(dir != NULL, path, NULL);
   stray[0] = '\0';
-  while ((entry = readdir(dir)) != NULL) {
-    snprintf(one, sizeof one, "%s/%s", path, entry->d_name);
-    if (!is_expected(entry->d_name, one))
-      snprintf(stray, sizeof stray, "%s", entry->d_name);
-  }
-  closedir(dir);
+  find_stray(place.disks, is_expected, stray);
+  find_stray(place.children, is_child, stray);
   return stray;
 }

@@ -23,4 +23,13 @@ tests_unit_test_rules_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_rules_LDADD = $(PROVISION_LIBS)
 tests_unit_test_rules_SOURCES = tests/unit/test-rules.c $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-change
+TESTS += tests/unit/test-change
+tests_unit_test_change_CPPFLAGS = $(UNIT_CPPFLAGS) \
+	-I$(top_srcdir)/tests/provision
+tests_unit_test_change_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_change_LDADD = $(PROVISION_LIBS)
+tests_unit_test_change_SOURCES = tests/unit/test-change.c \
+	tests/provision/place.c tests/provision/place.h $(UNIT_COMMON)
+
 endif
