@@ -230,6 +230,7 @@ server_libserver_la_SOURCES = \
 	server/provision/change/change.c \
 	server/provision/change/change.h \
 	server/provision/change/delete.c \
+	server/provision/change/schedule.c \
 	server/provision/change/work.c \
 	server/provision/change/work.h \
 	server/provision/child.c \
@@ -240,6 +241,8 @@ server_libserver_la_SOURCES = \
 	server/provision/disk_folder.h \
 	server/provision/disk_name.c \
 	server/provision/disk_name.h \
+	server/provision/disk_schedule.c \
+	server/provision/disk_schedule.h \
 	server/provision/disk_text.c \
 	server/provision/disk_text.h \
 	server/provision/provision_config.h \

@@ -333,6 +333,7 @@ disk_folder_read(const char *disks, const char *disk,
     folder->test = number_in(fd, DISK_TEST);
     folder->maintenance = number_in(fd, DISK_MAINTENANCE);
     folder->previous = previous_of(fd, folder);
+    disk_schedule_read(fd, &folder->schedule);
   }
   close(fd);
   return r < 0 ? fail_system(err, -r, "%s/%s", disks, disk) : 0;

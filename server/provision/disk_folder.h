@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "provision/disk_schedule.h"
 #include "vhdkit.h"
 
 /* Of what is said of a version. */
@@ -45,6 +46,7 @@ struct disk_folder {
   size_t n;
   unsigned production, test, maintenance; /* 0: none */
   unsigned previous; /* what production goes back to; 0: nothing is known */
+  struct disk_schedule schedule;
 };
 
 /* For disk_folder_free(), whatever it returns. */

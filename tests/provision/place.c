@@ -228,6 +228,9 @@ place_tell(char text[PLACE_TEXT])
     say(&t, ", test %u", folder.test);
   if (folder.maintenance)
     say(&t, ", maintenance %u", folder.maintenance);
+  if (folder.schedule.number && folder.schedule.number != folder.production)
+    say(&t, ", %u at %lld", folder.schedule.number,
+        (long long)folder.schedule.when);
   say(&t, "; children");
   child_each(&place, PLACE_DISK, &folder, say_child, &t);
   disk_folder_free(&folder);

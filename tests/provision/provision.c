@@ -154,6 +154,30 @@ run_apply(struct vhd_error *err)
   return disk_apply(&place, PLACE_DISK, "a", "what a did", &number, err);
 }
 
+static void
+make_scheduled(void)
+{
+  struct vhd_error err;
+
+  make_three();
+  if (disk_schedule(&place, PLACE_DISK, 3, 1000, &err) < 0)
+    abort();
+}
+
+static int
+run_due(struct vhd_error *err)
+{
+  unsigned number;
+
+  return disk_promote_due(&place, PLACE_DISK, 2000, &number, err);
+}
+
+static int
+run_schedule(struct vhd_error *err)
+{
+  return disk_schedule(&place, PLACE_DISK, 3, 2000, err);
+}
+
 static int
 run_describe(struct vhd_error *err)
 {
@@ -180,6 +204,9 @@ run_remove(struct vhd_error *err)
 
 #define THREE "versions 1:1r 2<1:3r 3<2:3(a third); production 2 after 1, " \
               "maintenance 3; children a<2:103"
+#define AT(when) \
+  "versions 1:1r 2<1:3r 3<2:3(a third); production 2 after 1, maintenance 3, " \
+  "3 at " #when "; children a<2:103"
 #define GOLDEN "versions 1:1r 2<1:3r 3<2:3r(a third); "
 
 static const struct operation operations[] = {
@@ -215,6 +242,10 @@ static const struct operation operations[] = {
     THREE " b<1:51",
     "versions 1:1r 2<1:3r 3<2:3(a third) 4<2:103r(what a did); production 2 "
     "after 1, maintenance 3; children b<1:51", NULL, true },
+  { "schedule", make_scheduled, run_schedule, AT(1000), AT(2000),
+    NULL, false },
+  { "promote what is due", make_scheduled, run_due, AT(1000),
+    GOLDEN "production 3 after 2; children a<2:103", NULL, false },
   { "describe", make_three, run_describe, THREE,
     "versions 1:1r 2<1:3r 3<2:3(in other words); production 2 after 1, "
     "maintenance 3; children a<2:103", NULL, false },

@@ -247,6 +247,59 @@ test_rollback(void **state)
 }
 
 static void
+test_schedule(void **state)
+{
+  static const char *const wrong[] = {
+    "", "promote 3", "promote 3 at noon", "promote 0 at 2026-12-01T03:00:00Z",
+    "promote 03 at 2026-12-01T03:00:00Z", "promote 3 at 2026-12-01T03:00:00",
+    "promote 3 at 2026-02-30T03:00:00Z", "promote 3 at 2026-12-01T24:00:00Z",
+    "promote 3 at 1969-12-01T03:00:00Z", "promote  3 at 2026-12-01T03:00:00Z",
+    "promote 3 at 2026-12-01T03:00:00Z ", "promote 3 at 2026-12-01T03:00:00Zx",
+    "promote 3 at 2026-12-01T03:00:00Z\n\n", "delete 3 at 2026-12-01T03:00:00Z",
+  };
+  struct disk_schedule schedule;
+  struct vhd_error err;
+  struct stat st;
+  unsigned number;
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+    ROW_INT(wrong[i], disk_schedule_parse(wrong[i], &schedule), -EINVAL);
+  assert_int_equal(disk_schedule_parse("promote 3 at 2026-12-01T03:00:00Z\n",
+                                       &schedule), 0);
+  assert_int_equal(schedule.number, 3);
+  assert_int_equal(schedule.when, 1796094000);
+
+  place_version(3, 2);
+  refused(disk_schedule(&place, D, 4, 1000, &err), &err, ENOENT, "version 4");
+  refused(disk_schedule(&place, D, 3, -1, &err), &err, EINVAL, "years");
+  assert_int_equal(disk_schedule(&place, D, 3, 1000, &err), 0);
+  refused(disk_delete(&place, D, 3, &err), &err, EBUSY, "is scheduled");
+  assert_int_equal(disk_promote_due(&place, D, 999, &number, &err), 0);
+  assert_int_equal(number, 0);
+  assert_int_equal(disk_promote_due(&place, D, 1000, &number, &err), 0);
+  assert_int_equal(number, 3);
+  assert_int_equal(stat(of_disk("schedule"), &st), -1);
+  assert_int_equal(disk_promote_due(&place, D, 1000, &number, &err), 0);
+  assert_int_equal(number, 0);
+  /* What was left of it does not do so again. */
+  assert_int_equal(disk_schedule(&place, D, 3, 1000, &err), 0);
+  assert_int_equal(disk_rollback(&place, D, 3, &number, &err), 0);
+  assert_int_equal(disk_promote_due(&place, D, 1000, &number, &err), 0);
+  assert_int_equal(number, 0);
+  assert_int_equal(disk_schedule(&place, D, 3, 1000, &err), 0);
+  assert_int_equal(disk_schedule(&place, D, 0, 0, &err), 0);
+  assert_int_equal(disk_promote_due(&place, D, 1000, &number, &err), 0);
+  assert_int_equal(number, 0);
+  FILE *file = fopen(of_disk("schedule"), "w");
+  assert_non_null(file);
+  fputs("promote all\n", file);
+  fclose(file);
+  refused(disk_promote_due(&place, D, 1000, &number, &err), &err, EINVAL,
+          "put it right");
+}
+
+static void
 test_delete(void **state)
 {
   struct vhd_error err;
@@ -388,7 +441,8 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
   const struct CMUnitTest tests[] = {
     TEST(test_links),    TEST(test_texts),  TEST(test_new_version),
-    TEST(test_broken),   TEST(test_rollback), TEST(test_delete),
+    TEST(test_broken),   TEST(test_rollback), TEST(test_schedule),
+    TEST(test_delete),
     TEST(test_child),    TEST(test_moved),  TEST(test_apply),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

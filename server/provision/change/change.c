@@ -212,19 +212,23 @@ remember(struct disk_work *work, unsigned number)
   return disk_work_link(work, link, work->folder.production);
 }
 
-static int
-promote(struct disk_work *work, unsigned number)
+int
+disk_work_promote(struct disk_work *work, unsigned number)
 {
   struct disk_version *version;
   int r = disk_work_need(work, number, &version);
 
-  if (r < 0 || work->folder.production == number)
+  if (r < 0)
     return r;
+  if (work->folder.production == number)
+    return disk_work_unschedule(work, number);
   r = remember(work, number);
   if (r == 0)
     r = lead(work, DISK_PRODUCTION, number);
   if (r == 0 && work->folder.test == number)
     r = disk_work_link(work, DISK_TEST, 0);
+  if (r == 0)
+    r = disk_work_unschedule(work, number);
   return r < 0 ? r : follow(work, number);
 }
 
@@ -236,7 +240,7 @@ disk_promote(const struct provision_config *config, const char *disk,
   int r = disk_work_begin(&work, config, disk, err);
 
   if (r == 0)
-    r = promote(&work, number);
+    r = disk_work_promote(&work, number);
   return disk_work_end(&work, r);
 }
 
@@ -271,8 +275,10 @@ roll_back(struct disk_work *work, unsigned from, unsigned *number)
       "before version %u, or it is not there any more: promote "
       "the version that you want",
       work->disk, folder->production);
+  /* That it was to be promoted is over, too. */
+  const int r = disk_work_unschedule(work, folder->production);
   *number = folder->previous;
-  return lead(work, DISK_PRODUCTION, folder->previous);
+  return r < 0 ? r : lead(work, DISK_PRODUCTION, folder->previous);
 }
 
 int

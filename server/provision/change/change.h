@@ -14,6 +14,8 @@
 #ifndef SERVER_PROVISION_CHANGE_CHANGE_H
 #define SERVER_PROVISION_CHANGE_CHANGE_H
 
+#include <stdint.h>
+
 #include "vhdkit.h"
 
 struct provision_config;
@@ -35,6 +37,16 @@ int disk_test(const struct provision_config *config, const char *disk,
  * then, and what was in production before is remembered with it. */
 int disk_promote(const struct provision_config *config, const char *disk,
                  unsigned number, struct vhd_error *err);
+
+/* A version is to be promoted at that time, seconds since 1970; 0: none is.  It
+ * takes the place of what was said before, and is over when the version is
+ * promoted by hand, or what it was promoted to is rolled back. */
+int disk_schedule(const struct provision_config *config, const char *disk,
+                  unsigned number, int64_t when, struct vhd_error *err);
+
+/* Promotes what is due.  *number: that version; 0: none is. */
+int disk_promote_due(const struct provision_config *config, const char *disk,
+                     int64_t now, unsigned *number, struct vhd_error *err);
 
 /* Back to what was in production before the version that is now; again and
  * again it goes back to the first.  from: what is in production, as far as who

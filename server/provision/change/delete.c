@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "provision/child.h"
 #include "provision/change/work.h"
+#include "provision/disk_schedule.h"
 
 /* So many clients are named. */
 #define NAMED 5
@@ -44,6 +45,16 @@ add_links(struct needs *needs, const struct disk_folder *folder,
     add(needs, "it is in production");
   if (folder->test == number)
     add(needs, "it is being tested");
+}
+
+static void
+add_schedule(struct needs *needs, struct disk_work *work, unsigned number)
+{
+  struct disk_schedule schedule;
+
+  if (disk_schedule_read(work->fd, &schedule) == 0 &&
+      schedule.number == number)
+    add(needs, "it is scheduled to be promoted");
 }
 
 static void
@@ -83,6 +94,7 @@ check_needs(struct disk_work *work, const struct disk_version *version)
   int r;
 
   add_links(&needs, &work->folder, version->number);
+  add_schedule(&needs, work, version->number);
   add_versions(&needs, &work->folder, version->number);
   add_holders(&needs, version);
   r = child_each(work->config, work->disk, NULL, hear, &needs);

@@ -11,6 +11,8 @@
 #include "provision/disk_name.h"
 #include "provision/provision_config.h"
 
+struct disk_schedule;
+
 /* A disk that is kept from others who change it, and its folder as it is. */
 struct disk_work {
   const struct provision_config *config;
@@ -53,6 +55,15 @@ int disk_work_sync(struct disk_work *work);
  * killed writer left in memory is in its file then. */
 int disk_work_hold(struct disk_work *work, const char *path,
                    struct vhd_image **image);
+
+/* What is to be promoted, and when. */
+int disk_work_scheduled(struct disk_work *work,
+                        struct disk_schedule *schedule);
+/* That version is not to be promoted any more. */
+int disk_work_unschedule(struct disk_work *work, unsigned number);
+
+/* disk_promote(), of a disk that is kept from others. */
+int disk_work_promote(struct disk_work *work, unsigned number);
 
 /* Nobody can write to a file any more. */
 int disk_work_forbid(struct disk_work *work, const char *path);
