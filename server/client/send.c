@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "client/send.h"
 #include "base/buffer.h"
@@ -119,6 +121,54 @@ send_file(struct sender *s, int fd, uint64_t off, size_t len,
   piece->len = len;
   s->len += len;
   return true;
+}
+
+/* ------------------------------------------------------------ out of files */
+
+/* Of the page cache alone, where a file system knows that question; it was
+ * there when the piece was made. */
+static bool
+read_cached(int fd, void *buf, size_t len, uint64_t off)
+{
+  const struct iovec iov = { .iov_base = buf, .iov_len = len };
+  ssize_t n = preadv2(fd, &iov, 1, (off_t)off, RWF_NOWAIT);
+
+  if (n < 0 && errno == EOPNOTSUPP)
+    n = pread(fd, buf, len, (off_t)off);
+  return n == (ssize_t)len;
+}
+
+static bool
+detach(struct sender *s, struct piece *piece)
+{
+  struct buf *buf = NULL;
+
+  if (piece->len <= BUF_MAX && budget_may(s->account, piece->len))
+    buf = budget_get(s->account, piece->len);
+  if (!buf)
+    return false;
+  if (!read_cached(piece->fd, buf_data(buf), piece->len, piece->off)) {
+    budget_put(s->account, buf);
+    return false;
+  }
+  void (*sent)(void *, bool) = piece->sent;
+  piece->buf = buf;
+  piece->at = buf_data(buf);
+  piece->sent = NULL;
+  piece->fd = -1;
+  sent(piece->of, false);
+  return true;
+}
+
+bool
+send_detach_some(struct sender *s)
+{
+  struct piece *piece;
+
+  TAILQ_FOREACH(piece, &s->pieces, link)
+    if (!piece->buf)
+      return detach(s, piece);
+  return false;
 }
 
 /* ---------------------------------------------------------------- sending */

@@ -94,6 +94,10 @@ bool send_buf(struct sender *s, struct buf *buf, unsigned char *at,
 bool send_file(struct sender *s, int fd, uint64_t off, size_t len,
                void (*sent)(void *of, bool failed), void *of);
 
+/* Takes some of what is to be sent of files into memory, so that nothing refers
+ * to the file any more, if that can be had at once.  False: it was none. */
+bool send_detach_some(struct sender *s);
+
 /* Sends what the stream takes.  0: all; -EAGAIN: not all, .blocked is set; else
  * the stream is broken. */
 int send_some(struct sender *s, struct stream *stream);

@@ -6,9 +6,13 @@ error and no wrong byte; each file must be sound, and hold what it should."""
 
 import contextlib
 import os
+import struct
 import threading
+import time
 
 from controltest import Control, controlled
+from fronttest import read_all
+from rawclient import FLUSH, READ, WRITE, Client
 from servertest import Model, connect, need_nbd
 from tooltest import MiB, case, check, contains, equal, read_json, \
     run, vhdkit
@@ -112,6 +116,37 @@ def _():
     sound(DISK, "frozen.vhd")
     with controlled("frozen=frozen.vhd", "--readonly"):
         equal(connect("frozen").pread(4096, 0), bytearray(b"a" * 4096))
+
+
+def request(client, what, off, length, data=b""):
+    """Sent, and not waited for."""
+    client.sock.sendall(struct.pack(">IHHQQI", 0x25609513, 0, what, off, off,
+                                    length) + data)
+
+
+@case("who does not take what it has asked for holds up nobody")
+def _():
+    new_disk()
+    data = os.urandom(8 * MiB)
+    with controlled("disk=" + DISK):
+        c = Client().go("disk")
+        for at in range(0, len(data), MiB):
+            equal(c.request(WRITE, at, data=data[at:at + MiB]), 0)
+        equal(c.request(FLUSH), 0)
+        for at in range(0, len(data), MiB):
+            request(c, READ, at, MiB)
+        time.sleep(0.2)  # for the server to have done what it can
+        for verb, args in (("snapshot", {"name": "frozen.vhd"}),
+                           ("compact", {})):
+            result = Control().ask(verb, export="disk", **args)
+            check(result["held"] < 5, result)
+        for _ in range(0, len(data), MiB):
+            _, error, at = struct.unpack(">IIQ", read_all(c.sock, 16))
+            equal(error, 0)
+            check(read_all(c.sock, MiB) == data[at:at + MiB],
+                  f"the MiB at {at} is not what was written")
+        c.disconnect()
+    sound(DISK, "frozen.vhd")
 
 
 @case("a disk grows: who is there goes on, who comes has all of it")

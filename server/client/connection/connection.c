@@ -321,6 +321,10 @@ go_on(struct connection *conn, bool readable)
   if (conn->state == CONNECTION_LINGERING && !stream_throw_away(c->stream))
     client_fail(c, "it has gone");
   ending_stop(conn);
+  /* Its image is about to be changed, and it does not take what was read. */
+  if (client_is_held(c) && client_in_flight(c) > 0 && c->send.blocked &&
+      send_detach_some(&c->send))
+    client_kick(c);
   if (c->send.blocked || send_is_empty(&c->send))
     return;
   client_send(c);
