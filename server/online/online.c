@@ -16,10 +16,13 @@
 #include "catalog/entry.h"
 #include "config/server_config.h"
 
-/* So long requests that are under way may take to end, */
+/* So long requests that are under way may take to end. */
 #define CLOSE_MSEC 10000
-/* and so long somebody else may have an image that was ours. */
-#define REOPEN_MSEC 30000
+/* So long somebody else may have an image that was ours, */
+#define BUSY_MSEC 30000
+/* and so long it may not be opened for another reason: a helper has died, say,
+ * or memory is short. */
+#define REOPEN_MSEC 5000
 #define REOPEN_PAUSE_MSEC 20
 
 /* An export whose name nobody else opens. */
@@ -182,7 +185,7 @@ pause_msec(unsigned msec)
   nanosleep(&t, NULL);
 }
 
-/* Another program may look at it for a moment. */
+/* What stands in the way may go: clients had better wait than be cut off. */
 static int
 reopen(struct online *o, struct generation *fresh, struct vhd_error *err)
 {
@@ -191,12 +194,13 @@ reopen(struct online *o, struct generation *fresh, struct vhd_error *err)
     .origin = &o->meaning.origin,
     .path = o->found.path,
   };
-  const uint64_t until = clock_ns() + REOPEN_MSEC * UINT64_C(1000000);
+  const uint64_t began = clock_ns();
   int r;
 
   for (;;) {
     r = image_open(&how, fresh, err);
-    if (r == 0 || err->code != VHD_BUSY || clock_ns() >= until)
+    const uint64_t patience = err->code == VHD_BUSY ? BUSY_MSEC : REOPEN_MSEC;
+    if (r == 0 || clock_ns() - began >= patience * UINT64_C(1000000))
       return r;
     pause_msec(REOPEN_PAUSE_MSEC);
   }

@@ -4,87 +4,14 @@
 resize, compact, merge.  Clients write and verify all the time, and must see no
 error and no wrong byte; each file must be sound, and hold what it should."""
 
-import contextlib
 import os
-import struct
-import threading
 import time
 
 from controltest import Control, controlled
-from fronttest import read_all
+from onlinetest import DISK, SIZE, clients, new_disk, sound, wait_for_rounds
 from rawclient import FLUSH, READ, WRITE, Client
-from servertest import Model, connect, need_nbd
-from tooltest import MiB, case, check, contains, equal, read_json, \
-    run, vhdkit
-
-DEPTH = 16
-CLIENTS = 2
-DISK = "disk.vhd"
-SIZE = 16 * MiB
-
-
-def new_disk(path=DISK, size=SIZE):
-    vhdkit("create", "--size", str(size), "--block-size", "512K", path)
-    return path
-
-
-class Worker(threading.Thread):
-    """A client that keeps `DEPTH` requests in flight on its part of the disk,
-    and compares, until it is told to end."""
-
-    def __init__(self, number, export):
-        super().__init__()
-        part = SIZE // CLIENTS
-        self.h = connect(export)
-        self.model = Model(self.h, number * part, (number + 1) * part,
-                           seed=number + 7, depth=DEPTH)
-        self.over = threading.Event()
-        self.failure = None
-        self.rounds = 0
-
-    def run(self):
-        try:
-            while not self.over.is_set():
-                self.model.run(60)
-                self.rounds += 1
-        except Exception as why:  # told by who waits for it
-            self.failure = why
-
-    def end(self):
-        self.over.set()
-        self.join()
-        if self.failure:
-            raise self.failure
-        self.h.flush()
-        self.h.shutdown()
-
-
-@contextlib.contextmanager
-def clients(export=""):
-    """They work meanwhile; afterwards the whole disk has been compared."""
-    need_nbd()
-    workers = [Worker(i, export) for i in range(CLIENTS)]
-    for worker in workers:
-        worker.start()
-    try:
-        yield workers
-    finally:
-        for worker in workers:
-            worker.end()
-
-
-def wait_for_rounds(workers, n):
-    """Each of them has gone on since."""
-    wanted = [w.rounds + n for w in workers]
-    for worker, rounds in zip(workers, wanted):
-        while worker.is_alive() and worker.rounds < rounds:
-            worker.join(0.02)
-        check(not worker.failure, worker.failure)
-
-
-def sound(*paths):
-    for path in paths:
-        vhdkit("check", path)
+from servertest import connect, need_nbd
+from tooltest import MiB, case, check, contains, equal, read_json, run
 
 
 @case("snapshots, one after the other, under clients that verify")
@@ -118,12 +45,6 @@ def _():
         equal(connect("frozen").pread(4096, 0), bytearray(b"a" * 4096))
 
 
-def request(client, what, off, length, data=b""):
-    """Sent, and not waited for."""
-    client.sock.sendall(struct.pack(">IHHQQI", 0x25609513, 0, what, off, off,
-                                    length) + data)
-
-
 @case("who does not take what it has asked for holds up nobody")
 def _():
     new_disk()
@@ -134,16 +55,16 @@ def _():
             equal(c.request(WRITE, at, data=data[at:at + MiB]), 0)
         equal(c.request(FLUSH), 0)
         for at in range(0, len(data), MiB):
-            request(c, READ, at, MiB)
+            c.send(READ, at, MiB, cookie=at)
         time.sleep(0.2)  # for the server to have done what it can
         for verb, args in (("snapshot", {"name": "frozen.vhd"}),
                            ("compact", {})):
             result = Control().ask(verb, export="disk", **args)
             check(result["held"] < 5, result)
         for _ in range(0, len(data), MiB):
-            _, error, at = struct.unpack(">IIQ", read_all(c.sock, 16))
+            error, at, got = c.answer(MiB)
             equal(error, 0)
-            check(read_all(c.sock, MiB) == data[at:at + MiB],
+            check(got == data[at:at + MiB],
                   f"the MiB at {at} is not what was written")
         c.disconnect()
     sound(DISK, "frozen.vhd")

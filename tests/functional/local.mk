@@ -110,11 +110,13 @@ CONTROL_TESTS = \
 	tests/functional/control-change.py \
 	tests/functional/control-hostile.py \
 	tests/functional/control-look.py \
+	tests/functional/control-online-kill.py \
 	tests/functional/control-online.py
 dist_check_SCRIPTS += $(CONTROL_TESTS)
 TESTS += $(CONTROL_TESTS)
 TSAN_TESTS += $(CONTROL_TESTS)
-dist_check_DATA += tests/functional/controltest.py
+dist_check_DATA += tests/functional/controltest.py \
+	tests/functional/onlinetest.py
 
 # The server's front: options, sockets, sandbox, and TLS.
 FRONT_TESTS = \

@@ -60,15 +60,30 @@ class Client:
             check(not kind & ERROR, data)
         return self
 
+    def send(self, what, off=0, length=0, data=b"", flags=0, cookie=7):
+        """A request, which is not waited for."""
+        self.sock.sendall(struct.pack(">IHHQQI", 0x25609513, flags, what,
+                                      cookie, off, length or len(data)) + data)
+
+    def answer(self, length=0):
+        """The error of a request, its cookie, and so many bytes if it has
+        none."""
+        magic, error, cookie = struct.unpack(">IIQ", read_all(self.sock, 16))
+        equal(magic, 0x67446698)
+        data = read_all(self.sock, length) if not error else b""
+        equal(len(data), 0 if error else length)
+        return error, cookie, data
+
+    def read(self, off, length):
+        self.send(READ, off, length)
+        error, _, data = self.answer(length)
+        equal(error, 0)
+        return data
+
     def request(self, what, off=0, length=0, data=b"", flags=0):
         """The error of a request, 0 for none."""
-        self.sock.sendall(struct.pack(">IHHQQI", 0x25609513, flags, what, 7,
-                                      off, length or len(data)) + data)
-        magic, error, _ = struct.unpack(">IIQ", read_all(self.sock, 16))
-        equal(magic, 0x67446698)
-        if what == READ and not error:
-            equal(len(read_all(self.sock, length)), length)
-        return error
+        self.send(what, off, length, data, flags)
+        return self.answer(length if what == READ else 0)[0]
 
     def disconnect(self):
         """Leaves in order."""
