@@ -61,6 +61,8 @@ server_libserver_la_SOURCES = \
 	server/catalog/source/sessions.h \
 	server/catalog/source/source.c \
 	server/catalog/source/source.h \
+	server/catalog/source/strings.c \
+	server/catalog/source/strings.h \
 	server/catalog/start/bases.c \
 	server/catalog/start/bases.h \
 	server/catalog/start/crew.c \
@@ -71,8 +73,6 @@ server_libserver_la_SOURCES = \
 	server/catalog/start/start.h \
 	server/catalog/stop.c \
 	server/catalog/stop.h \
-	server/catalog/strings.c \
-	server/catalog/strings.h \
 	server/client/client.c \
 	server/client/client.h \
 	server/client/command/cache.c \

@@ -14,7 +14,7 @@
 #include "base/log_cause.h"
 #include "catalog/entry.h"
 #include "catalog/list.h"
-#include "catalog/strings.h"
+#include "catalog/source/strings.h"
 
 const char *
 export_refusal_text(enum export_refusal refusal)

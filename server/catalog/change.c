@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "catalog/entry.h"
 #include "catalog/list.h"
-#include "catalog/strings.h"
+#include "catalog/source/strings.h"
 #include "config/server_config.h"
 
 enum difference {

@@ -48,6 +48,20 @@ entry_find(struct catalog *catalog, const struct source *source,
 }
 
 struct entry *
+entry_named(struct catalog *catalog, const char *name)
+{
+  const struct source *const *source = sources_of(&catalog->config);
+  struct entry *entry = NULL;
+
+  for (; *source && !entry; source++) {
+    entry = entry_find(catalog, *source, name);
+    if (entry && entry->now.gone)
+      entry = NULL;
+  }
+  return entry;
+}
+
+struct entry *
 entry_new(struct catalog *catalog, const struct source *source,
           const char *name, const struct origin *origin)
 {
@@ -74,12 +88,6 @@ entry_new(struct catalog *catalog, const struct source *source,
   free(entry->key);
   free(entry);
   return NULL;
-}
-
-uint64_t
-entry_linger(const struct entry *entry)
-{
-  return entry->catalog->config.provision.linger_sec * UINT64_C(1000000000);
 }
 
 bool
@@ -223,6 +231,7 @@ take_waiters(struct desk *desk, struct export_tickets *tickets,
   STAILQ_CONCAT(tickets, &desk->waiters);
   const bool wanted = entry->wanted && desk == &entry->opens;
   const bool some = wanted || !STAILQ_EMPTY(tickets);
+  desk->serves = !STAILQ_EMPTY(tickets);
   *meaning = entry->now;
   if (wanted)
     entry->wanted = false;
@@ -413,57 +422,6 @@ note_trouble(struct entry *entry, const char *text)
   pthread_mutex_unlock(&entry->catalog->live.lock);
 }
 
-static int
-find(struct entry *entry, const struct meaning *meaning,
-     enum source_purpose purpose, struct found *found, struct vhd_error *err)
-{
-  return meaning->gone
-           ? -ENOENT
-           : entry->source->find(&entry->catalog->config, entry->name,
-                                 &meaning->origin, purpose, found, err);
-}
-
-/* Does who opens it now begin a boot, for which there is to be another image?
- */
-static bool
-begins_boot(struct entry *entry, const struct meaning *meaning)
-{
-  struct catalog *catalog = entry->catalog;
-
-  if (!meaning->origin.fresh)
-    return false;
-  pthread_mutex_lock(&catalog->live.lock);
-  const bool begins = !entry->current &&
-                      sessions_is_over(catalog->sessions, entry->name,
-                                       clock_ns(), entry_linger(entry));
-  pthread_mutex_unlock(&catalog->live.lock);
-  return begins;
-}
-
-/* The former image is thrown away, as soon as we have closed it. */
-static int
-find_anew(struct entry *entry, const struct meaning *meaning,
-          struct found *found, struct vhd_error *err)
-{
-  struct catalog *catalog = entry->catalog;
-  struct file_id file;
-
-  if (find(entry, meaning, SOURCE_LOOKS, found, err) == 0 && !found->will_be &&
-      file_id_of(found->path, &file) == 0) {
-    pthread_mutex_lock(&catalog->live.lock);
-    generations_wait_closing(&catalog->live, &file);
-    pthread_mutex_unlock(&catalog->live.lock);
-  }
-  const int r = find(entry, meaning, SOURCE_OPENS_ANEW, found, err);
-  if (r == 0) {
-    pthread_mutex_lock(&catalog->live.lock);
-    sessions_note(catalog->sessions, entry->name, clock_ns(),
-                  entry_linger(entry));
-    pthread_mutex_unlock(&catalog->live.lock);
-  }
-  return r;
-}
-
 /* False: what was opened is not what the name means by now, and they wait
  * still. */
 static bool
@@ -481,9 +439,7 @@ serve_opens(struct entry *entry, const struct meaning *meaning,
     .origin = &meaning->origin,
     .path = found.path,
   };
-  int r = begins_boot(entry, meaning)
-            ? find_anew(entry, meaning, &found, &err)
-            : find(entry, meaning, SOURCE_OPENS, &found, &err);
+  int r = entry_find_to_open(entry, meaning, &found, &err);
   if (r == 0) {
     if (file_id_of(found.path, &file) == 0 &&
         answer_if_current(entry, &file, tickets))
@@ -559,9 +515,7 @@ serve_looks(struct entry *entry, const struct meaning *meaning,
   struct file_id file;
   struct found found;
 
-  int r = find(entry, meaning,
-               begins_boot(entry, meaning) ? SOURCE_LOOKS_ANEW : SOURCE_LOOKS,
-               &found, &err);
+  int r = entry_find_to_look(entry, meaning, &found, &err);
   if (r < 0) {
     answer_all(tickets, explain(entry, meaning, r, &err), &facts);
     return;

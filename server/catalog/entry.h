@@ -34,7 +34,8 @@ struct desk {
   struct entry *entry;
   STAILQ_HEAD(export_tickets, export_ticket) waiters;
   struct io_work work;
-  bool busy; /* a thread serves */
+  bool busy;   /* a thread serves, or somebody occupies it */
+  bool serves; /* somebody who waited, and has no answer yet */
 };
 
 /* What the name meant when somebody began to see to it. */
@@ -84,6 +85,8 @@ catalog_open_options(const struct catalog *catalog,
 /* The lock is held.  NULL: none, or memory is short. */
 struct entry *entry_find(struct catalog *catalog, const struct source *source,
                          const char *name);
+/* The same, of whichever source: as the log and the exports' list call it. */
+struct entry *entry_named(struct catalog *catalog, const char *name);
 struct entry *entry_new(struct catalog *catalog, const struct source *source,
                         const char *name, const struct origin *origin);
 /* The lock is held. */
@@ -105,8 +108,20 @@ struct remark {
 bool entry_admit(struct entry *entry, const struct asker *asker,
                  struct remark *remark);
 
+/* Where the image lies, which is made first where it has to be; the client may
+ * begin a boot with it.  Blocks.  As struct source's .find. */
+int entry_find_to_open(struct entry *entry, const struct meaning *meaning,
+                       struct found *found, struct vhd_error *err);
+/* Where it lies, or would. */
+int entry_find_to_look(struct entry *entry, const struct meaning *meaning,
+                       struct found *found, struct vhd_error *err);
+
 /* How long a client may be away before he boots, in nanoseconds. */
-uint64_t entry_linger(const struct entry *entry);
+static inline uint64_t
+entry_linger(const struct entry *entry)
+{
+  return entry->catalog->config.provision.linger_sec * UINT64_C(1000000000);
+}
 
 /* The lock is held.  The ticket waits for an answer; the returned work, if any,
  * is to be given to .queue without the lock. */

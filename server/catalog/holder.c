@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* holder.c: who has what is for one client at a time; see entry_admit() in
- * entry.h. */
+/* holder.c: whose an image is: who has it, where it is for one client at a
+ * time, and whether he boots, into another image than before; see entry.h. */
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "catalog/entry.h"
 
@@ -42,7 +44,8 @@ is_held(const struct entry *entry)
 {
   const struct generation *gen = entry->current;
 
-  return entry->opens.busy || (gen && gen->refs > gen->reclaims);
+  return entry->opens.serves || !STAILQ_EMPTY(&entry->opens.waiters) ||
+         (gen && gen->refs > gen->reclaims);
 }
 
 bool
@@ -61,4 +64,75 @@ entry_admit(struct entry *entry, const struct asker *asker,
   free(entry->holder);
   entry->holder = who;
   return true;
+}
+
+/* -------------------------------------------------------------------- boots */
+
+static int
+find(struct entry *entry, const struct meaning *meaning,
+     enum source_purpose purpose, struct found *found, struct vhd_error *err)
+{
+  return meaning->gone
+           ? -ENOENT
+           : entry->source->find(&entry->catalog->config, entry->name,
+                                 &meaning->origin, purpose, found, err);
+}
+
+/* Does who opens it now begin a boot, for which there is to be another image?
+ */
+static bool
+begins_boot(struct entry *entry, const struct meaning *meaning)
+{
+  struct catalog *catalog = entry->catalog;
+
+  if (!meaning->origin.fresh)
+    return false;
+  pthread_mutex_lock(&catalog->live.lock);
+  const bool begins = !entry->current &&
+                      sessions_is_over(catalog->sessions, entry->name,
+                                       clock_ns(), entry_linger(entry));
+  pthread_mutex_unlock(&catalog->live.lock);
+  return begins;
+}
+
+/* The former image is thrown away, as soon as we have closed it. */
+static int
+find_anew(struct entry *entry, const struct meaning *meaning,
+          struct found *found, struct vhd_error *err)
+{
+  struct catalog *catalog = entry->catalog;
+  struct file_id file;
+
+  if (find(entry, meaning, SOURCE_LOOKS, found, err) == 0 && !found->will_be &&
+      file_id_of(found->path, &file) == 0) {
+    pthread_mutex_lock(&catalog->live.lock);
+    generations_wait_closing(&catalog->live, &file);
+    pthread_mutex_unlock(&catalog->live.lock);
+  }
+  const int r = find(entry, meaning, SOURCE_OPENS_ANEW, found, err);
+  if (r == 0) {
+    pthread_mutex_lock(&catalog->live.lock);
+    sessions_note(catalog->sessions, entry->name, clock_ns(),
+                  entry_linger(entry));
+    pthread_mutex_unlock(&catalog->live.lock);
+  }
+  return r;
+}
+
+int
+entry_find_to_open(struct entry *entry, const struct meaning *meaning,
+                   struct found *found, struct vhd_error *err)
+{
+  return begins_boot(entry, meaning)
+           ? find_anew(entry, meaning, found, err)
+           : find(entry, meaning, SOURCE_OPENS, found, err);
+}
+
+int
+entry_find_to_look(struct entry *entry, const struct meaning *meaning,
+                   struct found *found, struct vhd_error *err)
+{
+  return find(entry, meaning,
+              begins_boot(entry, meaning) ? SOURCE_LOOKS_ANEW : SOURCE_LOOKS,
+              found, err);
 }

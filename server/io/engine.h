@@ -128,7 +128,7 @@ struct io_queue {
   pthread_cond_t wake;
   struct io_works works;
   unsigned nworks, nthreads, nidle;
-  bool closing;                   /* the last thread frees the queue */
+  bool closing;   /* the last thread frees the queue */
   uint64_t limit; /* bytes that no file grows beyond; 0: none */
   STAILQ_ENTRY(io_queue) reserve; /* where it waits for that thread */
 

@@ -262,10 +262,10 @@ confine_orders(const struct options *opt, struct vhd_error *err)
 
   if (!places)
     return fail_system(err, ENOMEM, "cannot confine a helper");
-  places[n++] = (struct confine_place){ opt->provision.disks,
-                                        LANDLOCK_CHANGE };
-  places[n++] = (struct confine_place){ opt->provision.children,
-                                        LANDLOCK_CHANGE };
+  places[n++] =
+    (struct confine_place){ opt->provision.disks, LANDLOCK_CHANGE };
+  places[n++] =
+    (struct confine_place){ opt->provision.children, LANDLOCK_CHANGE };
   for (size_t i = 0; i < opt->roots.n; i++)
     places[n++] = (struct confine_place){ opt->roots.items[i], LANDLOCK_READ };
   const int r = confine_disks(opt, places, n, err);

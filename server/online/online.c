@@ -38,18 +38,6 @@ struct online {
 
 /* ----------------------------------------------------- taking, giving back */
 
-/* The lock is held.  What is served under that name, by whatever source. */
-static struct entry *
-find_served(struct catalog *catalog, const char *name)
-{
-  const struct source *const *source = sources_of(&catalog->config);
-  struct entry *entry = NULL;
-
-  for (; *source && !entry; source++)
-    entry = entry_find(catalog, *source, name);
-  return entry;
-}
-
 /* Waits until nobody opens it; false: the name has another image by now, or
  * none. */
 static bool
@@ -60,7 +48,7 @@ occupy(struct online *o)
 
   pthread_mutex_lock(&live->lock);
   for (;;) {
-    struct entry *entry = find_served(o->catalog, o->order->export);
+    struct entry *entry = entry_named(o->catalog, o->order->export);
     if (!entry || entry->current != o->gen)
       break;
     done = entry_occupy(entry);
@@ -87,7 +75,7 @@ online_new(struct catalog *catalog, const struct online_hands *hands,
   }
   *o = (struct online){ .catalog = catalog, .hands = hands, .order = order };
   pthread_mutex_lock(&catalog->live.lock);
-  const struct entry *entry = find_served(catalog, order->export);
+  const struct entry *entry = entry_named(catalog, order->export);
   if (entry && entry->current) {
     o->gen = entry->current;
     o->gen->refs++;

@@ -180,6 +180,7 @@ disks_find(const struct server_config *config, const char *name,
   char disk[sizeof((struct disk_name *)0)->disk];
 
   found->will_be = false;
+  err->code = VHD_OK;
   if (n >= sizeof disk)
     return -ENOENT;
   memcpy(disk, name, n);

@@ -25,13 +25,14 @@ static int
 make_child(const struct provision_config *config,
            const struct broker_order *order, struct vhd_error *err)
 {
-  return (order->fresh ? child_discard : child_make)(
-    config, order->disk, order->client, order->version, err);
+  return (order->fresh ? child_discard : child_make)(config, order->disk,
+                                                     order->client,
+                                                     order->version, err);
 }
 
 static int
 remove_child(const struct provision_config *config,
-              const struct broker_order *order, struct vhd_error *err)
+             const struct broker_order *order, struct vhd_error *err)
 {
   return child_remove(config, order->disk, order->client, err);
 }

@@ -88,7 +88,7 @@ enum broker_helper {
   BROKER_FILES = 'f', /* with the rights of --user */
   BROKER_KEYS = 'k',  /* with the rights of the start; reads keys alone */
   BROKER_CHANGES =
-    'c', /* with the rights of --user; changes images as a whole,
+    'c',              /* with the rights of --user; changes images as a whole,
                          * and does nothing else */
   BROKER_DISKS = 'd', /* with the rights of --user; takes orders alone */
 };

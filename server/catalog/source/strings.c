@@ -2,7 +2,7 @@
 /* strings.c: see strings.h. */
 #include "config.h"
 
-#include "catalog/strings.h"
+#include "catalog/source/strings.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,8 @@
  * as were ever written in it.
  *
  * One thread at a time. */
-#ifndef SERVER_CATALOG_STRINGS_H
-#define SERVER_CATALOG_STRINGS_H
+#ifndef SERVER_CATALOG_SOURCE_STRINGS_H
+#define SERVER_CATALOG_SOURCE_STRINGS_H
 
 struct strings;
 
