@@ -23,6 +23,8 @@ $(zsh_completions): contrib/completions/_%: contrib/completions/% \
 
 EXTRA_DIST += \
 	contrib/completion.zsh.in \
+	contrib/prometheus/vhdkitd.grafana.json \
+	contrib/prometheus/vhdkitd.rules.yml \
 	contrib/systemd/vhdkitd.service.in \
 	contrib/systemd/vhdkitd.socket
 

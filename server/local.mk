@@ -135,6 +135,14 @@ server_libserver_la_SOURCES = \
 	server/control/events.h \
 	server/control/facts.c \
 	server/control/facts.h \
+	server/control/metrics/exports.c \
+	server/control/metrics/exports.h \
+	server/control/metrics/metrics.c \
+	server/control/metrics/metrics.h \
+	server/control/metrics/scrape.c \
+	server/control/metrics/scrape.h \
+	server/control/metrics/series.c \
+	server/control/metrics/series.h \
 	server/control/question.c \
 	server/control/question.h \
 	server/control/reloads.c \

@@ -33,7 +33,7 @@ struct daemon {
   /* What is told in the status: of the configuration, of the keys. */
   char misconfigured[1100], trouble[1024];
   struct user user;
-  struct listen_set *listen, *control;
+  struct listen_set *listen, *control, *metrics;
   gid_t admins;
   int notify_fd;
   struct pid_file pid_file;
@@ -51,6 +51,7 @@ let_go(struct daemon *d)
     close(d->notify_fd);
   listen_disown(d->listen);
   listen_disown(d->control);
+  listen_disown(d->metrics);
 }
 
 static int
@@ -62,6 +63,7 @@ on_work(void *opaque, const struct keeper_ties *ties)
     .user = &d->user,
     .listen = d->listen,
     .control = d->control,
+    .metrics = d->metrics,
     .admins = d->admins,
   };
 
@@ -93,6 +95,7 @@ on_help(void *opaque, const struct keeper_ties *ties, int channel, int kind)
   let_go(d);
   listen_free(d->listen);
   listen_free(d->control);
+  listen_free(d->metrics);
   if (kind == BROKER_KEYS)
     r = 0;
   else if (kind == BROKER_FILES || kind == BROKER_CHANGES ||
@@ -126,6 +129,7 @@ on_stopping(void *opaque)
   notify_send(d->notify_fd, "STOPPING=1\n");
   listen_stop(d->listen);
   listen_stop(d->control);
+  listen_stop(d->metrics);
 }
 
 /* For systemctl status: all that is in force. */
@@ -228,6 +232,8 @@ start(struct daemon *d, struct vhd_error *err)
   if (r == 0)
     r = open_control(d, err);
   if (r == 0)
+    r = listen_open_metrics(&d->settings.options, &d->metrics, err);
+  if (r == 0)
     r = pid_file_open(&d->pid_file, d->settings.options.pid_file, err);
   if (r == 0)
     r = confine_keeper(&d->settings.options, err);
@@ -264,6 +270,7 @@ run(struct daemon *d)
   pid_file_close(&d->pid_file);
   listen_free(d->listen);
   listen_free(d->control);
+  listen_free(d->metrics);
   if (d->notify_fd >= 0)
     close(d->notify_fd);
   return status;

@@ -23,6 +23,7 @@
 #include "config/resolve.h"
 #include "catalog/change.h"
 #include "control/reloads.h"
+#include "control/metrics/scrape.h"
 #include "control/socket/reception.h"
 #include "control/world.h"
 #include "keeper/broker/broker.h"
@@ -49,6 +50,7 @@ struct service {
   struct event_base *base; /* its */
   struct world world;
   struct reception *reception;
+  struct scrape *scrape;
   struct event *events[3]; /* the keeper, idle, time */
   int idle_fd;             /* becomes readable when the last client leaves */
 };
@@ -204,9 +206,17 @@ on_command(void *opaque, int fd, const struct visitor *visitor)
   reception_accept(s->reception, fd, visitor);
 }
 
-/* Whoever commands is turned away, too, where there are no descriptors. */
 static void
-on_command_refused(void *opaque, int error, const struct visitor *visitor)
+on_scraper(void *opaque, int fd, const struct visitor *visitor)
+{
+  struct service *s = opaque;
+
+  scrape_accept(s->scrape, fd, visitor);
+}
+
+/* These are turned away, too, where there are no descriptors. */
+static void
+on_other_refused(void *opaque, int error, const struct visitor *visitor)
 {
   (void)opaque;
   (void)error;
@@ -396,8 +406,11 @@ listen_to_all(struct service *s, struct vhd_error *err)
 
   keeper_say(s->ties, KEEPER_READY);
   descriptors_settle();
-  r = listen_start(s->setup->control, s->base, on_command, on_command_refused,
-                   s, err);
+  r = listen_start(s->setup->control, s->base, on_command, on_other_refused, s,
+                   err);
+  if (r == 0)
+    r = listen_start(s->setup->metrics, s->base, on_scraper, on_other_refused,
+                     s, err);
   return r < 0 ? r
                : listen_start(s->setup->listen, s->base, on_accepted,
                               on_refused, s, err);
@@ -423,6 +436,8 @@ start(struct service *s, struct vhd_error *err)
   if (r == 0) {
     fill_world(s);
     r = reception_new(&s->world, s->setup->admins, &s->reception, err);
+    if (r == 0)
+      r = scrape_new(&s->world, &s->scrape, err);
   }
   return r == 0 ? listen_to_all(s, err) : r;
 }
@@ -435,9 +450,11 @@ stop(struct service *s, struct vhd_error *err)
 {
   listen_stop(s->setup->listen);
   listen_stop(s->setup->control);
+  listen_stop(s->setup->metrics);
   if (s->reception)
     reloads_end(&s->world);
   reception_close(s->reception);
+  scrape_free(s->scrape);
   for (size_t i = 0; i < sizeof s->events / sizeof *s->events; i++)
     if (s->events[i])
       event_free(s->events[i]);
@@ -450,6 +467,7 @@ stop(struct service *s, struct vhd_error *err)
   loop_free(s->loop);
   listen_free(s->setup->listen);
   listen_free(s->setup->control);
+  listen_free(s->setup->metrics);
 #ifdef HAVE_TLS
   tls_context_free(s->tls);
 #endif

@@ -21,7 +21,8 @@ struct service_setup {
   const struct options *options;
   const struct user *user;    /* to become */
   struct listen_set *listen;  /* freed at the end, */
-  struct listen_set *control; /* as is this one, for commands */
+  struct listen_set *control; /* as are this one, for commands, */
+  struct listen_set *metrics; /* and this, for who reads what is counted */
   gid_t admins;               /* who may give them; (gid_t)-1: no group */
 };
 

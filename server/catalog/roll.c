@@ -17,6 +17,7 @@ fill_open(struct roll_entry *entry, const struct generation *gen)
   entry->readonly = gen->export.readonly;
   entry->tls_only = gen->export.tls_only;
   entry->users = gen->refs;
+  entry->usages = gen->export.usages;
 }
 
 static struct roll_entry

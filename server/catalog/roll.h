@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct catalog;
+struct usages;
 
 enum roll_state {
   ROLL_OPEN,
@@ -27,6 +28,7 @@ struct roll_entry {
   unsigned depth; /* as is this: how many ancestors it has */
   bool readonly, tls_only;
   unsigned users;
+  const struct usages *usages; /* NULL: it is not open */
 };
 
 /* The catalog's lock is held meanwhile: visit does nothing but write down.  Of

@@ -15,6 +15,7 @@
 #include "provision/provision_config.h"
 
 #define OPTIONS_DEFAULT_PORT "10809"
+#define OPTIONS_METRICS_PORT "10810"
 
 enum options_io {
   OPTIONS_IO_AUTO,
@@ -59,6 +60,7 @@ struct options {
   const char *control;   /* the socket for vhdkitctl; NULL: none */
   unsigned control_mode; /* OPTIONS_NO_MODE: the owner's, and admins' */
   const char *control_admins;
+  struct options_address metrics; /* .port "": none */
 
   struct options_export *exports;
   size_t nexports;

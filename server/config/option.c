@@ -13,7 +13,8 @@
 #include "base/text.h"
 
 static option_parser parse_flag, parse_number, parse_octal, parse_word,
-  parse_string, parse_list, parse_address, parse_raw, parse_size;
+  parse_string, parse_list, parse_address, parse_metrics, parse_raw,
+  parse_size;
 
 static const char *const io_words[] = { "auto", "uring", "threads", NULL };
 const char *const option_tls_words[] = { "off", "on", "require", NULL };
@@ -49,6 +50,9 @@ static const struct option option_table[] = {
   { "control-admins", "GROUP",
     "who may change something by it, beside root",
     parse_string, M(control_admins), 0, 0, NULL },
+  { "metrics", "ADDRESS:PORT",
+    "tell Prometheus here, by HTTP, what is counted",
+    parse_metrics, M(metrics), 0, 0, NULL },
   { "description", "NAME=TEXT",
     "what clients are told of an export; repeatable",
     parse_list, M(descriptions), 0, 0, NULL },
@@ -203,13 +207,18 @@ same_list(const struct options_list *a, const struct options_list *b)
 }
 
 static bool
+same_address(const struct options_address *a, const struct options_address *b)
+{
+  return strcmp(a->host, b->host) == 0 && strcmp(a->port, b->port) == 0;
+}
+
+static bool
 same_addresses(const struct options *a, const struct options *b)
 {
   bool same = a->nlisten == b->nlisten;
 
   for (size_t i = 0; same && i < a->nlisten; i++)
-    same = strcmp(a->listen[i].host, b->listen[i].host) == 0 &&
-           strcmp(a->listen[i].port, b->listen[i].port) == 0;
+    same = same_address(&a->listen[i], &b->listen[i]);
   return same;
 }
 
@@ -220,8 +229,9 @@ option_is_same(const struct option *option, const struct options *a,
   const void *x = (const char *)a + option->member;
   const void *y = (const char *)b + option->member;
 
-  return option->parse == parse_address ? same_addresses(a, b)
-         : option->parse == parse_list  ? same_list(x, y)
+  return option->parse == parse_address   ? same_addresses(a, b)
+         : option->parse == parse_metrics ? same_address(x, y)
+         : option->parse == parse_list    ? same_list(x, y)
          : option->parse == parse_string
            ? text_same(*(const char *const *)x, *(const char *const *)y)
          : option->parse == parse_size
@@ -366,12 +376,12 @@ parse_raw(struct options *opt, const struct option *option, const char *value,
   return r;
 }
 
-/* HOST:PORT, HOST, :PORT, *:PORT, [IPv6]:PORT, [IPv6]. */
+/* HOST:PORT, HOST, :PORT, *:PORT, [IPv6]:PORT, [IPv6].  *port stays where there
+ * is none. */
 static int
 address_split(const char *text, const char **host, size_t *host_len,
               const char **port)
 {
-  *port = OPTIONS_DEFAULT_PORT;
   if (*text == '[') {
     const char *end = strchr(text, ']');
     if (!end || end == text + 1 || (end[1] != '\0' && end[1] != ':'))
@@ -395,16 +405,15 @@ address_split(const char *text, const char **host, size_t *host_len,
 }
 
 static int
-parse_address(struct options *opt, const struct option *option,
-              const char *value, struct complaint *complaint)
+read_address(const struct option *option, const char *value, const char *port,
+             struct options_address *address, struct complaint *complaint)
 {
-  struct options_address address;
-  const char *host, *port;
+  const char *host;
   size_t host_len;
   unsigned number;
 
   if (*value == '\0' || address_split(value, &host, &host_len, &port) < 0 ||
-      host_len >= sizeof address.host ||
+      host_len >= sizeof address->host ||
       digits(port, 10, 65535, &number) < 0) {
     return complain(complaint,
                     "--%s: '%s' is not ADDRESS:PORT; examples: "
@@ -412,10 +421,30 @@ parse_address(struct options *opt, const struct option *option,
                     "address",
                     option->name, value);
   }
-  memcpy(address.host, host, host_len);
-  address.host[host_len] = '\0';
-  snprintf(address.port, sizeof address.port, "%u", number & 0xffff);
+  memcpy(address->host, host, host_len);
+  address->host[host_len] = '\0';
+  snprintf(address->port, sizeof address->port, "%u", number & 0xffff);
+  return 0;
+}
 
+static int
+parse_metrics(struct options *opt, const struct option *option,
+              const char *value, struct complaint *complaint)
+{
+  return read_address(option, value, OPTIONS_METRICS_PORT, &opt->metrics,
+                      complaint);
+}
+
+static int
+parse_address(struct options *opt, const struct option *option,
+              const char *value, struct complaint *complaint)
+{
+  struct options_address address;
+  int r =
+    read_address(option, value, OPTIONS_DEFAULT_PORT, &address, complaint);
+
+  if (r < 0)
+    return r;
   struct options_address *listen =
     reallocarray(opt->listen, opt->nlisten + 1, sizeof *listen);
   if (!listen)

@@ -214,6 +214,18 @@ listen_open_control(const struct options *opt, uid_t uid, gid_t gid,
   return keep_opened(r, set);
 }
 
+int
+listen_open_metrics(const struct options *opt, struct listen_set **set,
+                    struct vhd_error *err)
+{
+  int r = make_set("telling metrics", set, err);
+
+  if (r < 0 || opt->metrics.port[0] == '\0')
+    return r;
+  return keep_opened(open_tcp(*set, opt->metrics.host, opt->metrics.port, err),
+                     set);
+}
+
 size_t
 listen_connected(const struct listen_set *set)
 {

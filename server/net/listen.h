@@ -38,6 +38,10 @@ int listen_open_control(const struct options *opt, uid_t uid, gid_t gid,
                         gid_t admins, struct listen_set **set,
                         struct vhd_error *err);
 
+/* The set of the address at which metrics are told, or of nothing. */
+int listen_open_metrics(const struct options *opt, struct listen_set **set,
+                        struct vhd_error *err);
+
 /* How many of its sockets are connected clients (inetd, --fd) and how many
  * listen. */
 size_t listen_connected(const struct listen_set *set);

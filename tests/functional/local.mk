@@ -110,6 +110,7 @@ CONTROL_TESTS = \
 	tests/functional/control-change.py \
 	tests/functional/control-hostile.py \
 	tests/functional/control-look.py \
+	tests/functional/control-metrics.py \
 	tests/functional/control-online-kill.py \
 	tests/functional/control-online.py
 dist_check_SCRIPTS += $(CONTROL_TESTS)
