@@ -2,12 +2,14 @@
 
 dist_bashcompletion_DATA = \
 	contrib/completions/vhdkit \
+	contrib/completions/vhdkitctl \
 	contrib/completions/vhdkitd
 
 # zsh's are made of them: in between its own beginning and the call that zsh makes
 # of a file, the one function that says what comes where.
 zsh_completions = \
 	contrib/completions/_vhdkit \
+	contrib/completions/_vhdkitctl \
 	contrib/completions/_vhdkitd
 
 zshcompletion_DATA = $(zsh_completions)

@@ -32,7 +32,8 @@
 #
 # The environment of a test:
 #   SRCDIR BUILDDIR     top of the source and of the build tree, absolute
-#   VHDKIT VHDKITD      the programs just built
+#   VHDKIT VHDKITD VHDKITCTL
+#                       the programs just built
 #   VHDKIT_PLUGIN       the nbdkit plugin just built (empty without nbdkit)
 #   TMPDIR              its own empty directory, also its working directory;
 #                       removed afterwards (kept if it fails and KEEP=1)
@@ -71,6 +72,7 @@ AM_TESTS_ENVIRONMENT = \
 	BUILDDIR='$(abs_top_builddir)'; export BUILDDIR; \
 	VHDKIT='$(abs_top_builddir)/tool/vhdkit'; export VHDKIT; \
 	VHDKITD='$(abs_top_builddir)/server/vhdkitd'; export VHDKITD; \
+	VHDKITCTL='$(abs_top_builddir)/tool/vhdkitctl'; export VHDKITCTL; \
 	VHDKIT_PLUGIN='$(test_plugin)'; export VHDKIT_PLUGIN; \
 	PYTHON='$(PYTHON)'; export PYTHON; \
 	SANITIZE='$(test_sanitize)'; export SANITIZE; \

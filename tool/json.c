@@ -111,6 +111,13 @@ json_add_string(struct json *array, const char *value)
     abort();
 }
 
+void
+json_add_int(struct json *array, uint64_t value)
+{
+  if (json_array_append_new(own(array), json_integer((json_int_t)value)) < 0)
+    abort();
+}
+
 struct json *
 json_read(const char *text, size_t len)
 {
@@ -121,6 +128,82 @@ void
 json_free(struct json *value)
 {
   json_decref(own(value));
+}
+
+/* ------------------------------------------------------------ what was read */
+
+static const json_t *
+see(const struct json *value)
+{
+  return (const json_t *)value;
+}
+
+static const struct json *
+part(const json_t *value)
+{
+  return (const struct json *)value;
+}
+
+const struct json *
+json_get(const struct json *object, const char *key)
+{
+  return part(json_object_get(see(object), key));
+}
+
+const char *
+json_text(const struct json *value)
+{
+  return json_string_value(see(value));
+}
+
+uint64_t
+json_int(const struct json *value)
+{
+  json_int_t number = json_integer_value(see(value));
+
+  return number > 0 ? (uint64_t)number : 0;
+}
+
+double
+json_float(const struct json *value)
+{
+  return json_number_value(see(value));
+}
+
+bool
+json_yes(const struct json *value)
+{
+  return json_is_true(see(value));
+}
+
+size_t
+json_count(const struct json *array)
+{
+  return json_array_size(see(array));
+}
+
+const struct json *
+json_item(const struct json *array, size_t i)
+{
+  return part(json_array_get(see(array), i));
+}
+
+const struct json *
+json_member(const struct json *object, size_t i, const char **key)
+{
+  json_t *value = (json_t *)see(object);
+  void *at = json_object_iter(value);
+
+  for (; at != NULL && i > 0; i--)
+    at = json_object_iter_next(value, at);
+  *key = at != NULL ? json_object_iter_key(at) : NULL;
+  return at != NULL ? part(json_object_iter_value(at)) : NULL;
+}
+
+struct json *
+json_keep(const struct json *value)
+{
+  return (struct json *)json_incref((json_t *)see(value));
 }
 
 void

@@ -133,6 +133,26 @@ else
 tool_vhdkit_SOURCES += tool/remote_none.c
 endif
 
+bin_PROGRAMS += tool/vhdkitctl
+tool_vhdkitctl_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tool \
+	$(PUBLIC_CPPFLAGS)
+tool_vhdkitctl_CFLAGS = $(AM_CFLAGS)
+tool_vhdkitctl_LDADD = tool/libprogram.la lib/libvhdkit.la
+tool_vhdkitctl_SOURCES = \
+	tool/ctl/change.c \
+	tool/ctl/clients.c \
+	tool/ctl/clients.h \
+	tool/ctl/events.c \
+	tool/ctl/exports.c \
+	tool/ctl/link.c \
+	tool/ctl/link.h \
+	tool/ctl/main.c \
+	tool/ctl/status.c \
+	tool/ctl/top.c \
+	tool/ctl/ctl.h
+dist_man_MANS += tool/ctl/vhdkitctl.1
+EXTRA_DIST += tool/ctl/vhdkitctl.pod
+
 # A page for the tool, and one a verb.
 TOOL_PODS = \
 	tool/vhdkit.pod \

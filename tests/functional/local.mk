@@ -108,6 +108,7 @@ dist_check_DATA += \
 # The control socket, and vhdkitctl.
 CONTROL_TESTS = \
 	tests/functional/control-change.py \
+	tests/functional/control-ctl.py \
 	tests/functional/control-hostile.py \
 	tests/functional/control-look.py \
 	tests/functional/control-metrics.py \
@@ -115,7 +116,12 @@ CONTROL_TESTS = \
 	tests/functional/control-online.py
 dist_check_SCRIPTS += $(CONTROL_TESTS)
 TESTS += $(CONTROL_TESTS)
-TSAN_TESTS += $(CONTROL_TESTS)
+TSAN_TESTS += \
+	tests/functional/control-change.py \
+	tests/functional/control-hostile.py \
+	tests/functional/control-look.py \
+	tests/functional/control-online-kill.py \
+	tests/functional/control-online.py
 dist_check_DATA += tests/functional/controltest.py \
 	tests/functional/onlinetest.py
 

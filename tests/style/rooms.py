@@ -20,6 +20,8 @@ ROOMS = {
                 "lib/vhdkit.h"],
     # The server's, which follow: see server_rooms().
     "tool": ["tool", "lib/vhdkit.h"],
+    # Of the tool's, what programs of verbs share.
+    "tool/ctl": ["tool/ctl", "tool"],
     "plugin": ["plugin", "lib/vhdkit.h"],
 }
 

@@ -123,6 +123,9 @@ def check_zsh(tap):
     verbs = completed("contrib/completions/vhdkit", "vhdkit", "")
     for verb in sorted(v for v in verbs if not v.startswith("-")):
         places += [("vhdkit", verb, "--")]
+    for verb in sorted(completed("contrib/completions/vhdkitctl", "vhdkitctl",
+                                 "")):
+        places += [("vhdkitctl", verb, "--")]
     for option in ("--format", "--type", "--subformat", "--progress", "--with"):
         places += [("vhdkit", "create", option, "")]
     for program, *words in places:
@@ -162,20 +165,23 @@ def check_server(tap):
                                   "vhdkitd", "--"), "the completion"))
 
 
-def check_tool(tap):
-    tool = os.environ["VHDKIT"]
-    text = check_common(tap, "vhdkit", [tool])
-    page = read("tool/vhdkit.pod")
+def check_verbs(tap, program, page, read_verb_page):
+    """--help, page and completion of a program of verbs; which options of the
+    page are one's.  read_verb_page: the page where a verb's options are, beside
+    those of the program's."""
+    tool = os.environ[program.upper()]
+    text = check_common(tap, program, [tool])
+    completion = f"contrib/completions/{program}"
     verbs = set(re.findall(r"^  ([a-z][a-z-]+) ", text, flags=re.M))
-    tap.case("vhdkit --help and vhdkit(1) list the same verbs",
+    section = page_section(program)
+    tap.case(f"{program} --help and {program}(1) list the same verbs",
+             difference(verbs, "--help", {
+                 name for line in re.findall(r"^=item (.*)$", page, flags=re.M)
+                 for name in re.findall(r"(?:^|, )" + section, line)},
+                 "the page"))
+    tap.case(f"bash completes {program}'s verbs",
              difference(verbs, "--help",
-                        set(re.findall(r"^=item (?:[BL]<)?(?:vhdkit[ -])?"
-                                       r"([a-z][a-z-]+)", page, flags=re.M)),
-                        "the page"))
-    tap.case("bash completes vhdkit's verbs",
-             difference(verbs, "--help",
-                        {word for word in
-                         completed("contrib/completions/vhdkit", "vhdkit", "")
+                        {word for word in completed(completion, program, "")
                          if not word.startswith("-")},
                         "the completion"))
     common = page_options(page)
@@ -183,22 +189,36 @@ def check_tool(tap):
     for verb in sorted(verbs - {"help", "version"}):
         status, out, err = run(tool, verb, "--help")
         faults = []
-        if status != 0 or err or not out.startswith(f"usage: vhdkit {verb}"):
-            faults.append(f"vhdkit {verb} --help: status {status}, said "
+        if status != 0 or err or not out.startswith(f"usage: {program} "
+                                                    f"{verb}"):
+            faults.append(f"{program} {verb} --help: status {status}, said "
                           f"{(out + err)[:200]!r}")
         options = set(OPTION.findall(out))
-        # What several verbs take may be described once, in vhdkit(1).
-        listed = page_options(read(f"tool/vhdkit-{verb}.pod"))
+        # What several verbs take may be described once, in the program's page.
+        listed = page_options(read_verb_page(verb))
         faults += difference(options - (common - listed), "--help", listed,
                              "the page")
         used |= options
         faults += difference(options, "--help",
-                             completed("contrib/completions/vhdkit",
-                                       "vhdkit", verb, "--"),
+                             completed(completion, program, verb, "--"),
                              "the completion")
-        tap.case(f"vhdkit {verb}: --help, page and completion agree", faults)
-    tap.case("every common option of vhdkit(1) is one of some verb",
+        tap.case(f"{program} {verb}: --help, page and completion agree",
+                 faults)
+    tap.case(f"every common option of {program}(1) is one of some verb",
              sorted(common - used))
+
+
+def page_section(program):
+    """How a page begins an item that is a verb."""
+    return (r"B<([a-z][a-z-]+)>" if program == "vhdkitctl" else
+            r"(?:[BL]<)?(?:vhdkit[ -])?([a-z][a-z-]+)")
+
+
+def check_tool(tap):
+    check_verbs(tap, "vhdkit", read("tool/vhdkit.pod"),
+                lambda verb: read(f"tool/vhdkit-{verb}.pod"))
+    check_verbs(tap, "vhdkitctl", read("tool/ctl/vhdkitctl.pod"),
+                lambda verb: "")
 
 
 def check_json(tap):

@@ -34,7 +34,8 @@ for pattern in '/bin/vhdkit$' '/sbin/vhdkitd$' '/include/vhdkit\.h$' \
   '/lib/.*libvhdkit\.so\.0$' '/pkgconfig/vhdkit\.pc$' '/man1/vhdkit\.1$' \
   '/man8/vhdkitd\.8$' '/man3/libvhdkit\.3$' '/man3/vhd_open\.3$' \
   '/completions/vhdkit$' \
-  '/completions/vhdkitd$' '/site-functions/_vhdkit$' \
+  '/completions/vhdkitd$' '/completions/vhdkitctl$' \
+  '/site-functions/_vhdkit$' '/site-functions/_vhdkitctl$' \
   '/site-functions/_vhdkitd$' '/doc/vhdkit/README\.md$'; do
   grep -q "$pattern" installed
   verdict "installs $pattern"
