@@ -10,6 +10,9 @@
  * A slot holds one chunk of the disk, which begins at a multiple of its size:
  * for reading, chunk c lies in slot c % SLOTS and nowhere else.
  *
+ * A server may take whole blocks of its own only: of one that is written in part
+ * the rest is read first.
+ *
  * Waiting is done in libnbd's loop, a while at a time, so that a signal ends
  * it: then a request returns -EINTR. */
 #include "config.h"
@@ -56,6 +59,8 @@ struct remote {
   bool told;       /* why it does not go on */
   bool can_zero, can_flush, has_extents;
   uint64_t chunk;  /* the size of a slot */
+  uint64_t block;  /* requests begin and end at multiples of this */
+  uint8_t *part;   /* so much, to write a part of it */
   struct slot slot[SLOTS];
   unsigned next;   /* slot to be written from */
   struct call call; /* what is waited for at once */
@@ -163,11 +168,14 @@ take_extents(void *opaque, const char *context, uint64_t offset,
          function((r)->nbd, __VA_ARGS__, when_completed(&(r)->call), 0)) < 0 \
      ? -EIO : wait_for(r, &(r)->call))
 
-/* The extents from off on.  What no server tells of is data. */
+/* The extents from off on, or a little before.  What no server tells of is
+ * data. */
 static void
 ask_extents(struct remote *r, uint64_t off)
 {
   const nbd_extent_callback each = { take_extents, r, NULL };
+
+  off -= off % r->block;
   const uint64_t len = least(EXTENTS_LEN, r->disk.size - off);
 
   r->from = off;
@@ -300,6 +308,35 @@ write_chunk(struct remote *r, const uint8_t *from, size_t len, uint64_t off)
                                            when_completed(&s->call), 0));
 }
 
+static int
+wait_for_writes(struct remote *r)
+{
+  int e = 0;
+
+  for (unsigned i = 0; e == 0 && i < SLOTS; i++)
+    e = wait_for(r, &r->slot[i].call);
+  return e;
+}
+
+/* Of one block.  What is on its way may be its other part. */
+static int
+write_part(struct remote *r, const uint8_t *from, size_t len, uint64_t off)
+{
+  const uint64_t at = off % r->block;
+  const uint64_t n = least(r->block, r->disk.size - (off - at));
+  int e = wait_for_writes(r);
+
+  if (e == 0)
+    e = CALL_AND_WAIT(r, nbd_aio_pread, r->part, n, off - at);
+  if (e < 0)
+    return e;
+  if (from != NULL)
+    memcpy(r->part + at, from, len);
+  else
+    memset(r->part + at, 0, len);
+  return write_chunk(r, r->part, n, off - at);
+}
+
 /* from NULL: zeros. */
 static int
 write_range(struct remote *r, const uint8_t *from, uint64_t len, uint64_t off)
@@ -307,8 +344,15 @@ write_range(struct remote *r, const uint8_t *from, uint64_t len, uint64_t off)
   int e = 0;
 
   while (e == 0 && len > 0) {
-    const size_t n = (size_t)least(len, r->chunk);
-    e = write_chunk(r, from, n, off);
+    const uint64_t left = r->block - off % r->block;
+    size_t n;
+    if (left < r->block || len < r->block) {
+      n = (size_t)least(len, left);
+      e = write_part(r, from, n, off);
+    } else {
+      n = (size_t)least(len - len % r->block, r->chunk);
+      e = write_chunk(r, from, n, off);
+    }
     if (from != NULL)
       from += n;
     off += n;
@@ -324,9 +368,8 @@ remote_write(void *opaque, const void *buf, size_t len, uint64_t off)
 }
 
 static int
-remote_zero(void *opaque, uint64_t len, uint64_t off)
+zero_blocks(struct remote *r, uint64_t len, uint64_t off)
 {
-  struct remote *r = opaque;
   int e = 0;
 
   while (e == 0 && len > 0 && r->can_zero) {
@@ -344,13 +387,25 @@ remote_zero(void *opaque, uint64_t len, uint64_t off)
 }
 
 static int
+remote_zero(void *opaque, uint64_t len, uint64_t off)
+{
+  struct remote *r = opaque;
+  const uint64_t left = r->block - off % r->block;
+  const uint64_t head = left < r->block ? least(len, left) : 0;
+  const uint64_t tail = (len - head) % r->block;
+  int e = write_range(r, NULL, head, off);
+
+  if (e == 0)
+    e = zero_blocks(r, len - head - tail, off + head);
+  return e == 0 ? write_range(r, NULL, tail, off + len - tail) : e;
+}
+
+static int
 remote_flush(void *opaque)
 {
   struct remote *r = opaque;
-  int e = 0;
+  int e = wait_for_writes(r);
 
-  for (unsigned i = 0; e == 0 && i < SLOTS; i++)
-    e = wait_for(r, &r->slot[i].call);
   if (e < 0 || !r->can_flush)
     return e;
   e = begun(r, &r->call, nbd_aio_flush(r->nbd, when_completed(&r->call), 0));
@@ -363,10 +418,17 @@ static int
 make_slots(struct remote *r)
 {
   const int64_t most = nbd_get_block_size(r->nbd, LIBNBD_SIZE_MAXIMUM);
+  const int64_t least_size = nbd_get_block_size(r->nbd, LIBNBD_SIZE_MINIMUM);
 
   r->chunk = CHUNK;
   while (most > 0 && r->chunk > (uint64_t)most && r->chunk > 512)
     r->chunk /= 2;
+  r->block = least_size > 0 && (uint64_t)least_size <= r->chunk
+               ? (uint64_t)least_size
+               : 1;
+  r->part = malloc((size_t)r->block);
+  if (r->part == NULL)
+    return -1;
   for (unsigned i = 0; i < SLOTS; i++) {
     r->slot[i].buf = malloc((size_t)r->chunk);
     if (r->slot[i].buf == NULL)
@@ -422,6 +484,7 @@ disconnect(void)
     nbd_close(r->nbd);
     for (unsigned i = 0; i < SLOTS; i++)
       free(r->slot[i].buf);
+    free(r->part);
     free(r);
   }
 }

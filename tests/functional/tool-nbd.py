@@ -122,6 +122,33 @@ def _():
             check(used("disk") < used("raw") + MiB, "it is sparse")
 
 
+@case("a server that takes whole blocks only gets such, and what lies beside "
+      "what is written stays")
+def _():
+    size = 37 * MiB + 64 * KiB  # blocks of its own
+    make_raw("a.raw", size=size)
+    with open("a.raw", "r+b") as file:  # data that begins and ends in blocks
+        file.truncate(size)
+        for at in (64 * KiB + 512, 20 * MiB - 512, size - 1024):
+            file.seek(at)
+            file.write(b"odd!" * 128)
+    vhdkit("convert", "--source-format", "raw", "--block-size", "4K", "a.raw",
+           "a.vhd")
+    for more in ((), ("--filter=nozero",)):
+        with open("b.raw", "wb") as file:
+            file.write(b"\xff" * size)
+        with nbdkit("--filter=blocksize-policy", *more, "file", "b.raw",
+                    "blocksize-minimum=65536", "blocksize-preferred=65536",
+                    "blocksize-maximum=131072",
+                    "blocksize-error-policy=error"):
+            vhdkit("convert", "--overwrite", "a.vhd", uri())
+            vhdkit("compare", "a.vhd", uri())
+            vhdkit("convert", "--overwrite", uri(), "back.vhd")
+        same_bytes(bytes_of("b.raw"), bytes_of("a.raw"))
+        vhdkit("compare", "--source-format", "raw", "a.raw", "back.vhd",
+               code=None)
+
+
 @case("what is there already is overwritten if that was asked for, zeros too")
 def _():
     make_raw("raw")
