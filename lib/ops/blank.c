@@ -59,6 +59,9 @@ int
 blank_check_size(const char *path, enum vhd_type type, uint64_t size,
                  struct vhd_error *err)
 {
+  if (size == 0)
+    return vhd_fail(err, VHD_SIZE, EINVAL,
+                    "%s: a disk of no bytes at all cannot be in a VHD", path);
   if (size % VHD_SECTOR_SIZE != 0)
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: the size %" PRIu64 " is not a multiple of 512; "

@@ -362,6 +362,16 @@ def _():
             equal(os.listdir("new"), [])
 
 
+@case("nothing at all cannot be converted, and leaves no target")
+def _():
+    with open("source", "wb"):
+        pass
+    for kind in ("fixed", "dynamic"):
+        refused("convert", "--source-format", "raw", "--subformat", kind,
+                "source", "target", says="no bytes")
+        check(not os.path.exists("target"), "there is a target")
+
+
 @case("2 TiB of holes take no time and little memory")
 def _():
     with open("source", "wb") as file:
