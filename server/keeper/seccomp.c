@@ -299,18 +299,40 @@ forbid_names(scmp_filter_ctx filter)
 }
 
 static int
-begin(scmp_filter_ctx *filter, struct vhd_error *err)
+forbid_children(scmp_filter_ctx filter)
 {
-  *filter = seccomp_init(SCMP_ACT_ALLOW);
-  if (!*filter)
-    return fail_system(err, ENOMEM, "cannot make a system call filter");
-  return 0;
+  return forbid(filter, forbidden_children, N(forbidden_children));
 }
 
-/* Loads what was built, or what went wrong with it. */
 static int
-enter(scmp_filter_ctx filter, int r, struct vhd_error *err)
+forbid_links(scmp_filter_ctx filter)
 {
+  return forbid(filter, forbidden_links, N(forbidden_links));
+}
+
+/* To all threads there are, not to the calling one alone. */
+static int
+forbid_rings(scmp_filter_ctx filter)
+{
+  const int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+
+  return r == 0 ? forbid(filter, forbidden_rings, N(forbidden_rings)) : r;
+}
+
+/* Adds something to a filter; 0 or -errno. */
+typedef int rule(scmp_filter_ctx filter);
+
+/* A filter of these, up to NULL. */
+static int
+enter(rule *const rules[], struct vhd_error *err)
+{
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  int r = 0;
+
+  if (!filter)
+    return fail_system(err, ENOMEM, "cannot make a system call filter");
+  for (size_t i = 0; r == 0 && rules[i]; i++)
+    r = rules[i](filter);
   if (r == 0)
     r = seccomp_load(filter);
   seccomp_release(filter);
@@ -321,70 +343,44 @@ enter(scmp_filter_ctx filter, int r, struct vhd_error *err)
 int
 filter_enter_keeper(struct vhd_error *err)
 {
-  scmp_filter_ctx filter;
-  int r = begin(&filter, err);
+  static rule *const rules[] = { forbid_common, forbid_namespaces, NULL };
 
-  if (r < 0)
-    return r;
-  r = forbid_common(filter);
-  if (r == 0)
-    r = forbid_namespaces(filter);
-  return enter(filter, r, err);
-}
-
-static int
-enter_child(bool links, struct vhd_error *err)
-{
-  scmp_filter_ctx filter;
-  int r = begin(&filter, err);
-
-  if (r < 0)
-    return r;
-  r = forbid_common(filter);
-  if (r == 0)
-    r = forbid(filter, forbidden_children, N(forbidden_children));
-  if (r == 0 && !links)
-    r = forbid(filter, forbidden_links, N(forbidden_links));
-  if (r == 0)
-    r = forbid_untying(filter);
-  if (r == 0)
-    r = forbid_processes(filter);
-  return enter(filter, r, err);
+  return enter(rules, err);
 }
 
 int
 filter_enter(struct vhd_error *err)
 {
-  return enter_child(false, err);
+  static rule *const rules[] = { forbid_common,    forbid_children,
+                                 forbid_links,     forbid_untying,
+                                 forbid_processes, NULL };
+
+  return enter(rules, err);
 }
 
 int
 filter_enter_disks(struct vhd_error *err)
 {
-  return enter_child(true, err);
+  static rule *const rules[] = { forbid_common, forbid_children,
+                                 forbid_untying, forbid_processes, NULL };
+
+  return enter(rules, err);
 }
 
 int
 filter_forbid_opening(struct vhd_error *err)
 {
-  scmp_filter_ctx filter;
-  int r = begin(&filter, err);
+  static rule *const rules[] = { forbid_names, NULL };
 
-  return r < 0 ? r : enter(filter, forbid_names(filter), err);
+  return enter(rules, err);
 }
 
 int
 filter_forbid_rings(struct vhd_error *err)
 {
-  scmp_filter_ctx filter;
-  int r = begin(&filter, err);
+  static rule *const rules[] = { forbid_rings, NULL };
 
-  if (r < 0)
-    return r;
-  r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-  if (r == 0)
-    r = forbid(filter, forbidden_rings, N(forbidden_rings));
-  return enter(filter, r, err);
+  return enter(rules, err);
 }
 
 #else
