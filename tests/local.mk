@@ -37,6 +37,7 @@
 #   VHDKIT_PLUGIN       the nbdkit plugin just built (empty without nbdkit)
 #   TMPDIR              its own empty directory, also its working directory;
 #                       removed afterwards (kept if it fails and KEEP=1)
+#   TEST_SHM            another one on a tmpfs; empty where there is none
 #   PYTHON              python3 with the nbd module (Debian's /usr/bin/python3)
 #   SANITIZE            "", "address" or "thread"
 #   ASAN_PRELOAD        libasan.so, for programs that load what is instrumented

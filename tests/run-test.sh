@@ -16,6 +16,8 @@ timeout=${TEST_TIMEOUT:-600}
 # to 107 bytes.
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/vk.XXXXXX") || exit 99
 out=$scratch.out
+# Another on a tmpfs, for what is to be there.
+TEST_SHM=$(mktemp -d /dev/shm/vk.XXXXXX 2>/dev/null) || TEST_SHM=
 mark=$(basename -- "$scratch").$$
 
 # What the test started and is still there.  The mark is in the environment of
@@ -38,7 +40,11 @@ cleanup()
   set -- $(survivors)
   [ $# -gt 0 ] && kill -KILL "$@" 2>/dev/null
   rm -f -- "$out" "$out.times"
-  [ "${KEEP:-0}" = 1 ] || rm -rf -- "$scratch"
+  if [ "${KEEP:-0}" = 1 ]; then
+    rmdir -- "$TEST_SHM" 2>/dev/null
+  else
+    rm -rf -- "$scratch" ${TEST_SHM:+"$TEST_SHM"}
+  fi
 }
 trap cleanup EXIT
 trap 'exit 99' HUP INT TERM
@@ -58,7 +64,7 @@ PYTHONDONTWRITEBYTECODE=1
 export CMOCKA_MESSAGE_OUTPUT ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS LC_ALL
 export PYTHONDONTWRITEBYTECODE
 TMPDIR=$scratch
-export TMPDIR
+export TMPDIR TEST_SHM
 
 # A process group and session of its own, so that what a test does to its group
 # does not reach make.

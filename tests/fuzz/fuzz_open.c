@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,8 +49,11 @@ clean_up(void)
 static void
 set_up(void)
 {
-  const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+  const char *tmp = getenv("TEST_SHM");
   struct forge parent;
+
+  if (!tmp || !*tmp)
+    tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
   snprintf(folder, sizeof folder, "%s/vhdkit-fuzz.XXXXXX", tmp);
   FUZZ_ASSERT(mkdtemp(folder) != NULL && chdir(folder) == 0);
   forge_dynamic(&parent, 'P');

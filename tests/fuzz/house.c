@@ -294,6 +294,8 @@ make_folder(void)
   const char *tmp = getenv("FUZZ_FOLDER");
 
   if (!tmp)
+    tmp = getenv("TEST_SHM");
+  if (!tmp || !*tmp)
     tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
   snprintf(folder, sizeof folder, "%s/vhdkit-fuzz.XXXXXX", tmp);
   FUZZ_ASSERT(mkdtemp(folder) != NULL && chdir(folder) == 0);
