@@ -33,6 +33,7 @@
 #include "chance.h"
 #include "disk.h"
 #include "judge.h"
+#include "tap.h"
 
 enum rule rule_broken = RULE_NONE;
 unsigned long bound_reached[BOUND_COUNT];
@@ -368,21 +369,25 @@ add(struct totals *to, const struct totals *t)
   to->wrong += t->wrong;
 }
 
-static void
-print(const struct totals *t)
+static const char *
+in_words(const struct totals *t)
 {
-  printf("%llu states after power cuts, %llu of them gone on from and cut off "
-         "again; %llu failures, %llu deaths; %llu wrong",
-         (unsigned long long)t->states, (unsigned long long)t->nested,
-         (unsigned long long)t->failures, (unsigned long long)t->deaths,
-         (unsigned long long)t->wrong);
+  static char text[300];
+
+  snprintf(text, sizeof text,
+           "%llu states after power cuts, %llu of them gone on from and cut "
+           "off again; %llu failures, %llu deaths; %llu wrong",
+           (unsigned long long)t->states, (unsigned long long)t->nested,
+           (unsigned long long)t->failures, (unsigned long long)t->deaths,
+           (unsigned long long)t->wrong);
+  return text;
 }
 
 static int
 run_suite(void)
 {
   struct totals all = { 0 };
-  unsigned n = 0, failed = 0;
+  struct tap tap = { 0 };
 
   for (unsigned i = 0; i < noperations; i++) {
     static struct trial t;
@@ -392,22 +397,16 @@ run_suite(void)
     t = (struct trial){ 0 };
     for (unsigned round = 0; round < opt.rounds; round++)
       try_operation(&t, &operations[i], opt.seed + round);
-    printf("%s %u - %s (", t.totals.wrong ? "not ok" : "ok", ++n,
-           operations[i].name);
-    print(&t.totals);
-    printf(")\n");
-    fflush(stdout);
-    failed += t.totals.wrong > 0;
+    tap_case(&tap, t.totals.wrong == 0, "%s (%s)", operations[i].name,
+             in_words(&t.totals));
     add(&all, &t.totals);
   }
-  printf("1..%u\n# ", n);
-  print(&all);
-  printf("\n# images: %llu as before, %llu as after, %llu between, %llu "
-         "refused until the change is finished\n",
+  printf("# %s\n# images: %llu as before, %llu as after, %llu between, %llu "
+         "refused until the change is finished\n", in_words(&all),
          (unsigned long long)judged.before, (unsigned long long)judged.after,
          (unsigned long long)judged.mixed,
          (unsigned long long)judged.interrupted);
-  return failed > 0;
+  return tap_end(&tap);
 }
 
 /* -------------------------------------------------------------------- rules */
@@ -483,18 +482,15 @@ static int
 run_rules(const char *only)
 {
   const bool all = strcmp(only, "all") == 0;
-  unsigned n = 0, failed = 0;
+  struct tap tap = { 0 };
 
   for (unsigned r = 0; r < RULE_NONE; r++) {
     if (all ? r < RULE_REDO_BASE : strcmp(only, rules[r].name) != 0)
       continue;
-    const bool noticed = is_noticed((enum rule)r);
-    failed += !noticed;
-    printf("%s %u - noticed when broken: %s (%s)\n",
-           noticed ? "ok" : "not ok", ++n, rules[r].text, rules[r].name);
+    tap_case(&tap, is_noticed((enum rule)r), "noticed when broken: %s (%s)",
+             rules[r].text, rules[r].name);
   }
-  printf("1..%u\n", n);
-  return failed > 0 || n == 0;
+  return tap_end(&tap);
 }
 
 int

@@ -26,7 +26,9 @@ tests_inplace_inplace_SOURCES = \
 	tests/sim/chance.h \
 	tests/sim/clock.h \
 	tests/sim/simfile.c \
-	tests/sim/simfile.h
+	tests/sim/simfile.h \
+	tests/sim/tap.c \
+	tests/sim/tap.h
 
 TESTS += tests/inplace/inplace
 dist_check_SCRIPTS += tests/inplace/test-rules.sh

@@ -32,7 +32,9 @@ tests_sim_sim_SOURCES = \
 	tests/sim/simfile.c \
 	tests/sim/simfile.h \
 	tests/sim/simimage.c \
-	tests/sim/simimage.h
+	tests/sim/simimage.h \
+	tests/sim/tap.c \
+	tests/sim/tap.h
 
 # The same, so bounded that a few requests reach each bound.
 EXTRA_LTLIBRARIES += tests/sim/libsmall.la

@@ -17,6 +17,7 @@
 #include "base/bounds.h"
 #include "base/rules.h"
 #include "life.h"
+#include "tap.h"
 
 enum rule rule_broken = RULE_NONE;
 unsigned long bound_reached[BOUND_COUNT];
@@ -159,8 +160,8 @@ run_scenario(const struct scenario *s, enum sim_kind kind, struct totals *t)
 }
 
 /* How often each bound was reached; with small ones, each must have been. */
-static bool
-all_reached(const struct totals *all, unsigned *n)
+static void
+all_reached(const struct totals *all, struct tap *tap)
 {
   bool good = true;
 
@@ -170,17 +171,15 @@ all_reached(const struct totals *all, unsigned *n)
     good &= all->reached[b] > 0;
   }
 #ifdef VHDKIT_SMALL_BOUNDS
-  printf("%s %u - each bound was reached\n", good ? "ok" : "not ok", ++*n);
-  return good;
+  tap_case(tap, good, "each bound was reached");
 #else
-  (void)n;
-  return true;
+  (void)tap;
 #endif
 }
 
 /* Who came after a death: everybody did, and some were refused. */
-static bool
-all_came(const struct totals *all, unsigned *n)
+static void
+all_came(const struct totals *all, struct tap *tap)
 {
   uint64_t refused = 0;
   bool good = true;
@@ -193,16 +192,14 @@ all_came(const struct totals *all, unsigned *n)
     refused += all->turned_away[o];
   }
   good &= refused > 0;
-  printf("%s %u - others came after deaths, and were told apart\n",
-         good ? "ok" : "not ok", ++*n);
-  return good;
+  tap_case(tap, good, "others came after deaths, and were told apart");
 }
 
 static int
 run_suite(const char *only)
 {
   struct totals all = { 0 };
-  unsigned n = 0, failed = 0;
+  struct tap tap = { 0 };
 
   for (size_t i = 0; i < NSCENARIOS; i++)
     for (int kind = 0; kind < SIM_KINDS; kind++) {
@@ -211,13 +208,10 @@ run_suite(const char *only)
       if (only && strcmp(only, s->name) != 0)
         continue;
       bool good = run_scenario(s, kind, &t);
-      failed += !good;
-      printf("%s %u - %s: %s (%llu power cuts, %llu deaths, %llu requests, "
-             "%llu runs)\n", good ? "ok" : "not ok", ++n, s->text,
-             sim_kind_name[kind], (unsigned long long)t.states,
-             (unsigned long long)t.kills, (unsigned long long)t.requests,
-             (unsigned long long)t.runs);
-      fflush(stdout);
+      tap_case(&tap, good, "%s: %s (%llu power cuts, %llu deaths, %llu "
+               "requests, %llu runs)", s->text, sim_kind_name[kind],
+               (unsigned long long)t.states, (unsigned long long)t.kills,
+               (unsigned long long)t.requests, (unsigned long long)t.runs);
       all.states += t.states;
       all.kills += t.kills;
       all.runs += t.runs;
@@ -228,17 +222,15 @@ run_suite(const char *only)
         all.turned_away[o] += t.turned_away[o];
       }
     }
-  failed += !only && !all_reached(&all, &n);
-  failed += !only && !all_came(&all, &n);
-  if (!only && times >= 1) {
-    bool enough = all.states >= LEAST_STATES;
-    failed += !enough;
-    printf("%s %u - %llu power cuts were looked at, at least %d\n",
-           enough ? "ok" : "not ok", ++n, (unsigned long long)all.states,
-           LEAST_STATES);
+  if (!only) {
+    all_reached(&all, &tap);
+    all_came(&all, &tap);
   }
-  printf("1..%u\n", n);
-  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+  if (!only && times >= 1)
+    tap_case(&tap, all.states >= LEAST_STATES,
+             "%llu power cuts were looked at, at least %d",
+             (unsigned long long)all.states, LEAST_STATES);
+  return tap_end(&tap);
 }
 
 /* Does any scenario notice that the rule is broken? */
@@ -268,22 +260,19 @@ rule_bites(enum rule rule, char *how, size_t size)
 static int
 break_rules(const char *only)
 {
-  unsigned n = 0, failed = 0;
+  struct tap tap = { 0 };
   char how[500];
 
   for (size_t i = 0; i < NRULES; i++) {
     if (strcmp(only, "all") != 0 && strcmp(only, rules[i].name) != 0)
       continue;
     bool bites = rule_bites((enum rule)i, how, sizeof how);
-    failed += !bites;
-    printf("%s %u - without %s (%s) a promise breaks\n",
-           bites ? "ok" : "not ok", ++n, rules[i].name, rules[i].text);
+    tap_case(&tap, bites, "without %s (%s) a promise breaks", rules[i].name,
+             rules[i].text);
     if (bites)
       printf("# %s\n", how);
-    fflush(stdout);
   }
-  printf("1..%u\n", n);
-  return failed || n == 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+  return tap_end(&tap);
 }
 
 static void
