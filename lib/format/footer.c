@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/arith.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "format/footer.h"
@@ -61,9 +62,11 @@ uint32_t
 vhd_checksum(const uint8_t *buf, size_t len, size_t skip)
 {
   uint32_t sum = 0;
-  for (size_t i = 0; i < len; i++)
-    if (i < skip || i >= skip + 4)
-      sum += buf[i];
+
+  for (size_t i = 0; i < MIN(skip, len); i++)
+    sum += buf[i];
+  for (size_t i = skip + 4; i < len; i++)
+    sum += buf[i];
   return ~sum;
 }
 
