@@ -66,6 +66,23 @@ export PYTHONDONTWRITEBYTECODE
 TMPDIR=$scratch
 export TMPDIR TEST_SHM
 
+# past_libtool PROGRAM: the program itself where that is a script of libtool's,
+# which takes as long to start as it.
+past_libtool()
+{
+  real=${1%/*}/.libs/${1##*/}
+  if [ -x "$real" ] && head -n 1 "$1" | grep -q '^#!'; then
+    echo "$real"
+  else
+    echo "$1"
+  fi
+}
+
+VHDKIT=$(past_libtool "${VHDKIT:-vhdkit}")
+VHDKITD=$(past_libtool "${VHDKITD:-vhdkitd}")
+LD_LIBRARY_PATH=${BUILDDIR:-.}/lib/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export VHDKIT VHDKITD LD_LIBRARY_PATH
+
 # A process group and session of its own, so that what a test does to its group
 # does not reach make.
 cd "$scratch" || exit 99
