@@ -26,9 +26,14 @@
 # A test that starts threads also goes into TSAN_TESTS: .ci/run builds with
 # ThreadSanitizer and runs that list (make check TESTS='$(TSAN_TESTS)').
 #
-# A test that computes for minutes goes into PLAIN_TESTS: .ci/run leaves it out
-# of the ASan build, which is several times slower, and runs it in the plain,
-# optimised one.  By hand, make check runs it in any build.
+# A test that computes for minutes goes into PLAIN_TESTS, and its program into
+# PLAIN_BINARIES: .ci/run leaves it out of the ASan build, which is several times
+# slower, and runs it in the plain, optimised one.  By hand, make check runs it
+# in any build.
+#
+# A test that takes more than ten seconds with ASan goes into LONG_TESTS: .ci/run
+# begins with these, lest one runs alone at the end.  What takes long is in the
+# table that ./bootstrap check shows after each stage.
 #
 # The environment of a test:
 #   SRCDIR BUILDDIR     top of the source and of the build tree, absolute
@@ -102,17 +107,62 @@ MOSTLYCLEANFILES += tests/*/*.log tests/*/*.trs
 PLAIN_TESTS += tests/sim/sim tests/sim/sim-small tests/sim/test-rules.sh \
 	tests/crash/inplace.py tests/crash/power.py \
 	tests/inplace/test-rules.sh
+PLAIN_BINARIES = tests/sim/sim tests/sim/sim-small tests/inplace/inplace \
+	tests/crash/replay tests/crash/breakable-replay \
+	tests/crash/breakable-vhdkitd
+
+# The longest first.
+LONG_TESTS += tests/sim/sim-small tests/sim/sim tests/crash/inplace.py \
+	tests/sim/test-rules.sh tests/crash/power.py \
+	tests/inplace/test-rules.sh tests/inplace/inplace \
+	tests/clients/debian13.py \
+	tests/functional/server-kill.py \
+	tests/functional/server-remount.py \
+	tests/functional/server-journal.py \
+	tests/functional/server-stop.py \
+	tests/functional/server-hang.py \
+	tests/functional/tool-convert.py \
+	tests/functional/tool-attach.py \
+	tests/functional/tool-compact.py \
+	tests/functional/server-chain.py \
+	tests/functional/tool-check.py \
+	tests/functional/server-model.py \
+	tests/functional/tls-crowd.py \
+	tests/functional/server-many.py \
+	tests/functional/server-reload.py \
+	tests/functional/tool-info.py \
+	tests/functional/plugin-as-server.sh \
+	tests/functional/tool-lineage.py \
+	tests/functional/tool-create.py \
+	tests/functional/server-space.py \
+	tests/functional/server-cold.py \
+	tests/clients/installed.py \
+	tests/style/test-shell.sh
+
+# What is installed is asked of the plain build, too: it has a static library.
+INSTALL_TESTS = tests/style/test-install.sh tests/style/test-installed.sh
 
 # Only the tests that start threads (in a tree built with --enable-tsan); all
-# but those that are too slow under a sanitizer; these alone.
-.PHONY: check-tsan check-sanitized check-plain check-crash
+# but those that are too slow under a sanitizer; these alone; the tarball.  None
+# builds what it does not run, nor check-dist what check-plain has built.
+long_first = $(filter $(1),$(LONG_TESTS)) $(filter-out $(LONG_TESTS),$(1))
+.PHONY: check-tsan check-sanitized check-plain check-dist check-crash
 check-tsan:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(TSAN_TESTS)'
+	$(MAKE) $(AM_MAKEFLAGS) check \
+	  TESTS='$(call long_first,$(TSAN_TESTS))' \
+	  check_PROGRAMS='$(filter $(TSAN_TESTS),$(check_PROGRAMS))'
 check-sanitized:
 	$(MAKE) $(AM_MAKEFLAGS) check \
-	  TESTS='$(filter-out $(PLAIN_TESTS),$(TESTS))'
+	  TESTS='$(call long_first,$(filter-out $(PLAIN_TESTS),$(TESTS)))' \
+	  check_PROGRAMS='$(filter-out $(PLAIN_BINARIES),$(check_PROGRAMS))'
 check-plain:
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(PLAIN_TESTS)'
+	$(MAKE) $(AM_MAKEFLAGS) check \
+	  TESTS='$(call long_first,$(PLAIN_TESTS) $(INSTALL_TESTS))' \
+	  check_PROGRAMS='$(PLAIN_BINARIES)'
+check-dist:
+	$(MAKE) $(AM_MAKEFLAGS) distcheck TESTS= \
+	  check_PROGRAMS='$(filter-out $(PLAIN_BINARIES),$(check_PROGRAMS))' \
+	  DISTCHECK_CONFIGURE_FLAGS=--enable-werror
 
 # The crash proof at length, 200 kills of each kind, and every rule broken,
 # which is no test of make check's: automake knows only how to run those.
