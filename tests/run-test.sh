@@ -39,6 +39,12 @@ cleanup()
 {
   set -- $(survivors)
   [ $# -gt 0 ] && kill -KILL "$@" 2>/dev/null
+  # What it mounted in its directory would be in the way.
+  awk -v top="$scratch/" 'index($2, top) == 1 { print $2 }' \
+    /proc/self/mounts | sort -r | while read -r at; do
+    at=$(printf '%b' "$at")
+    umount -l -- "$at" 2>/dev/null || fusermount3 -uz -- "$at" 2>/dev/null
+  done
   rm -f -- "$out" "$out.times"
   if [ "${KEEP:-0}" = 1 ]; then
     rmdir -- "$TEST_SHM" 2>/dev/null
