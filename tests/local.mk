@@ -160,7 +160,7 @@ check-plain:
 	  TESTS='$(call long_first,$(PLAIN_TESTS) $(INSTALL_TESTS))' \
 	  check_PROGRAMS='$(PLAIN_BINARIES)'
 check-dist:
-	$(MAKE) $(AM_MAKEFLAGS) distcheck TESTS= \
+	XZ_OPT=-1 $(MAKE) $(AM_MAKEFLAGS) distcheck TESTS= \
 	  check_PROGRAMS='$(filter-out $(PLAIN_BINARIES),$(check_PROGRAMS))' \
 	  DISTCHECK_CONFIGURE_FLAGS=--enable-werror
 
