@@ -116,6 +116,8 @@ LONG_TESTS += tests/sim/sim-small tests/sim/sim tests/crash/inplace.py \
 	tests/sim/test-rules.sh tests/crash/power.py \
 	tests/inplace/test-rules.sh tests/inplace/inplace \
 	tests/clients/debian13.py \
+	tests/conformance/test-probe-bites.sh \
+	tests/fs/test-fs.py \
 	tests/functional/server-kill.py \
 	tests/functional/server-remount.py \
 	tests/functional/server-journal.py \
@@ -137,6 +139,9 @@ LONG_TESTS += tests/sim/sim-small tests/sim/sim tests/crash/inplace.py \
 	tests/functional/server-space.py \
 	tests/functional/server-cold.py \
 	tests/clients/installed.py \
+	tests/conformance/test-vhdkitd.sh \
+	tests/interop/qemu-vpc.py \
+	tests/style/test-headers.sh \
 	tests/style/test-shell.sh
 
 # What is installed is asked of the plain build, too: it has a static library.
