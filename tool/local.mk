@@ -147,6 +147,7 @@ tool_vhdkitctl_SOURCES = \
 	tool/ctl/link.c \
 	tool/ctl/link.h \
 	tool/ctl/main.c \
+	tool/ctl/online.c \
 	tool/ctl/status.c \
 	tool/ctl/top.c \
 	tool/ctl/ctl.h

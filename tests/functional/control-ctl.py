@@ -182,6 +182,25 @@ def _():
         busy.close()
 
 
+@case("an image is changed under a client")
+def _():
+    with controlled(f"web={image()}"):
+        client = Client().go("web")
+        equal(client.request(WRITE, 0, data=b"x" * 8192), 0)
+        contains(ctl("snapshot", "web", "1.vhd").out, "4 MiB")
+        check(os.path.exists("1.vhd"), "there is no 1.vhd")
+        ctl("merge", "web", "2.vhd")
+        equal(ctl_json("resize", "web", "8M")["size"], 8 * MiB)
+        equal(ctl_json("compact", "web", "--milliseconds", "50")["export"],
+              "web")
+        equal(client.request(READ, 0, 8192), 0)
+        ctl("snapshot", "web", code=USAGE)
+        ctl("resize", "web", "much", code=USAGE)
+        ctl("compact", "web", "--milliseconds", "1.5", code=USAGE)
+        ctl("snapshot", "none", "3.vhd", code=NOT_FOUND)
+        client.disconnect()
+
+
 @case("stop, and ask for anything")
 def _():
     image()

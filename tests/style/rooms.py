@@ -21,7 +21,7 @@ ROOMS = {
     # The server's, which follow: see server_rooms().
     "tool": ["tool", "lib/vhdkit.h"],
     # Of the tool's, what programs of verbs share.
-    "tool/ctl": ["tool/ctl", "tool"],
+    "tool/ctl": ["tool/ctl", "tool", "lib/vhdkit.h"],
     "plugin": ["plugin", "lib/vhdkit.h"],
 }
 

@@ -8,11 +8,15 @@
 
 extern const struct verb ctl_ask;
 extern const struct verb ctl_clients;
+extern const struct verb ctl_compact;
 extern const struct verb ctl_disconnect;
 extern const struct verb ctl_drain;
 extern const struct verb ctl_events;
 extern const struct verb ctl_exports;
+extern const struct verb ctl_merge;
 extern const struct verb ctl_reload;
+extern const struct verb ctl_resize;
+extern const struct verb ctl_snapshot;
 extern const struct verb ctl_status;
 extern const struct verb ctl_stop;
 extern const struct verb ctl_top;

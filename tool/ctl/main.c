@@ -10,9 +10,9 @@
 #include "program.h"
 
 static const struct verb *const verbs[] = {
-  &ctl_status, &ctl_clients, &ctl_exports, &ctl_top,    &ctl_events,
-  &ctl_reload, &ctl_drain,   &ctl_undrain, &ctl_disconnect,
-  &ctl_stop,   &ctl_ask,     NULL,
+  &ctl_status, &ctl_clients, &ctl_exports, &ctl_top, &ctl_events,
+  &ctl_reload, &ctl_drain, &ctl_undrain, &ctl_disconnect, &ctl_snapshot,
+  &ctl_merge, &ctl_resize, &ctl_compact, &ctl_stop, &ctl_ask, NULL,
 };
 
 static const struct program vhdkitctl = {
