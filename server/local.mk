@@ -135,6 +135,8 @@ server_libserver_la_SOURCES = \
 	server/control/events.h \
 	server/control/facts.c \
 	server/control/facts.h \
+	server/control/gather.c \
+	server/control/gather.h \
 	server/control/metrics/exports.c \
 	server/control/metrics/exports.h \
 	server/control/metrics/metrics.c \
@@ -161,8 +163,6 @@ server_libserver_la_SOURCES = \
 	server/control/verb/drain.c \
 	server/control/verb/events.c \
 	server/control/verb/exports.c \
-	server/control/verb/gather.c \
-	server/control/verb/gather.h \
 	server/control/verb/online.c \
 	server/control/verb/keeper.c \
 	server/control/verb/status.c \

@@ -2,7 +2,7 @@
 /* gather.c: see gather.h. */
 #include "config.h"
 
-#include "control/verb/gather.h"
+#include "control/gather.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -5,8 +5,8 @@
  * A loop that does not answer in time is not waited for: a disk that hangs may
  * have stopped it.  Its part is thrown away when it comes.  Begun, and told, on
  * the main thread. */
-#ifndef SERVER_CONTROL_VERB_GATHER_H
-#define SERVER_CONTROL_VERB_GATHER_H
+#ifndef SERVER_CONTROL_GATHER_H
+#define SERVER_CONTROL_GATHER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -12,7 +12,7 @@
 #include "base/container.h"
 #include "client/connection/census.h"
 #include "control/say.h"
-#include "control/verb/gather.h"
+#include "control/gather.h"
 #include "control/world.h"
 #include "net/visitor.h"
 

@@ -10,7 +10,7 @@
 #include "base/container.h"
 #include "client/connection/census.h"
 #include "control/say.h"
-#include "control/verb/gather.h"
+#include "control/gather.h"
 #include "control/world.h"
 
 struct parting {
