@@ -24,18 +24,6 @@ disk_work_scheduled(struct disk_work *work, struct disk_schedule *schedule)
                          work->config->disks, work->disk);
 }
 
-int
-disk_work_unschedule(struct disk_work *work, unsigned number)
-{
-  struct disk_schedule schedule;
-
-  if (disk_schedule_read(work->fd, &schedule) < 0 || schedule.number == 0 ||
-      schedule.number != number)
-    return 0;
-  const int r = disk_work_unlink(work, DISK_SCHEDULE);
-  return r < 0 ? r : disk_work_sync(work);
-}
-
 static int
 write_down(struct disk_work *work, const struct disk_schedule *schedule)
 {

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "provision/child.h"
+#include "provision/disk_schedule.h"
 
 /* What becomes a link is called so, before its name. */
 #define NEW ".new-"
@@ -79,6 +80,18 @@ disk_work_link(struct disk_work *work, const char *link, unsigned number)
   const int r = number > 0 ? make_link(work, link, number)
                            : disk_work_unlink(work, link);
 
+  return r < 0 ? r : disk_work_sync(work);
+}
+
+int
+disk_work_unschedule(struct disk_work *work, unsigned number)
+{
+  struct disk_schedule schedule;
+
+  if (disk_schedule_read(work->fd, &schedule) < 0 || schedule.number == 0 ||
+      schedule.number != number)
+    return 0;
+  const int r = disk_work_unlink(work, DISK_SCHEDULE);
   return r < 0 ? r : disk_work_sync(work);
 }
 
