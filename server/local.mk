@@ -288,10 +288,10 @@ server_vhdkitd_CPPFLAGS = $(SERVER_CPPFLAGS)
 server_vhdkitd_CFLAGS = $(SERVER_CFLAGS)
 server_vhdkitd_LDADD = server/libserver.la lib/libvhdkit.la
 server_vhdkitd_SOURCES = server/main.c
-dist_man_MANS += server/vhdkitd.8 server/vhdkitd.conf.5 \
+dist_man_MANS += server/vhdkitd.8 server/vhdkitd.conf.5 server/vhdkit-disks.7 \
 	server/control/vhdkit-control.7
 EXTRA_DIST += server/vhdkitd.pod server/vhdkitd.conf.pod \
-	server/control/vhdkit-control.pod
+	server/control/vhdkit-control.pod server/vhdkit-disks.pod
 
 # What libserver.la needs from it: server/libnbdproto.la in its LIBADD.
 include server/nbd/local.mk
