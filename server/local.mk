@@ -57,6 +57,8 @@ server_libserver_la_SOURCES = \
 	server/catalog/roll.h \
 	server/catalog/source/disks.c \
 	server/catalog/source/folder.c \
+	server/catalog/source/rule_book.c \
+	server/catalog/source/rule_book.h \
 	server/catalog/source/sessions.c \
 	server/catalog/source/sessions.h \
 	server/catalog/source/source.c \

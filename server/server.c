@@ -447,6 +447,14 @@ server_change(struct server *server, const struct server_export *exports,
 }
 
 int
+server_change_clients(struct server *server,
+                      const struct provision_config *provision,
+                      struct vhd_error *err)
+{
+  return catalog_change_clients(server->catalog, provision, err);
+}
+
+int
 server_stop(struct server *server, struct vhd_error *err)
 {
   const struct server_limits *limits = &server->config.limits;

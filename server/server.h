@@ -80,6 +80,11 @@ int server_change(struct server *server, const struct server_export *exports,
                   size_t n, const struct change_listener *listener,
                   struct vhd_error *err);
 
+/* And so with who gets what of disks: as catalog_change_clients(). */
+int server_change_clients(struct server *server,
+                          const struct provision_config *provision,
+                          struct vhd_error *err);
+
 /* Somebody was not served because of a limit: -EUSERS, of connections; -EDQUOT,
  * of those of one address; -EMFILE and -ENFILE, of descriptors, the process's
  * and the system's; -ENOMEM; -ESHUTDOWN; -ECONNREFUSED: nobody new

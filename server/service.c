@@ -110,6 +110,8 @@ change_exports(struct service *s, int parcel, struct vhd_error *err)
       fail_system(err, r < 0 ? -r : ENOMEM, "the exports are those of before");
   else
     r = server_change(s->server, exports, options.nexports, &listener, err);
+  if (r == 0)
+    r = server_change_clients(s->server, &options.provision, err);
   free(exports);
   options_free(&options);
   return r;

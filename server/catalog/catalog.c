@@ -14,6 +14,7 @@
 #include "base/log_cause.h"
 #include "catalog/entry.h"
 #include "catalog/list.h"
+#include "catalog/source/rule_book.h"
 #include "catalog/source/strings.h"
 
 const char *
@@ -230,6 +231,7 @@ catalog_free(struct catalog *catalog)
   HASH_ITER(hh, catalog->entries, entry, next)
     entry_free(entry);
   list_cache_free(catalog->lists);
+  rule_book_free(catalog->rules);
   strings_free(catalog->strings);
   sessions_free(catalog->sessions);
   generations_destroy(&catalog->live);

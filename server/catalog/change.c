@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "catalog/entry.h"
 #include "catalog/list.h"
+#include "catalog/source/rule_book.h"
 #include "catalog/source/strings.h"
 #include "config/server_config.h"
 
@@ -281,4 +282,22 @@ catalog_change(struct catalog *catalog, const struct server_export *exports,
   free(c.entries);
   free(c.differs);
   return r;
+}
+
+int
+catalog_change_clients(struct catalog *catalog,
+                       const struct provision_config *provision,
+                       struct vhd_error *err)
+{
+  pthread_mutex_lock(&catalog->live.lock);
+  const int r = rule_book_change(&catalog->config.provision, &catalog->rules,
+                                 catalog->strings, provision);
+  pthread_mutex_unlock(&catalog->live.lock);
+  if (r > 0)
+    log_notice("clients get other children from now on, or others do; who has "
+               "one keeps it");
+  return r < 0 ? fail_system(err, -r,
+                             "what is said of clients of disks is "
+                             "that of before")
+               : 0;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 struct catalog;
+struct provision_config;
 struct server_export;
 struct vhd_error;
 
@@ -33,5 +34,11 @@ int catalog_change(struct catalog *catalog,
                    const struct server_export *exports, size_t n,
                    const struct change_listener *listener,
                    struct vhd_error *err);
+
+/* From now on this is who gets what of disks, but for the folders in which they
+ * and children lie.  Who has a child keeps it.  As above. */
+int catalog_change_clients(struct catalog *catalog,
+                           const struct provision_config *provision,
+                           struct vhd_error *err);
 
 #endif

@@ -71,6 +71,7 @@ struct catalog {
   struct sessions *sessions;
   unsigned configured;     /* how often it has changed */
   struct strings *strings; /* what origins refer to since then */
+  struct rule_book *rules; /* rules that .config refers to, or NULL */
 };
 
 /* How images of that source are opened. */

@@ -4,10 +4,11 @@
 nobody else sees it, and what all have in common is there once."""
 
 import os
+import signal
 import threading
 
-from diskstest import (ANYBODY, DISK, SIZE, child, golden, is_refused, link,
-                       make_disk, make_version, pattern, serving_disks)
+from diskstest import (ANYBODY, DISK, SIZE, child, config, golden, is_refused,
+                       link, make_disk, make_version, pattern, serving_disks)
 from servertest import connect, nbd, uri
 from tooltest import MiB, case, check, equal, run, same_bytes, vhdkit
 
@@ -216,6 +217,31 @@ def _():
         for name in (f"d{DISK}/pc2", f"n{DISK}@1", f"{DISK}/pc2/", "nown"):
             check(is_refused(name), f"{name} was served")
         h.shutdown()
+
+
+@case("rules are read again: for who comes, and not for who is there")
+def _():
+    make_disk()
+    make_version(2, b"version2")
+    link("test", 2)
+    with serving_disks(ANYBODY, "linger = 0;") as server:
+        h = connect(f"{DISK}/pc1")
+        config('clients = ( { who = "pc2"; version = "test"; }, '
+               '{ who = "pc3"; policy = "readonly"; } );', "linger = 0;")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("clients get other children from now on")
+        h.pwrite(b"mine", 0)
+        equal(bytes(h.pread(4, 0)), b"mine")
+        check(is_refused(f"{DISK}/pc1"), "pc1 was served by former rules")
+        equal(begins_with(f"{DISK}/pc2"), b"version2")
+        three = connect(f"{DISK}/pc3")
+        check(three.is_read_only(), "pc3 may write")
+        three.shutdown()
+        h.shutdown()
+        config(ANYBODY, "linger = 0;")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for(r"(?s)other children from now on.*other children from")
+        equal(begins_with(f"{DISK}/pc1"), golden()[:8])
 
 
 def open_files(pid):
