@@ -57,9 +57,12 @@ judge(struct vhd_image *img, const struct file_stamp *stamp,
                     "%s: its journal '%s', which a killed program left, is "
                     "damaged; if the changes in it are not wanted, remove that "
                     "file", img->top->path, jf->path);
+  const bool fits = journal_fits(j, stamp);
+  if (!fits)
+    jf->kept = 0;
   if (journal_empty(j))
     return 0;
-  if (!journal_fits(j, stamp))
+  if (!fits)
     return replay_refuse(img, err);
   int e = replay_check(img, j, err);
   if (e < 0)
@@ -87,6 +90,7 @@ make_own(struct vhd_image *img, const char *dir,
   journal_stamp(j, stamp);
   if (left)
     journal_copy(j, left, stamp);
+  journal_file_keep(jf, jf->kept);
   int64_t begun = journal_begin(j, 0);
   e = journal_file_publish(img->top->file, jf);
   if (e == 0)
@@ -156,13 +160,31 @@ recover_journal(struct vhd_image *img, const char *dir,
   return go_on(img, dir, &stamp, left, journal, err);
 }
 
+/* What was killed had left the disk as it was; so has replaying it. */
+static void
+restore_time(struct vhd_image *img)
+{
+  struct journal_file *jf = &img->journal_file;
+  struct journal *j = jf->mem;
+  int64_t begun = j ? journal_begin(j, 0) : 0;
+
+  if (file_set_time(img->top->file, jf->kept) == 0)
+    img->top->stamp.mtime = jf->kept;
+  if (j)
+    journal_end(j, begun, false);
+  journal_file_keep(jf, 0);
+}
+
 void
 recover_end(struct vhd_image *img)
 {
   struct journal_file *jf = &img->journal_file;
 
-  if (img->writable)
+  if (img->writable) {
     img->top->journaled = false;
+    if (jf->kept != 0)
+      restore_time(img);
+  }
   free(jf->left);
   jf->left = NULL;
 }

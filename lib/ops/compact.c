@@ -255,6 +255,8 @@ vhd_compact(const char *path, const struct vhd_compact_options *opt,
     return r;
   c.image = in.image;
   c.top = in.image->top;
+  if (opt->next_free == NULL)
+    inplace_keep_time(&in);
   result->file_size_before = c.top->layout.file_size;
   r = progress_begin(&c.progress, &opt->progress, path, 0, err);
   if (r == 0)

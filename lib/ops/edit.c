@@ -109,6 +109,7 @@ edit_take(struct edit *edit, struct vhd_image *image, struct vhd_error *err)
   if (r < 0) {
     vhd_fail_sys(err, -r, "%s: cannot be made durable", image->top->path);
   } else {
+    edit_restore_time(edit);
     journal_file_close(&image->journal_file, edit->file, true);
     r = layout_read(edit->file, 0, NULL, &edit->layout, err);
   }

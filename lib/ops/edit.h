@@ -29,7 +29,8 @@ int edit_finish(const char *path, const struct vhd_open_options *opt,
 /* Is there anything left of a change of the file, or one under way? */
 bool edit_interrupted(const char *path);
 /* Takes over an image that is open for writing, also on failure.  All of it is
- * durable; it is not to be read or written to any more. */
+ * durable, and what was done to it left the disk as it was: the file has the
+ * time of before.  It is not to be read or written to any more. */
 int edit_take(struct edit *edit, struct vhd_image *image,
               struct vhd_error *err);
 void edit_close(struct edit *edit);

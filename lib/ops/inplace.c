@@ -16,6 +16,13 @@
 /* Most blocks that hold something begin with it. */
 #define FIRST_LOOK (16U << 10)
 
+void
+inplace_take_stamp(struct inplace *in)
+{
+  in->stamp = in->image->top->stamp;
+  in->dated = in->stamp.ctime != 0;
+}
+
 int
 inplace_begin(const char *path, const struct vhd_open_options *opt,
               struct inplace *in, struct vhd_error *err)
@@ -24,8 +31,7 @@ inplace_begin(const char *path, const struct vhd_open_options *opt,
   int r = vhd_open(path, opt, &in->image, err);
   if (r < 0)
     return r;
-  in->stamp = in->image->top->stamp;
-  in->dated = in->stamp.ctime != 0;
+  inplace_take_stamp(in);
   return 0;
 }
 
@@ -45,6 +51,13 @@ inplace_open(const char *path, const struct vhd_open_options *opt,
                "must not be %s until the machine has gone on and was shut "
                "down", path, done);
   return inplace_close(in, r, true, err);
+}
+
+void
+inplace_keep_time(const struct inplace *in)
+{
+  if (in->dated)
+    journal_file_keep(&in->image->journal_file, in->stamp.mtime);
 }
 
 int

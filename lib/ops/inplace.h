@@ -27,6 +27,13 @@ int inplace_begin(const char *path, const struct vhd_open_options *opt,
 int inplace_open(const char *path, const struct vhd_open_options *opt,
                  const char *done, struct inplace *in, struct vhd_error *err);
 
+/* For an image that was opened otherwise: as inplace_begin() has it. */
+void inplace_take_stamp(struct inplace *in);
+
+/* What is going to be done leaves what the disk holds as it is, and so the time
+ * of the file, also where it is killed and gone on with. */
+void inplace_keep_time(const struct inplace *in);
+
 /* Closes it: everything is durable.  r: how the operation went; that is
  * returned if it is an error.  same: what the disk holds is what it was before,
  * so that its children, who record when it was last changed, are to see no

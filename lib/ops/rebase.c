@@ -207,6 +207,7 @@ rebase_checked(const char *path, struct vhd_image *parent,
   int r = inplace_begin(path, &opt->open, &in, err);
   if (r < 0)
     return r;
+  inplace_keep_time(&in);
   b.child = in.image;
   r = compare_all(&b);
   if (r < 0)

@@ -306,6 +306,7 @@ cut_end(const char *path, const struct vhd_open_options *opt)
 
   if (inplace_begin(path, opt, &in, NULL) < 0)
     return;
+  inplace_keep_time(&in);
   in.image->space.touched = true;
   inplace_close(&in, 0, true, NULL);
 }
@@ -326,6 +327,7 @@ vhd_resize(const char *path, uint64_t size,
     e = inplace_open(path, &opt->open, "resized", &in, err);
   if (e < 0)
     return e;
+  inplace_keep_time(&in);
   r.image = in.image;
   r.top = in.image->top;
   r.old_size = r.top->size;

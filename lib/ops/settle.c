@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "image/image.h"
 #include "image/open.h"
+#include "ops/inplace.h"
 #include "ops/settle.h"
 
 int
@@ -17,11 +18,14 @@ settle_image(const char *path, const struct vhd_open_options *opt,
              struct vhd_error *err)
 {
   struct vhd_error why = { 0 };
-  struct vhd_image *image;
+  struct inplace in = { 0 };
 
-  int r = image_open_alone(path, opt, &image, &why);
-  if (r == 0)
-    r = vhd_close(image, &why);
+  int r = image_open_alone(path, opt, &in.image, &why);
+  if (r == 0) {
+    inplace_take_stamp(&in);
+    inplace_keep_time(&in);
+    r = inplace_close(&in, 0, true, &why);
+  }
   return r < 0 ? vhd_fail(err, why.code, -r,
                           "%s: a killed program left changes of it in memory "
                           "alone, and they cannot be written down: %s", path,

@@ -6,8 +6,8 @@
 
 #include "vhdkit.h"
 
-/* Makes it part of the image, wherever its parents are.  .flags of opt do not
- * count. */
+/* Makes it part of the image, wherever its parents are; the file keeps the time
+ * of its last change.  .flags of opt do not count. */
 int settle_image(const char *path, const struct vhd_open_options *opt,
                  struct vhd_error *err);
 

@@ -237,6 +237,13 @@ journal_file_publish(struct vhd_file *file, struct journal_file *jf)
 }
 
 void
+journal_file_keep(struct journal_file *jf, int64_t mtime)
+{
+  if (jf->map)
+    ((struct journal_head *)jf->map)->kept = mtime;
+}
+
+void
 journal_file_forget(struct vhd_file *file, struct journal_file *jf)
 {
   int e = jf->path ? journal_note_remove(file) : 0;

@@ -38,6 +38,7 @@ struct journal_file {
   void *left;        /* JOURNAL_LEFT: the caller's part, a copy; owned */
   size_t left_bytes;
   bool remounted;    /* JOURNAL_LEFT: the file system was mounted anew since */
+  int64_t kept;      /* JOURNAL_LEFT: see journal_file_keep() */
 
   void *mem;         /* the caller's part of the journal in use, or NULL */
   size_t bytes;      /* of it; */
@@ -71,6 +72,11 @@ bool journal_file_reserve(struct journal_file *jf);
 /* From now on it is the image's, in place of what was found.  Changes the ctime
  * of the image's file.  0 or -errno: then all is as before. */
 int journal_file_publish(struct vhd_file *file, struct journal_file *jf);
+
+/* All that this process changes leaves the disk as it is.  So if it is killed,
+ * whoever replays the journal gives the image's file back this time of its last
+ * change, by which its children know it.  0: that is over. */
+void journal_file_keep(struct journal_file *jf, int64_t mtime);
 
 /* Nothing that was found counts any more. */
 void journal_file_forget(struct vhd_file *file, struct journal_file *jf);

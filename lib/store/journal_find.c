@@ -189,6 +189,7 @@ examine(const struct hunt *h, int folder, int fd, const struct stat *seen)
     return unreadable(h, jf->path, "it is larger than any that vhdkit makes");
   jf->remounted = head.mounting != 0 && h->want->mounting != 0 &&
                   head.mounting != h->want->mounting;
+  jf->kept = head.kept;
   return read_left(h, fd, head.bytes);
 }
 

@@ -23,6 +23,7 @@ struct journal_head {
   uint64_t bytes;
   uint64_t dev; /* 0: it is not told */
   uint64_t mounting; /* see mounts_mounting() */
+  int64_t kept;      /* see journal_file_keep() */
 };
 
 enum journal_version {

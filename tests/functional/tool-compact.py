@@ -5,11 +5,13 @@ reads the same, here, through children and in other programs."""
 
 import os
 import random
+import time
 
 from inplacetest import (ALONE, CHAIN, allocated, findings, holed, keeps,
                          overwrite, sound, unpack, write_at)
-from tooltest import (KiB, MiB, case, check, content, equal, read_json,
-                      refused, run, same_bytes, vhdkit)
+from tooltest import (VHDKIT, KiB, MiB, Skip, case, check, content, equal,
+                      need, program, read_json, refused, run, same_bytes,
+                      vhdkit)
 from vhdimage import UNUSED, Image, write_dynamic
 
 FULL = b"\xff" * 512
@@ -44,6 +46,38 @@ def _():
         equal((again["dropped-blocks"], again["moved-blocks"],
                again["file-size"]), (0, 0, got["file-size"]), "once more")
         os.unlink(path)
+
+
+def killed_compact(path):
+    """Killed while it moves blocks: before it punches one of them."""
+    done = program("strace", "-o", "trace", "-e", "trace=fallocate", "-e",
+                   "inject=fallocate:signal=KILL:when=20", VHDKIT, "compact",
+                   path, code=None, env={"ASAN_OPTIONS": "detect_leaks=0"})
+    if "ptrace" in done.err or "PTRACE" in done.err:
+        raise Skip(f"strace cannot trace here: {done.err.strip()}")
+    equal(done.returncode, -9, done.err)
+
+
+@case("killed, and then finished: children see no change")
+def _():
+    need("strace")
+    for args in (("compact", "a.vhd"),
+                 ("set", "--creator", "abcd", "--with-children", "a.vhd"),
+                 ("write", "--offset", "100K", "a.vhd")):
+        holed("a.vhd", 1)
+        vhdkit("create", "--parent", "a.vhd", "--overwrite", "child.vhd")
+        begun = os.stat("a.vhd").st_mtime_ns
+        time.sleep(1.1)
+        killed_compact("a.vhd")
+        check(os.stat("a.vhd").st_mtime_ns != begun, "nothing was changed")
+        written = "--offset" in args
+        vhdkit(*args, data=b"!" if written else b"")
+        equal(os.stat("a.vhd").st_mtime_ns == begun, not written, args)
+        check(("was changed after" in vhdkit("info", "--chain",
+                                             "child.vhd").out) == written,
+              f"{args}: what the child says")
+        os.unlink("child.vhd")
+        os.unlink("a.vhd")
 
 
 @case("nothing but zeros: the file is no longer than a new one")
