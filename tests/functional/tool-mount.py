@@ -259,6 +259,27 @@ def _():
     vhdkit("check", "a.vhd")
 
 
+@case("the folder is known by any of its names: with a slash, or by a link")
+def _():
+    need_mount()
+    need("fuse2fs")
+    ext4()
+    os.mkdir("beside")
+    os.symlink("../mnt", "beside/first")
+    os.symlink("beside/first", "second")
+    with mounting() as seen:
+        for name in ("mnt/", "mnt//", "./mnt", "beside/first", "second/"):
+            vhdkit("mount", "a.vhd", name)
+            seen_driver(seen)
+            vhdkit("unmount", name)
+            check(not os.path.ismount("mnt"), name)
+        vhdkit("mount", "a.vhd", "mnt")
+        seen_driver(seen)
+        os.symlink("third", "third")
+        refused("unmount", "third", code=NOT_FOUND, says="not attached")
+        vhdkit("unmount", "mnt")
+
+
 @case("what is in use stays mounted, unless it is forced")
 def _():
     need_mount()

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "message.h"
 
 #define ENTRIES_MAX 10000
+#define LINKS_MOST 8
 
 /* --------------------------------------------------------------- the folder */
 
@@ -389,10 +391,9 @@ take_by(const struct folder *folder, struct wanted *w, enum way way)
   return w->busy > 0 || w->n > 1 ? -1 : 0;
 }
 
-/* The absolute form of a name whose last part may be gone, or be a dead mount:
- * nothing is asked of that. */
+/* The folder of a name, and its last part behind. */
 static char *
-absolute(const char *name)
+absolute_once(const char *name)
 {
   const char *slash = strrchr(name, '/');
   char *folder = slash ? strndup(name, (size_t)(slash - name) + 1)
@@ -405,6 +406,44 @@ absolute(const char *name)
     path = NULL;
   free(folder);
   free(real);
+  return path;
+}
+
+/* What a link says, as seen from where it lies; NULL where it is none. */
+static char *
+follow(const char *link)
+{
+  char target[PATH_MAX], *path = NULL;
+  const ssize_t n = readlink(link, target, sizeof target - 1);
+
+  if (n <= 0)
+    return NULL;
+  target[n] = '\0';
+  if (target[0] == '/')
+    return strdup(target);
+  return asprintf(&path, "%.*s/%s", (int)(strrchr(link, '/') - link), link,
+                  target) < 0
+           ? NULL
+           : path;
+}
+
+/* The absolute form of a name whose last part may be gone, or be a dead mount:
+ * nothing is asked of that.  Slashes at its end, as a shell puts there, say
+ * nothing; and of links the last one counts. */
+static char *
+absolute(const char *name)
+{
+  char *path = NULL, *next = strdup(name);
+
+  for (int i = 0; next && i < LINKS_MOST; i++) {
+    for (size_t n = strlen(next); n > 1 && next[n - 1] == '/'; n--)
+      next[n - 1] = '\0';
+    free(path);
+    path = absolute_once(next);
+    free(next);
+    next = path ? follow(path) : NULL;
+  }
+  free(next);
   return path;
 }
 
