@@ -11,7 +11,7 @@ from tooltest import (NOT_FOUND, USAGE, GiB, KiB, MiB, Skip, case, check,
                       content, equal, need, program, read_json, refused, run,
                       same_bytes, vhdkit)
 
-SIZE = 64 * MiB
+SIZE = 16 * MiB
 SECTOR = 512
 TYPES = (("--type", "fixed"), ("--type", "dynamic"),
          ("--block-size", "16K"), ("--full",), ("--type", "fixed", "--full"))
