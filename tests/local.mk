@@ -118,7 +118,10 @@ LONG_TESTS += tests/sim/sim-small tests/sim/sim tests/crash/inplace.py \
 	tests/clients/debian13.py \
 	tests/conformance/test-probe-bites.sh \
 	tests/fs/test-fs.py \
+	tests/functional/tool-rescue.py \
+	tests/functional/tool-model.py \
 	tests/functional/server-kill.py \
+	tests/functional/tool-mount.py \
 	tests/functional/server-remount.py \
 	tests/functional/server-journal.py \
 	tests/functional/server-stop.py \
