@@ -32,4 +32,11 @@ tests_unit_test_change_LDADD = $(PROVISION_LIBS)
 tests_unit_test_change_SOURCES = tests/unit/test-change.c \
 	tests/provision/place.c tests/provision/place.h $(UNIT_COMMON)
 
+check_PROGRAMS += tests/unit/test-parcel
+TESTS += tests/unit/test-parcel
+tests_unit_test_parcel_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_parcel_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_parcel_LDADD = $(PROVISION_LIBS)
+tests_unit_test_parcel_SOURCES = tests/unit/test-parcel.c $(UNIT_COMMON)
+
 endif
