@@ -12,6 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
+#include "base/log.h"
 #include "base/loop.h"
 
 /* Buffers that nobody has needed for so long are given back. */
@@ -136,6 +138,16 @@ on_trim(evutil_socket_t fd, short what, void *arg)
   loop_settle(loop);
 }
 
+/* What libevent cannot do; at the worst it then ends the process. */
+static void
+on_complaint(int severity, const char *text)
+{
+  const char *limit = descriptors_explain(-errno);
+
+  if (severity >= EVENT_LOG_WARN)
+    log_error("%s%s%s", text, limit ? "; " : "", limit ? limit : "");
+}
+
 struct loop *
 loop_new(void *owner, unsigned index)
 {
@@ -150,6 +162,7 @@ loop_new(void *owner, unsigned index)
   bufs_init(&loop->bufs);
   pthread_mutex_init(&loop->lock, NULL);
 
+  event_set_log_callback(on_complaint);
   struct event_config *config = event_config_new();
   if (!config)
     goto fail;

@@ -13,7 +13,8 @@ import time
 
 from fronttest import PATIENCE, Server
 from servertest import connect, need_nbd, served
-from tooltest import MiB, case, check, contains, equal, run, vhdkit
+from tooltest import (MiB, case, check, contains, equal, program, run,
+                      vhdkit)
 from vhdimage import write_dynamic
 
 IN_CLOSE = 0x18
@@ -145,6 +146,14 @@ def _():
                                "'dir/of-a.vhd'")
         check("export 'b': it is the parent of" not in server.log(),
               server.log())
+
+
+@case("too few descriptors for a start are called by the name of their limit")
+def _():
+    vhdkit("create", "--size", str(MiB), "a.vhd")
+    done = program("/bin/sh", "-c", "ulimit -n 16; exec "
+                   f"'{os.environ['VHDKITD']}' --unix t.sock a.vhd", code=1)
+    contains(done.err, "raise its limit (ulimit -n, LimitNOFILE=)")
 
 
 @case("one that cannot be opened ends the start, and nothing stays locked")
