@@ -104,6 +104,45 @@ read_table(struct reader *r, struct salvage *s)
   return 0;
 }
 
+/* Entries behind those of the disk's blocks, to the end of the table's last
+ * sector, that lead to where a block can be.  There should be none: perhaps the
+ * whole table was shifted. */
+static uint32_t
+count_beyond(struct reader *r)
+{
+  const struct layout *l = r->l;
+  const uint64_t entries = MAX(l->header.max_table_entries, l->nblk);
+  const uint64_t end = MIN(round_up(entries, SECTOR_ENTRIES),
+                           HEADER_MAX_BLOCKS);
+  struct be32 raw[SECTOR_ENTRIES];
+  uint32_t found = 0;
+
+  for (uint64_t blk = l->nblk, n; blk < end; blk += n) {
+    const uint64_t off = l->header.table_offset + blk * 4;
+    n = MIN(end - blk, SECTOR_ENTRIES);
+    if (!range_fits(off, n * sizeof *raw, l->footer_off))
+      break;
+    if (file_read(r->file, raw, n * sizeof *raw, off) < 0)
+      continue;
+    for (uint64_t i = 0; i < n; i++)
+      found += judge_entry(l, 0, be32_get(raw[i])) == FATE_PLACED;
+  }
+  return found;
+}
+
+static void
+look_beyond(struct reader *r, struct salvage *s)
+{
+  const uint32_t n = count_beyond(r);
+
+  if (n == 0)
+    return;
+  s->sure = false;
+  reader_report(r, VHD_BROKEN, VHD_BAT_CORRUPT, "%" PRIu32 " entries behind "
+                "those of the disk's blocks lead to blocks, too: the table may "
+                "have been shifted, so that none of them is certain", n);
+}
+
 /* Where the table lies, as far as that can be: a header may tell of a huge
  * one. */
 static void
@@ -240,6 +279,7 @@ salvage_table(struct reader *r, struct salvage *s)
   if (e == 0)
     e = find_overlaps(s);
   if (e == 0) {
+    look_beyond(r, s);
     count(s);
     e = layout_find_slots(l);
   }

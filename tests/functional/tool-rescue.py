@@ -284,6 +284,23 @@ def _():
     equal(info()["blocks"]["stray"], 64)
 
 
+@case("a table that was shifted, so that its last entry lies behind it: nothing "
+      "of it is proven")
+def _():
+    for by in (1, 3):
+        wanted = make()
+        table = read_file("a.vhd")[TABLE:TABLE + 4 * NBLK]
+        put(TABLE, b"\xff" * 4 * by + table)
+        marks = rescue(wanted)
+        check("+" not in marks, "good sectors")
+        contains(str(info()["faults"]), "shifted")
+    # But not what creators leave there.
+    for padding in (bytes(4), b"\xff" * 4):
+        wanted = make()
+        put(TABLE + 4 * NBLK, padding * 4)
+        rescue(wanted, code=0, content_is_whole=True)
+
+
 @case("blocks that lie in no order are not put where they do not belong")
 def _():
     order = list(range(NBLK))
