@@ -66,8 +66,9 @@ def differing(before, after, size, start, end):
             if before[at:at + size] != after[at:at + size])
 
 
-def compare(before, after, unit, free, off=0):
-    """What is in use is as it was, and what is free is so or zeros."""
+def kept(before, after, unit, free, off=0):
+    """What is in use is as it was, and what is free is so or zeros.  Is it that
+    of some?"""
     equal(len(after), len(before))
     changed = False
     for piece in differing(before, after, 64 * KiB, 0, len(before)):
@@ -76,7 +77,11 @@ def compare(before, after, unit, free, off=0):
             check(at >= off and (at - off) // unit in free,
                   f"the sector at {at} is in use")
             check(not any(after[at:at + 512]), f"at {at} there are no zeros")
-    check(changed, "nothing was dropped")
+    return changed
+
+
+def compare(before, after, unit, free, off=0):
+    check(kept(before, after, unit, free, off), "nothing was dropped")
 
 
 def compacted(raw, unit, free, off=0, at_least=0.5):

@@ -401,9 +401,9 @@ def _():
     at += struct.unpack("<H", record[at + 32:at + 34])[0]
     equal(record[at], 0x11)
     old, count = record[at + 2], record[at + 1]
-    new = next(i for i in sorted(free, reverse=True)
-               if all(k in free for k in range(i, i + count)))
-    check(new * cluster > 16 * MiB, new)
+    new = next(i for i in sorted(free) if i * cluster > 18 * MiB and
+               all(k in free for k in range(i, i + count)))
+    check(new * cluster < 30 * MiB, new)
     moved = get("n.raw", old * cluster, count * cluster)
     put("n.raw", new * cluster, moved)
     for boot in (0, 32 * MiB - 512):

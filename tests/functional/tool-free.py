@@ -4,13 +4,16 @@
 nothing else does; and what must not be compacted so."""
 
 import os
+import shutil
 import struct
+import subprocess
+import time
 
-from freetest import (compacted, compare, get, image, need_free,
+from freetest import (compacted, compare, get, image, kept, need_free,
                       noise, not_looked_at, partitioned, put, random_file, tool,
                       untouched)
-from tooltest import (GiB, KiB, MiB, case, check, contains, content, equal, need,
-                      read_json, refused, run, vhdkit)
+from tooltest import (VHDKIT, GiB, KiB, MiB, case, check, contains, content,
+                      equal, need, read_json, refused, run, vhdkit)
 
 
 def debugfs(raw, *commands):
@@ -130,6 +133,30 @@ def _():
         size, free = free_blocks("fs.raw")
         compacted("fs.raw", size, free, off=0)
         tool("e2fsck", "-f", "-n", "now.raw")
+
+
+@case("killed at any time: what is in use is there, the image sound, and the "
+      "same again goes on")
+def _():
+    need_free("mkfs.ext4")
+    mkfs("fs.raw", size=64)
+    size, free = free_blocks("fs.raw")
+    image("fs.raw", block="16K")
+    before = content("a.vhd")
+    started = time.monotonic()
+    shutil.copy("a.vhd", "b.vhd")
+    vhdkit("compact", "--free", "b.vhd")
+    whole = time.monotonic() - started
+    for i in range(6):
+        with subprocess.Popen([VHDKIT, "compact", "--free", "a.vhd"],
+                              stdout=subprocess.DEVNULL) as process:
+            time.sleep(whole * i / 6)
+            process.kill()
+        vhdkit("check", "a.vhd", code=None)
+        kept(before, content("a.vhd"), size, free)
+    vhdkit("compact", "--free", "a.vhd")
+    vhdkit("check", "a.vhd")
+    compare(before, content("a.vhd"), size, free)
 
 
 @case("partitions inside of an extended one, however far in their tables lie")
