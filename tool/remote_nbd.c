@@ -10,8 +10,8 @@
  * A slot holds one chunk of the disk, which begins at a multiple of its size:
  * for reading, chunk c lies in slot c % SLOTS and nowhere else.
  *
- * A server may take whole blocks of its own only: of one that is written in part
- * the rest is read first.
+ * A server may take whole blocks of its own only: of one that is written in
+ * part the rest is read first.
  *
  * Waiting is done in libnbd's loop, a while at a time, so that a signal ends
  * it: then a request returns -EINTR. */
