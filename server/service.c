@@ -355,6 +355,7 @@ step_by_helper(void *opaque, enum online_step step, const char *path,
                const struct online_order *order, struct vhd_error *err)
 {
   static const enum broker_op op[] = {
+    [ONLINE_STEP_LOOK] = BROKER_LOOK,
     [ONLINE_STEP_SNAPSHOT] = BROKER_SNAPSHOT,
     [ONLINE_STEP_RESIZE] = BROKER_RESIZE,
     [ONLINE_STEP_COMPACT] = BROKER_COMPACT,

@@ -128,6 +128,11 @@ check(struct online *o, struct vhd_error *err)
       o->found.will_be || file_id_of(o->found.path, &file) < 0 ||
       !file_id_same(&file, &o->gen->files.id[0]))
     return refuse(err, o, "its name leads to another file by now");
+  if (o->entry->source == &disks_source)
+    return refuse(
+      err, o,
+      "it is a disk's, whose files have their own order: versions, "
+      "and a child of one of them for each client");
   if (o->gen->export.readonly)
     return refuse(err, o, "it is served read-only");
   if (o->meaning.origin.raw)
@@ -296,7 +301,9 @@ carry_out(struct online *o, struct online_result *result,
   const enum online_what what = o->order->what;
   int r = 0;
 
-  if (what == ONLINE_MERGE)
+  if (what == ONLINE_SNAPSHOT || what == ONLINE_RESIZE)
+    r = step(o, ONLINE_STEP_LOOK, err);
+  else if (what == ONLINE_MERGE)
     r = step(o, ONLINE_STEP_FLATTEN, err);
   return r < 0 ? r : change(o, last[what], result, err);
 }

@@ -41,6 +41,8 @@ struct online_order {
 
 /* Parts of it, which are done to closed files. */
 enum online_step {
+  ONLINE_STEP_LOOK, /* at what the next two look at, which may take long,
+                     * while it is in use */
   ONLINE_STEP_SNAPSHOT,
   ONLINE_STEP_RESIZE,
   ONLINE_STEP_COMPACT,

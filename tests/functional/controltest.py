@@ -73,13 +73,17 @@ class Control:
     def ask(self, verb, **args):
         return self.answer(self.send(verb, **args))
 
-    def refusal(self, verb, **args):
-        """The class of the error that it must be answered with."""
+    def error(self, number):
+        """The error that the request must be answered with."""
         try:
-            result = self.ask(verb, **args)
+            result = self.answer(number)
         except Refused as why:
             return why
-        raise AssertionError(f"{verb} {args} gave {result}")
+        raise AssertionError(f"the answer is {result}")
+
+    def refusal(self, verb, **args):
+        """The same of a request that is sent now."""
+        return self.error(self.send(verb, **args))
 
     def close(self):
         self.reader.close()

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 
+from controltest import CONTROL, Control
 from fronttest import Server
 from mounttest import end, goes_with_us, root_or_skip, unmount
 from servertest import connect, nbd, need_nbd, served
@@ -149,6 +150,36 @@ def _():
 @case("a hung disk under one export, by threads")
 def _():
     hung("--io", "threads")
+
+
+@case("a change of an image whose disk hangs holds up no other's clients")
+def _():
+    with beside(fuse_image(), "slow.vhd", "--control", CONTROL) as \
+            (fuse, quick, slow):
+        slow.pread(4096, 0)
+        fuse.send_signal(signal.SIGSTOP)
+        slow.aio_pread(nbd.Buffer(MiB), MiB)
+        slow.poll(0)
+        change = Control()
+        change.send("resize", export="slow", size=32 * MiB)
+        # A loop that waited for the gate would answer none of these.
+        print(f"# 99 % of reads within {percentile(quick) * 1e3:.2f} ms")
+        quick.pwrite(os.urandom(MiB), MiB)
+        # So does a change of another: it looks for children in the folder, in
+        # which a file hangs; but no client waits for that.
+        other = Control()
+        other.send("snapshot", export="quick", name="frozen.vhd")
+        percentile(quick)
+        slow.aio_pread(nbd.Buffer(4096), 0)  # held
+        slow.poll(0)
+        quick.flush()
+        equal(slow.aio_in_flight(), 2)
+        fuse.send_signal(signal.SIGCONT)
+        # The file is a mount of its own, which cannot grow.
+        change.error(change.last)
+        check(answered(slow), "held for ever")
+        other.answer(other.last)
+        equal(other.ask("status")["clients"], 2)
 
 
 @case("a client has its time for the handshake while its image is slow to open")

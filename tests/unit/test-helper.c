@@ -226,7 +226,7 @@ images_are_changed_by_their_own_kind(void **state)
   talk = talk_begin(BROKER_CHANGES);
   ask_change(&talk, BROKER_READ, "home/disk.vhd", "", -EACCES);
   ask_change(&talk, BROKER_UNLINK_COMPANION, "home/disk.vhd", "", -EACCES);
-  for (unsigned op = BROKER_SNAPSHOT; op <= BROKER_REBASE; op++)
+  for (unsigned op = BROKER_LOOK; op <= BROKER_REBASE; op++)
     ask_change(&talk, op, "home/other.vhd", "a.vhd", -EACCES);
   for (size_t i = 0; i < N(wrong); i++)
     ask_change(&talk, BROKER_SNAPSHOT, "home/disk.vhd", wrong[i], -EINVAL);

@@ -415,7 +415,9 @@ broker_change(enum broker_op op, const char *path, const char *name,
   if (fd >= 0)
     close(fd);
   if (r < 0)
-    return fail_system(err, -r, "%s: the helper that changed it has died",
+    return fail_system(err, -r,
+                       "%s: the helper that changed it has died, or took too "
+                       "long",
                        path);
   return answer.result < 0 ? say_why(err, &answer) : 0;
 }

@@ -24,7 +24,7 @@ void broker_renew(void);
 /* Nothing is open any more. */
 void broker_end(void);
 
-/* Has a helper change an image as a whole: op is BROKER_SNAPSHOT or one that
+/* Has a helper change an image as a whole: op is BROKER_LOOK or one that
  * follows it.  name: of a new file beside it, or NULL. */
 int broker_change(enum broker_op op, const char *path, const char *name,
                   uint64_t size, uint32_t msec, struct vhd_error *err);

@@ -5,10 +5,12 @@
 #include "keeper/broker/changes.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -18,6 +20,8 @@
 #include "vhdkit.h"
 
 #define SUFFIX ".vhd"
+#define LOOK_MSEC 10000
+#define CHANGE_MSEC 5000
 
 /* One change. */
 struct change {
@@ -58,6 +62,30 @@ name_beside(struct change *c, struct vhd_error *err)
 }
 
 /* ------------------------------------------------------------------ changes */
+
+/* Nobody cares which there are. */
+static int
+pass_over(void *opaque, const char *path)
+{
+  (void)opaque;
+  (void)path;
+  return 0;
+}
+
+static int
+look(struct change *c, struct vhd_error *err)
+{
+  struct vhd_open_options open = c->open;
+  struct vhd_image *image;
+
+  open.flags = VHD_OPEN_READONLY | VHD_OPEN_UNLOCKED | VHD_OPEN_NO_PARENT;
+  const int r = vhd_open(c->path, &open, &image, err);
+  if (r < 0)
+    return r;
+  vhd_find_children(image, NULL, UINT_MAX, pass_over, NULL);
+  vhd_close(image, NULL);
+  return 0;
+}
 
 static struct vhd_chain_options
 chain_options(const struct change *c)
@@ -180,6 +208,8 @@ static int
 carry_out(struct change *c, struct vhd_error *err)
 {
   switch ((enum broker_op)c->request->op) {
+  case BROKER_LOOK:
+    return look(c, err);
   case BROKER_SNAPSHOT:
     return snapshot(c, err);
   case BROKER_RESIZE:
@@ -195,6 +225,35 @@ carry_out(struct change *c, struct vhd_error *err)
   }
 }
 
+/* Clients wait while the image is closed, and the folder may have files of a
+ * disk that hangs: who does not come to an end in time is killed by it. */
+static void
+limit_time(const struct broker_request *request)
+{
+  const unsigned msec = request->op == BROKER_FLATTEN ? 0
+                        : request->op == BROKER_LOOK  ? LOOK_MSEC
+                        : request->op == BROKER_COMPACT
+                          ? CHANGE_MSEC + request->msec
+                          : CHANGE_MSEC;
+  const struct itimerval time = {
+    .it_value = { .tv_sec = msec / 1000, .tv_usec = msec % 1000 * 1000 },
+  };
+  sigset_t set;
+
+  sigemptyset(&set);
+  sigaddset(&set, SIGALRM);
+  signal(SIGALRM, SIG_DFL);
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+  setitimer(ITIMER_REAL, &time, NULL);
+}
+
+static void
+end_limit(void)
+{
+  setitimer(ITIMER_REAL, &(const struct itimerval){ .it_value.tv_sec = 0 },
+            NULL);
+}
+
 void
 changes_carry_out(struct policy *policy, const struct options *options,
                   const struct broker_request *request,
@@ -206,11 +265,13 @@ changes_carry_out(struct policy *policy, const struct options *options,
     .open = { .roots = options->roots.items, .nroots = options->roots.n },
   };
 
+  limit_time(request);
   int r = policy_place(policy, request->path, c.path);
   if (r < 0)
     r = fail_system(&err, -r, "%s", request->path);
   else
     r = carry_out(&c, &err);
+  end_limit();
   answer->result = r;
   answer->code = err.code;
   snprintf(answer->text, sizeof answer->text, "%s", err.message);

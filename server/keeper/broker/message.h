@@ -34,6 +34,7 @@ enum broker_op {
   BROKER_MAKE_PLACE,     /* a folder for journals */
   /* Of the image .path, which may be written, as a whole; the answer has an
    * error's code and text.  .to is the name of a new file beside it. */
+  BROKER_LOOK,     /* looks for its children, as the next two do */
   BROKER_SNAPSHOT, /* freezes it as .to */
   BROKER_RESIZE,   /* to .size */
   BROKER_COMPACT,  /* until .msec have gone by */
