@@ -39,6 +39,15 @@ tests_unit_test_list_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_list_SOURCES = tests/unit/test-list.c
 
+check_PROGRAMS += tests/unit/test-online
+TESTS += tests/unit/test-online
+TSAN_TESTS += tests/unit/test-online
+tests_unit_test_online_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_online_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_online_LDADD = server/libserver.la lib/libvhdkit.la \
+	$(LIBURING_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_online_SOURCES = tests/unit/test-online.c
+
 check_PROGRAMS += tests/unit/test-log-cause
 TESTS += tests/unit/test-log-cause
 tests_unit_test_log_cause_CPPFLAGS = $(UNIT_CPPFLAGS)
