@@ -3,6 +3,7 @@
 """Who serves is killed under load: the clients of a disk come again to the same
 children, and find all that was acknowledged to them."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -30,7 +31,7 @@ class Machine:
         self.kept = 0  # of those, what was seen to be there after a kill
         self.wrong = None
         self.ends = threading.Event()
-        self.thread = threading.Thread(target=self.work)
+        self.thread = threading.Thread(target=self.work, daemon=True)
         self.thread.start()
 
     def piece(self, n):
@@ -73,10 +74,30 @@ class Machine:
             pass
 
 
+started = []
+
+
 def start():
     server = Server(["--config", config(ANYBODY), "--unix", SOCKET])
+    started.append(server)
     server.wait_for("listening on ")
     return server
+
+
+@contextlib.contextmanager
+def nothing_left():
+    """Of servers, whatever goes wrong."""
+    try:
+        yield
+    except BaseException:
+        for server in started:
+            print("#", server.log().replace("\n", "\n# "))
+        raise
+    finally:
+        while started:
+            server = started.pop()
+            if server.process.poll() is None:
+                server.kill()
 
 
 def wait_progress(machines, pieces):
@@ -105,6 +126,7 @@ def finish(machines, server):
 
 
 @case("the worker is killed, again and again")
+@nothing_left()
 def _():
     need_nbd()
     make_disk()
@@ -118,6 +140,7 @@ def _():
 
 
 @case("all of it is killed, and started again")
+@nothing_left()
 def _():
     need_nbd()
     make_disk()
@@ -141,6 +164,7 @@ def helpers(server):
 
 
 @case("helpers are killed while children are made, and others take over")
+@nothing_left()
 def _():
     need_nbd()
     make_disk()
