@@ -126,6 +126,7 @@ def _():
         server.wait_for("3.vhd")
         link("production", 4)
         check(is_refused(f"{DISK}/pc3"), "of what is not there")
+        server.wait_for(f"the disk '{DISK}' has no version 'production'")
         link("production", 2)
         h = connect(f"{DISK}/pc2")
         equal(bytes(h.pread(4, 0)), b"v2v2")

@@ -130,6 +130,24 @@ find_parent(const struct server_config *config, const char *disk,
                                  found->path, sizeof found->path, NULL);
 }
 
+/* Who may have the disk, which is there, is told that this is not as it should
+ * be; and so is the log. */
+static int
+find_boot(const struct server_config *config, const char *disk,
+          const char *version, struct found *found, struct vhd_error *err)
+{
+  const int r = find_parent(config, disk, version, found);
+  char folder[PATH_MAX];
+
+  if (r != -ENOENT ||
+      snprintf(folder, sizeof folder, "%s/%s", config->provision.disks,
+               disk) >= (int)sizeof folder ||
+      access(folder, F_OK) < 0)
+    return r;
+  return fail_state(err, ENODATA, "the disk '%s' has no version '%s'", disk,
+                    version);
+}
+
 static int
 make_child(const struct server_config *config, const char *disk,
            const char *client, const char *version, bool fresh,
@@ -140,7 +158,7 @@ make_child(const struct server_config *config, const char *disk,
 
   /* A disk that there is not needs no helper to say so. */
   memcpy(path, found->path, sizeof path);
-  int r = find_parent(config, disk, version, found);
+  int r = find_boot(config, disk, version, found, err);
   if (r < 0)
     return r;
   r = config->make_child
@@ -168,7 +186,7 @@ find_child(const struct server_config *config, const char *disk,
   if (purpose == SOURCE_OPENS || purpose == SOURCE_OPENS_ANEW)
     return make_child(config, disk, client, origin->version, anew, found, err);
   found->will_be = true;
-  return find_parent(config, disk, origin->version, found);
+  return find_boot(config, disk, origin->version, found, err);
 }
 
 static int
