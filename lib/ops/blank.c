@@ -60,7 +60,7 @@ blank_check_size(const char *path, enum vhd_type type, uint64_t size,
                  struct vhd_error *err)
 {
   if (size == 0)
-    return vhd_fail(err, VHD_SIZE, EINVAL,
+    return vhd_fail(err, VHD_ARGUMENT, EINVAL,
                     "%s: a disk of no bytes at all cannot be in a VHD", path);
   if (size % VHD_SECTOR_SIZE != 0)
     return vhd_fail(err, VHD_ARGUMENT, EINVAL,
