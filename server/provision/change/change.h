@@ -7,6 +7,8 @@
  * next does first what a killed one left to do (disk_settle()).  So a disk is
  * at each moment, for all who look at it, as it was or as it is to be.
  *
+ * What is said of a version (text) is one line, or "".
+ *
  * All of it may be asked for again, and ends as if it had been done once.  For
  * one that would mean more the second time, who asks says what he saw.
  *

@@ -161,7 +161,13 @@ disk_work_forbid(struct disk_work *work, const char *path)
   const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0 || fstat(fd, &st) < 0 ||
       fchmod(fd, st.st_mode & 07777 & ~(mode_t)0222) < 0 || fsync(fd) < 0)
-    r = fail_system(work->err, errno, "%s", path);
+    r =
+      errno == EPERM
+        ? fail_state(work->err, EPERM,
+                     "%s can be written to, and belongs to another user, who "
+                     "alone can forbid that: chmod a-w",
+                     path)
+        : fail_system(work->err, errno, "%s", path);
   if (fd >= 0)
     close(fd);
   return r;
