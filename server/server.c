@@ -454,6 +454,12 @@ server_change_clients(struct server *server,
   return catalog_change_clients(server->catalog, provision, err);
 }
 
+void
+server_sweep(struct server *server)
+{
+  catalog_sweep(server->catalog);
+}
+
 int
 server_stop(struct server *server, struct vhd_error *err)
 {

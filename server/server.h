@@ -85,6 +85,9 @@ int server_change_clients(struct server *server,
                           const struct provision_config *provision,
                           struct vhd_error *err);
 
+/* To be called now and then, for what is due.  Main thread. */
+void server_sweep(struct server *server);
+
 /* Somebody was not served because of a limit: -EUSERS, of connections; -EDQUOT,
  * of those of one address; -EMFILE and -ENFILE, of descriptors, the process's
  * and the system's; -ENOMEM; -ESHUTDOWN; -ECONNREFUSED: nobody new

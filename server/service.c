@@ -178,10 +178,12 @@ on_idle(evutil_socket_t fd, short what, void *opaque)
 static void
 on_time(evutil_socket_t fd, short what, void *opaque)
 {
+  struct service *s = opaque;
+
   (void)fd;
   (void)what;
-  (void)opaque;
   log_cause_tell(false);
+  server_sweep(s->server);
 }
 
 static void
@@ -306,12 +308,11 @@ give_up_rights(struct service *s, struct vhd_error *err)
 }
 
 static int
-make_child(void *opaque, const struct server_child *child,
-           struct vhd_error *err)
+order_child(enum broker_verb verb, const struct server_child *child,
+            struct vhd_error *err)
 {
-  struct broker_order order = { .verb = BROKER_CHILD, .fresh = child->fresh };
+  struct broker_order order = { .verb = verb, .fresh = child->fresh };
 
-  (void)opaque;
   if (snprintf(order.disk, sizeof order.disk, "%s", child->disk) >=
         (int)sizeof order.disk ||
       snprintf(order.client, sizeof order.client, "%s", child->client) >=
@@ -322,10 +323,31 @@ make_child(void *opaque, const struct server_child *child,
   return orders_give(&order, err);
 }
 
+static int
+make_child(void *opaque, const struct server_child *child,
+           struct vhd_error *err)
+{
+  (void)opaque;
+  return order_child(BROKER_CHILD, child, err);
+}
+
+static int
+remove_child(void *opaque, const char *disk, const char *client,
+             struct vhd_error *err)
+{
+  const struct server_child child = { .disk = disk,
+                                      .client = client,
+                                      .version = "" };
+
+  (void)opaque;
+  return order_child(BROKER_REMOVE, &child, err);
+}
+
 static void
 fill_config(struct service *s)
 {
   s->config.make_child = make_child;
+  s->config.remove_child = remove_child;
 #ifdef HAVE_TLS
   s->config.tls_stream = s->tls ? make_tls_stream : NULL;
   s->config.tls_opaque = s->tls;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/container.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/log_cause.h"
@@ -142,6 +143,78 @@ catalog_count(struct catalog *catalog)
   return n;
 }
 
+/* ------------------------------------------------------------ what is to go */
+
+static const struct origin gone = { .goes = true };
+
+struct sweeping {
+  struct io_work work;
+  struct entry *entry; /* occupied */
+};
+
+/* On a thread of the entry's queue. */
+static void
+run_sweep(struct io_work *work)
+{
+  struct sweeping *s = CONTAINER_OF(work, struct sweeping, work);
+  struct entry *entry = s->entry;
+  struct catalog *catalog = entry->catalog;
+  struct io_queue *queue = entry->queue;
+  struct vhd_error err = { .code = VHD_OK };
+  struct found found;
+
+  free(s);
+  if (entry->source->find(&catalog->config, entry->name, &gone, SOURCE_REMOVES,
+                          &found, &err) < 0 &&
+      err.code != VHD_OK)
+    log_warning("export '%s': %s", entry->name, err.message);
+  pthread_mutex_lock(&catalog->live.lock);
+  struct io_work *more = entry_vacate(entry);
+  pthread_mutex_unlock(&catalog->live.lock);
+  if (more)
+    io_queue_run(queue, more);
+}
+
+/* The lock is held.  NULL: he is here again, or memory is short. */
+static struct sweeping *
+begin_sweep(struct catalog *catalog, const char *name)
+{
+  struct sweeping *s = calloc(1, sizeof *s);
+
+  if (s && !entry_find(catalog, &disks_source, name))
+    s->entry = entry_new(catalog, &disks_source, name, &gone);
+  if (s && s->entry) {
+    s->work.run = run_sweep;
+    entry_occupy(s->entry);
+    return s;
+  }
+  free(s);
+  return NULL;
+}
+
+void
+catalog_sweep(struct catalog *catalog)
+{
+  const uint64_t linger =
+    catalog->config.provision.linger_sec * UINT64_C(1000000000);
+  char *name;
+
+  do {
+    struct sweeping *s = NULL;
+    struct io_queue *queue = NULL;
+    pthread_mutex_lock(&catalog->live.lock);
+    name = sessions_take_gone(catalog->sessions, clock_ns(), linger);
+    if (name)
+      s = begin_sweep(catalog, name);
+    if (s)
+      queue = s->entry->queue;
+    pthread_mutex_unlock(&catalog->live.lock);
+    if (s)
+      io_queue_run(queue, &s->work);
+    free(name);
+  } while (name);
+}
+
 /* -------------------------------------------------------------- start, end */
 
 /* The lock is held: nobody has a reference to the generation any more. */
@@ -155,8 +228,8 @@ on_left(struct generation *gen)
   entry->current = NULL;
   gen->owner = NULL;
   if (entry->now.origin.fresh)
-    sessions_note(entry->catalog->sessions, entry->name, clock_ns(),
-                  entry_linger(entry));
+    sessions_note(entry->catalog->sessions, entry->name,
+                  entry->now.origin.goes, clock_ns(), entry_linger(entry));
   entry_forget(entry);
 }
 

@@ -71,6 +71,10 @@ bool catalog_get(struct catalog *catalog, const struct asker *asker,
  * beginning, and of a folder's those that somebody uses. */
 unsigned catalog_count(struct catalog *catalog);
 
+/* Removes children of clients who have gone and will not need them.  Now and
+ * then; waits for no disk. */
+void catalog_sweep(struct catalog *catalog);
+
 /* No image is opened yet. */
 int catalog_new(const struct server_config *config, struct catalog **catalog,
                 struct vhd_error *err);

@@ -112,7 +112,7 @@ find_anew(struct entry *entry, const struct meaning *meaning,
   const int r = find(entry, meaning, SOURCE_OPENS_ANEW, found, err);
   if (r == 0) {
     pthread_mutex_lock(&catalog->live.lock);
-    sessions_note(catalog->sessions, entry->name, clock_ns(),
+    sessions_note(catalog->sessions, entry->name, false, clock_ns(),
                   entry_linger(entry));
     pthread_mutex_unlock(&catalog->live.lock);
   }

@@ -90,7 +90,10 @@ struct server_config {
    * *err.  May be NULL where there are no disks. */
   int (*make_child)(void *opaque, const struct server_child *child,
                     struct vhd_error *err);
-  void *make_child_opaque;
+  /* And that there is none any more. */
+  int (*remove_child)(void *opaque, const char *disk, const char *client,
+                      struct vhd_error *err);
+  void *child_opaque;
 
   /* The last connection has gone (for --fd and inetd).  On a loop's thread;
    * must only post or write to a pipe.  May be NULL. */

@@ -181,6 +181,14 @@ def _():
     with serving_disks(rule, 'unknown = "throwaway";', "linger = 0;"):
         write_first(connect(f"{DISK}/x"), b"mine")
         equal(first(connect(f"{DISK}/x")), b"v2v2")
+        stays = connect(f"{DISK}/y")
+        first(connect(f"{DISK}/pc1"))
+        end = time.monotonic() + PATIENCE
+        while len(os.listdir(f"children/{DISK}")) > 2:
+            check(time.monotonic() < end, "nothing is thrown away")
+            time.sleep(0.1)
+        equal(sorted(os.listdir(f"children/{DISK}")), ["pc1.vhd", "y.vhd"])
+        write_first(stays, b"mine")
 
 
 @case("two machines that are the same client: the second one is refused")

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -28,7 +29,7 @@ is_over(const struct sessions *sessions, const char *name, uint64_t sec)
 static void
 note(struct sessions *sessions, const char *name, uint64_t sec)
 {
-  sessions_note(sessions, name, BEGIN + sec * SEC, LINGER);
+  sessions_note(sessions, name, false, BEGIN + sec * SEC, LINGER);
 }
 
 /* He may have been connected when the server died. */
@@ -71,7 +72,7 @@ without_a_linger_time_each_session_is_over(void **state)
 
   (void)state;
   assert_true(sessions_is_over(sessions, "a", BEGIN, 0));
-  sessions_note(sessions, "a", BEGIN, 0);
+  sessions_note(sessions, "a", false, BEGIN, 0);
   assert_true(sessions_is_over(sessions, "a", BEGIN, 0));
   sessions_free(sessions);
 }
@@ -96,6 +97,31 @@ many_come_and_go(void **state)
   sessions_free(sessions);
 }
 
+/* What is to go is told of once, when its time has come; and not of who came
+ * again meanwhile. */
+static void
+what_is_to_go_is_told(void **state)
+{
+  struct sessions *sessions = sessions_new(BEGIN);
+
+  (void)state;
+  sessions_note(sessions, "a", true, BEGIN, LINGER);
+  sessions_note(sessions, "b", false, BEGIN, LINGER);
+  sessions_note(sessions, "c", true, BEGIN + 10 * SEC, LINGER);
+  assert_null(sessions_take_gone(sessions, BEGIN + 299 * SEC, LINGER));
+  /* The others are forgotten, and these are not. */
+  sessions_note(sessions, "d", false, BEGIN + 900 * SEC, LINGER);
+  char *a = sessions_take_gone(sessions, BEGIN + 900 * SEC, LINGER);
+  char *c = sessions_take_gone(sessions, BEGIN + 900 * SEC, LINGER);
+  assert_string_equal(a, "a");
+  assert_string_equal(c, "c");
+  free(a);
+  free(c);
+  assert_null(sessions_take_gone(sessions, BEGIN + 9000 * SEC, LINGER));
+  sessions_note(sessions, "e", true, BEGIN + 9000 * SEC, LINGER);
+  sessions_free(sessions);
+}
+
 int
 main(void)
 {
@@ -104,6 +130,7 @@ main(void)
     cmocka_unit_test(who_was_away_boots),
     cmocka_unit_test(without_a_linger_time_each_session_is_over),
     cmocka_unit_test(many_come_and_go),
+    cmocka_unit_test(what_is_to_go_is_told),
   };
 
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,6 +68,7 @@ describe_child(const struct ruling *ruling, struct sense *sense)
     .lone = true,
     .fresh = ruling->policy == PROVISION_DISCARD ||
              ruling->policy == PROVISION_THROWAWAY,
+    .goes = ruling->policy == PROVISION_THROWAWAY,
     .quota = ruling->quota,
   };
 }
@@ -162,10 +163,19 @@ make_child(const struct server_config *config, const char *disk,
   if (r < 0)
     return r;
   r = config->make_child
-        ? config->make_child(config->make_child_opaque, &child, err)
+        ? config->make_child(config->child_opaque, &child, err)
         : fail_system(err, ENOTSUP, "disk '%s'", disk);
   memcpy(found->path, path, sizeof path);
   return r;
+}
+
+static int
+remove_child(const struct server_config *config, const char *disk,
+             const char *client, struct vhd_error *err)
+{
+  return config->remove_child
+           ? config->remove_child(config->child_opaque, disk, client, err)
+           : 0;
 }
 
 static int
@@ -181,6 +191,8 @@ find_child(const struct server_config *config, const char *disk,
 
   if (r < 0)
     return r;
+  if (purpose == SOURCE_REMOVES)
+    return remove_child(config, disk, client, err);
   if (!anew && access(found->path, F_OK) == 0)
     return 0;
   if (purpose == SOURCE_OPENS || purpose == SOURCE_OPENS_ANEW)

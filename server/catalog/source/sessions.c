@@ -14,6 +14,7 @@ struct session {
   UT_hash_handle hh; /* in the order in which they were noted */
   char *name;        /* the key */
   uint64_t left_ns;
+  bool goes;
 };
 
 struct sessions {
@@ -64,22 +65,35 @@ is_past(uint64_t left_ns, uint64_t now_ns, uint64_t linger_ns)
   return now_ns - left_ns >= linger_ns;
 }
 
+static void
+forget_past(struct sessions *sessions, uint64_t now_ns, uint64_t linger_ns)
+{
+  struct session *session, *next;
+
+  HASH_ITER(hh, sessions->all, session, next) {
+    if (!is_past(session->left_ns, now_ns, linger_ns))
+      break;
+    if (!session->goes)
+      forget(sessions, session);
+  }
+}
+
 /* Where memory is short, who comes again in time boots nevertheless, unless the
  * server is young. */
 void
-sessions_note(struct sessions *sessions, const char *name, uint64_t now_ns,
-              uint64_t linger_ns)
+sessions_note(struct sessions *sessions, const char *name, bool goes,
+              uint64_t now_ns, uint64_t linger_ns)
 {
   struct session *session = find(sessions, name);
 
   if (session)
     forget(sessions, session);
-  while (sessions->all && is_past(sessions->all->left_ns, now_ns, linger_ns))
-    forget(sessions, sessions->all);
+  forget_past(sessions, now_ns, linger_ns);
   session = calloc(1, sizeof *session);
   if (!session)
     return;
   session->left_ns = now_ns;
+  session->goes = goes;
   session->name = strdup(name);
   if (session->name) {
     HASH_ADD_KEYPTR(hh, sessions->all, session->name, strlen(session->name),
@@ -89,6 +103,23 @@ sessions_note(struct sessions *sessions, const char *name, uint64_t now_ns,
   }
   free(session->name);
   free(session);
+}
+
+char *
+sessions_take_gone(struct sessions *sessions, uint64_t now_ns,
+                   uint64_t linger_ns)
+{
+  struct session *session = sessions->all;
+
+  while (session && is_past(session->left_ns, now_ns, linger_ns) &&
+         !session->goes)
+    session = session->hh.next;
+  if (!session || !is_past(session->left_ns, now_ns, linger_ns))
+    return NULL;
+  char *name = session->name;
+  HASH_DEL(sessions->all, session);
+  free(session);
+  return name;
 }
 
 bool

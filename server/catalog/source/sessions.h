@@ -22,9 +22,15 @@ struct sessions *sessions_new(uint64_t now_ns);
 void sessions_free(struct sessions *sessions);
 
 /* The last connection of that name has gone, or one has just begun a boot.
- * Those who left before now_ns - linger_ns are forgotten. */
-void sessions_note(struct sessions *sessions, const char *name,
+ * Those who left before now_ns - linger_ns are forgotten, unless something of
+ * theirs goes with them. */
+void sessions_note(struct sessions *sessions, const char *name, bool goes,
                    uint64_t now_ns, uint64_t linger_ns);
+
+/* The name of one that is over, and with whom something goes; it is forgotten.
+ * To be freed; NULL: there is none. */
+char *sessions_take_gone(struct sessions *sessions, uint64_t now_ns,
+                         uint64_t linger_ns);
 
 /* Nobody has it now: does who comes boot? */
 bool sessions_is_over(const struct sessions *sessions, const char *name,

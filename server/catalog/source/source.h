@@ -35,6 +35,7 @@ struct origin {
   bool stays; /* opened at start, and open until the end */
   bool lone;  /* one client at a time has it, whoever that is */
   bool fresh; /* at each boot of the client's: another image than before */
+  bool goes;  /* it is removed when the client has gone for good */
   char version[33]; /* what a new image is made from */
   uint64_t quota;   /* bytes of the image's file; 0: no limit */
 };
@@ -58,6 +59,7 @@ enum source_purpose {
   SOURCE_LOOKS_ANEW, /* at what SOURCE_OPENS_ANEW would find */
   SOURCE_OPENS,
   SOURCE_OPENS_ANEW, /* a boot begins: for origin.fresh */
+  SOURCE_REMOVES,    /* what is there goes: for origin.goes */
 };
 
 typedef int source_visit(void *opaque, const char *name,
