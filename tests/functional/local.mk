@@ -58,6 +58,9 @@ DISKS_TESTS = \
 dist_check_SCRIPTS += $(DISKS_TESTS)
 TESTS += $(DISKS_TESTS)
 dist_check_DATA += tests/functional/diskstest.py
+TSAN_TESTS += \
+	tests/functional/disks-children.py \
+	tests/functional/disks-identity.py
 
 # The server's data path.
 SERVER_TESTS = \
