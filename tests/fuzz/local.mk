@@ -13,6 +13,7 @@
 #                      not use
 #   fuzz_handshake     bytes of a client to NBD's option haggling, no sockets
 #   fuzz_transmission  NBD requests and the replies to them, no sockets
+#   fuzz_request       a line of the control socket
 #   fuzz_connection    a script of what one or two clients do, plain or over
 #                      TLS, to a whole server with images: messages sound and
 #                      unsound, in pieces, cut short, pipelined, raw bytes,
@@ -26,7 +27,7 @@
 # See tests/local.mk for how to add a test.
 
 FUZZ_TARGETS = fuzz_open fuzz_locator fuzz_usage fuzz_handshake \
-	fuzz_transmission $(FUZZ_SERVER)
+	fuzz_transmission fuzz_request $(FUZZ_SERVER)
 FUZZ_TIME = 60
 FUZZ_FLAGS = -max_len=65536 -timeout=20 -rss_limit_mb=1024
 
@@ -36,6 +37,7 @@ FUZZ_MAIN = tests/fuzz/fuzz.h
 fuzz_ready = tests/fuzz/fuzz_open tests/fuzz/fuzz_locator \
 	tests/fuzz/fuzz_usage \
 	tests/fuzz/fuzz_handshake tests/fuzz/fuzz_transmission \
+	tests/fuzz/fuzz_request \
 	$(FUZZ_SERVER:%=tests/fuzz/%)
 else
 FUZZ_MAIN = tests/fuzz/fuzz.h tests/fuzz/replay.c

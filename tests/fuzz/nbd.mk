@@ -5,6 +5,7 @@ FUZZ_NBD_MAIN =
 else
 FUZZ_NBD_MAIN = tests/fuzz/replay.c
 TESTS += tests/fuzz/fuzz_handshake tests/fuzz/fuzz_transmission
+TESTS += tests/fuzz/fuzz_request
 endif
 
 FUZZ_NBD_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/server
@@ -23,8 +24,16 @@ tests_fuzz_fuzz_transmission_LDADD = server/libnbdproto.la
 tests_fuzz_fuzz_transmission_SOURCES = tests/fuzz/fuzz_transmission.c \
 	$(FUZZ_NBD_MAIN)
 
+check_PROGRAMS += tests/fuzz/fuzz_request
+tests_fuzz_fuzz_request_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_fuzz_fuzz_request_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+tests_fuzz_fuzz_request_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_LDFLAGS)
+tests_fuzz_fuzz_request_LDADD = $(JANSSON_LIBS)
+tests_fuzz_fuzz_request_SOURCES = tests/fuzz/fuzz_request.c \
+	server/control/request.c server/control/request.h $(FUZZ_MAIN)
+
 EXTRA_DIST += tests/fuzz/corpus/fuzz_handshake \
-	tests/fuzz/corpus/fuzz_transmission
+	tests/fuzz/corpus/fuzz_request tests/fuzz/corpus/fuzz_transmission
 
 # The whole server, plain and over TLS.
 FUZZ_SERVER =
