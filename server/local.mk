@@ -137,6 +137,13 @@ server_libserver_la_SOURCES = \
 	server/control/events.h \
 	server/control/facts.c \
 	server/control/facts.h \
+	server/control/disks/change.c \
+	server/control/disks/job.c \
+	server/control/disks/job.h \
+	server/control/disks/look.c \
+	server/control/disks/schedule.c \
+	server/control/disks/schedule.h \
+	server/control/disks/verbs.h \
 	server/control/gather.c \
 	server/control/gather.h \
 	server/control/metrics/exports.c \
@@ -159,6 +166,8 @@ server_libserver_la_SOURCES = \
 	server/control/socket/reception.h \
 	server/control/socket/session.c \
 	server/control/socket/session.h \
+	server/control/socket/table.c \
+	server/control/socket/table.h \
 	server/control/verb/cancel.c \
 	server/control/verb/clients.c \
 	server/control/verb/disconnect.c \
@@ -168,7 +177,6 @@ server_libserver_la_SOURCES = \
 	server/control/verb/online.c \
 	server/control/verb/keeper.c \
 	server/control/verb/status.c \
-	server/control/verb/verbs.c \
 	server/control/verb/verbs.h \
 	server/control/world.h \
 	server/disk/budget.c \
@@ -251,6 +259,8 @@ server_libserver_la_SOURCES = \
 	server/provision/disk_folder.h \
 	server/provision/disk_name.c \
 	server/provision/disk_name.h \
+	server/provision/disk_order.c \
+	server/provision/disk_order.h \
 	server/provision/disk_schedule.c \
 	server/provision/disk_schedule.h \
 	server/provision/disk_text.c \
@@ -260,6 +270,8 @@ server_libserver_la_SOURCES = \
 	server/provision/rules.h \
 	server/server.c \
 	server/server.h \
+	server/hands.c \
+	server/hands.h \
 	server/service.c \
 	server/service.h
 if HAVE_TLS

@@ -23,9 +23,11 @@
 #include "config/resolve.h"
 #include "catalog/change.h"
 #include "control/reloads.h"
+#include "control/disks/schedule.h"
 #include "control/metrics/scrape.h"
 #include "control/socket/reception.h"
 #include "control/world.h"
+#include "hands.h"
 #include "keeper/broker/broker.h"
 #include "keeper/broker/orders.h"
 #include "keeper/keeper.h"
@@ -51,6 +53,7 @@ struct service {
   struct world world;
   struct reception *reception;
   struct scrape *scrape;
+  struct schedule *schedule;
   struct event *events[3]; /* the keeper, idle, time */
   int idle_fd;             /* becomes readable when the last client leaves */
 };
@@ -307,47 +310,11 @@ give_up_rights(struct service *s, struct vhd_error *err)
   return r;
 }
 
-static int
-order_child(enum broker_verb verb, const struct server_child *child,
-            struct vhd_error *err)
-{
-  struct broker_order order = { .verb = verb, .fresh = child->fresh };
-
-  if (snprintf(order.disk, sizeof order.disk, "%s", child->disk) >=
-        (int)sizeof order.disk ||
-      snprintf(order.client, sizeof order.client, "%s", child->client) >=
-        (int)sizeof order.client ||
-      snprintf(order.version, sizeof order.version, "%s", child->version) >=
-        (int)sizeof order.version)
-    return fail_system(err, ENAMETOOLONG, "disk '%s'", child->disk);
-  return orders_give(&order, err);
-}
-
-static int
-make_child(void *opaque, const struct server_child *child,
-           struct vhd_error *err)
-{
-  (void)opaque;
-  return order_child(BROKER_CHILD, child, err);
-}
-
-static int
-remove_child(void *opaque, const char *disk, const char *client,
-             struct vhd_error *err)
-{
-  const struct server_child child = { .disk = disk,
-                                      .client = client,
-                                      .version = "" };
-
-  (void)opaque;
-  return order_child(BROKER_REMOVE, &child, err);
-}
-
 static void
 fill_config(struct service *s)
 {
-  s->config.make_child = make_child;
-  s->config.remove_child = remove_child;
+  s->config.make_child = hands_make_child;
+  s->config.remove_child = hands_remove_child;
 #ifdef HAVE_TLS
   s->config.tls_stream = s->tls ? make_tls_stream : NULL;
   s->config.tls_opaque = s->tls;
@@ -371,27 +338,6 @@ start_server(struct service *s, struct vhd_error *err)
   return r;
 }
 
-/* What the worker cannot do to files itself. */
-static int
-step_by_helper(void *opaque, enum online_step step, const char *path,
-               const struct online_order *order, struct vhd_error *err)
-{
-  static const enum broker_op op[] = {
-    [ONLINE_STEP_LOOK] = BROKER_LOOK,
-    [ONLINE_STEP_SNAPSHOT] = BROKER_SNAPSHOT,
-    [ONLINE_STEP_RESIZE] = BROKER_RESIZE,
-    [ONLINE_STEP_COMPACT] = BROKER_COMPACT,
-    [ONLINE_STEP_FLATTEN] = BROKER_FLATTEN,
-    [ONLINE_STEP_REBASE] = BROKER_REBASE,
-  };
-
-  (void)opaque;
-  return broker_change(op[step], path, order->name, order->size, order->msec,
-                       err);
-}
-
-static const struct online_hands helpers_hands = { .step = step_by_helper };
-
 static void
 ask_reload(void *opaque)
 {
@@ -412,7 +358,8 @@ fill_world(struct service *s)
   s->world = (struct world){
     .loop = s->loop,
     .keeper = s->ties->keeper,
-    .hands = &helpers_hands,
+    .hands = &hands_of_images,
+    .disks = &hands_of_disks,
     .since_ns = clock_ns(),
     .file = { .path = s->setup->options->config, .read_ns = clock_ns() },
   };
@@ -462,6 +409,8 @@ start(struct service *s, struct vhd_error *err)
     fill_world(s);
     r = reception_new(&s->world, s->setup->admins, &s->reception, err);
     if (r == 0)
+      r = schedule_new(&s->world, &s->schedule, err);
+    if (r == 0)
       r = scrape_new(&s->world, &s->scrape, err);
   }
   return r == 0 ? listen_to_all(s, err) : r;
@@ -480,6 +429,7 @@ stop(struct service *s, struct vhd_error *err)
     reloads_end(&s->world);
   reception_close(s->reception);
   scrape_free(s->scrape);
+  schedule_free(s->schedule);
   for (size_t i = 0; i < sizeof s->events / sizeof *s->events; i++)
     if (s->events[i])
       event_free(s->events[i]);

@@ -164,6 +164,12 @@ json_int(const struct json *value)
   return number > 0 ? (uint64_t)number : 0;
 }
 
+bool
+json_has_int(const struct json *value)
+{
+  return json_is_integer(see(value));
+}
+
 double
 json_float(const struct json *value)
 {

@@ -37,6 +37,7 @@ void json_free(struct json *value);
 const struct json *json_get(const struct json *object, const char *key);
 const char *json_text(const struct json *value); /* NULL: it is no string */
 uint64_t json_int(const struct json *value);
+bool json_has_int(const struct json *value);
 double json_float(const struct json *value); /* any number */
 bool json_yes(const struct json *value);
 size_t json_count(const struct json *array);

@@ -142,6 +142,8 @@ tool_vhdkitctl_SOURCES = \
 	tool/ctl/change.c \
 	tool/ctl/clients.c \
 	tool/ctl/clients.h \
+	tool/ctl/disk.c \
+	tool/ctl/disks.c \
 	tool/ctl/events.c \
 	tool/ctl/exports.c \
 	tool/ctl/link.c \

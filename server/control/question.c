@@ -159,7 +159,9 @@ void
 question_fail_as(struct question *q, const struct vhd_error *err)
 {
   fail(q,
-       err->code == VHD_BUSY ? QUESTION_IN_USE
+       err->code == VHD_BUSY       ? QUESTION_IN_USE
+       : err->sys == ENOENT        ? QUESTION_NOT_FOUND
+       : err->code == VHD_ARGUMENT ? QUESTION_USAGE
        : err->code == VHD_STATE || err->code == VHD_JOURNAL
          ? QUESTION_REFUSED
          : class_of_errno(err->sys),

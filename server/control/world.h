@@ -10,6 +10,7 @@
 
 #include "control/reloads.h"
 
+struct disk_hands;
 struct facts;
 struct host;
 struct loop;
@@ -29,6 +30,7 @@ struct world {
   struct host *host; /* with the catalog, the budget and the limits */
   struct facts *facts;
   const struct online_hands *hands; /* change images as a whole */
+  const struct disk_hands *disks;   /* look at and change disks */
   struct worker *workers; /* one for each loop, each of that loop's thread */
   unsigned nworkers;
   pid_t keeper;

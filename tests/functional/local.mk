@@ -112,6 +112,7 @@ dist_check_DATA += \
 CONTROL_TESTS = \
 	tests/functional/control-change.py \
 	tests/functional/control-ctl.py \
+	tests/functional/control-disks.py \
 	tests/functional/control-hostile.py \
 	tests/functional/control-look.py \
 	tests/functional/control-metrics.py \

@@ -62,14 +62,18 @@ SERVER = {
     # What is asked at its socket, and the socket.
     "server/control/verb": "control client/connection client online catalog "
                            "catalog/source disk net config io nbd base",
-    "server/control/socket": "control/verb control net base",
+    # The same of disks, which are other processes' to look at.
+    "server/control/disks": "control client catalog catalog/source provision "
+                            "config net base",
+    "server/control/socket": "control/disks control/verb control net base",
     # The same for Prometheus.
     "server/control/metrics": "control client catalog disk net io nbd base",
-    "server/keeper/broker": "net/tls config provision base",
+    "server/keeper/broker": "net/tls config provision provision/change base",
     "server/keeper": "keeper/broker net/tls net config base",
     # Composition.
-    "server": "keeper keeper/broker control/metrics control/socket control "
-              "client/connection client/command client online disk "
+    "server": "provision keeper keeper/broker control/disks control/metrics "
+              "control/socket control client/connection client/command "
+              "client online disk "
               "catalog/start catalog catalog/source net/tls net "
               "config io nbd/handshake nbd base",
 }

@@ -12,7 +12,10 @@
 static const struct verb *const verbs[] = {
   &ctl_status, &ctl_clients, &ctl_exports, &ctl_top, &ctl_events,
   &ctl_reload, &ctl_drain, &ctl_undrain, &ctl_disconnect, &ctl_snapshot,
-  &ctl_merge, &ctl_resize, &ctl_compact, &ctl_stop, &ctl_ask, NULL,
+  &ctl_merge, &ctl_resize, &ctl_compact, &ctl_disks, &ctl_versions,
+  &ctl_children, &ctl_new_version, &ctl_test, &ctl_promote, &ctl_rollback,
+  &ctl_describe, &ctl_delete_version, &ctl_apply, &ctl_discard, &ctl_stop,
+  &ctl_ask, NULL,
 };
 
 static const struct program vhdkitctl = {

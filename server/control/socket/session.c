@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/log_cause.h"
 #include "control/say.h"
-#include "control/verb/verbs.h"
+#include "control/socket/table.h"
 #include "control/world.h"
 
 /* Lines that one may have looked at before others have their turn. */

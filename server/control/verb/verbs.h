@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* verbs.h: the verbs of the control socket.  To add one: a file here, or in a
- * room of its own beside this one, that defines a struct control_verb; a line
- * below, one in the table (verbs.c), one in vhdkit-control.pod; and what
- * vhdkitctl makes of it. */
+/* verbs.h: verbs of the control socket.  To add one: a file here, or in a room
+ * of its own beside this one, that defines a struct control_verb; a line below,
+ * one in the table (control/socket/table.c), one in vhdkit-control.pod; and
+ * what vhdkitctl makes of it. */
 #ifndef SERVER_CONTROL_VERB_VERBS_H
 #define SERVER_CONTROL_VERB_VERBS_H
 
@@ -23,8 +23,5 @@ extern const struct control_verb compact_verb;
 extern const struct control_verb merge_verb;
 extern const struct control_verb resize_verb;
 extern const struct control_verb snapshot_verb;
-
-/* NULL: there is none of that name. */
-const struct control_verb *verb_find(const char *name);
 
 #endif

@@ -59,14 +59,26 @@ struct broker_answer {
   char text[1024]; /* terminated within */
 };
 
-/* What is done to whole disks, said in names: where they lie a helper knows by
- * the configuration, and it takes no name that the parsers of server/provision
- * do not.  Each verb can be asked for once more, whatever became of it: it was
- * carried out or was not, and nothing else. */
+/* What is asked of whole disks, or done to them, said in names: where they lie
+ * a helper knows by the configuration, and it takes no name that the parsers of
+ * server/provision do not.  Each verb can be asked for once more, whatever
+ * became of it: it was carried out or was not, and nothing else. */
 enum broker_verb {
   BROKER_CHILD = 1, /* .client's child of .disk is to be there; .fresh: another
                      * than before, which is thrown away */
-  BROKER_REMOVE,    /* and is not to be there */
+  /* As enum disk_wish (provision/disk_order.h) has them: */
+  BROKER_STATE,    /* the answer has .links, and as items the versions */
+  BROKER_CHILDREN, /* as items */
+  BROKER_NEW_VERSION,
+  BROKER_TEST,
+  BROKER_PROMOTE,
+  BROKER_SCHEDULE,
+  BROKER_PROMOTE_DUE,
+  BROKER_ROLLBACK,
+  BROKER_DELETE,
+  BROKER_APPLY,
+  BROKER_DESCRIBE,
+  BROKER_REMOVE, /* .client's child is not to be there */
 };
 
 struct broker_order {
@@ -75,13 +87,27 @@ struct broker_order {
   char disk[65]; /* each terminated within */
   char client[129];
   char version[33]; /* CHILD: of the disk, for a new child */
+  char line[256];   /* what is said of a version */
+  uint32_t number;  /* of a version */
+  int64_t when;     /* seconds since 1970 */
 };
 
 struct broker_report {
   int32_t result;  /* 0 or -errno */
   int32_t code;    /* enum vhd_code */
   char text[1024]; /* why, for a person; terminated within */
+  uint32_t number; /* of a version */
+  struct {
+    uint32_t production, test, maintenance, previous;
+    uint32_t scheduled;
+    int64_t when;
+  } links;
+  /* So many packets of that size follow, each an item. */
+  uint32_t nitems, item_size;
 };
+
+/* No answer has more: a disk has fewer versions, and fewer clients. */
+#define BROKER_MAX_ITEMS (1 << 17)
 
 /* What a worker asks of the keeper itself: a helper, a byte of this; the answer
  * is an errno as a byte, 0 with the channel to the helper. */

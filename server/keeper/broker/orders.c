@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -88,24 +89,57 @@ give_back(int channel, bool works, unsigned renewed)
 /* ------------------------------------------------------------------- orders */
 
 static int
-exchange(int channel, const struct broker_order *order,
-         struct broker_report *report)
+receive(int channel, void *data, size_t size)
 {
-  int r = message_send(channel, order, sizeof *order, -1), fd = -1;
+  int fd = -1;
+  const ssize_t n = message_receive(channel, data, size, &fd);
 
-  if (r < 0)
-    return r;
-  const ssize_t n = message_receive(channel, report, sizeof *report, &fd);
   if (fd >= 0)
     close(fd);
+  return n == (ssize_t)size ? 0 : n < 0 ? (int)n : -EPIPE;
+}
+
+static int
+receive_items(int channel, size_t item_size, struct orders_answer *answer)
+{
+  const struct broker_report *report = &answer->report;
+  int r = 0;
+
+  if (report->nitems == 0)
+    return 0;
+  if (report->item_size != item_size || report->nitems > BROKER_MAX_ITEMS)
+    return -EPROTO;
+  unsigned char *items = reallocarray(NULL, report->nitems, item_size);
+  if (!items)
+    return -ENOMEM;
+  for (uint32_t i = 0; r == 0 && i < report->nitems; i++)
+    r = receive(channel, items + i * item_size, item_size);
+  if (r < 0)
+    free(items);
+  else
+    answer->items = items;
+  return r;
+}
+
+static int
+exchange(int channel, const struct broker_order *order, size_t item_size,
+         struct orders_answer *answer)
+{
+  struct broker_report *report = &answer->report;
+  int r = message_send(channel, order, sizeof *order, -1);
+
+  if (r == 0)
+    r = receive(channel, report, sizeof *report);
+  if (r < 0)
+    return r;
   report->text[sizeof report->text - 1] = '\0';
-  return n == (ssize_t)sizeof *report ? 0 : n < 0 ? (int)n : -EPIPE;
+  return receive_items(channel, item_size, answer);
 }
 
 /* *again: it may be otherwise with a new helper. */
 static int
-try_order(const struct broker_order *order, bool must_be_new,
-          struct broker_report *report, bool *again)
+try_order(const struct broker_order *order, size_t item_size, bool must_be_new,
+          struct orders_answer *answer, bool *again)
 {
   unsigned renewed;
   bool idle;
@@ -114,31 +148,36 @@ try_order(const struct broker_order *order, bool must_be_new,
   *again = false;
   if (channel < 0)
     return channel;
-  const int r = exchange(channel, order, report);
+  const int r = exchange(channel, order, item_size, answer);
   give_back(channel, r == 0, renewed);
-  *again = idle &&
-           (r < 0 || report->result == -EACCES || report->result == -ENOENT);
+  *again = idle && (r < 0 || answer->report.result == -EACCES ||
+                    answer->report.result == -ENOENT);
   return r;
 }
 
 int
-orders_give(const struct broker_order *order, struct vhd_error *err)
+orders_give(const struct broker_order *order, size_t item_size,
+            struct orders_answer *answer, struct vhd_error *err)
 {
-  struct broker_report report;
   bool again;
-  int r = try_order(order, false, &report, &again);
 
-  if (again)
-    r = try_order(order, true, &report, &again);
+  answer->items = NULL;
+  int r = try_order(order, item_size, false, answer, &again);
+  if (again) {
+    free(answer->items);
+    answer->items = NULL;
+    r = try_order(order, item_size, true, answer, &again);
+  }
   if (r < 0)
     return fail_system(err, -r, "disk '%s': the helper process", order->disk);
-  if (report.result == 0)
+  const struct broker_report *report = &answer->report;
+  if (report->result == 0)
     return 0;
   *err = (struct vhd_error){
-    .code = report.code,
-    .sys = report.result < 0 ? -report.result : EPROTO,
+    .code = report->code,
+    .sys = report->result < 0 ? -report->result : EPROTO,
   };
-  memcpy(err->message, report.text, sizeof report.text);
+  memcpy(err->message, report->text, sizeof report->text);
   return -err->sys;
 }
 

@@ -11,8 +11,15 @@
 #include "keeper/broker/message.h"
 #include "vhdkit.h"
 
-/* 0, or -errno with the helper's own words. */
-int orders_give(const struct broker_order *order, struct vhd_error *err);
+struct orders_answer {
+  struct broker_report report;
+  void *items; /* .report.nitems, one behind the other; free() */
+};
+
+/* 0, or -errno with the helper's own words.  item_size: of the items that are
+ * expected; 0: none are. */
+int orders_give(const struct broker_order *order, size_t item_size,
+                struct orders_answer *answer, struct vhd_error *err);
 
 /* The keeper has another configuration: helpers that have the former one are
  * sent home as soon as they have done what they are at. */

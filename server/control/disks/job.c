@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* job.c: see job.h. */
+#include "config.h"
+
+#include "control/disks/job.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/container.h"
+#include "client/host.h"
+#include "config/server_config.h"
+#include "control/world.h"
+#include "provision/disk_name.h"
+
+/* On the main thread. */
+static void
+on_done(struct task *task)
+{
+  struct disk_job *job = CONTAINER_OF(task, struct disk_job, done);
+
+  if (job->r < 0) {
+    json_decref(job->result);
+    question_fail_as(job->q, &job->err);
+  } else {
+    question_answer(job->q, job->result);
+  }
+  free(job);
+}
+
+static void *
+run_job(void *arg)
+{
+  struct disk_job *job = arg;
+
+  pthread_setname_np(pthread_self(), "disks");
+  job->r = job->run(job);
+  job->done.run = on_done;
+  loop_post(job->loop, &job->done);
+  return NULL;
+}
+
+static int
+start_thread(struct disk_job *job)
+{
+  pthread_t thread;
+  pthread_attr_t attr;
+
+  pthread_attr_init(&attr);
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  const int err = pthread_create(&thread, &attr, run_job, job);
+  pthread_attr_destroy(&attr);
+  return -err;
+}
+
+static const char *
+string_of(const struct question *q, const char *key)
+{
+  return json_string_value(json_object_get(q->args, key));
+}
+
+static uint64_t
+number_of(const struct question *q, const char *key)
+{
+  return (uint64_t)json_integer_value(json_object_get(q->args, key));
+}
+
+static struct disk_job *
+new_job(struct question *q, enum disk_wish wish,
+        int (*run)(struct disk_job *job))
+{
+  struct disk_job *job = calloc(1, sizeof *job);
+  const uint64_t version = number_of(q, "version");
+
+  if (!job)
+    return NULL;
+  *job = (struct disk_job){
+    .q = q,
+    .hands = q->world->disks,
+    .disks = q->world->host->config->provision.disks,
+    .loop = q->world->loop,
+    .run = run,
+    .order = {
+      .wish = wish,
+      .disk = string_of(q, "disk"),
+      .client = string_of(q, "client"),
+      .text = string_of(q, "text"),
+      .number = version <= DISK_VERSION_MAX ? (unsigned)version
+                                            : DISK_VERSION_MAX,
+      .when = (int64_t)number_of(q, "when"),
+    },
+  };
+  return job;
+}
+
+void
+disk_job_begin(struct question *q, enum disk_wish wish,
+               int (*run)(struct disk_job *job))
+{
+  if (!q->world->host->config->provision.disks) {
+    question_fail(q, QUESTION_REFUSED,
+                  "no disks are served: the server was started without "
+                  "--disks");
+    return;
+  }
+  struct disk_job *job = new_job(q, wish, run);
+  if (!job) {
+    question_answer(q, NULL);
+  } else if (start_thread(job) < 0) {
+    free(job);
+    question_fail(q, QUESTION_FAILED, "no thread can be had for it");
+  }
+}
