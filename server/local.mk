@@ -34,6 +34,8 @@ server_libserver_la_SOURCES = \
 	server/base/sha256.c \
 	server/base/sha256.h \
 	server/base/text.h \
+	server/base/thread.c \
+	server/base/thread.h \
 	server/base/turns.c \
 	server/base/turns.h \
 	server/base/usage.c \

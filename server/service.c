@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/log_cause.h"
+#include "base/thread.h"
 #include "base/loop.h"
 #include "config/command_line.h"
 #include "config/parcel.h"
@@ -40,6 +41,9 @@
 #include "net/tls/context.h"
 #include "net/tls/stream.h"
 #endif
+
+/* How long orders to disks may take that were given before the end. */
+#define ORDERS_SEC 10
 
 struct service {
   const struct service_setup *setup;
@@ -434,10 +438,13 @@ stop(struct service *s, struct vhd_error *err)
     if (s->events[i])
       event_free(s->events[i]);
   int r = s->serving ? server_stop(s->server, err) : 0;
+  const bool idle = threads_wait(ORDERS_SEC);
   log_cause_tell(true);
   if (s->base)
     event_base_loop(s->base, EVLOOP_NONBLOCK); /* what loops have posted */
   server_free(s->server);
+  if (!idle) /* a disk hangs; what its orders use goes with the process */
+    return r;
   reception_free(s->reception);
   loop_free(s->loop);
   listen_free(s->setup->listen);

@@ -155,17 +155,24 @@ class_of_errno(int sys)
   }
 }
 
+static enum question_error
+class_of(const struct vhd_error *err)
+{
+  const enum question_error class = class_of_errno(err->sys);
+
+  if (err->code == VHD_BUSY)
+    return QUESTION_IN_USE;
+  if (class != QUESTION_NOT_FOUND &&
+      (err->code == VHD_STATE || err->code == VHD_JOURNAL))
+    return QUESTION_REFUSED;
+  return class == QUESTION_FAILED && err->code == VHD_ARGUMENT ? QUESTION_USAGE
+                                                               : class;
+}
+
 void
 question_fail_as(struct question *q, const struct vhd_error *err)
 {
-  fail(q,
-       err->code == VHD_BUSY       ? QUESTION_IN_USE
-       : err->sys == ENOENT        ? QUESTION_NOT_FOUND
-       : err->code == VHD_ARGUMENT ? QUESTION_USAGE
-       : err->code == VHD_STATE || err->code == VHD_JOURNAL
-         ? QUESTION_REFUSED
-         : class_of_errno(err->sys),
-       err->message);
+  fail(q, class_of(err), err->message);
 }
 
 void

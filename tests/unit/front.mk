@@ -86,6 +86,14 @@ tests_unit_test_gate_LDADD = server/libserver.la lib/libvhdkit.la \
 	$(LIBURING_LIBS) $(CMOCKA_LIBS)
 tests_unit_test_gate_SOURCES = tests/unit/test-gate.c
 
+check_PROGRAMS += tests/unit/test-thread
+TESTS += tests/unit/test-thread
+TSAN_TESTS += tests/unit/test-thread
+tests_unit_test_thread_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_thread_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_thread_LDADD = server/libserver.la $(CMOCKA_LIBS)
+tests_unit_test_thread_SOURCES = tests/unit/test-thread.c $(UNIT_COMMON)
+
 check_PROGRAMS += tests/unit/test-usage
 TESTS += tests/unit/test-usage
 TSAN_TESTS += tests/unit/test-usage

@@ -23,6 +23,7 @@
 
 #include "keeper/broker/disks.h"
 #include "keeper/broker/message.h"
+#include "provision/disk_folder.h"
 #include "provision/provision_config.h"
 #include "vhdkit.h"
 
@@ -146,29 +147,40 @@ children_are_made_replaced_and_removed(void **state)
   talk_end(&talk);
 }
 
+#define ORDER(a_verb, is_fresh, a_disk, a_client, a_version) \
+  { \
+    .verb = (a_verb), .fresh = (is_fresh), .disk = (a_disk), \
+    .client = (a_client), .version = (a_version) \
+  }
+
 static void
 what_is_no_order_changes_nothing(void **state)
 {
   static const struct broker_order orders[] = {
-    { 0, false, "d", "pc1", "production" },
-    { 99, false, "d", "pc1", "production" },
-    { UINT32_MAX, false, "d", "pc1", "production" },
-    { BROKER_CHILD, false, "", "pc1", "production" },
-    { BROKER_CHILD, false, "..", "pc1", "production" },
-    { BROKER_CHILD, false, "../children/outside", "pc1", "production" },
-    { BROKER_CHILD, false, "d/", "pc1", "production" },
-    { BROKER_CHILD, false, "d", "", "production" },
-    { BROKER_CHILD, false, "d", "../outside/pc1", "production" },
-    { BROKER_CHILD, false, "d", "/pc1", "production" },
-    { BROKER_CHILD, false, "d", "pc1.vhd/x", "production" },
-    { BROKER_CHILD, false, "d", "PC1", "production" },
-    { BROKER_CHILD, false, "d", ".new-pc1", "production" },
-    { BROKER_CHILD, false, "d", "pc1", "" },
-    { BROKER_CHILD, false, "d", "pc1", "../../victim" },
-    { BROKER_CHILD, false, "d", "pc1", "01" },
-    { BROKER_CHILD, true, "d", "../../victim", "production" },
-    { BROKER_REMOVE, false, "d", "../../victim", "" },
-    { BROKER_REMOVE, false, "..", "victim", "" },
+    ORDER(0, false, "d", "pc1", "production"),
+    ORDER(99, false, "d", "pc1", "production"),
+    ORDER(UINT32_MAX, false, "d", "pc1", "production"),
+    ORDER(BROKER_CHILD, false, "", "pc1", "production"),
+    ORDER(BROKER_CHILD, false, "..", "pc1", "production"),
+    ORDER(BROKER_CHILD, false, "../children/outside", "pc1", "production"),
+    ORDER(BROKER_CHILD, false, "d/", "pc1", "production"),
+    ORDER(BROKER_CHILD, false, "d", "", "production"),
+    ORDER(BROKER_CHILD, false, "d", "../outside/pc1", "production"),
+    ORDER(BROKER_CHILD, false, "d", "/pc1", "production"),
+    ORDER(BROKER_CHILD, false, "d", "pc1.vhd/x", "production"),
+    ORDER(BROKER_CHILD, false, "d", "PC1", "production"),
+    ORDER(BROKER_CHILD, false, "d", ".new-pc1", "production"),
+    ORDER(BROKER_CHILD, false, "d", "pc1", ""),
+    ORDER(BROKER_CHILD, false, "d", "pc1", "../../victim"),
+    ORDER(BROKER_CHILD, false, "d", "pc1", "01"),
+    ORDER(BROKER_CHILD, true, "d", "../../victim", "production"),
+    ORDER(BROKER_REMOVE, false, "d", "../../victim", ""),
+    ORDER(BROKER_REMOVE, false, "..", "victim", ""),
+    ORDER(BROKER_APPLY, false, "d", "../../victim", ""),
+    ORDER(BROKER_STATE, false, "../children", "", ""),
+    ORDER(BROKER_CHILDREN, false, "..", "", ""),
+    { .verb = BROKER_PROMOTE, .disk = "d", .number = UINT32_MAX },
+    { .verb = BROKER_DELETE, .disk = "..", .number = 1 },
   };
   struct talk talk = talk_begin();
 
@@ -194,6 +206,43 @@ strings_without_an_end_are_none(void **state)
   order = (struct broker_order){ .verb = BROKER_REMOVE, .disk = "d" };
   memset(order.client, 'a', sizeof order.client);
   assert_int_equal(give(&talk, &order, -1), -EINVAL);
+  order =
+    (struct broker_order){ .verb = BROKER_DESCRIBE, .disk = "d", .number = 1 };
+  memset(order.line, 'a', sizeof order.line);
+  assert_int_equal(give(&talk, &order, -1), -EINVAL);
+  talk_end(&talk);
+}
+
+/* As many items follow as the report says, and then the next order is heard. */
+static void
+what_there_is_comes_in_items(void **state)
+{
+  struct broker_order order = { .verb = BROKER_STATE, .disk = "d" };
+  struct talk talk = talk_begin();
+  struct broker_report report;
+  struct disk_version version;
+  int fd;
+
+  (void)state;
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(message_send(talk.channel, &order, sizeof order, -1), 0);
+    assert_int_equal(message_receive(talk.channel, &report, sizeof report, &fd),
+                     sizeof report);
+    assert_int_equal(report.result, 0);
+    assert_int_equal(report.links.production, 1);
+    assert_int_equal(report.nitems, 1);
+    assert_int_equal(report.item_size, sizeof version);
+    assert_int_equal(
+      message_receive(talk.channel, &version, sizeof version, &fd),
+      sizeof version);
+    assert_int_equal(version.number, 1);
+  }
+  order = (struct broker_order){ .verb = BROKER_STATE, .disk = "none" };
+  assert_int_equal(message_send(talk.channel, &order, sizeof order, -1), 0);
+  assert_int_equal(message_receive(talk.channel, &report, sizeof report, &fd),
+                   sizeof report);
+  assert_int_equal(report.result, -ENOENT);
+  assert_int_equal(report.nitems, 0);
   talk_end(&talk);
 }
 
@@ -232,6 +281,7 @@ main(void)
     cmocka_unit_test(children_are_made_replaced_and_removed),
     cmocka_unit_test(what_is_no_order_changes_nothing),
     cmocka_unit_test(strings_without_an_end_are_none),
+    cmocka_unit_test(what_there_is_comes_in_items),
     cmocka_unit_test(descriptors_are_of_no_use),
     cmocka_unit_test(who_does_not_speak_like_us_is_left),
   };

@@ -4,10 +4,10 @@
 
 #include "control/disks/job.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/container.h"
+#include "base/thread.h"
 #include "client/host.h"
 #include "config/server_config.h"
 #include "control/world.h"
@@ -28,29 +28,14 @@ on_done(struct task *task)
   free(job);
 }
 
-static void *
-run_job(void *arg)
+static void
+run_job(void *opaque)
 {
-  struct disk_job *job = arg;
+  struct disk_job *job = opaque;
 
-  pthread_setname_np(pthread_self(), "disks");
   job->r = job->run(job);
   job->done.run = on_done;
   loop_post(job->loop, &job->done);
-  return NULL;
-}
-
-static int
-start_thread(struct disk_job *job)
-{
-  pthread_t thread;
-  pthread_attr_t attr;
-
-  pthread_attr_init(&attr);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  const int err = pthread_create(&thread, &attr, run_job, job);
-  pthread_attr_destroy(&attr);
-  return -err;
 }
 
 static const char *
@@ -106,7 +91,7 @@ disk_job_begin(struct question *q, enum disk_wish wish,
   struct disk_job *job = new_job(q, wish, run);
   if (!job) {
     question_answer(q, NULL);
-  } else if (start_thread(job) < 0) {
+  } else if (thread_start("disks", run_job, job) < 0) {
     free(job);
     question_fail(q, QUESTION_FAILED, "no thread can be had for it");
   }

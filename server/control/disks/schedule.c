@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "base/log.h"
 #include "base/log_cause.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "catalog/source/source.h"
 #include "client/host.h"
 #include "config/server_config.h"
@@ -68,14 +68,13 @@ look_at(struct schedule *schedule, const char *disk)
   disk_outcome_clear(&outcome);
 }
 
-static void *
-look(void *arg)
+static void
+look(void *opaque)
 {
-  struct schedule *schedule = arg;
+  struct schedule *schedule = opaque;
   DIR *dir = folder_open(schedule->disks);
   struct dirent *d;
 
-  pthread_setname_np(pthread_self(), "schedule");
   while (dir && (d = readdir(dir)) != NULL)
     if (disk_name_is_disk(d->d_name) && d->d_type != DT_REG)
       look_at(schedule, d->d_name);
@@ -83,7 +82,6 @@ look(void *arg)
     closedir(dir);
   atomic_store(&schedule->looking, false);
   unref(schedule);
-  return NULL;
 }
 
 /* ------------------------------------------------------- on the main thread */
@@ -100,8 +98,6 @@ static void
 on_time(evutil_socket_t fd, short what, void *opaque)
 {
   struct schedule *schedule = opaque;
-  pthread_t thread;
-  pthread_attr_t attr;
 
   (void)fd;
   (void)what;
@@ -109,13 +105,10 @@ on_time(evutil_socket_t fd, short what, void *opaque)
   if (atomic_exchange(&schedule->looking, true))
     return;
   atomic_fetch_add(&schedule->refs, 1);
-  pthread_attr_init(&attr);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  if (pthread_create(&thread, &attr, look, schedule) != 0) {
+  if (thread_start("schedule", look, schedule) < 0) {
     atomic_store(&schedule->looking, false);
     unref(schedule);
   }
-  pthread_attr_destroy(&attr);
 }
 
 int

@@ -7,12 +7,12 @@
 #include "control/verb/verbs.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/container.h"
 #include "base/loop.h"
+#include "base/thread.h"
 #include "client/host.h"
 #include "control/say.h"
 #include "control/world.h"
@@ -62,27 +62,12 @@ told(void *opaque, int r)
   loop_post(job->loop, &job->done);
 }
 
-static void *
-run(void *arg)
+static void
+run(void *opaque)
 {
-  struct job *job = arg;
+  struct job *job = opaque;
 
-  pthread_setname_np(pthread_self(), "online");
   online_run(job->online, &job->result, &job->err, told, job);
-  return NULL;
-}
-
-static int
-start_thread(struct job *job)
-{
-  pthread_t thread;
-  pthread_attr_t attr;
-
-  pthread_attr_init(&attr);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  const int err = pthread_create(&thread, &attr, run, job);
-  pthread_attr_destroy(&attr);
-  return -err;
 }
 
 static const char *
@@ -126,7 +111,7 @@ begin(struct question *q, enum online_what what)
     free(job);
     return;
   }
-  if (start_thread(job) < 0) {
+  if (thread_start("online", run, job) < 0) {
     online_cancel(job->online);
     free(job);
     question_fail(q, QUESTION_FAILED, "no thread can be had for it");
