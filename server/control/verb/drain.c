@@ -96,6 +96,7 @@ wait_for_all(struct question *q)
   w->first = w->last = clients(q->world);
   q->of_verb = w;
   q->cancel = cancel;
+  question_progress(q, 0, w->first);
 }
 
 /* -------------------------------------------------------------------- verbs */
