@@ -305,9 +305,11 @@ server_vhdkitd_CFLAGS = $(SERVER_CFLAGS)
 server_vhdkitd_LDADD = server/libserver.la lib/libvhdkit.la
 server_vhdkitd_SOURCES = server/main.c
 dist_man_MANS += server/vhdkitd.8 server/vhdkitd.conf.5 server/vhdkit-disks.7 \
+	server/vhdkit-classroom.7 \
 	server/control/vhdkit-control.7
 EXTRA_DIST += server/vhdkitd.pod server/vhdkitd.conf.pod \
-	server/control/vhdkit-control.pod server/vhdkit-disks.pod
+	server/control/vhdkit-control.pod server/vhdkit-disks.pod \
+	server/vhdkit-classroom.pod
 
 # What libserver.la needs from it: server/libnbdproto.la in its LIBADD.
 include server/nbd/local.mk

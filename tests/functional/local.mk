@@ -117,7 +117,8 @@ CONTROL_TESTS = \
 	tests/functional/control-look.py \
 	tests/functional/control-metrics.py \
 	tests/functional/control-online-kill.py \
-	tests/functional/control-online.py
+	tests/functional/control-online.py \
+	tests/functional/tutorial.py
 dist_check_SCRIPTS += $(CONTROL_TESTS)
 TESTS += $(CONTROL_TESTS)
 TSAN_TESTS += \
