@@ -222,10 +222,19 @@ start_worker(struct server *server, unsigned i)
   worker->loop = loop_new(worker, i);
   if (worker->loop)
     turns_init(&worker->turns, worker->loop);
-  const int r = worker->loop ? loop_start(worker->loop, begin_loop) : -ENOMEM;
+  const int r = worker->loop ? loop_start(worker->loop, begin_loop) : -errno;
   if (r < 0)
     loop_free(worker->loop);
   return r;
+}
+
+static int
+fail_start(int r, struct vhd_error *err)
+{
+  const char *limit = descriptors_explain(r);
+
+  return fail_system(err, -r, "cannot start a thread%s%s", limit ? "; " : "",
+                     limit ? limit : "");
 }
 
 static int
@@ -237,8 +246,7 @@ start_workers(struct server *server, struct vhd_error *err)
     r = start_worker(server, server->nworkers);
     server->nworkers += r == 0;
   }
-  r = r < 0 ? fail_system(err, -r, "cannot start a thread")
-            : check_engine(server, err);
+  r = r < 0 ? fail_start(r, err) : check_engine(server, err);
   if (r < 0)
     stop_loops(server);
   return r;

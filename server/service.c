@@ -250,7 +250,7 @@ make_events(struct service *s, struct vhd_error *err)
 
   s->loop = loop_new(s, 0);
   if (!s->loop)
-    return fail_system(err, ENOMEM, "cannot make an event loop");
+    return fail_system(err, errno, "cannot make an event loop");
   s->base = s->loop->base;
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     s->events[i] =

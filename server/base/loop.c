@@ -152,6 +152,8 @@ struct loop *
 loop_new(void *owner, unsigned index)
 {
   struct loop *loop = calloc(1, sizeof *loop);
+  int why;
+
   if (!loop)
     return NULL;
   loop->owner = owner;
@@ -162,6 +164,7 @@ loop_new(void *owner, unsigned index)
   bufs_init(&loop->bufs);
   pthread_mutex_init(&loop->lock, NULL);
 
+  errno = ENOMEM;
   event_set_log_callback(on_complaint);
   struct event_config *config = event_config_new();
   if (!config)
@@ -184,7 +187,9 @@ loop_new(void *owner, unsigned index)
   return loop;
 
 fail:
+  why = errno != 0 ? errno : ENOMEM;
   loop_free(loop);
+  errno = why;
   return NULL;
 }
 

@@ -56,8 +56,8 @@ struct loop {
   bool started;
 };
 
-/* The thread is started by loop_start().  NULL where memory or descriptors are
- * short. */
+/* The thread is started by loop_start().  NULL and errno where memory or
+ * descriptors are short. */
 struct loop *loop_new(void *owner, unsigned index);
 
 /* Runs begin() on the new thread before anything else.  0 or -errno. */
