@@ -325,7 +325,8 @@ disk_folder_read(const char *disks, const char *disk,
              : fail_system(err, -fd, "%s/%s", disks, disk);
   const int r = read_names(fd, folder);
   if (r == 0) {
-    qsort(folder->versions, folder->n, sizeof *folder->versions, by_number);
+    if (folder->n > 0)
+      qsort(folder->versions, folder->n, sizeof *folder->versions, by_number);
     for (size_t i = 0; i < folder->n; i++)
       read_version(disks, disk, fd, &folder->versions[i]);
     find_parents(folder);
