@@ -351,7 +351,7 @@ broker_begin(int asks, struct vhd_error *err)
   return 0;
 }
 
-/* The lock is held, or nobody else is there. */
+/* The lock is held. */
 static void
 send_home(void)
 {
@@ -374,7 +374,7 @@ broker_renew(void)
 void
 broker_end(void)
 {
-  send_home();
+  broker_renew();
 }
 
 /* What the helper says of why not. */
