@@ -15,22 +15,6 @@
 
 #define MAX_CLIENTS 4096 /* of a line of the protocol */
 
-/* Prints the result as JSON, if that was asked for, or by show(); frees it. */
-static int
-tell(struct json *result, void (*show)(const struct json *result))
-{
-  if (result == NULL)
-    return EXIT_FAILED;
-  if (link_json()) {
-    json_print(result);
-    return EXIT_DONE;
-  }
-  if (show != NULL)
-    show(result);
-  json_free(result);
-  return EXIT_DONE;
-}
-
 /* --------------------------------------------------------------- disconnect */
 
 /* -1: this is no number. */
@@ -82,7 +66,7 @@ run_disconnect(char **args)
   }
   struct json *result = link_ask_once("disconnect", request);
   struct json *kept = result != NULL ? json_keep(result) : NULL;
-  int status = tell(result, show_disconnected);
+  int status = link_tell(result, show_disconnected);
   if (kept != NULL && status == EXIT_DONE)
     status = complain_of_unknown(json_get(kept, "unknown"));
   json_free(kept);
@@ -128,7 +112,7 @@ run_drain(char **args)
   (void)args;
   if (request != NULL)
     json_put_bool(request, "wait", true);
-  return tell(link_ask_once("drain", request), show_drained);
+  return link_tell(link_ask_once("drain", request), show_drained);
 }
 
 const struct verb ctl_drain = {
@@ -143,7 +127,7 @@ static int
 run_undrain(char **args)
 {
   (void)args;
-  return tell(link_ask_once("undrain", NULL), show_drained);
+  return link_tell(link_ask_once("undrain", NULL), show_drained);
 }
 
 const struct verb ctl_undrain = {
@@ -205,7 +189,7 @@ static int
 run_reload(char **args)
 {
   (void)args;
-  return tell(link_ask_once("reload", NULL), show_reloaded);
+  return link_tell(link_ask_once("reload", NULL), show_reloaded);
 }
 
 const struct verb ctl_reload = {
@@ -222,7 +206,7 @@ static int
 run_stop(char **args)
 {
   (void)args;
-  return tell(link_ask_once("stop", NULL), NULL);
+  return link_tell(link_ask_once("stop", NULL), NULL);
 }
 
 const struct verb ctl_stop = {

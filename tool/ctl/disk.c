@@ -84,16 +84,13 @@ static int
 ask(const char *verb, struct json *request, const char *words)
 {
   struct json *result = link_ask_once(verb, request);
+  int status;
 
-  if (result == NULL)
-    return EXIT_FAILED;
-  if (link_json()) {
-    json_print(result);
-    return EXIT_DONE;
-  }
+  if (link_told(result, &status))
+    return status;
   show(result, words);
   json_free(result);
-  return EXIT_DONE;
+  return status;
 }
 
 /* The arguments are the members of those names, in that order; and some options

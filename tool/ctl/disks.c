@@ -94,16 +94,13 @@ run(const char *verb, char **args, const char *list, const struct shown *shown,
     size_t n, const char *none)
 {
   struct json *result = link_ask_once(verb, request_of(args));
+  int status;
 
-  if (result == NULL)
-    return EXIT_FAILED;
-  if (link_json()) {
-    json_print(result);
-    return EXIT_DONE;
-  }
+  if (link_told(result, &status))
+    return status;
   print(json_get(result, list), shown, n, none);
   json_free(result);
-  return EXIT_DONE;
+  return status;
 }
 
 /* -------------------------------------------------------------------- verbs */

@@ -55,8 +55,9 @@ add_row(struct table *table, const struct json *e)
 }
 
 static void
-print(const struct json *list)
+print(const struct json *result)
 {
+  const struct json *list = json_get(result, "exports");
   struct table *table;
 
   if (json_count(list) == 0) {
@@ -72,18 +73,8 @@ print(const struct json *list)
 static int
 run(char **args)
 {
-  struct json *result = link_ask_once("exports", NULL);
-
   (void)args;
-  if (result == NULL)
-    return EXIT_FAILED;
-  if (link_json()) {
-    json_print(result);
-  } else {
-    print(json_get(result, "exports"));
-    json_free(result);
-  }
-  return EXIT_DONE;
+  return link_tell(link_ask_once("exports", NULL), print);
 }
 
 const struct verb ctl_exports = {

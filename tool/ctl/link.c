@@ -245,6 +245,28 @@ link_ask_once(const char *verb, struct json *args)
 }
 
 bool
+link_told(struct json *result, int *status)
+{
+  *status = result != NULL ? EXIT_DONE : EXIT_FAILED;
+  if (result != NULL && link_json())
+    json_print(result);
+  return result == NULL || link_json();
+}
+
+int
+link_tell(struct json *result, void (*show)(const struct json *result))
+{
+  int status;
+
+  if (link_told(result, &status))
+    return status;
+  if (show != NULL)
+    show(result);
+  json_free(result);
+  return status;
+}
+
+bool
 link_follow(struct link *link)
 {
   struct json *begun = send_request(link, "events", NULL)

@@ -28,6 +28,14 @@ struct json *link_ask(struct link *link, const char *verb, struct json *args);
 /* The same for one question alone. */
 struct json *link_ask_once(const char *verb, struct json *args);
 
+/* Is there nothing more to say of an answer?  It is NULL, of which it has
+ * complained, or was printed as JSON, as --json wants it, and is freed.
+ * *status: the exit code, in any case. */
+bool link_told(struct json *result, int *status);
+/* Else show() says it, if there is something to show; frees the answer.  The
+ * exit code. */
+int link_tell(struct json *result, void (*show)(const struct json *result));
+
 /* Asks for events; then each: the caller's to free.  NULL: it has complained,
  * of the server's end too. */
 bool link_follow(struct link *link);

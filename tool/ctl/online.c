@@ -30,23 +30,20 @@ order(const char *export)
   return args;
 }
 
-static int
-carry_out(const char *verb, struct json *args)
+static void
+show(const struct json *result)
 {
-  struct json *result = link_ask_once(verb, args);
   char size[TEXT_SIZE];
 
-  if (result == NULL)
-    return EXIT_FAILED;
-  if (link_json()) {
-    json_print(result);
-    return EXIT_DONE;
-  }
   printf("done; its size: %s; clients were held up for %.3f s\n",
          text_size(json_int(json_get(result, "size")), size),
          json_float(json_get(result, "held")));
-  json_free(result);
-  return EXIT_DONE;
+}
+
+static int
+carry_out(const char *verb, struct json *args)
+{
+  return link_tell(link_ask_once(verb, args), show);
 }
 
 static int

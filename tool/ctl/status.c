@@ -100,18 +100,8 @@ print(const struct json *s)
 static int
 run(char **args)
 {
-  struct json *result = link_ask_once("status", NULL);
-
   (void)args;
-  if (result == NULL)
-    return EXIT_FAILED;
-  if (link_json()) {
-    json_print(result);
-  } else {
-    print(result);
-    json_free(result);
-  }
-  return EXIT_DONE;
+  return link_tell(link_ask_once("status", NULL), print);
 }
 
 const struct verb ctl_status = {
