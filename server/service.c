@@ -433,7 +433,7 @@ stop(struct service *s, struct vhd_error *err)
     reloads_end(&s->world);
   reception_close(s->reception);
   scrape_free(s->scrape);
-  schedule_free(s->schedule);
+  schedule_stop(s->schedule);
   for (size_t i = 0; i < sizeof s->events / sizeof *s->events; i++)
     if (s->events[i])
       event_free(s->events[i]);
@@ -442,9 +442,10 @@ stop(struct service *s, struct vhd_error *err)
   log_cause_tell(true);
   if (s->base)
     event_base_loop(s->base, EVLOOP_NONBLOCK); /* what loops have posted */
-  server_free(s->server);
   if (!idle) /* a disk hangs; what its orders use goes with the process */
     return r;
+  server_free(s->server);
+  schedule_free(s->schedule);
   reception_free(s->reception);
   loop_free(s->loop);
   listen_free(s->setup->listen);

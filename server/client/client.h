@@ -138,7 +138,7 @@ static inline void
 client_has_read(struct client *c, uint64_t n)
 {
   c->read += n;
-  fact_add(&c->tally->read, n);
+  usage_add(&c->tally->read, n);
   usage_add(&c->usage->read, n);
 }
 
@@ -146,7 +146,7 @@ static inline void
 client_has_written(struct client *c, uint64_t n)
 {
   c->written += n;
-  fact_add(&c->tally->written, n);
+  usage_add(&c->tally->written, n);
   usage_add(&c->usage->written, n);
 }
 

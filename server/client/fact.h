@@ -66,20 +66,11 @@ struct fact {
 /* "connections", "process-files" and so on. */
 const char *fact_limit_word(enum fact_limit limit);
 
-/* Bytes that a loop's clients have read and written: written by that loop, read
- * by any thread. */
+/* Bytes that a loop's clients have read and written: written by that loop
+ * (usage_add()), read by any thread. */
 struct fact_tally {
   _Alignas(64) atomic_uint_fast64_t read;
   atomic_uint_fast64_t written;
 };
-
-/* By the loop's thread alone. */
-static inline void
-fact_add(atomic_uint_fast64_t *sum, uint64_t n)
-{
-  atomic_store_explicit(sum,
-                        atomic_load_explicit(sum, memory_order_relaxed) + n,
-                        memory_order_relaxed);
-}
 
 #endif

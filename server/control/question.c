@@ -70,6 +70,20 @@ question_new(struct sink *sink, struct world *world,
   return q;
 }
 
+const char *
+question_string(const struct question *q, const char *key)
+{
+  return json_string_value(json_object_get(q->args, key));
+}
+
+uint64_t
+question_number(const struct question *q, const char *key, uint64_t otherwise)
+{
+  const json_t *value = json_object_get(q->args, key);
+
+  return value ? (uint64_t)json_integer_value(value) : otherwise;
+}
+
 void
 question_cancel(struct question *q)
 {

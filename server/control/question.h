@@ -71,6 +71,11 @@ struct question {
 
 TAILQ_HEAD(questions, question);
 
+/* An argument; NULL, or otherwise, where it was not given. */
+const char *question_string(const struct question *q, const char *key);
+uint64_t question_number(const struct question *q, const char *key,
+                         uint64_t otherwise);
+
 /* Takes over what is in *request.  NULL where memory is short. */
 struct question *question_new(struct sink *sink, struct world *world,
                               const struct caller *caller,

@@ -154,6 +154,18 @@ disk_folder_version_path(const char *disks, const char *disk,
   return disk_folder_file(disks, disk, found, path, size);
 }
 
+bool
+disk_folder_may_be_due(const char *disks, const char *disk, int64_t now)
+{
+  struct disk_schedule schedule;
+  const int fd = open_folder(disks, disk);
+  const int r = fd < 0 ? fd : disk_schedule_read(fd, &schedule);
+
+  if (fd >= 0)
+    close(fd);
+  return r < 0 || (schedule.number > 0 && schedule.when <= now);
+}
+
 int
 disk_folder_number(const char *disks, const char *disk, const char *version,
                    unsigned *number)

@@ -74,6 +74,10 @@ int disk_folder_version_for(const char *disks, const char *disk,
                             const char *version, char *path, size_t size,
                             unsigned *number);
 
+/* Is a version to be promoted by then, or can that not be told?  Looks at no
+ * image. */
+bool disk_folder_may_be_due(const char *disks, const char *disk, int64_t now);
+
 /* No more than the number; -ENOENT and *number 0 as above. */
 int disk_folder_number(const char *disks, const char *disk,
                        const char *version, unsigned *number);

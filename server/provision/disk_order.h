@@ -50,4 +50,11 @@ struct disk_hands {
   void *opaque;
 };
 
+static inline int
+disk_order_give(const struct disk_hands *hands, const struct disk_order *order,
+                struct disk_outcome *outcome, struct vhd_error *err)
+{
+  return hands->give(hands->opaque, order, outcome, err);
+}
+
 #endif

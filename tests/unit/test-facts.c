@@ -2,6 +2,7 @@
 /* test-facts: what the counters of connections come to. */
 #include "config.h"
 
+#include "base/usage.h"
 #include "control/facts.h"
 #include "unit/unit.h"
 
@@ -90,9 +91,9 @@ bytes_are_those_of_all_loops(void **state)
 
   (void)state;
   assert_true(facts_init(&facts, 3));
-  fact_add(&facts.tallies[0].read, 1);
-  fact_add(&facts.tallies[2].read, UINT64_C(1) << 40);
-  fact_add(&facts.tallies[1].written, 7);
+  usage_add(&facts.tallies[0].read, 1);
+  usage_add(&facts.tallies[2].read, UINT64_C(1) << 40);
+  usage_add(&facts.tallies[1].written, 7);
   facts_bytes(&facts, &read, &written);
   assert_true(read == (UINT64_C(1) << 40) + 1);
   assert_int_equal(written, 7);

@@ -241,7 +241,7 @@ disks_each(const struct server_config *config, source_visit *visit,
   if (!dir)
     return -errno;
   while (r == 0 && (d = readdir(dir)) != NULL)
-    if (disk_name_is_disk(d->d_name))
+    if (disk_name_is_disk(d->d_name) && d->d_type != DT_REG)
       r = visit(opaque, d->d_name, &origin);
   closedir(dir);
   return r;

@@ -12,8 +12,7 @@ static int
 run(struct disk_job *job)
 {
   struct disk_outcome outcome;
-  const int r =
-    job->hands->give(job->hands->opaque, &job->order, &outcome, &job->err);
+  const int r = disk_order_give(job->hands, &job->order, &outcome, &job->err);
 
   if (r == 0) {
     job->result = json_object();

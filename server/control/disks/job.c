@@ -38,41 +38,29 @@ run_job(void *opaque)
   loop_post(job->loop, &job->done);
 }
 
-static const char *
-string_of(const struct question *q, const char *key)
-{
-  return json_string_value(json_object_get(q->args, key));
-}
-
-static uint64_t
-number_of(const struct question *q, const char *key)
-{
-  return (uint64_t)json_integer_value(json_object_get(q->args, key));
-}
-
 static struct disk_job *
 new_job(struct question *q, enum disk_wish wish,
         int (*run)(struct disk_job *job))
 {
   struct disk_job *job = calloc(1, sizeof *job);
-  const uint64_t version = number_of(q, "version");
+  const uint64_t version = question_number(q, "version", 0);
 
   if (!job)
     return NULL;
   *job = (struct disk_job){
     .q = q,
     .hands = q->world->disks,
-    .disks = q->world->host->config->provision.disks,
+    .config = q->world->host->config,
     .loop = q->world->loop,
     .run = run,
     .order = {
       .wish = wish,
-      .disk = string_of(q, "disk"),
-      .client = string_of(q, "client"),
-      .text = string_of(q, "text"),
+      .disk = question_string(q, "disk"),
+      .client = question_string(q, "client"),
+      .text = question_string(q, "text"),
       .number = version <= DISK_VERSION_MAX ? (unsigned)version
                                             : DISK_VERSION_MAX,
-      .when = (int64_t)number_of(q, "when"),
+      .when = (int64_t)question_number(q, "when", 0),
     },
   };
   return job;

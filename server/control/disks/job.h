@@ -12,12 +12,12 @@
 #include "control/question.h"
 #include "provision/disk_order.h"
 
-struct provision_config;
+struct server_config;
 
 struct disk_job {
   struct question *q; /* whose strings .order may refer to */
   const struct disk_hands *hands;
-  const char *disks; /* the folder of disks */
+  const struct server_config *config;
   struct disk_order order;
   json_t *result; /* .run makes it */
   struct vhd_error err;

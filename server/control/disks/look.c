@@ -2,7 +2,6 @@
 /* look.c: the verbs disks, versions and children: what there is. */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -10,10 +9,10 @@
 
 #include "base/error.h"
 #include "catalog/source/source.h"
+#include "config/server_config.h"
 #include "control/disks/job.h"
 #include "control/disks/verbs.h"
 #include "control/say.h"
-#include "provision/disk_name.h"
 
 /* Or null. */
 static void
@@ -94,8 +93,7 @@ static int
 run_versions(struct disk_job *job)
 {
   struct disk_outcome outcome;
-  const int r =
-    job->hands->give(job->hands->opaque, &job->order, &outcome, &job->err);
+  const int r = disk_order_give(job->hands, &job->order, &outcome, &job->err);
 
   if (r == 0) {
     json_t *list = json_array();
@@ -135,8 +133,7 @@ static int
 run_children(struct disk_job *job)
 {
   struct disk_outcome outcome;
-  const int r =
-    job->hands->give(job->hands->opaque, &job->order, &outcome, &job->err);
+  const int r = disk_order_give(job->hands, &job->order, &outcome, &job->err);
 
   if (r == 0) {
     json_t *list = json_array();
@@ -164,7 +161,7 @@ look_at(struct disk_job *job, const char *disk)
   struct vhd_error err;
   json_t *object;
 
-  if (job->hands->give(job->hands->opaque, &order, &outcome, &err) == 0) {
+  if (disk_order_give(job->hands, &order, &outcome, &err) == 0) {
     object = disk_line(disk, &outcome.folder);
     say_number(object, "versions", outcome.folder.n);
     say_string(object, "text", NULL);
@@ -198,33 +195,41 @@ sorted(json_t **line, size_t n)
   return list;
 }
 
+struct lines {
+  struct disk_job *job;
+  json_t **line;
+  size_t n, room;
+};
+
+static int
+add_line(void *opaque, const char *disk, const struct origin *origin)
+{
+  struct lines *lines = opaque;
+
+  (void)origin;
+  if (lines->n == lines->room) {
+    const size_t room = lines->room ? 2 * lines->room : 16;
+    json_t **line = reallocarray(lines->line, room, sizeof *line);
+    if (!line)
+      return -ENOMEM;
+    lines->line = line;
+    lines->room = room;
+  }
+  lines->line[lines->n++] = look_at(lines->job, disk);
+  return 0;
+}
+
 static int
 run_disks(struct disk_job *job)
 {
-  DIR *dir = folder_open(job->disks);
-  json_t **lines = NULL;
-  size_t n = 0, room = 0;
-  struct dirent *d;
+  struct lines lines = { .job = job };
+  const int r = disks_source.each(job->config, add_line, &lines);
 
-  if (!dir)
-    return fail_system(&job->err, errno, "%s", job->disks);
-  while ((d = readdir(dir)) != NULL) {
-    if (!disk_name_is_disk(d->d_name) || d->d_type == DT_REG)
-      continue;
-    if (n == room) {
-      room = room ? 2 * room : 16;
-      json_t **more = reallocarray(lines, room, sizeof *more);
-      if (!more)
-        break;
-      lines = more;
-    }
-    lines[n++] = look_at(job, d->d_name);
-  }
-  closedir(dir);
   job->result = json_object();
-  json_object_set_new(job->result, "disks", sorted(lines, n));
-  free(lines);
-  return 0;
+  json_object_set_new(job->result, "disks", sorted(lines.line, lines.n));
+  free(lines.line);
+  return r < 0 ? fail_system(&job->err, -r, "%s", job->config->provision.disks)
+               : 0;
 }
 
 /* -------------------------------------------------------------------- verbs */

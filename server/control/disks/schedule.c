@@ -4,13 +4,11 @@
 
 #include "control/disks/schedule.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "base/error.h"
@@ -22,32 +20,20 @@
 #include "client/host.h"
 #include "config/server_config.h"
 #include "control/world.h"
-#include "provision/disk_name.h"
 #include "provision/disk_order.h"
 
-/* Who looks, and who has him look, each have a reference. */
 struct schedule {
-  const struct disk_hands *hands;
-  char *disks;
+  const struct world *world;
   struct event *timer;
-  atomic_uint refs;
   atomic_bool looking;
 };
 
-static void
-unref(struct schedule *schedule)
-{
-  if (atomic_fetch_sub(&schedule->refs, 1) != 1)
-    return;
-  free(schedule->disks);
-  free(schedule);
-}
-
 /* ------------------------------------------------------------ on the thread */
 
-static void
-look_at(struct schedule *schedule, const char *disk)
+static int
+look_at(void *opaque, const char *disk, const struct origin *origin)
 {
+  const struct schedule *schedule = opaque;
   const struct disk_order order = {
     .wish = DISK_WISH_PROMOTE_DUE,
     .disk = disk,
@@ -56,8 +42,8 @@ look_at(struct schedule *schedule, const char *disk)
   struct disk_outcome outcome;
   struct vhd_error err;
 
-  if (schedule->hands->give(schedule->hands->opaque, &order, &outcome, &err) <
-      0) {
+  (void)origin;
+  if (disk_order_give(schedule->world->disks, &order, &outcome, &err) < 0) {
     if (log_cause_pass("promotions of the disk '%s' that fail", disk))
       log_error("disk '%s': what is due cannot be promoted: %s", disk,
                 err.message);
@@ -66,22 +52,16 @@ look_at(struct schedule *schedule, const char *disk)
                disk, outcome.number);
   }
   disk_outcome_clear(&outcome);
+  return 0;
 }
 
 static void
 look(void *opaque)
 {
   struct schedule *schedule = opaque;
-  DIR *dir = folder_open(schedule->disks);
-  struct dirent *d;
 
-  while (dir && (d = readdir(dir)) != NULL)
-    if (disk_name_is_disk(d->d_name) && d->d_type != DT_REG)
-      look_at(schedule, d->d_name);
-  if (dir)
-    closedir(dir);
+  disks_source.each(schedule->world->host->config, look_at, schedule);
   atomic_store(&schedule->looking, false);
-  unref(schedule);
 }
 
 /* ------------------------------------------------------- on the main thread */
@@ -104,36 +84,35 @@ on_time(evutil_socket_t fd, short what, void *opaque)
   look_in(schedule, SCHEDULE_SEC);
   if (atomic_exchange(&schedule->looking, true))
     return;
-  atomic_fetch_add(&schedule->refs, 1);
-  if (thread_start("schedule", look, schedule) < 0) {
+  if (thread_start("schedule", look, schedule) < 0)
     atomic_store(&schedule->looking, false);
-    unref(schedule);
-  }
 }
 
 int
 schedule_new(const struct world *world, struct schedule **out,
              struct vhd_error *err)
 {
-  const char *disks = world->host->config->provision.disks;
-
   *out = NULL;
-  if (!disks)
+  if (!world->host->config->provision.disks)
     return 0;
   struct schedule *schedule = calloc(1, sizeof *schedule);
   if (!schedule)
     return fail_system(err, ENOMEM, "cannot promote what is due");
-  *schedule =
-    (struct schedule){ .hands = world->disks, .disks = strdup(disks) };
-  atomic_init(&schedule->refs, 1);
+  schedule->world = world;
   schedule->timer = evtimer_new(world->loop->base, on_time, schedule);
-  if (!schedule->disks || !schedule->timer ||
-      look_in(schedule, SCHEDULE_FIRST_SEC) < 0) {
+  if (!schedule->timer || look_in(schedule, SCHEDULE_FIRST_SEC) < 0) {
     schedule_free(schedule);
     return fail_system(err, ENOMEM, "cannot promote what is due");
   }
   *out = schedule;
   return 0;
+}
+
+void
+schedule_stop(struct schedule *schedule)
+{
+  if (schedule)
+    event_del(schedule->timer);
 }
 
 void
@@ -143,5 +122,5 @@ schedule_free(struct schedule *schedule)
     return;
   if (schedule->timer)
     event_free(schedule->timer);
-  unref(schedule);
+  free(schedule);
 }

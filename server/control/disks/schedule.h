@@ -18,7 +18,9 @@ struct world;
 /* world must outlive it.  *schedule is NULL where no disks are served. */
 int schedule_new(const struct world *world, struct schedule **schedule,
                  struct vhd_error *err);
-/* NULL is fine.  A look that is under way is not waited for. */
+/* No look begins any more.  NULL is fine. */
+void schedule_stop(struct schedule *schedule);
+/* After that, when no look is under way (threads_wait()).  NULL is fine. */
 void schedule_free(struct schedule *schedule);
 
 #endif

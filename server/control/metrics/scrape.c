@@ -175,8 +175,8 @@ on_end(evutil_socket_t fd, short what, void *opaque)
 
 /* --------------------------------------------------------------------- life */
 
-static struct visit *
-visit_new(struct scrape *scrape, int fd)
+static void
+visit_begin(struct scrape *scrape, int fd)
 {
   const struct timeval patience = { .tv_sec = SCRAPE_SEC };
   struct event_base *base = scrape->world->loop->base;
@@ -187,7 +187,7 @@ visit_new(struct scrape *scrape, int fd)
   if (!bev) {
     free(v);
     close(fd);
-    return NULL;
+    return;
   }
   v->scrape = scrape;
   v->bev = bev;
@@ -198,11 +198,8 @@ visit_new(struct scrape *scrape, int fd)
   bufferevent_setcb(bev, on_read, on_written, on_event, v);
   bufferevent_setwatermark(bev, EV_READ, 0, SCRAPE_REQUEST);
   if (!v->end || event_add(v->end, &patience) < 0 ||
-      bufferevent_enable(bev, EV_READ | EV_WRITE) < 0) {
+      bufferevent_enable(bev, EV_READ | EV_WRITE) < 0)
     visit_free(v);
-    return NULL;
-  }
-  return v;
 }
 
 void
@@ -211,7 +208,7 @@ scrape_accept(struct scrape *scrape, int fd, const struct visitor *visitor)
   char name[VISITOR_NAME_SIZE];
 
   if (scrape->n < SCRAPE_MAX) {
-    visit_new(scrape, fd);
+    visit_begin(scrape, fd);
     return;
   }
   close(fd);

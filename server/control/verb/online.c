@@ -70,26 +70,12 @@ run(void *opaque)
   online_run(job->online, &job->result, &job->err, told, job);
 }
 
-static const char *
-string_of(const struct question *q, const char *key)
-{
-  return json_string_value(json_object_get(q->args, key));
-}
-
-static uint64_t
-number_of(const struct question *q, const char *key, uint64_t otherwise)
-{
-  const json_t *value = json_object_get(q->args, key);
-
-  return value ? (uint64_t)json_integer_value(value) : otherwise;
-}
-
 /* The strings are the question's, which lives as long as the job. */
 static void
 begin(struct question *q, enum online_what what)
 {
   struct job *job = calloc(1, sizeof *job);
-  const uint64_t msec = number_of(q, "milliseconds", COMPACT_MSEC);
+  const uint64_t msec = question_number(q, "milliseconds", COMPACT_MSEC);
 
   if (!job) {
     question_answer(q, NULL);
@@ -99,9 +85,9 @@ begin(struct question *q, enum online_what what)
   job->loop = q->world->loop;
   job->order = (struct online_order){
     .what = what,
-    .export = string_of(q, "export"),
-    .name = string_of(q, "name"),
-    .size = number_of(q, "size", 0),
+    .export = question_string(q, "export"),
+    .name = question_string(q, "name"),
+    .size = question_number(q, "size", 0),
     .msec = msec < COMPACT_MAX_MSEC ? (unsigned)msec : COMPACT_MAX_MSEC,
   };
   job->online = online_new(q->world->host->catalog, q->world->hands,

@@ -153,9 +153,14 @@ schedule(struct job *job)
                        job->order->when, job->err);
 }
 
+/* It is asked of all disks, again and again: mostly nothing is due, and then no
+ * image is opened. */
 static int
 promote_due(struct job *job)
 {
+  if (!disk_folder_may_be_due(job->config->disks, job->order->disk,
+                              job->order->when))
+    return 0;
   return disk_promote_due(job->config, job->order->disk, job->order->when,
                           &job->report->number, job->err);
 }
@@ -219,18 +224,12 @@ static const struct verb verbs[] = {
 /* ------------------------------------------------------------------- orders */
 
 static bool
-is_terminated(const char *text, size_t size)
-{
-  return memchr(text, '\0', size) != NULL;
-}
-
-static bool
 is_sound(const struct broker_order *order)
 {
-  return is_terminated(order->disk, sizeof order->disk) &&
-         is_terminated(order->client, sizeof order->client) &&
-         is_terminated(order->version, sizeof order->version) &&
-         is_terminated(order->line, sizeof order->line) &&
+  return message_is_terminated(order->disk, sizeof order->disk) &&
+         message_is_terminated(order->client, sizeof order->client) &&
+         message_is_terminated(order->version, sizeof order->version) &&
+         message_is_terminated(order->line, sizeof order->line) &&
          order->number <= DISK_VERSION_MAX && disk_name_is_disk(order->disk);
 }
 

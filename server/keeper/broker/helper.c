@@ -22,12 +22,6 @@ struct helper {
   struct journals journals;
 };
 
-static bool
-is_terminated(const char *text, size_t size)
-{
-  return memchr(text, '\0', size) != NULL;
-}
-
 static int
 find_holder(const struct broker_request *r, int fd, struct broker_answer *a)
 {
@@ -73,8 +67,8 @@ answer(struct helper *h, int channel, const struct broker_request *r, int fd)
   struct broker_answer a = { .result = -EINVAL };
   int opened = -1;
 
-  if (!is_terminated(r->path, sizeof r->path) ||
-      !is_terminated(r->to, sizeof r->to)) {
+  if (!message_is_terminated(r->path, sizeof r->path) ||
+      !message_is_terminated(r->to, sizeof r->to)) {
     a.result = -EINVAL;
   } else if (h->kind == BROKER_KEYS) {
     opened = r->op == BROKER_KEY ? policy_key(h->policy, r->path) : -EACCES;

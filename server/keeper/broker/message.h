@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #define BROKER_MAX_KEY (8 << 20) /* bytes of a file of keys */
@@ -119,6 +120,13 @@ enum broker_helper {
                          * and does nothing else */
   BROKER_DISKS = 'd', /* with the rights of --user; takes orders alone */
 };
+
+/* Does a text end within what it was given? */
+static inline bool
+message_is_terminated(const char *text, size_t size)
+{
+  return memchr(text, '\0', size) != NULL;
+}
 
 /* fd: -1 for none.  0 or -errno. */
 int message_send(int channel, const void *data, size_t size, int fd);
